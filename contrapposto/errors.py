@@ -1,0 +1,55 @@
+"""Errors that a user can act on.
+
+Every error of the suite that is caused by input, configuration or environment is a `ContrappostoError`; the doors
+print its text without a traceback and exit with status 2. Anything else that escapes is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ContrappostoError(Exception):
+    """An error with four parts: what is wrong, what was found, what was expected, how to fix it.
+
+    Args:
+        what: one sentence that names the thing (file, option, array) and what is wrong with it.
+        found: what was there.
+        expected: what should have been there.
+        fix: what the user can do, ideally a command.
+    """
+
+    def __init__(self, what: str, *, found: str = "", expected: str = "", fix: str = "") -> None:
+        self.what, self.found, self.expected, self.fix = what, found, expected, fix
+        parts = [what]
+        for name, text in (("found", found), ("expected", expected), ("fix", fix)):
+            if text:
+                parts.append(f"  {name + ':':<10}{text}")
+        super().__init__("\n".join(parts))
+
+    def __reduce__(self) -> tuple[object, tuple[str], dict[str, str]]:
+        # Errors cross process borders (workers of prepare.py); keyword-only arguments need help there.
+        return type(self), (self.what,), self.__dict__
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        self.__init__(state["what"], found=state["found"], expected=state["expected"], fix=state["fix"])  # type: ignore[misc]
+
+
+class InputError(ContrappostoError):
+    """A file or array that a user gave cannot be used."""
+
+
+class ConfigError(ContrappostoError):
+    """An option or a combination of options cannot be used."""
+
+
+class MissingError(ContrappostoError):
+    """Something that must be there first (data, weights, a package) is not."""
+
+
+def nearest(name: str, choices: Iterable[str], count: int = 3) -> str:
+    """Return `a, b or c`, the choices nearest to a misspelt name, or all of them when none is near."""
+    options = sorted(choices)
+    close = difflib.get_close_matches(name, options, n=count, cutoff=0.5) or options
+    return close[0] if len(close) == 1 else f"{', '.join(close[:-1])} or {close[-1]}" if close else "(none)"

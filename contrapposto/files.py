@@ -1,0 +1,105 @@
+"""Files that are either whole or not there: temporary name first, then rename."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from contrapposto.errors import InputError
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+@contextmanager
+def atomic_path(path: str | Path, *, directory: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is renamed to `path`, on failure removed.
+
+    The temporary name keeps the suffix (writers choose the format by it) and carries the process id, so that two
+    processes never share one. With `directory=True` the temporary path is an empty folder that replaces `path`.
+
+    Raises:
+        InputError: the folder cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)
+        if directory:
+            temporary.mkdir()
+        yield temporary
+        if not temporary.exists():
+            raise RuntimeError(f"nothing was written to {temporary}")
+        if directory and path.exists():
+            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            path.rename(old)
+            temporary.rename(path)
+            _remove(old)
+        else:
+            _sync(temporary)
+            os.replace(temporary, path)
+    except OSError as error:
+        _remove(temporary)
+        raise disk_error(path, error) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def disk_error(path: str | Path, error: OSError) -> Exception:
+    """Translate an operating system error of a write into one that says what to do; others come back unchanged."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(existing_parent(path)).free
+        return InputError(
+            f"The disk is full: {path} was not written.",
+            found=f"{free / 2**20:.0f} MiB free",
+            fix="free some space or choose another place; nothing half-written was left behind",
+        )
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return InputError(
+            f"{path} cannot be written.",
+            found=os.strerror(error.errno),
+            expected="a folder that this user may write to",
+            fix="choose another output folder",
+        )
+    return error
+
+
+def existing_parent(path: str | Path) -> Path:
+    """Return the nearest folder at or above `path` that exists."""
+    folder = Path(path).absolute()
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as JSON, atomically, with sorted keys left as given and a final newline."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal text."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    if path.is_file():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
