@@ -1,0 +1,50 @@
+# A newcomer needs two commands: `make demo` and `make test`. Both set up what they need.
+#
+#   PYTHON          the interpreter that makes the environment (3.11 to 3.13)
+#   VENV            where the environment lies
+#   TORCH_INDEX_URL the package index of the torch build you want (see the install page on pytorch.org);
+#                   empty: pip's own default, which on Linux is the CUDA build
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX_URL ?=
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
+export PYTHONUNBUFFERED = 1
+
+.PHONY: help setup demo test lint benchmarks clean
+
+help:
+	@echo "make demo        set up, then train, evaluate and show a first model (under 10 minutes on 2 CPU cores)"
+	@echo "make test        set up, then run the tests"
+	@echo "make lint        ruff and mypy"
+	@echo "make benchmarks  speed, stated as shares of this machine's own speed"
+	@echo "make setup       only the environment, in $(VENV)"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
+	  "Python 3.11 to 3.13 is needed, found %d.%d. Give another one: make setup PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) \
+	  "$$(grep '^torch==' constraints.txt)"
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(VENV)/bin/python prepare.py data=demo
+	$(VENV)/bin/python train.py model=sage_upper_vqvae experiment=sage_vqvae_demo
+	$(VENV)/bin/python evaluate.py model=sage_upper_vqvae experiment=sage_vqvae_demo
+
+test: setup
+	$(VENV)/bin/python -m pytest
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+benchmarks: setup
+	$(VENV)/bin/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

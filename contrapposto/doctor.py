@@ -1,0 +1,123 @@
+"""`python -m contrapposto.doctor`: versions, devices, optional back-ends, assets and data, in one page."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from contrapposto import __version__
+from contrapposto.files import ASSETS
+
+CORE = (
+    "torch numpy scipy pytorch-lightning torchmetrics hydra-core omegaconf einops roma wandb safetensors warp-lang "
+    "cholespy imageio-ffmpeg av viser"
+).split()
+OPTIONAL = {
+    "smplx": "official SMPL-X tools; pip install 'contrapposto[smpl]'",
+    "nvdiffrast": "picture back-end for GPUs; needs CUDA",
+    "pytorch3d": "picture back-end for GPUs; needs CUDA",
+    "wandb-workspaces": "makes the dashboard; pip install 'contrapposto[dashboard]'",
+}
+
+
+def report(stores: Path = Path("stores")) -> str:
+    """Everything worth putting into a bug report, as text; nothing that names the user."""
+    sections = {
+        "Versions": _versions(),
+        "Devices": _devices(),
+        "Optional parts": _optional(),
+        "Assets": _assets(),
+        "Body models": _body_models(),
+        "Data": _data(stores),
+    }
+    lines = []
+    for title, rows in sections.items():
+        lines.append(title)
+        lines += [f"  {name:<20} {value}" for name, value in rows]
+    return "\n".join(lines)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "contrapposto", __version__
+    yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    for package in CORE:
+        yield package, _version(package) or "MISSING: run `make setup`"
+
+
+def _devices() -> Iterator[tuple[str, str]]:
+    import torch
+
+    yield "cpu", f"{os.cpu_count()} logical, torch uses {torch.get_num_threads()} threads"
+    yield "memory", f"{_memory_gib():.0f} GiB"
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            yield f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    else:
+        yield "cuda", f"none seen by torch {torch.__version__}"
+    if torch.backends.mps.is_available():
+        yield "mps", "available"
+    yield "disk", f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB free here"
+
+
+def _memory_gib() -> float:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (ValueError, OSError, AttributeError):  # Windows
+        return float("nan")
+
+
+def _optional() -> Iterator[tuple[str, str]]:
+    for package, purpose in OPTIONAL.items():
+        yield package, _version(package) or f"not installed ({purpose})"
+
+
+def _assets() -> Iterator[tuple[str, str]]:
+    for folder in sorted(path for path in ASSETS.iterdir() if path.is_dir()):
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        yield folder.name, f"{size / 2**20:.1f} MiB"
+
+
+def _body_models() -> Iterator[tuple[str, str]]:
+    from contrapposto.body import load_body
+    from contrapposto.errors import ContrappostoError
+
+    for layout in ("smpl", "smplh", "smplx"):
+        for gender in ("neutral", "male", "female"):
+            try:
+                body = load_body(layout, gender=gender)
+            except ContrappostoError:
+                continue
+            yield f"{layout} {gender}", f"{body.name}, {len(body.faces)} faces"
+
+
+def _data(stores: Path) -> Iterator[tuple[str, str]]:
+    from contrapposto.data.store import MotionStore
+    from contrapposto.errors import ContrappostoError
+
+    found = sorted(path.parent for path in stores.glob("*/manifest.json"))
+    if not found:
+        yield "stores", f"none in {stores}/; python prepare.py data=demo makes the first"
+    for folder in found:
+        try:
+            store = MotionStore.open(folder)
+        except ContrappostoError as error:
+            yield folder.name, error.what
+            continue
+        seconds = sum(clip.frames / clip.fps for clip in store.clips)
+        yield folder.name, f"{len(store)} clips, {seconds / 60:.1f} min"
+
+
+if __name__ == "__main__":
+    print(report())

@@ -1,0 +1,1 @@
+"""What stands behind the doors: launching, run directories, training, evaluation, pipelines."""

@@ -1,0 +1,83 @@
+"""Checks before long work: whatever would fail in an hour fails now, with the command that mends it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from contrapposto.errors import ConfigError, InputError, MissingError
+from contrapposto.files import existing_parent
+
+MIN_FREE_BYTES = 200 * 2**20
+
+
+def preflight(config: DictConfig, *, parameters: int = 0) -> None:
+    """Check model, data, weights, device, memory and disk.
+
+    Args:
+        config: of train.py or evaluate.py.
+        parameters: number of weights of the model, for the room that its checkpoints take.
+
+    Raises:
+        ContrappostoError: the first thing that is missing, and how to mend it.
+    """
+    _check_data(config)
+    _check_weights(config)
+    _check_device(config)
+    # Weights and two optimiser moments, for the best, the last and the one being written.
+    _check_disk(Path(config.paths.runs), MIN_FREE_BYTES + parameters * 4 * 3 * 3)
+
+
+def _check_data(config: DictConfig) -> None:
+    data = config.data
+    if data is None or data.get("name") is None:
+        raise ConfigError("No data chosen.", fix="add data=demo (or amass, cmu, bandai)")
+    store = Path(data.store)
+    if not (store / "manifest.json").is_file():
+        raise MissingError(
+            f"The data {data.name!r} has not been prepared: there is no store at {store}.",
+            fix=f"python prepare.py data={data.recipe}" + (" raw=FOLDER" if data.recipe == "amass" else ""),
+        )
+
+
+def _check_weights(config: DictConfig) -> None:
+    for key in ("init_from", "ckpt", "official"):
+        value = config.get(key)
+        if value and not Path(value).exists():
+            raise MissingError(f"{key}={value} does not exist.", expected="a checkpoint file or a run directory")
+
+
+def _check_device(config: DictConfig) -> None:
+    accelerator = config.trainer.accelerator
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}, but torch sees no CUDA device.",
+            found=f"torch {torch.__version__}",
+            fix="use trainer.accelerator=cpu, or install a CUDA build of torch (see Makefile, TORCH_INDEX_URL)",
+        )
+    devices = config.trainer.devices
+    if accelerator in ("gpu", "cuda") and isinstance(devices, int) and devices > torch.cuda.device_count():
+        raise ConfigError(
+            f"trainer.devices={devices} is more than there are.", found=f"{torch.cuda.device_count()} CUDA devices"
+        )
+    batch = config.data.get("batch_size")
+    if batch and isinstance(devices, int) and devices > 1 and batch % (devices * config.trainer.num_nodes):
+        raise ConfigError(
+            f"data.batch_size={batch} is the global batch and cannot be shared evenly.",
+            found=f"{devices * config.trainer.num_nodes} processes",
+            fix="choose a multiple of the number of processes",
+        )
+
+
+def _check_disk(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(existing_parent(folder)).free
+    if free < needed:
+        raise InputError(
+            f"There is too little room on the disk for runs in {folder}.",
+            found=f"{free / 2**20:.0f} MiB free",
+            expected=f"{needed / 2**20:.0f} MiB (checkpoints, logs, media)",
+            fix="free some space, or choose another place with paths.runs=FOLDER",
+        )

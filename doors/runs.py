@@ -1,0 +1,169 @@
+"""Run directories: where a run's artefacts lie, and how later stages find earlier ones.
+
+`runs/<model>/<time>/` holds config.yaml, checkpoints/, metrics.csv, metrics.json, media/, provenance.json, and, once the
+run has ended well, result.json: the best checkpoint with its score, its hash, and the data it was trained on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from contrapposto.errors import ConfigError, MissingError
+from contrapposto.files import atomic_path, sha256, write_json
+
+RUN_VARIABLE = "CONTRAPPOSTO_RUN"  # the run directory, handed to the other processes of the same run
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished run left behind (result.json)."""
+
+    run: Path
+    model: str
+    experiment: str | None
+    data: dict[str, Any]
+    checkpoint: Path
+    checkpoint_sha256: str
+    monitor: str | None
+    mode: str
+    score: float | None
+
+
+def new_run_directory(runs: str | Path, model: str) -> Path:
+    """Make an empty `runs/<model>/<time>`; two runs in the same second get different ones.
+
+    Jobs of several nodes share a directory named after the job instead.
+    """
+    job = os.environ.get("SLURM_JOB_ID") or os.environ.get("TORCHELASTIC_RUN_ID")
+    base = Path(runs) / model
+    if job and job != "none":
+        path = base / f"job-{job}"
+        path.mkdir(parents=True, exist_ok=True)
+        return path.absolute()
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        path = base / f"{stamp}{suffix}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path.absolute()
+    raise ConfigError(f"No free name for a run directory in {base}.")
+
+
+def save_config(config: DictConfig, run: Path) -> None:
+    """Write the resolved configuration into the run directory, atomically."""
+    with atomic_path(run / "config.yaml") as temporary:
+        temporary.write_text(OmegaConf.to_yaml(config, resolve=True), encoding="utf-8")
+
+
+def load_config(run: Path) -> DictConfig:
+    """Read a run's configuration.
+
+    Raises:
+        MissingError: the folder is not a run directory.
+    """
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise MissingError(f"{run} is not a run directory.", expected="a folder with config.yaml in it")
+    config = OmegaConf.load(path)
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def wait_for_config(run: Path, seconds: float = 120.0) -> DictConfig:
+    """For the processes that do not write it: wait until the first one has."""
+    deadline = time.monotonic() + seconds
+    while not (run / "config.yaml").is_file():
+        if time.monotonic() > deadline:
+            raise MissingError(
+                f"{run / 'config.yaml'} did not appear within {seconds:.0f} s.",
+                fix="all processes of a run must see the same paths.runs (a shared file system)",
+            )
+        time.sleep(0.2)
+    return load_config(run)
+
+
+def write_result(
+    run: Path, config: DictConfig, data: dict[str, Any], checkpoint: Path, monitor: str | None, mode: str, score: float | None
+) -> Result:
+    """Record that the run ended well."""
+    value = {
+        "model": config.name,
+        "experiment": config.get("experiment_name"),
+        "data": data,
+        "checkpoint": str(checkpoint.relative_to(run)),
+        "checkpoint_sha256": sha256(checkpoint),
+        "monitor": monitor,
+        "mode": mode,
+        "score": score,
+    }
+    write_json(run / "result.json", value)
+    return read_result(run)
+
+
+def read_result(run: Path) -> Result:
+    """Read result.json of a finished run."""
+    value = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    value["checkpoint"] = run / value["checkpoint"]
+    return Result(run=run, **value)
+
+
+def finished_runs(runs: str | Path, model: str) -> list[Result]:
+    """Finished runs of a model, oldest first; folders that cannot be read are passed over."""
+    results = []
+    for folder in sorted((Path(runs) / model).glob("*/")):
+        try:
+            results.append(read_result(folder))
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+    return [result for result in results if result.checkpoint.is_file()]
+
+
+def unfinished_run(runs: str | Path, model: str) -> Path | None:
+    """The newest run of a model that has a checkpoint but no result."""
+    for folder in sorted((Path(runs) / model).glob("*/"), reverse=True):
+        if not (folder / "result.json").exists() and any((folder / "checkpoints").glob("*.ckpt")):
+            return folder.absolute()
+    return None
+
+
+def best_run(runs: str | Path, model: str, data: str | None, experiment: str | None) -> Result:
+    """The best finished run of a model on the same data and experiment.
+
+    Raises:
+        MissingError: there is none; names the command that makes one.
+    """
+    candidates = finished_runs(runs, model)
+    same = [r for r in candidates if r.data.get("name") == data and r.experiment == experiment]
+    if not same:
+        options = f"model={model}" + (f" experiment={experiment}" if experiment else "")
+        others = sorted({f"data={r.data.get('name')} experiment={r.experiment}" for r in candidates})
+        raise MissingError(
+            f"There is no finished run of {model} with data={data} experiment={experiment} in {runs}.",
+            found=f"only {'; '.join(others)}" if others else "no finished run of it",
+            fix=f"python train.py {options}" + (f" data={data}" if data else ""),
+        )
+
+    def rank(result: Result) -> tuple[float, str]:
+        score = float("-inf") if result.score is None else result.score
+        return (-score if result.mode == "min" and result.score is not None else score, result.run.name)
+
+    return max(same, key=rank)
+
+
+def register_best_resolver() -> None:
+    """`${best:sage_upper_vqvae}`: the path of that model's best checkpoint, by the rule of `best_run`."""
+
+    def resolve(model: str, *, _root_: DictConfig) -> str:
+        result = best_run(_root_.paths.runs, model, _root_.data.name, _root_.get("experiment_name"))
+        return str(result.checkpoint)
+
+    OmegaConf.register_new_resolver("best", resolve, replace=True)

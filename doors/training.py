@@ -1,0 +1,185 @@
+"""What train.py does: run directory, preflight, fit, result."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from contrapposto.errors import ConfigError, MissingError
+from doors.launch import groups
+from doors.preflight import preflight
+from doors.runs import (
+    RUN_VARIABLE,
+    load_config,
+    new_run_directory,
+    register_best_resolver,
+    save_config,
+    unfinished_run,
+    wait_for_config,
+    write_result,
+)
+
+
+def train(config: DictConfig) -> None:
+    """Train the configured model, or run the configured pipeline."""
+    register_best_resolver()
+    if config.stages:
+        from doors.pipeline import run_pipeline
+
+        run_pipeline(config, _task_overrides())
+        return
+    if not config.name and not config.resume:
+        models = ", ".join(groups().get("model", []))
+        raise ConfigError("No model chosen.", expected=f"model= one of {models}", fix="python train.py --help")
+    _refuse_parallel_sweep(config)
+    run, config, resumed = _open_run(config)
+    fit(config, run, resume_from=_resume_checkpoint(run) if resumed else None)
+
+
+def fit(config: DictConfig, run: Path, resume_from: Path | None) -> None:
+    """Fit and record the result; everything is read from the (resolved) configuration."""
+    import pytorch_lightning as pl
+    import torch
+    from hydra.utils import instantiate
+
+    preflight(config)
+    torch.set_float32_matmul_precision(config.matmul_precision)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    datamodule = instantiate(config.datamodule, _convert_="all")
+    module = instantiate(config.module, _convert_="all")
+    preflight(config, parameters=sum(p.numel() for p in module.parameters()))
+    if config.init_from and resume_from is None:
+        load_weights(module, Path(config.init_from))
+    trainer = build_trainer(config, run)
+    first = trainer.is_global_zero
+    if first:
+        print(f"{config.name} -> {run}" + (f" (resumed from {resume_from.name})" if resume_from else ""), flush=True)
+    trainer.fit(module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True if resume_from else None)
+    if first and not trainer.fast_dev_run and not trainer.interrupted:
+        _finish(config, run, trainer, datamodule)
+
+
+def build_trainer(config: DictConfig, run: Path) -> Any:
+    """The Lightning Trainer of a configuration, with the suite's callbacks, loggers and checkpoint format."""
+    import pytorch_lightning as pl
+    from hydra.utils import instantiate
+
+    from callbacks import AtomicCheckpointIO
+
+    arguments = OmegaConf.to_container(config.trainer, resolve=True)
+    assert isinstance(arguments, dict)
+    quiet = arguments.get("fast_dev_run")
+    callbacks = [
+        instantiate(node, _convert_="all") for node in (config.callbacks or {}).values() if node and "_target_" in node
+    ]
+    loggers = [] if quiet or not config.get("logger") else instantiate(config.logger, _convert_="all")
+    return pl.Trainer(
+        **arguments,
+        callbacks=callbacks,
+        logger=loggers or False,
+        default_root_dir=str(run),
+        plugins=[AtomicCheckpointIO()],
+        enable_progress_bar=False,
+        use_distributed_sampler=False,  # batches are a function of the step, see datamodules
+    )
+
+
+def load_weights(module: Any, path: Path) -> None:
+    """Load the weights, and nothing else, of a checkpoint (file or run directory) into a module."""
+    from contrapposto.weights import load_checkpoint
+    from doors.runs import read_result
+
+    if path.is_dir():
+        if not (path / "result.json").is_file():
+            raise MissingError(f"{path} holds no finished run.", expected="a run directory with result.json, or a file")
+        path = read_result(path).checkpoint
+    module.load_state_dict(load_checkpoint(path)["state_dict"])
+
+
+def _open_run(config: DictConfig) -> tuple[Path, DictConfig, bool]:
+    """The run directory, the resolved configuration, and whether the run goes on from a checkpoint."""
+    given = os.environ.get(RUN_VARIABLE)
+    rank = int(os.environ.get("SLURM_PROCID", os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))))
+    if rank > 0:
+        run = Path(given) if given else new_run_directory(config.paths.runs, config.name)
+        saved = wait_for_config(run)
+        return run, saved, bool(saved.get("resumed"))
+    if config.resume:
+        run = _run_to_resume(config)
+        saved = load_config(run)
+        with open_dict(saved):
+            for override in _task_overrides():
+                key, _, _ = override.partition("=")
+                if "." in key and not key.startswith(("+", "~")):
+                    OmegaConf.update(saved, key, OmegaConf.select(config, key))
+            saved.resumed = True
+        save_config(saved, run)
+        resumed = True
+    else:
+        run = new_run_directory(config.paths.runs, config.name)
+        saved = config.copy()
+        with open_dict(saved):
+            saved.paths.run = str(run)
+            saved.resumed = False
+        save_config(saved, run)
+        saved = load_config(run)
+        resumed = False
+    os.environ[RUN_VARIABLE] = str(run)
+    return run, saved, resumed
+
+
+def _run_to_resume(config: DictConfig) -> Path:
+    if config.resume is not True and str(config.resume).lower() != "true":
+        run = Path(config.resume).absolute()
+        load_config(run)
+        return run
+    found = unfinished_run(config.paths.runs, config.name)
+    if found is None:
+        raise MissingError(
+            f"There is no unfinished run of {config.name} in {config.paths.runs} to resume.",
+            fix=f"start one: python train.py model={config.name}",
+        )
+    return found
+
+
+def _resume_checkpoint(run: Path) -> Path:
+    from callbacks import find_resume_checkpoint
+
+    path = find_resume_checkpoint(run)
+    if path is None:
+        raise MissingError(f"{run} holds no checkpoint that can be read.", fix="start a new run")
+    return Path(path)
+
+
+def _finish(config: DictConfig, run: Path, trainer: Any, datamodule: Any) -> None:
+    from doors.report import plot_curves, print_places
+
+    checkpoint = trainer.checkpoint_callback
+    if checkpoint is None:
+        return
+    score = checkpoint.best_model_score
+    path = Path(checkpoint.best_model_path or checkpoint.last_model_path)
+    if not path.is_file():
+        return
+    data = {"name": config.data.name, **datamodule.provenance()}
+    number = None if score is None else float(score)
+    write_result(run, config, data, path, checkpoint.monitor, checkpoint.mode, number)
+    plot_curves(run)
+    print_places(run, path, checkpoint.monitor, number)
+
+
+def _task_overrides() -> list[str]:
+    return [a for a in sys.argv[1:] if "=" in a and not a.startswith(("-", "hydra."))]
+
+
+def _refuse_parallel_sweep(config: DictConfig) -> None:
+    several = config.trainer.devices not in (1, "1") or config.trainer.num_nodes > 1
+    if several and any(argument in ("-m", "--multirun") for argument in sys.argv):
+        raise ConfigError(
+            "A sweep (-m) cannot be combined with several processes: each of them would start the whole sweep.",
+            fix="give one command per setting, or sweep with trainer.devices=1",
+        )

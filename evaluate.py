@@ -1,0 +1,25 @@
+"""Evaluate a checkpoint: metrics, per-clip tables, pictures and videos."""
+
+from doors.launch import open_door
+
+HELP = """
+Evaluate a checkpoint on stretches it has not seen.
+
+  python evaluate.py model=sage_upper_vqvae                the model's best run so far (on data=demo)
+  python evaluate.py model=sage_upper_vqvae data=amass     the best run on that store
+  python evaluate.py ckpt=runs/sage_upper_vqvae/...        a checkpoint or run directory; it knows its own configuration
+  python evaluate.py model=... official=best.pth.tar       the authors' released weights
+
+Options:
+  stage=test            test or val                        data=         another store
+"""
+
+
+def main(config):  # noqa: ANN001, ANN201, D103
+    from doors.evaluation import evaluate
+
+    evaluate(config)
+
+
+if __name__ == "__main__":
+    open_door("evaluate", main, HELP)

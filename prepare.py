@@ -1,0 +1,30 @@
+"""Prepare a store of motion from a corpus: checked first, in parallel, resumable at any moment."""
+
+from doors.launch import open_door
+
+HELP = """
+Prepare motion for training: raw files -> stores/<name>/ (docs/data.md describes the store).
+
+  python prepare.py data=demo                    the shipped CMU clips and labelled clips from the generator; no download
+  python prepare.py data=cmu                     CMU motion capture, downloaded from its official place
+  python prepare.py data=bandai raw=FOLDER       a local copy of the Bandai-Namco corpus
+  python prepare.py data=amass raw=FOLDER        your AMASS download
+
+All input is checked before work starts. Killed at any moment, the same command goes on where it was and ends with the
+same store. Files that cannot be used are listed with the reason.
+
+Options:
+  raw=FOLDER            where the corpus lies          data.name=NAME    another name for the store
+  workers=2             processes                      force=true        prepare again
+  data.options.NAME=    options of the recipe (see configs/data)
+"""
+
+
+def main(config):  # noqa: ANN001, ANN201, D103
+    from doors.preparation import prepare
+
+    prepare(config)
+
+
+if __name__ == "__main__":
+    open_door("prepare", main, HELP)
