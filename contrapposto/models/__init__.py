@@ -1,0 +1,1 @@
+"""Networks, losses and inference of the systems."""

@@ -1,0 +1,98 @@
+"""Self-attention and the pre-norm transformer block of the minGPT family (PoseGPT sheet, section 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with separate `key`, `query`, `value` and `proj` layers.
+
+    Args:
+        width: feature size C.
+        heads: number of heads; the scale is 1 / sqrt(C / heads).
+        causal: whether a token sees only itself and earlier ones. Original files then hold a lower-triangular
+            `mask` of (1, 1, block, block) floats; it is accepted on loading and never stored (16 MB per
+            block).
+        dropout: rate on the attention weights and after `proj`.
+    """
+
+    def __init__(self, width: int, heads: int, *, causal: bool = False, dropout: float = 0.1) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} cannot be split into {heads} heads")
+        self.key = nn.Linear(width, width)
+        self.query = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.proj = nn.Linear(width, width)
+        self.heads, self.causal, self.dropout = heads, causal, dropout
+
+    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Attend.
+
+        Args:
+            tokens: (B, T, C).
+            valid: (B, T) bool, False for keys that nobody may see; a query without any valid key gives the
+                average over no value, zero, before `proj` (the original gives NaN).
+
+        Returns:
+            (B, T, C).
+        """
+        batch, length, width = tokens.shape
+        query, key, value = (
+            layer(tokens).view(batch, length, self.heads, -1).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        mask = None if valid is None else self._mask(valid)
+        mixed = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=self.causal and mask is None,
+        )
+        mixed = self.proj(mixed.transpose(1, 2).reshape(batch, length, width))
+        return F.dropout(mixed, self.dropout, self.training)
+
+    def _mask(self, valid: Tensor) -> Tensor:
+        """(B, 1, T or 1, T) bool: who may be seen by whom."""
+        keys = valid[:, None, None, :]
+        if not self.causal:
+            return keys
+        length = valid.shape[1]
+        return keys & torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if self.causal:
+            state_dict.pop(prefix + "mask", None)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: x + attn(ln1(x)), then x + mlp(ln2(x)) with an exact GELU.
+
+    Args:
+        width: feature size C; the hidden layer has 4 C.
+        heads: attention heads.
+        causal: see `SelfAttention`.
+        dropout: rate on attention weights, after attention and after the MLP.
+    """
+
+    def __init__(self, width: int, heads: int, *, causal: bool = False, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.ln1 = nn.LayerNorm(width)
+        self.ln2 = nn.LayerNorm(width)
+        self.attn = SelfAttention(width, heads, causal=causal, dropout=dropout)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.Dropout(dropout)
+        )
+
+    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+        """(B, T, C) to (B, T, C); `valid` (B, T) bool masks keys."""
+        tokens = tokens + self.attn(self.ln1(tokens), valid)
+        return tokens + self.mlp(self.ln2(tokens))

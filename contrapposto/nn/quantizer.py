@@ -1,0 +1,274 @@
+"""Product quantisation: a latent is cut into chunks, each replaced by the nearest row of its own book.
+
+`ProductQuantizer` is the common part (and all of PoseGPT's: sheet section 4, "Quantiser");
+`AnchoredQuantizer` adds what SAGE does in training mode (sheet section 2.2): usage average, reset of dead
+codes, contrastive term. Statistics, resets and the contrastive term are taken over all processes of a run:
+two processes give what one gives on the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from contrapposto.nn.distributed import all_sum, gather_rows
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Result of a quantiser.
+
+    Args:
+        z_q: (B, L, D) quantised latent with the straight-through gradient; zero at invalid tokens.
+        loss: (B, L) loss per token; at invalid tokens too, for the caller to mask.
+        indices: (B, L, K) int64 codes; -1 at invalid tokens.
+    """
+
+    z_q: Tensor
+    loss: Tensor
+    indices: Tensor
+
+
+class ProductQuantizer(nn.Module):
+    """K books of num_codes / K codes, trained by gradient.
+
+    The loss per token is mean((sg(z_q) - z)^2) + beta mean((z_q - sg(z))^2): beta scales the term of the
+    books.
+
+    Args:
+        num_codes: total number of codes over all books (the originals' `n_e`).
+        code_dim: size D of the latent, cut into K chunks.
+        num_books: K.
+        beta: weight of the codebook term.
+        track_usage: keep a running histogram per book (`usage.bins`), as PoseGPT does; see `UsageTracker`.
+
+    Raises:
+        ValueError: K does not divide the number of codes or the latent.
+    """
+
+    def __init__(
+        self, num_codes: int, code_dim: int, num_books: int, *, beta: float = 0.25, track_usage: bool = False
+    ) -> None:
+        super().__init__()
+        if num_codes % num_books or code_dim % num_books:
+            raise ValueError(
+                f"{num_books} books cannot share {num_codes} codes and {code_dim} dimensions evenly"
+            )
+        self.num_books, self.book_size, self.beta = num_books, num_codes // num_books, beta
+        self.embeddings: Iterable[nn.Embedding] = nn.ModuleList(  # type: ignore[assignment]
+            nn.Embedding(self.book_size, code_dim // num_books) for _ in range(num_books)
+        )
+        for book in self.embeddings:
+            nn.init.uniform_(book.weight, -1 / self.book_size, 1 / self.book_size)
+        self.usage = UsageTracker(num_books, self.book_size) if track_usage else None
+
+    def books(self) -> Tensor:
+        """(K, V, D / K) the books, stacked."""
+        return torch.stack([book.weight for book in self.embeddings])
+
+    def forward(
+        self,
+        z: Tensor,
+        valid: Tensor | None = None,
+        *,
+        quantized_share: float = 1.0,
+        quantized_mask: Tensor | None = None,
+    ) -> Quantized:
+        """Quantise, in float32 whatever the autocast setting.
+
+        Args:
+            z: (B, L, D).
+            valid: (B, L) bool, False for tokens that are padding.
+            quantized_share: probability with which an entry is quantised; the others stay as they are.
+            quantized_mask: (B, L, D) of 0 and 1, the draw itself, in place of the probability.
+        """
+        with torch.autocast(z.device.type, enabled=False):
+            z = z.float()
+            books = self.books()
+            scores = self._scores(z, books)
+            indices = scores.detach().argmin(-1)  # (K, B L); the first of equals
+            raw = self._lookup(indices, books).view_as(z)
+            loss = (raw.detach() - z).square().mean(-1) + self.beta * (raw - z.detach()).square().mean(-1)
+            if self.training:
+                loss = loss + self._training_extras(z, books, scores, indices, valid)
+            z_q = z + (raw - z).detach()
+            if quantized_mask is None and quantized_share < 1:
+                quantized_mask = torch.bernoulli(torch.full_like(z, quantized_share))
+            if quantized_mask is not None:
+                z_q = torch.where(quantized_mask.bool(), z_q, z)
+        codes = indices.t().reshape(*z.shape[:2], self.num_books)
+        if valid is not None:
+            z_q = z_q * valid[..., None]
+            codes = codes.masked_fill(~valid[..., None], -1)
+        return Quantized(z_q, loss, codes)
+
+    def lookup(self, indices: Tensor) -> Tensor:
+        """(B, L, K) codes to (B, L, D) latents; a code of -1 gives zeros."""
+        flat = indices.clamp_min(0).flatten(0, -2).t()
+        latent = self._lookup(flat, self.books()).view(*indices.shape[:-1], -1)
+        known = (indices >= 0).repeat_interleave(latent.shape[-1] // self.num_books, dim=-1)
+        return latent * known
+
+    def _chunks(self, z: Tensor) -> Tensor:
+        """(B, L, D) to (K, B L, D / K)."""
+        return z.reshape(-1, self.num_books, z.shape[-1] // self.num_books).transpose(0, 1)
+
+    def _scores(self, z: Tensor, books: Tensor) -> Tensor:
+        """(K, B L, V) squared distance less |z|^2, which no comparison within a row needs."""
+        return torch.baddbmm(
+            books.square().sum(-1)[:, None, :], self._chunks(z), books.transpose(1, 2), alpha=-2
+        )
+
+    def _lookup(self, indices: Tensor, books: Tensor) -> Tensor:
+        """(K, N) to (N, D)."""
+        first = torch.arange(self.num_books, device=indices.device)[:, None] * self.book_size
+        return F.embedding((indices + first).t(), books.flatten(0, 1)).flatten(1)
+
+    def _training_extras(
+        self, z: Tensor, books: Tensor, scores: Tensor, indices: Tensor, valid: Tensor | None
+    ) -> Tensor:
+        """What else happens in training mode; returns a scalar that is added to every token's loss."""
+        if self.usage is not None:
+            self.usage.update(indices, valid)
+        return z.new_zeros(())
+
+
+class UsageTracker(nn.Module):
+    """Running histogram of codes per book.
+
+    bins = (1 - a) bins + a count / N with a = max(0.05, 1 / (steps + 1)).
+
+    The state is `bins` (K, V), starting uniform, and `steps`. Unlike the original it leaves invalid tokens
+    out;
+    `count_invalid` brings them back.
+    """
+
+    bins: Tensor
+    steps: Tensor
+
+    def __init__(self, num_books: int, book_size: int, *, count_invalid: bool = False) -> None:
+        super().__init__()
+        self.count_invalid = count_invalid
+        self.register_buffer("bins", torch.full((num_books, book_size), 1 / book_size))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, indices: Tensor, valid: Tensor | None = None) -> None:
+        """Count (K, N) codes; `valid` has N entries."""
+        counts = _counts(indices, self.bins.shape[1], None if self.count_invalid else valid)
+        self.steps += 1
+        rate = (1 / (self.steps + 1)).clamp_min(0.05).to(self.bins.dtype)
+        total = counts.sum(1, keepdim=True)
+        self.bins.copy_(
+            torch.where(total > 0, (1 - rate) * self.bins + rate * counts / total.clamp_min(1), self.bins)
+        )
+
+    def balance(self) -> Tensor:
+        """Scalar, 1 for uniform use: the mean over books and codes of 1 - |1 - V bin|."""
+        return (1 - (1 - self.bins.shape[1] * self.bins).abs()).mean()
+
+
+class AnchoredQuantizer(ProductQuantizer):
+    """SAGE's quantiser: in training mode, dead codes are moved onto the nearest feature of the batch.
+
+    Every training-mode call updates the usage average `embed_prob` (V, K), then moves code c of book i:
+    code = (1 - a) code + a (nearest feature), a = exp(-embed_prob[c, i] rule_size 10 / (1 - decay) - 0.001).
+    For every book of `contrastive_books` a term sets the nearest features against the farther half.
+
+    Args:
+        num_codes, code_dim, num_books, beta: see `ProductQuantizer`.
+        decay: of the usage average.
+        contrastive_books: the original covers books 0 and 1 only; None for all.
+        rule_size: number of codes in the two rules (the factor above, and the N / rule_size nearest features
+            that are
+            positives); the original takes the total number (None) where the size of a book is meant.
+        temperature: of the contrastive term.
+        reset: move dead codes at all.
+    """
+
+    embed_prob: Tensor
+
+    def __init__(
+        self,
+        num_codes: int,
+        code_dim: int,
+        num_books: int,
+        *,
+        beta: float = 1.0,
+        decay: float = 0.99,
+        contrastive_books: Sequence[int] | None = (0, 1),
+        rule_size: int | None = None,
+        temperature: float = 0.07,
+        reset: bool = True,
+    ) -> None:
+        super().__init__(num_codes, code_dim, num_books, beta=beta)
+        self.decay, self.temperature, self.reset = decay, temperature, reset
+        self.contrastive_books = list(range(num_books) if contrastive_books is None else contrastive_books)
+        self.rule_size = num_codes if rule_size is None else rule_size
+        self.register_buffer("embed_prob", torch.zeros(self.book_size, num_books))
+
+    def _training_extras(
+        self, z: Tensor, books: Tensor, scores: Tensor, indices: Tensor, valid: Tensor | None
+    ) -> Tensor:
+        self._update_usage(indices, valid)
+        if self.reset:
+            self._reset_dead_codes(z.detach(), scores.detach(), valid)
+        return self._contrastive(z, books, valid)
+
+    @torch.no_grad()
+    def _update_usage(self, indices: Tensor, valid: Tensor | None) -> None:
+        counts = _counts(indices, self.book_size, valid)
+        frequency = counts / counts.sum(1, keepdim=True).clamp_min(1)
+        self.embed_prob.mul_(self.decay).add_(frequency.t(), alpha=1 - self.decay)
+
+    @torch.no_grad()
+    def _reset_dead_codes(self, z: Tensor, scores: Tensor, valid: Tensor | None) -> None:
+        chunks = self._chunks(z)
+        distance = scores + chunks.square().sum(-1, keepdim=True)
+        if valid is not None:
+            distance = distance.masked_fill(~valid.flatten()[None, :, None], torch.inf)
+        best, row = distance.min(1)  # (K, V): the nearest feature of this process
+        features = chunks.gather(1, row[..., None].expand(-1, -1, chunks.shape[2]))
+        # The nearest over all processes: the first of them wins a tie, as the first row does within one.
+        candidates = gather_rows(torch.cat([best[..., None], features], dim=-1)[None])
+        winner = candidates[..., 0].argmin(0)
+        nearest = candidates.gather(0, winner[None, ..., None].expand(1, -1, -1, candidates.shape[-1]))[0]
+        rate = torch.exp(-self.embed_prob.t() * self.rule_size * 10 / (1 - self.decay) - 1e-3)
+        rate = torch.where(nearest[..., 0].isfinite(), rate, 0)[..., None]
+        for book, share, feature in zip(self.embeddings, rate, nearest[..., 1:]):
+            # Through .data, after the books were stacked: the gradient of this step belongs to the old codes.
+            book.weight.data.mul_(1 - share).add_(share * feature)
+
+    def _contrastive(self, z: Tensor, books: Tensor, valid: Tensor | None) -> Tensor:
+        """Sum over books of the mean cross entropy of a code's nearest features against its farther half."""
+        if not self.contrastive_books:
+            return z.new_zeros(())
+        tokens = z.flatten(0, 1) if valid is None else z[valid]
+        width = z.shape[-1] // self.num_books
+        tokens = tokens.view(-1, self.num_books, width)[:, self.contrastive_books]
+        features = gather_rows(tokens).transpose(0, 1)  # (books, N, D / K)
+        chosen = books[self.contrastive_books]
+        distance = torch.baddbmm(
+            chosen.square().sum(-1)[:, :, None], chosen, features.transpose(1, 2), alpha=-2
+        )
+        distance = distance + features.square().sum(-1)[:, None, :]
+        count = distance.shape[2]
+        nearest = max(1, count // self.rule_size)
+        similarity = -distance / self.temperature  # (books, V, N)
+        positive = similarity.topk(nearest, sorted=False).values.mean(-1, keepdim=True)
+        negative = similarity.topk(count // 2, largest=False, sorted=False).values
+        logits = torch.cat([positive, negative], dim=-1)
+        return (logits.logsumexp(-1) - positive.squeeze(-1)).mean(-1).sum()
+
+
+def _counts(indices: Tensor, size: int, valid: Tensor | None) -> Tensor:
+    """(K, V) float32 occurrences of (K, N) codes over all processes."""
+    counts = torch.zeros(len(indices), size, device=indices.device)
+    ones = torch.ones_like(indices, dtype=counts.dtype)
+    if valid is not None:
+        ones = ones * valid.flatten()
+    return all_sum(counts.scatter_add_(1, indices, ones))
