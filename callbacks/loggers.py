@@ -1,0 +1,274 @@
+"""Logs of a run: `metrics.csv` always, Weights & Biases beside it, offline unless the user asked for more."""
+
+from __future__ import annotations
+
+import csv
+import netrc
+import os
+import secrets
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_only, rank_zero_warn
+
+from contrapposto.errors import InputError
+from contrapposto.files import atomic_path, disk_error
+
+
+class CSVRunLogger(Logger):
+    """`metrics.csv` directly in the run directory: one row per logged step, columns that may grow.
+
+    Rows are appended and flushed as they come, so that a killed process loses none. A new column rewrites the
+    file (atomically). `drop_rows_from` lets a resumed run take up the file where its checkpoint stands.
+
+    Args:
+        run_dir: the run directory.
+    """
+
+    def __init__(self, run_dir: str | Path) -> None:
+        super().__init__()
+        self.path = Path(run_dir) / "metrics.csv"
+        self._columns: list[str] | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of this log."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """There is one per run."""
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        """The run directory."""
+        return str(self.path.parent)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the configuration stands in config.yaml already."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append a row with the column `step` first.
+
+        Raises:
+            InputError: the disk is full, or the folder cannot be written to.
+        """
+        row = {"step": step, **{key: _number(value) for key, value in metrics.items()}}
+        columns = self._read_columns()
+        new = [key for key in row if key not in columns]
+        try:
+            if new:
+                self._rewrite([*columns, *new], self._read_rows())
+            with open(self.path, "a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self._read_columns()).writerow(row)
+        except OSError as error:
+            raise disk_error(self.path, error) from error
+
+    @rank_zero_only
+    def drop_rows_from(self, step: int) -> None:
+        """Remove the rows of `step` and later: a resumed run is about to write them again."""
+        columns, rows = self._read_columns(), self._read_rows()
+        kept = [row for row in rows if _is_before(row, step)]
+        if columns and len(kept) < len(rows):
+            self._rewrite(columns, kept)
+
+    def _read_columns(self) -> list[str]:
+        if self._columns is None:
+            self._columns = []
+            if self.path.exists():
+                with open(self.path, newline="", encoding="utf-8") as file:
+                    self._columns = next(csv.reader(file), [])
+        return self._columns
+
+    def _read_rows(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        with open(self.path, newline="", encoding="utf-8") as file:
+            # A process killed in the middle of a write leaves a row that is too short: DictReader fills it
+            # with None.
+            return [row for row in csv.DictReader(file) if None not in row.values() and None not in row]
+
+    def _rewrite(self, columns: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        with (
+            atomic_path(self.path) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        self._columns = columns
+
+
+def build_loggers(
+    run_dir: str | Path,
+    *,
+    config: Mapping[str, Any] | None = None,
+    wandb: bool = True,
+    online: bool = False,
+    project: str = "contrapposto",
+    entity: str | None = None,
+    name: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
+    media_upload: bool = False,
+) -> list[Logger]:
+    """Make the loggers of a run.
+
+    Args:
+        run_dir: the run directory; the wandb files go to its `wandb` folder, where a resumed run finds its
+            id.
+        config: the resolved configuration as plain values, shown by wandb.
+        wandb: False leaves the CSV file only (as does WANDB_MODE=disabled).
+        online: send to the wandb server; done only when the user is logged in and WANDB_MODE does not forbid
+            it.
+        project, entity, name, group, tags: where wandb files the run.
+        media_upload: whether pictures of people given as input may leave the machine; see `MediaCallback`.
+
+    Returns:
+        The CSV logger and, if wanted and working, the wandb logger. wandb never asks anything and, when
+        offline, never touches the network; if it cannot start, training goes on with the CSV file and a
+        warning.
+    """
+    loggers: list[Logger] = [CSVRunLogger(run_dir)]
+    if wandb and os.environ.get("WANDB_MODE", "").lower() != "disabled":
+        logger = _wandb_logger(
+            Path(run_dir),
+            "online" if online and may_go_online() else "offline",
+            config or {},
+            {"project": project, "entity": entity, "name": name, "group": group, "tags": list(tags)},
+        )
+        if logger is not None:
+            logger.media_upload = media_upload  # type: ignore[attr-defined]
+            loggers.append(logger)
+    return loggers
+
+
+def may_go_online() -> bool:
+    """Tell whether wandb may be used online without a prompt; say why not."""
+    mode = os.environ.get("WANDB_MODE", "online").lower()
+    if mode != "online":
+        rank_zero_info(f"logger.online=true is overruled by WANDB_MODE={mode}: wandb stays offline.")
+        return False
+    if not _logged_in():
+        rank_zero_warn("logger.online=true, but nobody is logged in: wandb stays offline (wandb login)")
+        return False
+    return True
+
+
+def finish_loggers(loggers: Sequence[Logger]) -> None:
+    """Close the wandb run, so that the next run of this process gets its own."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger) and logger._experiment is not None and _is_first():
+            logger._experiment.finish()
+            logger._experiment = None
+
+
+def is_trial(trainer: pl.Trainer) -> bool:
+    """Whether this is a `fast_dev_run`, which leaves no files."""
+    return bool(getattr(trainer, "fast_dev_run", False))
+
+
+def wandb_loggers(trainer: pl.Trainer) -> list[WandbLogger]:
+    """The wandb loggers of a trainer, on the first process only; an empty list elsewhere."""
+    if not trainer.is_global_zero:
+        return []
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+
+
+def log_table(trainer: pl.Trainer, key: str, columns: list[str], rows: list[list[Any]]) -> None:
+    """Log a table to wandb, if there is one."""
+    for logger in wandb_loggers(trainer):
+        logger.log_table(key, columns=columns, data=rows, step=trainer.global_step)
+
+
+def log_histogram(trainer: pl.Trainer, key: str, counts: np.ndarray) -> None:
+    """Log counts per bin (the use of a codebook, for example) to wandb, if there is one: at most 512 bins."""
+    import wandb
+
+    counts = np.asarray(counts, np.float64).ravel()
+    if len(counts) > 512:
+        counts = np.add.reduceat(counts, np.linspace(0, len(counts), 512, endpoint=False).astype(int))
+    for logger in wandb_loggers(trainer):
+        histogram = wandb.Histogram(np_histogram=(counts, np.arange(len(counts) + 1)))
+        logger.log_metrics({key: histogram}, step=trainer.global_step)  # type: ignore[dict-item]
+
+
+def _wandb_logger(
+    run_dir: Path, mode: str, config: Mapping[str, Any], where: dict[str, Any]
+) -> WandbLogger | None:
+    import wandb
+
+    settings = wandb.Settings(
+        silent=True,
+        console="off",
+        disable_code=True,
+        disable_job_creation=True,
+    )
+    logger = WandbLogger(
+        save_dir=str(run_dir), id=_run_id(run_dir), mode=mode, config=dict(config), settings=settings, **where
+    )
+    if _is_first():
+        try:
+            _ = logger.experiment
+        except Exception as error:  # anything that a third party's service may raise
+            rank_zero_warn(f"wandb could not start, metrics go to metrics.csv only: {error}")
+            return None
+        if mode == "offline":
+            rank_zero_info(
+                f"wandb is offline; to upload this run later: wandb sync {run_dir / 'wandb'}/offline-run-*"
+            )
+    return logger
+
+
+def _is_first() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _run_id(run_dir: Path) -> str:
+    """The wandb id of this run, the same after a resume."""
+    path = run_dir / "wandb" / "run-id.txt"
+    if _is_first() and not path.exists():
+        with atomic_path(path) as temporary:
+            temporary.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:  # another process; only the first one talks to wandb
+        return "none"
+
+
+def _logged_in() -> bool:
+    """Whether an API key is at hand: in the environment or in the netrc file that `wandb login` writes."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    home = Path.home()
+    names = [os.environ.get("NETRC"), home / ".netrc", home / "_netrc"]
+    for path in [Path(name).expanduser() for name in names if name]:
+        try:
+            if path.is_file() and netrc.netrc(str(path)).authenticators(host):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
+
+
+def _number(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _is_before(row: Mapping[str, str], step: int) -> bool:
+    try:
+        return int(row["step"]) < step
+    except (KeyError, ValueError):
+        raise InputError(
+            "metrics.csv has a row without a step.", found=str(dict(row)), fix="mend or remove the file"
+        ) from None
