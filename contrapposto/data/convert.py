@@ -1,0 +1,181 @@
+"""Converting sources to clips in parallel processes, one result file each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from contrapposto.data.recipes.base import Progress, Recipe, Source
+from contrapposto.data.store import ClipRecord
+from contrapposto.errors import ContrappostoError, InputError
+from contrapposto.files import atomic_path
+from contrapposto.motion import Motion
+from contrapposto.skeleton import SMPLH52
+
+MIN_FRAMES = 5  # SAGE sheet, section 4: shorter sequences are skipped
+FRAME_RATES = (5.0, 1000.0)
+_FORMAT = 1  # of the result files
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A source that is not in the store: its name, the reason in two words, and the detail."""
+
+    name: str
+    reason: str
+    detail: str
+
+    def to_json(self) -> dict[str, str]:
+        """A dictionary of plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A source that passed the check, its hash and its number of frames by the header."""
+
+    source: Source
+    digest: str
+    frames: int
+
+    def key(self, recipe: Recipe) -> str:
+        """Name of the result file: what the result depends on, hashed."""
+        parts = [
+            _FORMAT,
+            recipe.name,
+            recipe.version,
+            self.source.name,
+            self.digest,
+            self.source.parameters_digest(),
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def convert_all(
+    recipe: Recipe, tasks: Sequence[Task], folder: Path, raw: Path, workers: int, progress: Progress | None
+) -> int:
+    """Convert what has no result file yet; return how many clips that were.
+
+    Raises:
+        InputError: results cannot be written, or a worker process died.
+    """
+    missing = [task for task in tasks if not _has_result(folder, task.key(recipe))]
+    done = len(tasks) - len(missing)
+    if workers <= 1 or len(missing) < 2:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # as in the workers: sums in another order would change the last bit
+        try:
+            for number, task in enumerate(missing, 1):
+                convert(recipe, task, folder, raw)
+                if progress:
+                    progress("converting", done + number, len(tasks))
+        finally:
+            torch.set_num_threads(threads)
+        return len(missing)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(missing)), mp_context=context, initializer=start_worker)
+    try:
+        futures = [pool.submit(convert, recipe, task, folder, raw) for task in missing]
+        for number, future in enumerate(as_completed(futures), 1):
+            future.result()
+            if progress:
+                progress("converting", done + number, len(tasks))
+    except BrokenProcessPool as error:
+        raise InputError(
+            "A worker process died while converting clips.",
+            found=str(error),
+            fix="repeat the command with fewer workers (memory?); finished clips are kept",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return len(missing)
+
+
+def convert(recipe: Recipe, task: Task, folder: Path, raw: Path) -> None:
+    """Convert one source and write its result file, a clip or a reject."""
+    name, key = task.source.name, task.key(recipe)
+    try:
+        motion = recipe.read(task.source)
+        reject = _unfit(name, motion)
+    except MemoryError:
+        raise
+    except Exception as error:  # a hostile file may provoke anything in a reader: it is rejected, not fatal
+        reject = describe(name, error, raw)
+    if reject is not None:
+        with atomic_path(folder / f"{key}.json") as path:
+            path.write_text(json.dumps(reject.to_json()), encoding="utf-8")
+        return
+    record = json.dumps(ClipRecord.of(name, task.digest, motion).to_json()).encode()
+    with atomic_path(folder / f"{key}.npz") as path:
+        np.savez(
+            path,
+            rotations=motion.rotations,
+            root_translation=motion.root_translation,
+            record=np.frombuffer(record, np.uint8),
+        )
+
+
+def load_result(folder: Path, key: str) -> Reject | tuple[ClipRecord, np.ndarray, np.ndarray]:
+    """Read the result file of a task."""
+    reject = folder / f"{key}.json"
+    if reject.is_file():
+        return Reject(**json.loads(reject.read_text(encoding="utf-8")))
+    with np.load(folder / f"{key}.npz", allow_pickle=False) as arrays:
+        record = ClipRecord.from_json(json.loads(arrays["record"].tobytes()))
+        return record, arrays["rotations"], arrays["root_translation"]
+
+
+def describe(name: str, error: Exception, raw: Path) -> Reject:
+    """A reject from an error; the text loses the folder, which would differ between machines."""
+    if isinstance(error, ContrappostoError):
+        text = error.what + (f" ({error.found})" if error.found else "")
+    else:
+        text = f"{type(error).__name__}: {error}"
+    text = " ".join(text.replace(f"{raw}{os.sep}", "").split())
+    reasons = {"finite": "not finite", "frame rate": "frame rate"}
+    return Reject(
+        name, next((reason for word, reason in reasons.items() if word in text), "unreadable"), text
+    )
+
+
+def _unfit(name: str, motion: Motion) -> Reject | None:
+    if motion.skeleton.num_joints != SMPLH52.num_joints or motion.skeleton.joint_names != SMPLH52.joint_names:
+        raise TypeError(f"the recipe gave a clip on {motion.skeleton.name}, expected {SMPLH52.name}")
+    if motion.num_frames < MIN_FRAMES:
+        return Reject(name, "too short", f"{motion.num_frames} frames, at least {MIN_FRAMES} are needed")
+    low, high = FRAME_RATES
+    if not low <= motion.fps <= high:
+        return Reject(name, "frame rate", f"{motion.fps:g} frames/s, expected {low:g} to {high:g}")
+    return None
+
+
+def _has_result(folder: Path, key: str) -> bool:
+    return (folder / f"{key}.npz").is_file() or (folder / f"{key}.json").is_file()
+
+
+def start_worker() -> None:
+    """Initializer of worker processes: one thread, no Ctrl-C, and an end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers in order
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """A worker whose parent was killed would otherwise wait for work for ever."""
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,376 @@
+"""`prepare`: raw files in, one motion store out; parallel, killable at any moment, resumed by the same call.
+
+While it works, `<store>.partial` beside the store holds one file per finished clip, keyed by the clip's name,
+the hash of its source and the version of its recipe; each is renamed into place when whole. The store is put
+together from them in the order of the clips' names, so an interrupted preparation ends in the same bytes as
+an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contrapposto.data.arrays import NpyWriter
+from contrapposto.data.convert import MIN_FRAMES, Reject, Task, convert_all, describe, load_result
+from contrapposto.data.lock import hold
+from contrapposto.data.recipes import Progress, Recipe, Source, get_recipe
+from contrapposto.data.store import ARRAYS, SCHEMA, VERSION, ClipRecord, MotionStore, read_manifest
+from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
+from contrapposto.files import disk_error, existing_parent
+
+_FRAME_BYTES = sum(4 * int(np.prod(shape)) for shape in ARRAYS.values())
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What `prepare` did.
+
+    Args:
+        path: the store.
+        recipe: name of the recipe.
+        clips, frames, motion_seconds: what the store holds.
+        rejects: sources that could not be used, with reasons; also in the manifest.
+        ignored: files that the recipe does not use, counted by kind.
+        converted, resumed: clips converted now, and clips found from an interrupted run.
+        seconds: duration of this call.
+        unchanged: the store was already there and its input is the same: nothing was done.
+    """
+
+    path: Path
+    recipe: str
+    clips: int
+    frames: int
+    motion_seconds: float
+    rejects: tuple[Reject, ...] = ()
+    ignored: dict[str, int] = field(default_factory=dict)
+    converted: int = 0
+    resumed: int = 0
+    seconds: float = 0.0
+    unchanged: bool = False
+
+    def summary(self) -> str:
+        """Some lines for a terminal."""
+        minutes = self.motion_seconds / 60
+        lines = [f"{self.path}: {self.clips} clips, {self.frames} frames, {minutes:.1f} minutes of motion"]
+        if self.unchanged:
+            lines.append("The store is up to date with its input: nothing was done.")
+        else:
+            again = f", {self.resumed} kept from an interrupted run" if self.resumed else ""
+            lines.append(f"{self.converted} clips converted{again}, in {self.seconds:.1f} s")
+        if self.rejects:
+            counts = ", ".join(
+                f"{n} {reason}" for reason, n in Counter(r.reason for r in self.rejects).most_common()
+            )
+            lines.append(f"{len(self.rejects)} rejected ({counts}); all reasons are in manifest.json:")
+            lines += [f"  {reject.name}: {reject.reason}: {reject.detail}" for reject in self.rejects[:5]]
+        if self.ignored:
+            lines.append(
+                "passed over: " + ", ".join(f"{count} {kind}" for kind, count in self.ignored.items())
+            )
+        return "\n".join(lines)
+
+
+def prepare(
+    recipe: str,
+    *,
+    output: str | Path,
+    raw: str | Path | None = None,
+    workers: int = 2,
+    downloads: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> PrepareReport:
+    """Make the store `output` by a recipe. All input is checked before the first clip is converted.
+
+    Args:
+        recipe: `demo`, `amass`, `cmu` or `bandai`.
+        output: folder of the store; a store of the same recipe there is replaced when its input has changed.
+        raw: folder of raw files; a recipe that can download does so if it is not given.
+        workers: processes; with 1 or less, everything runs in this one.
+        downloads: where downloads are kept, by default `downloads` beside the store.
+        progress: called with (stage, done, total).
+        options: options of the recipe.
+
+    Raises:
+        ConfigError: no such recipe or option, or `output` is something else than a store of this recipe.
+        MissingError, InputError: nothing usable in the input, no space, output not writable, or another
+            process is preparing the same store.
+    """
+    start = time.perf_counter()
+    kind = get_recipe(recipe, **options)
+    output = Path(output).absolute()
+    work = output.with_name(f"{output.name}.partial")
+    _check_output(output, kind)
+    with _disk_errors(output):
+        work.mkdir(parents=True, exist_ok=True)
+        with hold(output.with_name(f".{output.name}.lock"), work / "owner.json", f"The store {output}"):
+            try:
+                report = _prepare(kind, output, work, raw, workers, downloads, progress)
+            except BaseException:
+                _tidy(work)
+                raise
+            shutil.rmtree(work)
+    return replace(report, seconds=time.perf_counter() - start)
+
+
+def _prepare(
+    kind: Recipe,
+    output: Path,
+    work: Path,
+    raw: str | Path | None,
+    workers: int,
+    downloads: str | Path | None,
+    progress: Progress | None,
+) -> PrepareReport:
+    place = Path(downloads) if downloads is not None else output.parent / "downloads"
+    folder = kind.obtain(None if raw is None else Path(raw).absolute(), place / kind.name, progress)
+    tasks, rejects, ignored, inputs = _survey(kind, folder, workers, progress)
+    fingerprint = _fingerprint(kind, inputs)
+    done = _unchanged(output, fingerprint)
+    if done is not None:
+        return _report(kind, output, done, unchanged=True)
+    clips = work / "clips"
+    clips.mkdir(exist_ok=True)
+    _check_disk(output, clips, sum(task.frames for task in tasks))
+    fresh = convert_all(kind, tasks, clips, folder, workers, progress)
+    store = work / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    _assemble(kind, store, clips, tasks, rejects, ignored, fingerprint, progress)
+    _publish(store, output, work)
+    return replace(
+        _report(kind, output, MotionStore.open(output)), converted=fresh, resumed=len(tasks) - fresh
+    )
+
+
+def _survey(
+    kind: Recipe, folder: Path, workers: int, progress: Progress | None
+) -> tuple[list[Task], list[Reject], dict[str, int], list[tuple[str, str, str]]]:
+    """Hash every source and read every header, in threads: both release the lock of the interpreter."""
+    found = kind.discover(folder)
+    ignored = dict(sorted(found.ignored.items()))
+    if not found.sources:
+        raise MissingError(
+            f"There is nothing for the recipe {kind.name} in {folder}.",
+            found=", ".join(f"{count} {what}" for what, count in ignored.items()) or "an empty folder",
+            expected=f"files of {kind.source}",
+            fix="give the right folder with raw=; archives must be unpacked first",
+        )
+    sources = sorted(found.sources, key=lambda source: source.name)
+
+    def look(source: Source) -> Task | Reject:
+        try:
+            return Task(source, source.digest(), kind.frames(source))
+        except Exception as error:  # whatever a hostile header provokes: the source is rejected with it
+            return describe(source.name, error, folder)
+
+    tasks: list[Task] = []
+    rejects: list[Reject] = []
+    inputs: list[tuple[str, str, str]] = []
+    by_digest: dict[str, str] = {}
+    names: set[str] = set()
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        for number, (source, seen) in enumerate(zip(sources, pool.map(look, sources)), 1):
+            if isinstance(seen, Task):
+                inputs.append((source.name, seen.digest, source.parameters_digest()))
+                seen = _screen(seen, by_digest, names)
+            else:
+                inputs.append((source.name, seen.detail, source.parameters_digest()))
+            (tasks if isinstance(seen, Task) else rejects).append(seen)  # type: ignore[arg-type]
+            if progress:
+                progress("checking", number, len(sources))
+    if not tasks:
+        raise _nothing_left(kind, folder, rejects)
+    return tasks, rejects, ignored, inputs
+
+
+def _screen(task: Task, by_digest: dict[str, str], names: set[str]) -> Task | Reject:
+    name = task.source.name
+    if name in names:
+        return Reject(
+            name, "name taken", "two different files have this name once subset aliases are resolved"
+        )
+    if task.source.paths and task.digest in by_digest:
+        return Reject(name, "duplicate", f"same content as {by_digest[task.digest]}")
+    if task.frames < MIN_FRAMES:
+        return Reject(name, "too short", f"{task.frames} frames, at least {MIN_FRAMES} are needed")
+    names.add(name)
+    by_digest[task.digest] = name
+    return task
+
+
+def _assemble(
+    kind: Recipe,
+    store: Path,
+    clips: Path,
+    tasks: Sequence[Task],
+    rejects: Sequence[Reject],
+    ignored: dict[str, int],
+    fingerprint: str,
+    progress: Progress | None,
+) -> None:
+    store.mkdir()
+    records: list[ClipRecord] = []
+    refused = list(rejects)
+    with (
+        NpyWriter(store / "rotations.npy", np.float32, ARRAYS["rotations"]) as rotations,
+        NpyWriter(store / "root_translation.npy", np.float32, ARRAYS["root_translation"]) as translations,
+    ):
+        for number, task in enumerate(tasks, 1):
+            result = load_result(clips, task.key(kind))
+            if isinstance(result, Reject):
+                refused.append(result)
+            else:
+                records.append(result[0])
+                rotations.append(result[1])
+                translations.append(result[2])
+            if progress:
+                progress("assembling", number, len(tasks))
+        if not records:
+            raise _nothing_left(kind, store, refused)
+        arrays = {"rotations": rotations.close(), "root_translation": translations.close()}
+    refused.sort(key=lambda reject: reject.name)
+    manifest = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "recipe": {"name": kind.name, "version": kind.version, "options": kind.options},
+        "source": kind.source,
+        "licence": kind.licence,
+        "attribution": kind.attribution,
+        "skeleton": "smplh52",
+        "input_hash": fingerprint,
+        "counts": {
+            "clips": len(records),
+            "frames": sum(record.frames for record in records),
+            "seconds": round(sum(record.frames / record.fps for record in records), 3),
+            "rejects": len(refused),
+            "ignored": ignored,
+        },
+        "arrays": arrays,
+        "rejects": [reject.to_json() for reject in refused],
+    }
+    _write_manifest(store / "manifest.json", manifest, records)
+
+
+def _write_manifest(path: Path, manifest: dict[str, Any], records: Sequence[ClipRecord]) -> None:
+    """One clip per line: a manifest of a large corpus stays readable and can be compared with diff."""
+    head = json.dumps(manifest, indent=1, ensure_ascii=False).removesuffix("\n}")
+    lines = ",\n  ".join(json.dumps(record.to_json(), ensure_ascii=False) for record in records)
+    path.write_text(f'{head},\n "clips": [\n  {lines}\n ]\n}}\n', encoding="utf-8", newline="\n")
+
+
+def _publish(store: Path, output: Path, work: Path) -> None:
+    old = work / "old"
+    shutil.rmtree(old, ignore_errors=True)
+    if output.exists():
+        output.rename(old)
+    store.rename(output)
+
+
+def _check_output(output: Path, kind: Recipe) -> None:
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    try:
+        name = read_manifest(output)["recipe"]["name"]
+    except MissingError:
+        raise ConfigError(
+            f"The output {output} is not a motion store.",
+            found="a file" if output.is_file() else "a folder with other things in it",
+            expected="a new folder, or a store of the same recipe",
+            fix="choose another output=",
+        ) from None
+    except (ContrappostoError, KeyError, TypeError):
+        return  # damaged or of another version: made anew
+    if name != kind.name:
+        raise ConfigError(
+            f"The output {output} is a store of another recipe.",
+            found=f"recipe {name}",
+            expected=f"recipe {kind.name}",
+            fix="choose another output=, or delete that store first",
+        )
+
+
+def _fingerprint(kind: Recipe, inputs: Sequence[tuple[str, str, str]]) -> str:
+    """Hash of all that decides the content: recipe, version, options, names, source hashes, parameters."""
+    content = [VERSION, kind.name, kind.version, kind.options, list(inputs)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _unchanged(output: Path, fingerprint: str) -> MotionStore | None:
+    try:
+        store = MotionStore.open(output)
+    except ContrappostoError:
+        return None
+    return store if store.manifest.get("input_hash") == fingerprint else None
+
+
+def _check_disk(output: Path, clips: Path, frames: int) -> None:
+    """Clips and store exist at the same time for a moment."""
+    present = sum(file.stat().st_size for file in clips.glob("*.npz"))
+    needed = max(2 * frames * _FRAME_BYTES - present, 0) + 2**20
+    free = shutil.disk_usage(existing_parent(output)).free
+    if free < needed:
+        raise InputError(
+            f"The disk has not enough space for the store {output}.",
+            found=f"{free / 2**20:.0f} MiB free",
+            expected=f"{needed / 2**20:.0f} MiB for {frames} frames",
+            fix="free some space or choose another output=",
+        )
+
+
+def _nothing_left(kind: Recipe, folder: Path, rejects: Sequence[Reject]) -> ContrappostoError:
+    first = "; ".join(f"{reject.name}: {reject.reason}: {reject.detail}" for reject in rejects[:3])
+    return InputError(
+        f"None of the {len(rejects)} sources of the recipe {kind.name} can be used.",
+        found=first + ("; ..." if len(rejects) > 3 else ""),
+        expected=f"files of {kind.source}",
+        fix="check the folder given with raw=",
+    )
+
+
+@contextmanager
+def _disk_errors(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        translated = disk_error(output, error)
+        if translated is error and isinstance(error, (FileExistsError, NotADirectoryError)):
+            translated = InputError(
+                f"{output} cannot be made.", found=f"{error.filename} is a file", expected="a folder there"
+            )
+        raise translated from error
+
+
+def _tidy(work: Path) -> None:
+    """After an error, keep what can be resumed and nothing else."""
+    shutil.rmtree(work / "store", ignore_errors=True)
+    (work / "owner.json").unlink(missing_ok=True)
+    clips = work / "clips"
+    if clips.is_dir() and not any(clips.iterdir()):
+        clips.rmdir()
+    if work.is_dir() and not any(work.iterdir()):
+        work.rmdir()
+
+
+def _report(kind: Recipe, output: Path, store: MotionStore, *, unchanged: bool = False) -> PrepareReport:
+    return PrepareReport(
+        path=output,
+        recipe=kind.name,
+        clips=len(store),
+        frames=int(store.offsets[-1]),
+        motion_seconds=store.seconds,
+        rejects=tuple(Reject(**reject) for reject in store.manifest["rejects"]),
+        ignored=store.manifest["counts"]["ignored"],
+        unchanged=unchanged,
+    )

@@ -1,0 +1,112 @@
+"""AMASS: a folder that the user has downloaded from amass.is.tue.mpg.de (registration, non-commercial)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from contrapposto.data.names import SUBSETS, canonical_name, subset_of
+from contrapposto.data.recipes.base import Discovery, Progress, Source, need_folder, suffix_of, walk
+from contrapposto.data.recipes.labels import LabelFinder, with_labels
+from contrapposto.data.recipes.npz import array_shape, members
+from contrapposto.errors import ConfigError, nearest
+from contrapposto.motion import Motion
+from contrapposto.skeleton import SMPLH52
+
+_RATES = ("mocap_framerate", "mocap_frame_rate")
+
+
+class AmassRecipe:
+    """Every clip in AMASS layout below a folder: SMPL-H and SMPL-X files, any subset, under any of its names.
+
+    Args:
+        subsets: keep only these subsets of AMASS, by any of their names; all if empty.
+        source, licence, attribution: for files of the same layout that are not from AMASS.
+
+    Raises:
+        ConfigError: a subset that is not one of AMASS.
+    """
+
+    name = "amass"
+    version = 1
+
+    def __init__(
+        self,
+        subsets: Sequence[str] = (),
+        source: str = "AMASS, https://amass.is.tue.mpg.de",
+        licence: str = "AMASS licence, non-commercial scientific research: https://amass.is.tue.mpg.de/license.html",
+        attribution: str = "Mahmood et al., AMASS: Archive of Motion Capture as Surface Shapes, ICCV 2019, "
+        "and the makers of each subset",
+    ) -> None:
+        self.source, self.licence, self.attribution = source, licence, attribution
+        self.subsets = tuple(sorted({_known(subset) for subset in subsets}))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What changes the store."""
+        return {"subsets": list(self.subsets)}
+
+    def obtain(self, raw: Path | None, downloads: Path, progress: Progress | None) -> Path:
+        """AMASS cannot be downloaded without registration: only `raw` is accepted."""
+        return need_folder(raw, self.name, "the folder into which the AMASS archives were unpacked")
+
+    def discover(self, raw: Path) -> Discovery:
+        """Every .npz with poses and a frame rate; the rest is counted by kind."""
+        found = Discovery()
+        labels = LabelFinder(raw, found.ignored)
+        for path in walk(raw):
+            kind = self._kind(path)
+            if kind:
+                found.ignored[kind] += 1
+                continue
+            name = canonical_name(path, raw)
+            if self.subsets and subset_of(name) not in self.subsets:
+                found.ignored["clips of other subsets"] += 1
+                continue
+            found.sources.append(Source(name, (path,), {**labels.find(path), **_origin(name)}))
+        return found
+
+    @staticmethod
+    def _kind(path: Path) -> str:
+        """Why a file is passed over; empty for a clip, also for a damaged one, which is rejected by name later."""
+        if path.suffix.lower() != ".npz":
+            is_label = path.name == "index.csv" or (
+                path.suffix == ".json" and path.with_suffix(".npz").exists()
+            )
+            return "label files (used)" if is_label else f"{suffix_of(path)} files"
+        arrays = members(path)
+        if arrays is not None and "poses" not in arrays:
+            return "npz files without poses"
+        if arrays is not None and arrays.isdisjoint(_RATES):
+            return "npz files without a frame rate"
+        return ""
+
+    def frames(self, source: Source) -> int:
+        """Rows of `poses`."""
+        return array_shape(source.paths[0], "poses")[0]
+
+    def read(self, source: Source) -> Motion:
+        """Read with `contrapposto.io.amass` and put on the SMPL-H skeleton, labels added."""
+        from contrapposto.io.amass import read_amass
+
+        return with_labels(read_amass(source.paths[0]).to_skeleton(SMPLH52), source.parameters)
+
+
+def _known(subset: str) -> str:
+    canonical = SUBSETS.get(subset)
+    if canonical is None:
+        raise ConfigError(
+            f"AMASS has no subset {subset}.",
+            expected=", ".join(sorted(set(SUBSETS.values()))),
+            fix=f"did you mean {nearest(subset, SUBSETS)}?",
+        )
+    return canonical
+
+
+def _origin(name: str) -> dict[str, str]:
+    parts = name.split("/")
+    origin = {"subset": parts[0]} if len(parts) > 1 else {}
+    if len(parts) > 2:
+        origin["subject"] = "/".join(parts[:2])
+    return origin
