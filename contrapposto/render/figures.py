@@ -1,0 +1,70 @@
+"""Motion clips as things to draw: the skinned body where the skeleton has one, capsules for bones elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from contrapposto.motion import Motion
+from contrapposto.render.scene import Capsules, Mesh
+from contrapposto.skeleton import SKELETONS, Skeleton
+
+if TYPE_CHECKING:
+    from contrapposto.body import BodyModel
+
+Figure = Mesh | Capsules
+
+
+class AnimatedFigure:
+    """A clip that yields what to draw for a stretch of frames.
+
+    Args:
+        motion: the clip.
+        color: (3,) sRGB.
+        body: skinned body; None takes the shipped one when the skeleton belongs to the SMPL family, else capsules.
+    """
+
+    def __init__(self, motion: Motion, color: Sequence[float], body: BodyModel | None = None) -> None:
+        self.motion, self.color = motion, color
+        self._base: Mesh | None = None
+        self.body = body
+        if body is None and is_smpl_family(motion.skeleton):
+            from contrapposto.body import load_body
+
+            self.body = load_body()
+
+    def frames(self, start: int, stop: int) -> list[Figure]:
+        """What to draw in frames `start` to `stop` (exclusive)."""
+        if self.body is None:
+            positions = self.motion.frames(start, stop).joint_positions()
+            height = figure_height(self.motion.skeleton)
+            return [
+                bones(frame, self.motion.skeleton.parents, self.color, 0.018 * height) for frame in positions
+            ]
+        from contrapposto.body import motion_vertices
+
+        vertices = motion_vertices(self.body, self.motion, slice(start, stop))
+        if self._base is None:
+            self._base = Mesh(vertices[0], self.body.faces.cpu().numpy(), self.color)
+        return [self._base.moved(frame) for frame in vertices]
+
+
+def is_smpl_family(skeleton: Skeleton) -> bool:
+    """Whether the SMPL bodies can carry this skeleton: its joints have the names of one of the family."""
+    return any(skeleton.joint_names == known.joint_names for known in SKELETONS.values())
+
+
+def figure_height(skeleton: Skeleton) -> float:
+    """Extent of the rest pose along its longest axis, metres."""
+    rest = skeleton.rest_positions
+    return float(max((rest.max(0) - rest.min(0)).max(), 1e-3))
+
+
+def bones(positions: np.ndarray, parents: Sequence[int], color: Sequence[float], radius: float) -> Capsules:
+    """Capsules from every joint (J, 3) to its parent; a lone root is a sphere."""
+    children = [joint for joint, parent in enumerate(parents) if parent >= 0] or [0]
+    return Capsules(
+        positions[[max(parents[joint], 0) for joint in children]], positions[children], radius, color
+    )

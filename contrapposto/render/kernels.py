@@ -1,0 +1,537 @@
+"""Warp kernels of the ray caster: visibility, light that reaches vertices and ground, shading, edges.
+
+The same source is compiled for the CPU and for CUDA. Import this file inside functions only: importing it initialises
+Warp. Colours inside are linear; the last kernel turns them into sRGB bytes by a table.
+"""
+
+# Warp gives annotations and literals a meaning of their own, which the checkers of plain Python do not know.
+# mypy: ignore-errors
+# ruff: noqa: ANN201, UP018, RUF046
+
+import warp as wp
+
+wp.config.log_level = max(wp.config.log_level, wp.LOG_WARNING)  # a library prints nothing of its own accord
+wp.set_module_options({"enable_backward": False, "fast_math": True})
+
+NEAR = 1.0e-4
+FAR = 1.0e6
+
+
+@wp.struct
+class View:
+    """Pinhole camera and the rectangle of pixels [left, right) x [top, bottom) outside which there is no figure."""
+
+    position: wp.vec3
+    right_axis: wp.vec3
+    down_axis: wp.vec3
+    forward_axis: wp.vec3
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+
+@wp.struct
+class Corner:
+    """A vertex as shading needs it: unit normal, linear colour, shares of the sky and of the key light it receives."""
+
+    normal: wp.vec3
+    color: wp.vec3
+    light: wp.vec2
+
+
+@wp.struct
+class Capsule:
+    """One capsule: linear colour, id, and its rectangle (left, right, top, bottom) on the image."""
+
+    start: wp.vec3
+    end: wp.vec3
+    color: wp.vec3
+    box: wp.vec4
+    radius: float
+    number: int
+
+
+@wp.struct
+class Solids:
+    """All meshes joined into one (0 where there is none) and all capsules; `faces` are three corners and an id.
+
+    Few fields on purpose: Warp copies structures by value into every function on the CPU.
+    """
+
+    mesh: wp.uint64
+    faces: wp.array[wp.vec4i]
+    corners: wp.array[Corner]
+    capsules: wp.array[Capsule]
+    num_capsules: int
+
+
+@wp.struct
+class Look:
+    """Light, background and ground. The ground's light is a texture over a rectangle of the plane."""
+
+    key_direction: wp.vec3
+    key: float
+    sky: float
+    bounce: float
+    background_top: wp.vec3
+    background_bottom: wp.vec3
+    has_ground: int
+    ground_height: float
+    square: float
+    ground_light: wp.vec3
+    ground_dark: wp.vec3
+    centre: wp.vec2
+    fade_start: float
+    fade_end: float
+    texture: wp.array2d[wp.vec2]
+    texture_origin: wp.vec2
+    texel: float
+
+
+@wp.struct
+class Hit:
+    """The nearest figure on a ray. `face` is a face, or -2 - capsule, or -1 where the ray meets nothing."""
+
+    distance: float
+    face: int
+    u: float
+    v: float
+
+
+@wp.func
+def ray_direction(view: View, x: float, y: float) -> wp.vec3:
+    """Direction of an image point, scaled so that its component along the viewing axis is 1."""
+    return (
+        view.forward_axis
+        + view.right_axis * ((x - view.cx) / view.fx)
+        + view.down_axis * ((y - view.cy) / view.fy)
+    )
+
+
+@wp.func
+def hit_sphere(origin: wp.vec3, direction: wp.vec3, centre: wp.vec3, radius: float) -> float:
+    """Distance along a unit direction to a sphere's outside, or -1."""
+    offset = origin - centre
+    b = wp.dot(offset, direction)
+    # the distance of the line from the centre, not b * b - c: that cancels when the sphere is far away
+    nearest = offset - direction * b
+    inside = radius * radius - wp.dot(nearest, nearest)
+    if inside < 0.0:
+        return -1.0
+    return -b - wp.sqrt(inside)
+
+
+@wp.func
+def hit_capsule(origin: wp.vec3, direction: wp.vec3, start: wp.vec3, end: wp.vec3, radius: float) -> float:
+    """Distance along a unit direction to a capsule: 0 from inside, -1 where it is missed."""
+    axis = end - start
+    length_squared = wp.dot(axis, axis)
+    offset = origin - start
+    place = wp.clamp(wp.dot(offset, axis) / wp.max(length_squared, 1.0e-12), 0.0, 1.0)
+    if wp.length_sq(offset - axis * place) <= radius * radius:
+        return 0.0
+    best = float(-1.0)
+    # cylinder: everything perpendicular to the axis
+    unit = axis / wp.sqrt(wp.max(length_squared, 1.0e-12))
+    across = direction - unit * wp.dot(direction, unit)
+    away = offset - unit * wp.dot(offset, unit)
+    a = wp.dot(across, across)
+    if a > 1.0e-12 and length_squared > 1.0e-12:
+        b = wp.dot(away, across) / a
+        nearest = away - across * b
+        inside = radius * radius - wp.dot(nearest, nearest)
+        if inside >= 0.0:
+            t = -b - wp.sqrt(inside / a)
+            along = wp.dot(offset + direction * t, axis)
+            if t > 0.0 and along >= 0.0 and along <= length_squared:
+                best = t
+    if best < 0.0:  # the round ends; of two hits the nearer
+        first = hit_sphere(origin, direction, start, radius)
+        second = hit_sphere(origin, direction, end, radius)
+        best = first
+        if second > 0.0 and (best <= 0.0 or second < best):
+            best = second
+        if best <= 0.0:
+            best = -1.0
+    return best
+
+
+@wp.func
+def trace(solids: Solids, origin: wp.vec3, direction: wp.vec3, x: float, y: float) -> Hit:
+    """Nearest hit of a unit direction; capsules are tried only where (x, y) lies in their box on the image."""
+    hit = Hit()
+    hit.distance = FAR
+    hit.face = -1
+    if solids.mesh != wp.uint64(0):
+        query = wp.mesh_query_ray(solids.mesh, origin, direction, FAR)
+        if query.result:
+            hit.distance = query.t
+            hit.face = query.face
+            hit.u = query.u
+            hit.v = query.v
+    for i in range(solids.num_capsules):
+        capsule = solids.capsules[i]
+        if x >= capsule.box[0] and x <= capsule.box[1] and y >= capsule.box[2] and y <= capsule.box[3]:
+            t = hit_capsule(origin, direction, capsule.start, capsule.end, capsule.radius)
+            if t >= 0.0 and t < hit.distance:
+                hit.distance = t
+                hit.face = -2 - i
+    return hit
+
+
+@wp.func
+def blocked(
+    mesh: wp.uint64,
+    capsules: wp.array[Capsule],
+    num_capsules: int,
+    origin: wp.vec3,
+    direction: wp.vec3,
+    reach: float,
+) -> bool:
+    """Whether anything stands within `reach` on a unit direction."""
+    if mesh != wp.uint64(0) and wp.mesh_query_ray_anyhit(mesh, origin, direction, reach):
+        return True
+    for i in range(num_capsules):
+        capsule = capsules[i]
+        t = hit_capsule(origin, direction, capsule.start, capsule.end, capsule.radius)
+        if t > 0.0 and t < reach:
+            return True
+    return False
+
+
+@wp.kernel
+def add_face_normals(points: wp.array[wp.vec3], indices: wp.array[wp.int32], normals: wp.array[wp.vec3]):
+    """Sum of the normals of the faces around each vertex, weighted by area."""
+    face = wp.tid()
+    i, j, k = indices[3 * face], indices[3 * face + 1], indices[3 * face + 2]
+    normal = wp.cross(points[j] - points[i], points[k] - points[i])
+    wp.atomic_add(normals, i, normal)
+    wp.atomic_add(normals, j, normal)
+    wp.atomic_add(normals, k, normal)
+
+
+@wp.kernel
+def light_points(
+    mesh: wp.uint64,
+    capsules: wp.array[Capsule],
+    num_capsules: int,
+    points: wp.array[wp.vec3],
+    normals: wp.array[wp.vec3],
+    chosen: wp.array[wp.int32],
+    eye: wp.vec3,
+    key_directions: wp.array[wp.vec3],
+    sky_directions: wp.array[wp.vec3],
+    first: int,
+    light: wp.array[wp.vec2],
+):
+    """Share of the sky (within 0.4 m) and of the key light at chosen vertices; those turned away are skipped."""
+    slot = wp.tid() + first
+    vertex = chosen[slot]
+    point = points[vertex]
+    normal = wp.normalize(normals[vertex])
+    if wp.dot(normal, wp.normalize(eye - point)) < -0.4:
+        light[slot] = wp.vec2(1.0, 1.0)
+        return
+    origin = point + normal * 0.006
+    open_sky = float(0.0)
+    weight = float(1.0e-6)
+    for i in range(sky_directions.shape[0]):
+        cosine = wp.dot(sky_directions[i], normal)
+        if cosine > 0.05:
+            weight += cosine
+            if not blocked(mesh, capsules, num_capsules, origin, sky_directions[i], 0.4):
+                open_sky += cosine
+    key = float(0.0)
+    if wp.dot(key_directions[0], normal) > -0.3:
+        for i in range(key_directions.shape[0]):
+            if not blocked(mesh, capsules, num_capsules, origin, key_directions[i], FAR):
+                key += 1.0 / float(key_directions.shape[0])
+    light[slot] = wp.vec2(open_sky / weight, key)
+
+
+@wp.kernel
+def fill_corners(
+    normals: wp.array[wp.vec3], colors: wp.array[wp.vec3], light: wp.array[wp.vec2], corners: wp.array[Corner]
+):
+    """Put together what shading reads."""
+    vertex = wp.tid()
+    corner = Corner()
+    corner.normal = wp.normalize(normals[vertex])
+    corner.color = colors[vertex]
+    corner.light = light[vertex]
+    corners[vertex] = corner
+
+
+@wp.kernel
+def light_ground(
+    mesh: wp.uint64,
+    capsules: wp.array[Capsule],
+    num_capsules: int,
+    corner: wp.vec3,
+    texel: float,
+    key_directions: wp.array[wp.vec3],
+    sky_directions: wp.array[wp.vec3],
+    first_row: int,
+    texture: wp.array2d[wp.vec2],
+):
+    """Share of the key light and of the near sky (within 0.5 m) that is blocked at each texel of the ground."""
+    row, column = wp.tid()
+    row += first_row
+    origin = corner + wp.vec3(float(column) + 0.5, float(row) + 0.5, 0.0) * texel
+    shade = float(0.0)
+    # neighbouring texels take other halves of the directions: the blur that follows mixes them
+    phase = (row + column) % 2
+    half = key_directions.shape[0] // 2
+    for i in range(half):
+        if blocked(mesh, capsules, num_capsules, origin, key_directions[2 * i + phase], FAR):
+            shade += 1.0 / float(half)
+    near = float(0.0)
+    half = sky_directions.shape[0] // 2
+    for i in range(half):
+        if blocked(mesh, capsules, num_capsules, origin, sky_directions[2 * i + phase], 0.5):
+            near += 1.0 / float(half)
+    texture[row, column] = wp.vec2(shade, near)
+
+
+@wp.func
+def ground_light(look: Look, place: wp.vec2) -> wp.vec2:
+    """The texture of blocked light, interpolated; 0 outside."""
+    p = (place - look.texture_origin) / look.texel - wp.vec2(0.5, 0.5)
+    column = int(wp.floor(p[0]))
+    row = int(wp.floor(p[1]))
+    if column < 0 or row < 0 or column + 1 >= look.texture.shape[1] or row + 1 >= look.texture.shape[0]:
+        return wp.vec2(0.0, 0.0)
+    a = p[0] - float(column)
+    b = p[1] - float(row)
+    low = look.texture[row, column] * (1.0 - a) + look.texture[row, column + 1] * a
+    high = look.texture[row + 1, column] * (1.0 - a) + look.texture[row + 1, column + 1] * a
+    return low * (1.0 - b) + high * b
+
+
+@wp.func
+def stripe(place: float, width: float) -> float:
+    """Square wave of period 2 averaged over an interval, from -1 to 1."""
+    low = wp.abs((place - 0.5 * width) * 0.5 - wp.floor((place - 0.5 * width) * 0.5) - 0.5)
+    high = wp.abs((place + 0.5 * width) * 0.5 - wp.floor((place + 0.5 * width) * 0.5) - 0.5)
+    return 2.0 * (low - high) / width
+
+
+@wp.func
+def background(view: View, look: Look, direction: wp.vec3, y: float) -> wp.vec3:
+    """Colour where there is no figure: the ground with squares averaged over the pixel, fading into the backdrop."""
+    part = wp.clamp(y / float(view.height), 0.0, 1.0)
+    backdrop = look.background_top * (1.0 - part) + look.background_bottom * part
+    depth = (look.ground_height - view.position[2]) / direction[2]
+    if look.has_ground == 0 or direction[2] * (look.ground_height - view.position[2]) <= 1.0e-9:
+        return backdrop
+    spot = view.position + direction * depth
+    place = wp.vec2(spot[0], spot[1])
+    away = wp.length(place - look.centre)
+    if away > look.fade_end:
+        return backdrop
+    # how far the spot moves when the image point moves by a pixel: derivative of position + direction * depth
+    step_x = (view.right_axis - direction * (view.right_axis[2] / direction[2])) * (depth / view.fx)
+    step_y = (view.down_axis - direction * (view.down_axis[2] / direction[2])) * (depth / view.fy)
+    scale = 1.0 / look.square
+    wide = wp.max((wp.abs(step_x[0]) + wp.abs(step_y[0])) * scale, 1.0e-4)
+    high = wp.max((wp.abs(step_x[1]) + wp.abs(step_y[1])) * scale, 1.0e-4)
+    mix = 0.5 - 0.5 * stripe(place[0] * scale, wide) * stripe(place[1] * scale, high)
+    color = look.ground_light * (1.0 - mix) + look.ground_dark * mix
+    taken = ground_light(look, place)
+    color = wp.cw_mul(color, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(0.52, 0.50, 0.47) * taken[0])
+    color = color * (1.0 - 0.55 * taken[1])
+    fade = wp.clamp((away - look.fade_start) / (look.fade_end - look.fade_start), 0.0, 1.0)
+    fade = fade * fade * (3.0 - 2.0 * fade)
+    return color * (1.0 - fade) + backdrop * fade
+
+
+@wp.func
+def lit(look: Look, albedo: wp.vec3, normal: wp.vec3, to_eye: wp.vec3, sky: float, key: float) -> wp.vec3:
+    """Sky and ground light by the normal's height, a wrapped key light, a faint sheen."""
+    up = 0.5 + 0.5 * normal[2]
+    soft = (look.bounce * (1.0 - up) + look.sky * up) * sky
+    cosine = wp.max((wp.dot(normal, look.key_direction) + 0.12) / 1.12, 0.0)
+    direct = look.key * cosine * key
+    half = wp.normalize(look.key_direction + to_eye)
+    shine = wp.max(wp.dot(normal, half), 0.0)
+    shine = shine * shine
+    shine = shine * shine
+    shine = shine * shine
+    shine = shine * shine * key
+    edge = 1.0 - wp.max(wp.dot(normal, to_eye), 0.0)
+    edge = edge * edge * edge
+    color = albedo * (soft + direct) + wp.vec3(0.05, 0.05, 0.05) * shine
+    return color * (1.0 - 0.25 * edge)
+
+
+@wp.func
+def solid_color(solids: Solids, look: Look, hit: Hit, origin: wp.vec3, direction: wp.vec3) -> wp.vec3:
+    """Colour of a hit; the direction has length 1."""
+    if hit.face <= -2:
+        capsule = solids.capsules[-2 - hit.face]
+        spot = origin + direction * hit.distance
+        axis = capsule.end - capsule.start
+        along = wp.dot(spot - capsule.start, axis) / wp.max(wp.dot(axis, axis), 1.0e-12)
+        centre = capsule.start + axis * wp.clamp(along, 0.0, 1.0)
+        return lit(look, capsule.color, wp.normalize(spot - centre), -direction, 1.0, 1.0)
+    face = solids.faces[hit.face]
+    a = solids.corners[face[0]]
+    b = solids.corners[face[1]]
+    c = solids.corners[face[2]]
+    w = 1.0 - hit.u - hit.v
+    normal = wp.normalize(a.normal * hit.u + b.normal * hit.v + c.normal * w)
+    light = a.light * hit.u + b.light * hit.v + c.light * w
+    color = a.color * hit.u + b.color * hit.v + c.color * w
+    if wp.dot(normal, direction) > 0.3:  # the inside of an open surface
+        normal = -normal
+    return lit(look, color, normal, -direction, light[0], light[1])
+
+
+@wp.func
+def hit_id(solids: Solids, face: int) -> int:
+    """The id of what was hit, -1 for nothing."""
+    number = int(-1)
+    if face <= -2:
+        capsule = solids.capsules[-2 - face]
+        number = capsule.number
+    if face >= 0:
+        corners = solids.faces[face]
+        number = corners[3]
+    return number
+
+
+@wp.func
+def point_color(solids: Solids, look: Look, view: View, x: float, y: float) -> wp.vec3:
+    """Colour of one image point."""
+    direction = ray_direction(view, x, y)
+    unit = wp.normalize(direction)
+    hit = trace(solids, view.position, unit, x, y)
+    if hit.face == -1:
+        return background(view, look, direction, y)
+    return solid_color(solids, look, hit, view.position, unit)
+
+
+@wp.kernel
+def cast(
+    solids: Solids,
+    look: Look,
+    view: View,
+    first_row: int,
+    run: int,
+    linear: wp.array2d[wp.vec3],
+    depth: wp.array2d[float],
+    ids: wp.array2d[wp.int32],
+):
+    """One ray through every pixel centre: colour, depth along the viewing axis, id. A thread does `run` pixels."""
+    row, part = wp.tid()
+    row += first_row
+    y = float(row) + 0.5
+    for column in range(part * run, wp.min((part + 1) * run, view.width)):
+        x = float(column) + 0.5
+        direction = ray_direction(view, x, y)
+        unit = wp.normalize(direction)
+        hit = Hit()
+        hit.face = -1
+        if column >= view.left and column < view.right and row >= view.top and row < view.bottom:
+            hit = trace(solids, view.position, unit, x, y)
+        if hit.face == -1:
+            ids[row, column] = -1
+            depth[row, column] = wp.inf
+            linear[row, column] = background(view, look, direction, y)
+        else:
+            ids[row, column] = hit_id(solids, hit.face)
+            depth[row, column] = hit.distance * wp.dot(unit, view.forward_axis)
+            linear[row, column] = solid_color(solids, look, hit, view.position, unit)
+
+
+@wp.func
+def is_edge(view: View, depth: wp.array2d[float], ids: wp.array2d[wp.int32], row: int, column: int) -> bool:
+    """Whether a neighbour shows another figure, or the same one a step nearer or farther."""
+    own = ids[row, column]
+    here = depth[row, column]
+    for i in range(4):
+        other_row = wp.clamp(row + (i % 2) * (i - 2), 0, view.height - 1)  # i = 1: above, i = 3: below
+        other_column = wp.clamp(
+            column + ((i + 1) % 2) * (i - 1), 0, view.width - 1
+        )  # i = 0: left, i = 2: right
+        if ids[other_row, other_column] != own:
+            return True
+        if own >= 0 and wp.abs(depth[other_row, other_column] - here) > 0.02 + 4.0 * here / view.fx:
+            return True
+    return False
+
+
+@wp.func
+def fine_color(solids: Solids, look: Look, view: View, row: int, column: int, samples: int) -> wp.vec3:
+    """Mean colour of samples x samples points of a pixel, a grid turned by 27 degrees.
+
+    (Turned, edges along rows and columns get as many steps as slanted ones.)
+    """
+    total = wp.vec3(0.0, 0.0, 0.0)
+    step = 1.0 / float(samples)
+    for i in range(samples):
+        for j in range(samples):
+            u = (float(i) + 0.5) * step - 0.5
+            v = (float(j) + 0.5) * step - 0.5
+            x = float(column) + 0.5 + 0.894 * u - 0.447 * v
+            y = float(row) + 0.5 + 0.447 * u + 0.894 * v
+            total += point_color(solids, look, view, x, y)
+    return total * (step * step)
+
+
+@wp.kernel
+def finish(
+    solids: Solids,
+    look: Look,
+    view: View,
+    samples: int,
+    everywhere: int,
+    linear: wp.array2d[wp.vec3],
+    depth: wp.array2d[float],
+    ids: wp.array2d[wp.int32],
+    to_srgb: wp.array[wp.uint8],
+    first_row: int,
+    run: int,
+    color: wp.array3d[wp.uint8],
+):
+    """Take more samples in pixels at edges (or everywhere) and turn colours into sRGB bytes."""
+    row, part = wp.tid()
+    row += first_row
+    for column in range(part * run, wp.min((part + 1) * run, view.width)):
+        result = linear[row, column]
+        if samples > 1 and (everywhere == 1 or is_edge(view, depth, ids, row, column)):
+            result = fine_color(solids, look, view, row, column, samples)
+        for channel in range(3):
+            level = int(wp.clamp(result[channel], 0.0, 1.0) * 4095.0 + 0.5)
+            color[row, column, channel] = to_srgb[level]
+
+
+@wp.kernel
+def shade(
+    solids: Solids,
+    look: Look,
+    view: View,
+    faces: wp.array2d[wp.int32],
+    weights: wp.array2d[wp.vec2],
+    linear: wp.array2d[wp.vec3],
+):
+    """Colours for visibility found by another back-end: face (-1: none) and weights of its first two corners."""
+    row, column = wp.tid()
+    x = float(column) + 0.5
+    y = float(row) + 0.5
+    direction = ray_direction(view, x, y)
+    hit = Hit()
+    hit.face = faces[row, column]
+    hit.u = weights[row, column][0]
+    hit.v = weights[row, column][1]
+    if hit.face < 0:
+        linear[row, column] = background(view, look, direction, y)
+    else:
+        linear[row, column] = solid_color(solids, look, hit, view.position, wp.normalize(direction))
