@@ -298,10 +298,17 @@ def _of_clip(value: Any, index: int, count: int) -> Any:
 
 
 def _local_copy(metric: Metric) -> Metric:
+    """A copy for one clip, which other processes know nothing of."""
     copy = metric.clone()
     copy.reset()
-    copy.sync_on_compute = False
+    for part in copy.modules():
+        if isinstance(part, Metric):
+            part.distributed_available_fn = _alone
     return copy
+
+
+def _alone() -> bool:
+    return False
 
 
 def _named(name: str, result: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import pickle
@@ -49,10 +50,8 @@ def run(folder: Path, every: int, kill: int | None = None, resume: bool = False,
     model = Tiny()
     fit = trainer(callbacks, [CSVRunLogger(folder)], **options)
     path = find_resume_checkpoint(folder) if resume else None
-    try:
+    with contextlib.suppress(Killed):
         fit.fit(model, datamodule=Data(), ckpt_path=path)
-    except Killed:
-        pass
     return model
 
 
