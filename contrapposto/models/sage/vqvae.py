@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from contrapposto.models.sage.joints import PART_JOINTS, Part
 from contrapposto.nn.quantizer import AnchoredQuantizer, Quantized
@@ -108,10 +109,10 @@ class SageVQVAE(nn.Module):
             (B, T / 2, D).
         """
         batch, length = motion.shape[:2]
-        spread = torch.einsum("jd,btdf->btjf", self.up_sparse.weight[..., 0], sparse)
-        spread = spread + self.up_sparse.bias[:, None]
+        # The devices are the channels of a 1x1 convolution over the 18 features.
+        spread = F.linear(sparse.transpose(2, 3), self.up_sparse.weight[..., 0], self.up_sparse.bias)
         joints = motion.view(batch, length, len(self.joints), 6)
-        tokens = self.emb(torch.cat([joints, spread], dim=-1).flatten(2))
+        tokens = self.emb(torch.cat([joints, spread.transpose(2, 3)], dim=-1).flatten(2))
         hidden, _ = self.encoder_stacks[0](tokens)
         return self.quant_emb(hidden)
 
