@@ -1,0 +1,275 @@
+"""AMASS npz files: the SMPL family's motion, read without unpickling and written with labels.
+
+Layouts by the width of `poses`: 66 (SMPL, 22 joints), 72 (SMPL, 24), 156 (SMPL-H), 165 (SMPL-X "stageii").
+Our own files add two members, `contrapposto_labels` and `contrapposto_metadata`, JSON in a text array; other programs
+ignore them.
+"""
+
+from __future__ import annotations
+
+import json
+import pickletools
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contrapposto.errors import InputError
+from contrapposto.files import atomic_path
+from contrapposto.io.checks import MAX_BYTES, check_file, naming, shorten
+from contrapposto.motion import Label, Motion
+from contrapposto.skeleton import SKELETONS, Skeleton
+
+LAYOUTS: dict[int, Skeleton] = {3 * skeleton.num_joints: skeleton for skeleton in SKELETONS.values()}
+RATE_KEYS = ("mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate", "fps")
+GENDERS = ("neutral", "male", "female")
+_USED = {"poses", "trans", "betas", "gender", "contrapposto_labels", "contrapposto_metadata", *RATE_KEYS}
+
+
+def read_amass(path: str | Path) -> Motion:
+    """Read an AMASS npz file into a clip on the skeleton of its layout.
+
+    Members used: `poses` (F, 66 | 72 | 156 | 165) radians, `trans` (F, 3) metres, one of `RATE_KEYS`, and if present
+    `betas` (S,) and `gender`. Further short text members (`source`, `label`, ...) become metadata. Nothing is ever
+    unpickled; a pickled `gender` is recognised by looking at its text.
+
+    Raises:
+        InputError: not an npz file, a damaged one, or members that are missing, of a wrong shape or not finite.
+    """
+    path = check_file(path, "AMASS .npz")
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise InputError(
+            f"{path} is not an npz file.",
+            found=str(error),
+            expected="a zip archive of arrays",
+            fix="download it again",
+        ) from error
+    with archive, naming(path):
+        return _motion(_Members(archive))
+
+
+def write_amass(path: str | Path, motion: Motion) -> Path:
+    """Write a clip as an AMASS npz file, atomically; labels and metadata are kept.
+
+    Raises:
+        InputError: the clip is not on a skeleton of the SMPL family, or the file cannot be written.
+    """
+    path = Path(path)
+    skeleton = motion.skeleton
+    layout = LAYOUTS.get(3 * skeleton.num_joints)
+    if layout is None or layout.joint_names != skeleton.joint_names:
+        raise InputError(
+            f"A clip on the skeleton {skeleton.name} does not fit into an AMASS file.",
+            expected=f"one of {', '.join(SKELETONS)}",
+            fix="map it first: contrapposto.retarget.to_smpl(motion)",
+        )
+    labels = [{"text": label.text, "start": label.start, "end": label.end} for label in motion.labels]
+    arrays: dict[str, Any] = {
+        "poses": motion.rotations.reshape(motion.num_frames, -1),
+        "trans": motion.root_translation,
+        "betas": motion.betas,
+        "gender": np.array(motion.gender),
+        # The two spellings of AMASS: of its SMPL-H and of its SMPL-X files.
+        "mocap_frame_rate" if skeleton.name == "smplx55" else "mocap_framerate": np.array(float(motion.fps)),
+    }
+    if labels:
+        arrays["contrapposto_labels"] = np.array(json.dumps(labels, ensure_ascii=False))
+    if motion.metadata:
+        arrays["contrapposto_metadata"] = np.array(json.dumps(dict(motion.metadata), ensure_ascii=False))
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
+    return path
+
+
+class _Members:
+    """The arrays of an npz archive, each read when it is asked for."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._infos)
+
+    def size(self, name: str) -> int:
+        """Unpacked bytes that the archive's directory states; reading never goes beyond them."""
+        return self._infos[name].file_size
+
+    def array(self, name: str) -> np.ndarray:
+        """Read one array; arrays of Python objects are refused."""
+        info = self._infos[name]
+        if info.file_size > MAX_BYTES:
+            raise InputError(f"Member {name} is too large.", found=f"{info.file_size} bytes unpacked")
+        try:
+            with self._archive.open(info) as file:
+                _check_claim(name, file, info.file_size)
+            with self._archive.open(info) as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except InputError:
+            raise
+        except (
+            Exception
+        ) as error:  # foreign bytes: zlib, zipfile and NumPy's header parser raise a dozen types
+            raise InputError(
+                f"Member {name} cannot be read.",
+                found=f"{type(error).__name__}: {error}",
+                expected="a plain array of numbers or text",
+                fix="download the file again; arrays of Python objects are refused because reading them runs code",
+            ) from error
+
+    def raw(self, name: str) -> bytes:
+        """The member's bytes (at most 64 KiB), for looking at what must not be unpickled."""
+        try:
+            with self._archive.open(self._infos[name]) as file:
+                return file.read(65536)
+        except Exception:  # as above; whatever it is, it tells nothing about the gender
+            return b""
+
+
+def _check_claim(name: str, file: Any, size: int) -> None:
+    """Refuse a header that claims more data than the member holds, before memory is taken for it."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    claimed = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+    if not dtype.hasobject and (claimed > size or claimed < 0):
+        raise InputError(
+            f"Member {name} claims more than it holds.",
+            found=f"shape {shape} in {size} bytes",
+            fix="download it again",
+        )
+
+
+def _motion(members: _Members) -> Motion:
+    missing = [name for name in ("poses", "trans") if name not in members.names]
+    rate_key = next((key for key in RATE_KEYS if key in members.names), None)
+    if missing or rate_key is None:
+        raise InputError(
+            "This is not a motion file.",
+            found=f"members {shorten(', '.join(members.names), 300)}",
+            expected=f"poses, trans and a frame rate ({', '.join(RATE_KEYS)})",
+            fix="leave it out: AMASS ships a shape.npz without motion in each subject's folder"
+            if rate_key is None
+            else "",
+        )
+    poses, trans = _numbers(members, "poses"), _numbers(members, "trans")
+    frames = len(poses) if poses.ndim else 0
+    width = int(np.prod(poses.shape[1:])) if poses.ndim > 1 else 0
+    skeleton = LAYOUTS.get(width)
+    if skeleton is None or trans.shape != (frames, 3):
+        raise InputError(
+            "The arrays do not have the shapes of AMASS.",
+            found=f"poses {poses.shape}, trans {trans.shape}",
+            expected=f"poses (F, {' | '.join(map(str, sorted(LAYOUTS)))}), trans (F, 3)",
+        )
+    rate = _numbers(members, rate_key)
+    if rate.size != 1:
+        raise InputError(f"{rate_key} is not one number.", found=f"shape {rate.shape}")
+    labels, metadata = _own(members)
+    gender, note = _gender(members)
+    metadata = {**_texts(members), **metadata, **({"gender_note": note} if note else {})}
+    return Motion(
+        rotations=poses.reshape(frames, skeleton.num_joints, 3),
+        root_translation=trans,
+        fps=float(rate.reshape(())),
+        skeleton=skeleton,
+        betas=_betas(members),
+        gender=gender,
+        labels=labels,
+        metadata=metadata,
+    )
+
+
+def _numbers(members: _Members, name: str) -> np.ndarray:
+    values = members.array(name)
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"Member {name} is not numeric.", found=f"type {values.dtype}", expected="numbers")
+    with np.errstate(over="ignore"):  # too large for float32: becomes infinite and is refused as not finite
+        return values.astype(np.float32 if values.ndim else np.float64)
+
+
+def _betas(members: _Members) -> np.ndarray:
+    if "betas" not in members.names:
+        return np.zeros(0, np.float32)
+    betas = _numbers(members, "betas")
+    if betas.ndim == 2 and len(betas):  # one row, or the same row for every frame
+        betas = betas[0]
+    if betas.ndim != 1:
+        raise InputError("betas is not a list of numbers.", found=f"shape {betas.shape}", expected="(S,)")
+    return betas
+
+
+def _gender(members: _Members) -> tuple[str, str]:
+    """The gender and a note; text, bytes and pickled text are understood, anything else means neutral."""
+    if "gender" not in members.names:
+        return "neutral", ""
+    try:
+        values = members.array("gender")
+        found = [
+            value.decode("latin-1") if isinstance(value, bytes) else str(value)
+            for value in values.ravel()[:1]
+        ]
+    except InputError:
+        found = _pickled_texts(members.raw("gender"))
+    known = {text.strip().lower() for text in found} & set(GENDERS)
+    if len(known) == 1:
+        return known.pop(), ""
+    return "neutral", "the file's gender could not be read; neutral was assumed"
+
+
+def _pickled_texts(data: bytes) -> list[str]:
+    """Short texts inside a pickled array, by listing the pickle's instructions without following any of them."""
+    start = data.find(b"\n") + 1  # the array header ends with a newline, the pickle follows
+    texts: list[str] = []
+    try:
+        for _, argument, _ in pickletools.genops(data[start:]):
+            if isinstance(argument, bytes):
+                argument = argument.decode("latin-1")
+            if isinstance(argument, str):
+                texts.append(argument)
+    except Exception:  # not a pickle at all: what was found so far is all there is
+        pass
+    return texts
+
+
+def _texts(members: _Members) -> dict[str, str]:
+    """Short single texts among the members that have no meaning of their own."""
+    result = {}
+    for name in members.names:
+        if name in _USED or members.size(name) > 16384:
+            continue
+        try:
+            values = members.array(name)
+        except InputError:
+            continue
+        if values.ndim == 0 and values.dtype.kind == "U":
+            result[name] = str(values)
+    return result
+
+
+def _own(members: _Members) -> tuple[tuple[Label, ...], dict[str, str]]:
+    """Labels and metadata of a file that `write_amass` wrote."""
+    labels = _json(members, "contrapposto_labels") or []
+    metadata = _json(members, "contrapposto_metadata") or {}
+    try:
+        spans = tuple(Label(str(item["text"]), float(item["start"]), float(item["end"])) for item in labels)
+        return spans, {str(key): str(value) for key, value in metadata.items()}
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InputError(
+            "The labels or the metadata are malformed.",
+            found=f"{type(error).__name__}: {error}",
+            expected="a list of {text, start, end} and an object of texts",
+        ) from error
+
+
+def _json(members: _Members, name: str) -> Any:
+    if name not in members.names:
+        return None
+    try:
+        return json.loads(str(members.array(name)))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"Member {name} is not JSON.", found=str(error)) from error

@@ -1,0 +1,68 @@
+"""What every reader does with a foreign file before and while it reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from contrapposto.errors import InputError
+
+MAX_BYTES = 2 * 2**30
+"""No motion file of a figure is larger; what claims to be is refused before memory is asked for."""
+
+
+def check_file(path: str | Path, kind: str) -> Path:
+    """Return `path` if it is a file with something in it.
+
+    Raises:
+        InputError: it is missing, a folder, empty, unreadable or larger than `MAX_BYTES`.
+    """
+    path = Path(path)
+    expected = f"a {kind} file"
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder.", expected=expected, fix="name one of the files in it")
+        with open(path, "rb") as file:
+            empty = not file.read(1)
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.", expected=expected) from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise InputError(f"{path} cannot be read.", found=str(error), expected=expected) from error
+    if empty:
+        raise InputError(f"{path} is empty.", expected=expected, fix="copy or download it again")
+    if size > MAX_BYTES:
+        raise InputError(f"{path} is too large.", found=f"{size} bytes", expected=f"at most {MAX_BYTES}")
+    return path
+
+
+def read_text(path: str | Path, kind: str) -> str:
+    """Return the text of a file: UTF-8, with or without byte order mark, else Latin-1.
+
+    Raises:
+        InputError: as `check_file`, or the content is binary.
+    """
+    data = check_file(path, kind).read_bytes()
+    if b"\0" in data[:65536]:
+        raise InputError(f"{path} is not text.", found="null bytes", expected=f"a {kind} file, which is text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Put the file's name in front of every `InputError` that is raised inside."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"{path}: {error.what}", found=error.found, expected=error.expected, fix=error.fix
+        ) from error
+
+
+def shorten(text: str, limit: int = 40) -> str:
+    """Quote foreign text for a message: printable, at most `limit` characters."""
+    return repr(text if len(text) <= limit else text[:limit] + "...")
