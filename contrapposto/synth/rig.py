@@ -18,40 +18,25 @@ from contrapposto import rotations as rot
 from contrapposto.skeleton import SMPLH52
 from contrapposto.synth.curves import Array, below
 
-_TRUNK = [
-    "pelvis_left",
-    "pelvis_up",
-    "pelvis_forward",
-    "pelvis_pitch",
-    "pelvis_yaw",
-    "pelvis_roll",
-    "spine_pitch",
-    "spine_yaw",
-    "spine_roll",
-    "head_pitch",
-    "head_yaw",
-    "head_roll",
-    "balance",
-    "support",
-]
-_LIMB = [
-    "arm_forward",
-    "arm_side",
-    "arm_twist",
-    "elbow",
-    "forearm",
-    "wrist",
-    "wrist_side",
-    "shrug",
-    "reach",
-    "curl",
-    "foot_forward",
-    "foot_up",
-    "foot_out",
-    "foot_tilt",
-    "foot_turn",
-    "knee_out",
-]
+_TRUNK = (
+    *("pelvis_left", "pelvis_up", "pelvis_forward", "pelvis_pitch", "pelvis_yaw", "pelvis_roll"),
+    *("spine_pitch", "spine_yaw", "spine_roll", "head_pitch", "head_yaw", "head_roll", "balance", "support"),
+)
+_LIMB = (
+    *(
+        "arm_forward",
+        "arm_side",
+        "arm_twist",
+        "elbow",
+        "forearm",
+        "wrist",
+        "wrist_side",
+        "shrug",
+        "reach",
+        "curl",
+    ),
+    *("foot_forward", "foot_up", "foot_out", "foot_tilt", "foot_turn", "knee_out"),
+)
 CHANNELS: tuple[str, ...] = (
     *_TRUNK,
     *(f"{side}_{name}" for side in ("left", "right") for name in _LIMB),
