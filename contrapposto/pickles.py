@@ -1,0 +1,172 @@
+"""Reading foreign pickles without executing them.
+
+A pickle names classes and functions that the reader then calls. Here only a fixed list of names is known;
+arrays are built by numpy, everything else on the list becomes an inert record that keeps its data. Any other
+name is refused. Enough for the official SMPL, SMPL-H, MANO and SMPL-X files (Python 2, numpy, scipy.sparse,
+chumpy).
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from contrapposto.errors import InputError, MissingError
+
+_SPARSE = {"csc_matrix": scipy.sparse.csc_matrix, "csr_matrix": scipy.sparse.csr_matrix}
+_NUMPY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
+
+
+class Record:
+    """Stands in for an object of a foreign class: keeps the name and the data, does nothing."""
+
+    kind = ""
+
+    def __init__(self, *args: object) -> None:
+        self.data: dict[str, Any] = {}
+
+    def __setstate__(self, state: object) -> None:
+        if isinstance(state, tuple) and len(state) == 2:  # (__dict__, slots)
+            state = {**(state[0] or {}), **(state[1] or {})}
+        if not isinstance(state, dict):
+            raise pickle.UnpicklingError(
+                f"the state of {self.kind} is a {type(state).__name__}, not a dictionary"
+            )
+        self.data = {str(key): value for key, value in state.items()}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        found = _allowed(module, name)
+        if found is None:
+            raise _Refused(f"{module}.{name}")
+        return found
+
+
+class _Refused(Exception):
+    """Carries the name that is not on the list."""
+
+
+def read_pickle(path: str | Path) -> Any:
+    """The content of a pickle of plain values and arrays; scipy.sparse and chumpy ones come as dense arrays.
+
+    Raises:
+        MissingError: there is no such file.
+        InputError: it names a class or function that is not on the list (nothing has been executed), or is
+            broken.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingError(f"There is no file {path}.")
+    try:
+        # latin1 maps Python 2's byte strings one to one, which numpy needs
+        return _plain(_Unpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load())
+    except _Refused as error:
+        raise InputError(
+            f"The pickle {path} was refused, nothing in it was executed.",
+            found=f"it names {error}",
+            expected="plain values, numpy arrays, scipy.sparse matrices and chumpy arrays",
+            fix="if you trust the file, convert it to .npz with the program that wrote it",
+        ) from None
+    except (MemoryError, RecursionError) as error:
+        raise InputError(
+            f"The pickle {path} is broken or far too large.", found=type(error).__name__
+        ) from error
+    except Exception as error:  # a broken pickle may raise nearly anything while numbers are put together
+        raise InputError(
+            f"The pickle {path} cannot be read.", found=f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _allowed(module: str, name: str) -> Any:
+    """What a name in a pickle stands for, or None."""
+    if module in _NUMPY_MODULES and name == "_reconstruct":
+        return _empty_array
+    if module in _NUMPY_MODULES and name == "scalar":
+        return _scalar
+    if module in ("numpy.core.numeric", "numpy._core.numeric") and name == "_frombuffer":
+        return _from_buffer
+    plain: dict[tuple[str, str], Any] = {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): _dtype,
+        ("collections", "OrderedDict"): OrderedDict,
+        ("copy_reg", "_reconstructor"): _reconstruct_record,
+        ("copyreg", "_reconstructor"): _reconstruct_record,
+        ("__builtin__", "object"): object,
+        ("builtins", "object"): object,
+        ("_codecs", "encode"): _encode,
+    }
+    if (module, name) in plain:
+        return plain[module, name]
+    if module.split(".")[0] == "chumpy" or (module.startswith("scipy.sparse") and name in _SPARSE):
+        return type("Record", (Record,), {"kind": f"{module}.{name}"})
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """Records turned into arrays, all the way down."""
+    if isinstance(value, Record):
+        return _array(value)
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def _array(record: Record) -> np.ndarray:
+    """The dense array that a chumpy or scipy.sparse object holds."""
+    data, name = record.data, record.kind.rpartition(".")[2]
+    if name in _SPARSE:
+        shape: Any = data.get("_shape", data.get("shape"))
+        parts = (np.asarray(data["data"]), np.asarray(data["indices"]), np.asarray(data["indptr"]))
+        matrix = _SPARSE[name](parts, shape=tuple(shape))
+        matrix.check_format(full_check=True)
+        return matrix.toarray()
+    if name == "Ch" and "x" in data:
+        return np.asarray(_plain(data["x"]))
+    if (
+        name == "Select" and "a" in data and "idxs" in data
+    ):  # chumpy.reordering.Select: a view of another array
+        chosen = np.asarray(_plain(data["a"])).ravel()[np.asarray(_plain(data["idxs"]), dtype=np.int64)]
+        return chosen.reshape(data["preferred_shape"]) if "preferred_shape" in data else chosen
+    raise InputError(f"A {record.kind} cannot be read as an array.", found=f"entries {sorted(data)}")
+
+
+def _dtype(*args: Any) -> np.dtype[Any]:
+    dtype = np.dtype(*args[:1])
+    if dtype.hasobject:
+        raise pickle.UnpicklingError("arrays of Python objects are not read")
+    return dtype
+
+
+def _empty_array(subtype: object, shape: object, code: object) -> np.ndarray:
+    # numpy's own way of pickling: an empty array first, its state (shape, dtype, bytes) right after
+    return np.empty(0, np.int8)
+
+
+def _scalar(dtype: np.dtype[Any], data: bytes | str) -> Any:
+    raw = data.encode("latin1") if isinstance(data, str) else data
+    return np.frombuffer(raw, dtype=dtype, count=1)[0]
+
+
+def _from_buffer(buffer: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], order: str) -> np.ndarray:
+    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _reconstruct_record(cls: type, base: type, state: object) -> Record:
+    if not (isinstance(cls, type) and issubclass(cls, Record)):
+        raise pickle.UnpicklingError("only records can be made this way")
+    return cls()
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    if encoding not in ("latin1", "latin-1", "utf-8"):
+        raise pickle.UnpicklingError(f"the encoding {encoding!r} is not expected in a pickle of arrays")
+    return text.encode(encoding)
