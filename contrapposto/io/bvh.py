@@ -36,8 +36,8 @@ def read_bvh(
     """Read a BVH file into a clip on its own skeleton, in the canonical frame (z up, metres).
 
     The rest pose is the file's (all angles zero), along the axes of the file. End sites become joints named
-    `<joint>_end` without rotation. A root that only places its one child (Bandai-Namco) is merged with it. Bones that change their
-    length get their median offset; how much is lost stands in the metadata.
+    `<joint>_end` without rotation. A root that only places its one child (Bandai-Namco) is merged with it. Bones that
+    change their length get their median offset; how much is lost stands in the metadata.
 
     Args:
         path: the file.

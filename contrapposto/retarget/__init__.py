@@ -46,7 +46,8 @@ def to_smpl(
             joint names, by heuristics if need be.
         reference_frame: frame of the clip in which the figure stands in a T-pose (or with lowered arms) on flat feet;
             by default the rest pose is taken for one.
-        ground: whether to move the clip vertically so that standing soles are at height 0.
+        ground: whether to move the clip vertically so that standing soles are at height 0 (ankles are not equally high
+            in all skeletons); clips with SMPL's own joint names always keep their height.
 
     Returns:
         The clip with labels and metadata; `retargeted_from`, `scale` and `ground_shift` are added to the metadata.
@@ -84,7 +85,7 @@ def to_smpl(
         skeleton=SMPLH52,
         metadata={**motion.metadata, "retargeted_from": known.name, "scale": f"{scale:.4f}"},
     )
-    return _grounded(result) if ground else result
+    return _grounded(result) if ground and known.aligned else result
 
 
 def recognise(skeleton: Skeleton) -> SourceSkeleton:
