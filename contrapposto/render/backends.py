@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import threading
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from contrapposto.errors import ConfigError, MissingError, nearest
 from contrapposto.render.camera import Camera
@@ -72,10 +72,9 @@ def make_renderer(backend: str = "warp", device: str | None = None, threads: int
 
         return Raycaster(device, threads)
     require(backend)
-    from contrapposto.render import raster
+    from contrapposto.render.raster import NvdiffrastRenderer, Pytorch3dRenderer
 
-    cls: Any = raster.NvdiffrastRenderer if backend == "nvdiffrast" else raster.Pytorch3dRenderer
-    return cls(device or "cuda:0")
+    return (NvdiffrastRenderer if backend == "nvdiffrast" else Pytorch3dRenderer)(device or "cuda:0")
 
 
 def require(backend: str) -> None:

@@ -90,7 +90,7 @@ class Look:
     centre: wp.vec2
     fade_start: float
     fade_end: float
-    texture: wp.array2d[wp.vec2]
+    texture: wp.array2d[wp.vec3]
     texture_origin: wp.vec2
     texel: float
 
@@ -269,6 +269,23 @@ def fill_corners(
     corners[vertex] = corner
 
 
+@wp.func
+def nearest_above(mesh: wp.uint64, capsules: wp.array[Capsule], num_capsules: int, origin: wp.vec3) -> float:
+    """Height of the lowest thing within 0.12 m above a point of the ground, 0.12 where there is none."""
+    up = wp.vec3(0.0, 0.0, 1.0)
+    height = float(0.12)
+    if mesh != wp.uint64(0):
+        query = wp.mesh_query_ray(mesh, origin, up, height)
+        if query.result:
+            height = query.t
+    for i in range(num_capsules):
+        capsule = capsules[i]
+        t = hit_capsule(origin, up, capsule.start, capsule.end, capsule.radius)
+        if t >= 0.0 and t < height:
+            height = t
+    return height
+
+
 @wp.kernel
 def light_ground(
     mesh: wp.uint64,
@@ -279,9 +296,12 @@ def light_ground(
     key_directions: wp.array[wp.vec3],
     sky_directions: wp.array[wp.vec3],
     first_row: int,
-    texture: wp.array2d[wp.vec2],
+    texture: wp.array2d[wp.vec3],
 ):
-    """Share of the key light and of the near sky (within 0.5 m) that is blocked at each texel of the ground."""
+    """What is blocked at each texel of the ground: shares of the key light and of the near sky, and contact from above.
+
+    Contact is 1 where something touches the ground and 0 from 0.12 m above it: it shows which foot stands.
+    """
     row, column = wp.tid()
     row += first_row
     origin = corner + wp.vec3(float(column) + 0.5, float(row) + 0.5, 0.0) * texel
@@ -297,17 +317,19 @@ def light_ground(
     for i in range(half):
         if blocked(mesh, capsules, num_capsules, origin, sky_directions[2 * i + phase], 0.5):
             near += 1.0 / float(half)
-    texture[row, column] = wp.vec2(shade, near)
+    contact = 1.0 - nearest_above(mesh, capsules, num_capsules, origin) / 0.12
+    contact = wp.max(contact, 0.0)
+    texture[row, column] = wp.vec3(shade, near, contact * contact)
 
 
 @wp.func
-def ground_light(look: Look, place: wp.vec2) -> wp.vec2:
+def ground_light(look: Look, place: wp.vec2) -> wp.vec3:
     """The texture of blocked light, interpolated; 0 outside."""
     p = (place - look.texture_origin) / look.texel - wp.vec2(0.5, 0.5)
     column = int(wp.floor(p[0]))
     row = int(wp.floor(p[1]))
     if column < 0 or row < 0 or column + 1 >= look.texture.shape[1] or row + 1 >= look.texture.shape[0]:
-        return wp.vec2(0.0, 0.0)
+        return wp.vec3(0.0, 0.0, 0.0)
     a = p[0] - float(column)
     b = p[1] - float(row)
     low = look.texture[row, column] * (1.0 - a) + look.texture[row, column + 1] * a
@@ -345,8 +367,8 @@ def background(view: View, look: Look, direction: wp.vec3, y: float) -> wp.vec3:
     mix = 0.5 - 0.5 * stripe(place[0] * scale, wide) * stripe(place[1] * scale, high)
     color = look.ground_light * (1.0 - mix) + look.ground_dark * mix
     taken = ground_light(look, place)
-    color = wp.cw_mul(color, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(0.52, 0.50, 0.47) * taken[0])
-    color = color * (1.0 - 0.55 * taken[1])
+    color = wp.cw_mul(color, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(0.50, 0.48, 0.44) * taken[0])
+    color = color * ((1.0 - 0.50 * taken[1]) * (1.0 - 0.55 * taken[2]))
     fade = wp.clamp((away - look.fade_start) / (look.fade_end - look.fade_start), 0.0, 1.0)
     fade = fade * fade * (3.0 - 2.0 * fade)
     return color * (1.0 - fade) + backdrop * fade
@@ -367,7 +389,8 @@ def lit(look: Look, albedo: wp.vec3, normal: wp.vec3, to_eye: wp.vec3, sky: floa
     shine = shine * shine * key
     edge = 1.0 - wp.max(wp.dot(normal, to_eye), 0.0)
     edge = edge * edge * edge
-    color = albedo * (soft + direct) + wp.vec3(0.05, 0.05, 0.05) * shine
+    light = wp.vec3(0.96, 0.99, 1.06) * soft + wp.vec3(1.03, 1.0, 0.95) * direct  # a cool sky, a warm key
+    color = wp.cw_mul(albedo, light) + wp.vec3(0.05, 0.05, 0.05) * shine
     return color * (1.0 - 0.25 * edge)
 
 

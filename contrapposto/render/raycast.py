@@ -14,17 +14,26 @@ from typing import Any
 import numpy as np
 import warp as wp
 from scipy.ndimage import gaussian_filter
-from scipy.sparse import coo_matrix, csr_matrix, diags, identity
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.render import kernels
 from contrapposto.render.camera import Camera, check_size
-from contrapposto.render.scene import Mesh, Picture, Scene
+from contrapposto.render.lighting import (
+    cone,
+    hemisphere_directions,
+    key_direction,
+    light_samples,
+    shadow_rectangle,
+    sphere_directions,
+    srgb_table,
+    to_linear,
+)
+from contrapposto.render.scene import Capsules, Mesh, Picture, Scene
 
 SHADOW_TEXELS = 112
 """Texels along the longer side of the ground's light texture; it covers the figures' shadows only."""
-FEW_VERTICES = 4000
-"""Up to so many vertices, every one is lit by rays of its own."""
+GROUND_BLUR = (0.022, 0.09, 0.012)
+"""Standard deviations in metres by which shadow, near sky and contact on the ground are smoothed."""
 
 
 class Raycaster:
@@ -41,6 +50,7 @@ class Raycaster:
     """
 
     def __init__(self, device: str | None = None, threads: int | None = None) -> None:
+        start_warp()
         try:
             self.device = wp.get_device(device or ("cuda:0" if wp.is_cuda_available() else "cpu"))
         except Exception as error:
@@ -132,8 +142,8 @@ class Raycaster:
             light = self._light_vertices(scene, solids, camera, vertices, normals, key)
         else:
             light = self._array(np.ones((len(vertices), 2), np.float32), wp.vec2)
-        joined = np.concatenate([np.broadcast_to(mesh.color, mesh.vertices.shape) for mesh in meshes])
-        colors = self._array(to_linear(joined), wp.vec3)
+        parts = [np.broadcast_to(to_linear(mesh.color), mesh.vertices.shape) for mesh in meshes]
+        colors = self._array(np.concatenate(parts), wp.vec3)
         self._launch(kernels.fill_corners, len(vertices), [normals, colors, light, solids.corners])
 
     def _tree(self, scene: Scene, vertices: wp.array) -> wp.Mesh:
@@ -185,11 +195,11 @@ class Raycaster:
         top, bottom = to_linear(np.broadcast_to(np.asarray(scene.background, np.float32), (2, 3)))
         look.background_top, look.background_bottom = wp.vec3(*top), wp.vec3(*bottom)
         look.has_ground = int(ground is not None)
-        look.texture = self._array(np.zeros((2, 2, 2), np.float32), wp.vec2)
+        look.texture = self._array(np.zeros((2, 2, 3), np.float32), wp.vec3)
         look.texel = 1.0
         if ground is not None:
-            points = scene.points()
-            centre = (points.min(0) + points.max(0)) / 2 if len(points) else np.zeros(3)
+            points = scene.columns
+            centre = (points.min(1) + points.max(1)) / 2 if points.shape[1] else np.zeros(3)
             look.centre = wp.vec2(*centre[:2])
             look.ground_height, look.square = ground.height, ground.square
             look.ground_light = wp.vec3(*to_linear(ground.light))
@@ -203,7 +213,7 @@ class Raycaster:
         low, high = shadow_rectangle(scene, key)
         texel = float(max(high - low)) / SHADOW_TEXELS
         columns, rows = (int(x) for x in np.ceil((high - low) / texel) + 1)
-        texture = wp.empty((rows, columns), dtype=wp.vec2, device=self.device)
+        texture = wp.empty((rows, columns), dtype=wp.vec3, device=self.device)
         towards = self._array(cone(key, scene.lights.softness, 8), wp.vec3)
         upper = self._array(hemisphere_directions(8), wp.vec3)
         corner = wp.vec3(*low, scene.ground.height + 0.002)
@@ -215,9 +225,9 @@ class Raycaster:
             ),
         )
         blocked = texture.numpy()
-        smooth = [gaussian_filter(blocked[..., i], metres / texel) for i, metres in enumerate((0.022, 0.05))]
+        smooth = [gaussian_filter(blocked[..., i], metres / texel) for i, metres in enumerate(GROUND_BLUR)]
         look.texture_origin, look.texel = wp.vec2(*low), texel
-        look.texture = self._array(np.stack(smooth, axis=-1), wp.vec2)
+        look.texture = self._array(np.stack(smooth, axis=-1), wp.vec3)
 
     def _array(self, values: np.ndarray, dtype: Any) -> Any:
         return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)
@@ -236,6 +246,26 @@ class Raycaster:
             task.result()
 
 
+def start_warp() -> None:
+    """Initialise Warp without its greeting.
+
+    Its native part writes to the error stream when there is no CUDA driver, whatever the log level: that is normal on
+    a machine without a GPU, so the stream is turned away for the moment.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # no error stream at all
+        wp.init()
+        return
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            wp.init()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
 def usable_cores() -> int:
     """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -250,21 +280,23 @@ def make_view(scene: Scene, camera: Camera) -> Any:
     view.fx, view.fy, view.cx, view.cy = camera.fx, camera.fy, camera.cx, camera.cy
     view.width, view.height = camera.width, camera.height
     size = np.array([camera.width, camera.height])
-    points = scene.points()
+    points = scene.columns
     low, high = np.zeros(2), np.zeros(2)
-    if len(points):
-        pixels, depth = camera.project(points)
-        if (depth <= kernels.NEAR).any():  # something reaches behind the camera: its outline is not bounded
+    if points.shape[1]:
+        transform = camera.world_to_camera.astype(np.float32)
+        x, y, z = transform[:3, :3] @ points + transform[:3, 3:]
+        if z.min() <= kernels.NEAR:  # something reaches behind the camera: its outline is not bounded
             high = size.astype(float)
         else:
-            low = np.clip(np.floor(pixels.min(0)) - 1, 0, size)
-            high = np.clip(np.ceil(pixels.max(0)) + 1, 0, size)
+            across, down = x / z * camera.fx + camera.cx, y / z * camera.fy + camera.cy
+            low = np.clip(np.floor([across.min(), down.min()]) - 1, 0, size)
+            high = np.clip(np.ceil([across.max(), down.max()]) + 1, 0, size)
     view.left, view.top = int(low[0]), int(low[1])
     view.right, view.bottom = int(high[0]), int(high[1])
     return view
 
 
-def capsule_boxes(group: Any, camera: Camera) -> np.ndarray:
+def capsule_boxes(group: Capsules, camera: Camera) -> np.ndarray:
     """(N, 4) left, right, top, bottom of each capsule on the image, from boxes around its two ends."""
     corners = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), axis=-1).reshape(8, 3) * 1.001
     reach = np.asarray(group.radii)[:, None, None] * corners
@@ -277,36 +309,11 @@ def capsule_boxes(group: Any, camera: Camera) -> np.ndarray:
     return boxes.astype(np.float32)
 
 
-def key_direction(scene: Scene, camera: Camera) -> np.ndarray:
-    """(3,) unit direction towards the key light in the world."""
-    direction = np.asarray(scene.lights.direction, np.float64)
-    if scene.lights.follows_camera:
-        forward = camera.rotation[2] * [1, 1, 0]
-        if np.linalg.norm(forward) < 1e-6:
-            forward = -camera.rotation[1] * [1, 1, 0]  # looking straight down: upwards in the picture is away
-        forward /= np.linalg.norm(forward)
-        right = np.cross(forward, [0.0, 0.0, 1.0])
-        direction = direction[0] * right + direction[1] * forward + direction[2] * np.array([0.0, 0.0, 1.0])
-    return direction / np.linalg.norm(direction)
-
-
-def shadow_rectangle(scene: Scene, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (2,), (2,) of the ground below the figures and under their shadows, with room for the blur.
-
-    Shadows longer than three times the height of the figure are cut: a light at the horizon has no end.
-    """
-    assert scene.ground is not None
-    points = scene.points().astype(np.float64)
-    height = np.maximum(points[:, 2:] - scene.ground.height, 0)
-    slope = key[:2] / max(key[2], 0.3)
-    cast = points[:, :2] - height * slope
-    both = np.concatenate([points[:, :2], cast])
-    return both.min(0) - 0.25, both.max(0) + 0.25
-
-
 def refuse_inside(scene: Scene, camera: Camera) -> None:
     """Raise InputError when the camera is inside a closed mesh, by the winding number of its faces."""
     eye = camera.position
+    if not scene.meshes or (eye < scene.columns.min(1)).any() or (eye > scene.columns.max(1)).any():
+        return
     for number, mesh in enumerate(scene.meshes):
         if (eye < mesh.vertices.min(0)).any() or (eye > mesh.vertices.max(0)).any():
             continue
@@ -328,76 +335,3 @@ def winding_number(mesh: Mesh, point: np.ndarray) -> float:
     volume = np.einsum("fi,fi->f", a, np.cross(b, c))
     ab, bc, ca = (np.einsum("fi,fi->f", *pair) for pair in ((a, b), (b, c), (c, a)))
     return float(np.arctan2(volume, la * lb * lc + ab * lc + bc * la + ca * lb).sum() / (2 * np.pi))
-
-
-def light_samples(faces: np.ndarray, count: int) -> tuple[np.ndarray, csr_matrix]:
-    """Vertices (R,) to light by rays, and the (count, R) matrix that spreads their light over all vertices.
-
-    A maximal independent set of the mesh's graph, chosen greedily in vertex order: every vertex is chosen or beside a
-    chosen one, a fifth or so of them are. Spreading takes the mean of the chosen ones beside a vertex, twice smoothed.
-    Only the faces decide, so that the same figure is lit alike in every pose. Small meshes are lit at all vertices.
-    """
-    if count <= FEW_VERTICES:
-        return np.arange(count, dtype=np.int32), identity(count, dtype=np.float32, format="csr")
-    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    ones = np.ones(len(pairs), np.float32)
-    graph = coo_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
-    graph = ((graph + graph.T) > 0).astype(np.float32) + identity(count, dtype=np.float32, format="csr")
-    taken = np.zeros(count, bool)
-    chosen = []
-    for vertex in range(count):
-        if not taken[vertex]:
-            chosen.append(vertex)
-            taken[graph.indices[graph.indptr[vertex] : graph.indptr[vertex + 1]]] = True
-    average = _row_means(graph)
-    spread = average @ (average @ _row_means(graph[:, chosen]))
-    return np.array(chosen, np.int32), spread.tocsr()
-
-
-def _row_means(matrix: csr_matrix) -> csr_matrix:
-    return (
-        (diags(1 / np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1e-9)) @ matrix)
-        .tocsr()
-        .astype(np.float32)
-    )
-
-
-def to_linear(color: Any) -> np.ndarray:
-    """sRGB values in [0, 1] to linear light (IEC 61966-2-1)."""
-    color = np.asarray(color, np.float32)
-    return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def srgb_table() -> np.ndarray:
-    """(4096,) sRGB bytes of linear light from 0 to 1."""
-    linear = np.linspace(0, 1, 4096)
-    encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.round(encoded * 255).astype(np.uint8)
-
-
-def cone(axis: np.ndarray, angle: float, count: int) -> np.ndarray:
-    """(count, 3) unit directions spread over a disc of angular radius `angle` around an axis."""
-    side = np.cross(axis, [0.0, 0.0, 1.0] if abs(axis[2]) < 0.9 else [1.0, 0.0, 0.0])
-    side /= np.linalg.norm(side)
-    other = np.cross(axis, side)
-    steps = np.arange(count)
-    radius = np.sqrt((steps + 0.5) / count) * np.tan(angle)
-    turn = steps * np.pi * (3 - np.sqrt(5))
-    directions = axis + (radius * np.cos(turn))[:, None] * side + (radius * np.sin(turn))[:, None] * other
-    return (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
-
-
-def sphere_directions(count: int) -> np.ndarray:
-    """(count, 3) unit directions evenly over the sphere (a golden spiral)."""
-    height = 1 - 2 * (np.arange(count) + 0.5) / count
-    turn = np.arange(count) * np.pi * (3 - np.sqrt(5))
-    around = np.sqrt(1 - height**2)
-    return np.stack([around * np.cos(turn), around * np.sin(turn), height], axis=-1).astype(np.float32)
-
-
-def hemisphere_directions(count: int) -> np.ndarray:
-    """(count, 3) upward unit directions, denser overhead (by the cosine)."""
-    height = np.sqrt(1 - (np.arange(count) + 0.5) / count)
-    turn = np.arange(count) * np.pi * (3 - np.sqrt(5))
-    around = np.sqrt(1 - height**2)
-    return np.stack([around * np.cos(turn), around * np.sin(turn), height], axis=-1).astype(np.float32)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from contrapposto.errors import InputError
 
-WARM = (0.91, 0.50, 0.33)
-COOL = (0.36, 0.56, 0.78)
+WARM = (0.90, 0.58, 0.27)
+COOL = (0.40, 0.58, 0.77)
 PALETTE = (COOL, WARM, (0.45, 0.66, 0.47), (0.68, 0.53, 0.75), (0.86, 0.69, 0.32), (0.42, 0.66, 0.69))
 
 
@@ -174,9 +175,9 @@ class Lights:
     """
 
     direction: Sequence[float] = (-0.45, -0.55, 0.85)
-    key: float = 0.78
-    sky: float = 0.42
-    bounce: float = 0.20
+    key: float = 0.88
+    sky: float = 0.36
+    bounce: float = 0.17
     softness: float = 0.09
     follows_camera: bool = True
     shadows: bool = True
@@ -208,17 +209,16 @@ class Scene:
         """The same scene with other meshes."""
         return replace(self, meshes=tuple(meshes))
 
-    def points(self) -> np.ndarray:
-        """(N, 3) points whose hull holds every figure: vertices, and corners of boxes around the capsule ends."""
-        parts = [mesh.vertices for mesh in self.meshes]
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """(3, N) points whose hull holds every figure: vertices, and corners of boxes around the capsule ends."""
+        parts = [mesh.vertices.T for mesh in self.meshes]
         corners = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), axis=-1).reshape(8, 3)
         for group in self.capsules:
             reach = np.asarray(group.radii)[:, None, None] * corners
-            parts += [
-                (group.starts[:, None] + reach).reshape(-1, 3),
-                (group.ends[:, None] + reach).reshape(-1, 3),
-            ]
-        return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
+            parts += [(end[:, None] + reach).reshape(-1, 3).T for end in (group.starts, group.ends)]
+        joined = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0))
+        return np.ascontiguousarray(joined, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,115 @@
+"""Light of a scene on the host: directions, colour spaces, where to send rays and how to spread what they find."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix, diags, identity
+
+from contrapposto.render.camera import Camera
+from contrapposto.render.scene import Scene
+
+FEW_VERTICES = 4000
+"""Up to so many vertices, every one is lit by rays of its own."""
+
+
+def key_direction(scene: Scene, camera: Camera) -> np.ndarray:
+    """(3,) unit direction towards the key light in the world."""
+    direction = np.asarray(scene.lights.direction, np.float64)
+    if scene.lights.follows_camera:
+        forward = camera.rotation[2] * [1, 1, 0]
+        if np.linalg.norm(forward) < 1e-6:
+            forward = -camera.rotation[1] * [1, 1, 0]  # looking straight down: upwards in the picture is away
+        forward /= np.linalg.norm(forward)
+        right = np.cross(forward, [0.0, 0.0, 1.0])
+        direction = direction[0] * right + direction[1] * forward + direction[2] * np.array([0.0, 0.0, 1.0])
+    return direction / np.linalg.norm(direction)
+
+
+def shadow_rectangle(scene: Scene, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (2,), (2,) of the ground below the figures and under their shadows, with room for the blur.
+
+    Shadows longer than three times the height of the figure are cut: a light at the horizon has no end.
+    """
+    assert scene.ground is not None
+    x, y, z = scene.columns
+    height = np.maximum(z - scene.ground.height, 0)
+    slope = key[:2] / max(key[2], 0.3)
+    cast = x - height * slope[0], y - height * slope[1]
+    low = np.array([min(a.min(), b.min()) for a, b in zip((x, y), cast)], np.float64)
+    high = np.array([max(a.max(), b.max()) for a, b in zip((x, y), cast)], np.float64)
+    return low - 0.25, high + 0.25
+
+
+def light_samples(faces: np.ndarray, count: int) -> tuple[np.ndarray, csr_matrix]:
+    """Vertices (R,) to light by rays, and the (count, R) matrix that spreads their light over all vertices.
+
+    A maximal independent set of the mesh's graph, chosen greedily in vertex order: every vertex is chosen or beside a
+    chosen one, a fifth or so of them are. Spreading takes the mean of the chosen ones beside a vertex, twice smoothed.
+    Only the faces decide, so that the same figure is lit alike in every pose. Small meshes are lit at all vertices.
+    """
+    if count <= FEW_VERTICES:
+        return np.arange(count, dtype=np.int32), identity(count, dtype=np.float32, format="csr")
+    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    ones = np.ones(len(pairs), np.float32)
+    graph = coo_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
+    graph = ((graph + graph.T) > 0).astype(np.float32) + identity(count, dtype=np.float32, format="csr")
+    taken = np.zeros(count, bool)
+    chosen = []
+    for vertex in range(count):
+        if not taken[vertex]:
+            chosen.append(vertex)
+            taken[graph.indices[graph.indptr[vertex] : graph.indptr[vertex + 1]]] = True
+    average = _row_means(graph)
+    spread = average @ (average @ _row_means(graph[:, chosen]))
+    return np.array(chosen, np.int32), spread.tocsr()
+
+
+def _row_means(matrix: csr_matrix) -> csr_matrix:
+    return (
+        (diags(1 / np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1e-9)) @ matrix)
+        .tocsr()
+        .astype(np.float32)
+    )
+
+
+def to_linear(color: Any) -> np.ndarray:
+    """sRGB values in [0, 1] to linear light (IEC 61966-2-1)."""
+    color = np.asarray(color, np.float32)
+    return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def srgb_table() -> np.ndarray:
+    """(4096,) sRGB bytes of linear light from 0 to 1."""
+    linear = np.linspace(0, 1, 4096)
+    encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.round(encoded * 255).astype(np.uint8)
+
+
+def cone(axis: np.ndarray, angle: float, count: int) -> np.ndarray:
+    """(count, 3) unit directions spread over a disc of angular radius `angle` around an axis."""
+    side = np.cross(axis, [0.0, 0.0, 1.0] if abs(axis[2]) < 0.9 else [1.0, 0.0, 0.0])
+    side /= np.linalg.norm(side)
+    other = np.cross(axis, side)
+    steps = np.arange(count)
+    radius = np.sqrt((steps + 0.5) / count) * np.tan(angle)
+    turn = steps * np.pi * (3 - np.sqrt(5))
+    directions = axis + (radius * np.cos(turn))[:, None] * side + (radius * np.sin(turn))[:, None] * other
+    return (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
+
+
+def sphere_directions(count: int) -> np.ndarray:
+    """(count, 3) unit directions evenly over the sphere (a golden spiral)."""
+    height = 1 - 2 * (np.arange(count) + 0.5) / count
+    turn = np.arange(count) * np.pi * (3 - np.sqrt(5))
+    around = np.sqrt(1 - height**2)
+    return np.stack([around * np.cos(turn), around * np.sin(turn), height], axis=-1).astype(np.float32)
+
+
+def hemisphere_directions(count: int) -> np.ndarray:
+    """(count, 3) upward unit directions, denser overhead (by the cosine)."""
+    height = np.sqrt(1 - (np.arange(count) + 0.5) / count)
+    turn = np.arange(count) * np.pi * (3 - np.sqrt(5))
+    around = np.sqrt(1 - height**2)
+    return np.stack([around * np.cos(turn), around * np.sin(turn), height], axis=-1).astype(np.float32)
