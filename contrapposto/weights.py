@@ -113,6 +113,24 @@ def load_state_dicts(path: str | Path) -> dict[str, StateDict]:
     return {name: _without_prefix(state) for name, state in found.items()}
 
 
+def load_official_state_dict(path: str | Path, name: str = "") -> StateDict:
+    """Read the one state dict of a file, or the one of that `name` (see `load_state_dicts`).
+
+    Raises:
+        MissingError, InputError: see `load_state_dicts`; also where the file holds several and none is named.
+    """
+    found = load_state_dicts(path)
+    if name in found:
+        return found[name]
+    if len(found) == 1 and not name:
+        return next(iter(found.values()))
+    raise InputError(
+        f"{path} holds several state dicts." if not name else f"{path} holds no state dict for {name}.",
+        found=", ".join(key or "(unnamed)" for key in found),
+        expected=name or "one",
+    )
+
+
 @dataclass(frozen=True)
 class ImportReport:
     """What became of every name of an imported state dict.
