@@ -10,11 +10,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from contrapposto.errors import ConfigError, MissingError
-from contrapposto.files import write_json
 from doors.preflight import preflight
 from doors.report import print_metrics
 from doors.runs import RUN_VARIABLE, best_run, load_config, register_best_resolver, save_config
-from doors.training import build_trainer, load_weights
+from doors.training import build_trainer, load_weights, quiet_lightning
 
 
 def evaluate(config: DictConfig) -> None:
@@ -23,6 +22,7 @@ def evaluate(config: DictConfig) -> None:
     import pytorch_lightning as pl
     from hydra.utils import instantiate
 
+    quiet_lightning()
     checkpoint = _checkpoint(config)
     config = _self_described(config, checkpoint)
     preflight(config)
@@ -43,7 +43,7 @@ def evaluate(config: DictConfig) -> None:
     run = trainer.validate if config.stage == "val" else trainer.test
     metrics = run(module, datamodule=datamodule, verbose=False)
     if trainer.is_global_zero:
-        _report(config, output, checkpoint, metrics[0] if metrics else {})
+        _report(config, output, metrics[0] if metrics else {})
 
 
 def _checkpoint(config: DictConfig) -> Path | None:
@@ -55,11 +55,15 @@ def _checkpoint(config: DictConfig) -> Path | None:
     if config.ckpt:
         path = Path(config.ckpt)
         if not path.exists():
-            raise MissingError(f"ckpt={path} does not exist.", expected="a checkpoint file or a run directory")
+            raise MissingError(
+                f"ckpt={path} does not exist.", expected="a checkpoint file or a run directory"
+            )
         return path
     if not config.name:
         raise ConfigError("Nothing to evaluate.", expected="model=NAME (its best run), or ckpt=PATH")
-    return best_run(config.paths.runs, config.name, config.data.name, config.get("experiment_name")).checkpoint
+    return best_run(
+        config.paths.runs, config.name, config.data.name, config.get("experiment_name")
+    ).checkpoint
 
 
 def _run_of(checkpoint: Path) -> Path | None:
@@ -101,9 +105,8 @@ def _output_directory(config: DictConfig, checkpoint: Path | None) -> Path:
     return path
 
 
-def _report(config: DictConfig, output: Path, checkpoint: Path | None, metrics: dict[str, Any]) -> None:
+def _report(config: DictConfig, output: Path, metrics: dict[str, Any]) -> None:
     values = {name: float(value) for name, value in metrics.items()}
-    write_json(output / "metrics.json", {"checkpoint": str(checkpoint or config.official), "metrics": values})
     print_metrics(f"{config.name} on {config.data.name} ({config.stage})", values)
     print(f"\nresults: {output}")
     for path in sorted(p for pattern in ("*.json", "*.csv", "media/*") for p in output.glob(pattern)):

@@ -19,11 +19,33 @@ CONFIGS = ROOT / "configs"
 
 # Values of these options are file names: quoted as typed, because Hydra's grammar refuses spaces, brackets and `=`.
 PATH_OPTIONS = frozenset(
-    "input output raw ckpt official init_from resume reference source target past paths.runs paths.stores paths.run "
-    "data.store asf".split()
+    (
+        *(
+            "input",
+            "output",
+            "raw",
+            "ckpt",
+            "official",
+            "init_from",
+            "resume",
+            "reference",
+            "source",
+            "target",
+        ),
+        *("past", "asf", "paths.runs", "paths.stores", "paths.run", "data.store"),
+    )
 )
 # Flags that Hydra answers on its own; everything else is checked first so that errors are ours.
-_HYDRA_FLAGS = ("--info", "--hydra-help", "--version", "-sc", "--shell-completion", "--cfg", "-c", "--resolve")
+_HYDRA_FLAGS = (
+    "--info",
+    "--hydra-help",
+    "--version",
+    "-sc",
+    "--shell-completion",
+    "--cfg",
+    "-c",
+    "--resolve",
+)
 
 
 def open_door(name: str, task: Callable[[DictConfig], Any], help_text: str) -> None:
@@ -52,6 +74,9 @@ def open_door(name: str, task: Callable[[DictConfig], Any], help_text: str) -> N
 
 def _hydra_main(name: str, task: Callable[[DictConfig], Any]) -> None:
     import hydra
+    from omegaconf import OmegaConf
+
+    OmegaConf.register_new_resolver("floordiv", lambda a, b: a // b, replace=True)
 
     hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(task)()
 
@@ -80,6 +105,8 @@ def groups() -> dict[str, list[str]]:
 def full_help(name: str, text: str) -> str:
     """The help of a door: its own text, then the groups it reads with their options."""
     primary = (CONFIGS / f"{name}.yaml").read_text(encoding="utf-8")
+    if "  - train\n" in primary:  # evaluate.yaml builds on train.yaml
+        primary += (CONFIGS / "train.yaml").read_text(encoding="utf-8")
     lines = [text.strip(), "", "Groups (choose with group=option; -m group=a,b sweeps):"]
     for group, options in groups().items():
         if re.search(rf"^\s*-\s+(optional\s+)?{group}:", primary, re.MULTILINE):
@@ -87,7 +114,7 @@ def full_help(name: str, text: str) -> str:
     lines += [
         "",
         "Any value can be set as key.key=value; --cfg job shows all of them for a command line.",
-        f"Shell completion: eval \"$(python {name}.py -sc install=bash)\" (zsh, fish too).",
+        f'Shell completion: eval "$(python {name}.py -sc install=bash)" (zsh, fish too).',
     ]
     return "\n".join(lines)
 
@@ -105,7 +132,9 @@ def check_overrides(name: str, arguments: Sequence[str]) -> None:
         if argument.startswith("-"):
             raise ConfigError(f"Unknown flag {argument}.", fix=f"see python {name}.py --help")
         if not equals and not argument.startswith("~"):
-            raise ConfigError(f"{argument!r} is not an option.", expected="key=value", fix=f"python {name}.py --help")
+            raise ConfigError(
+                f"{argument!r} is not an option.", expected="key=value", fix=f"python {name}.py --help"
+            )
         group = key.lstrip("+")
         for option in value.split(",") if group in known else ():
             if option not in (*known[group], "null"):
@@ -141,7 +170,9 @@ def _translate(name: str, overrides: Sequence[str], error: Exception) -> ConfigE
     text = str(error)
     match = re.search(r"Could not override '([^']+)'", text)
     if not match:
-        return ConfigError(f"The command line cannot be read: {text.splitlines()[0]}", fix=f"python {name}.py --help")
+        return ConfigError(
+            f"The command line cannot be read: {text.splitlines()[0]}", fix=f"python {name}.py --help"
+        )
     key = match[1]
     rest = [override for override in overrides if override.lstrip("+").partition("=")[0] != key]
     try:
@@ -149,7 +180,9 @@ def _translate(name: str, overrides: Sequence[str], error: Exception) -> ConfigE
     except Exception:  # the rest is wrong too; it is reported once this one is mended
         keys = []
     return ConfigError(
-        f"There is no option {key!r}.", expected=nearest(key, keys) if keys else "", fix=f"python {name}.py --help"
+        f"There is no option {key!r}.",
+        expected=nearest(key, keys) if keys else "",
+        fix=f"python {name}.py --help",
     )
 
 
@@ -165,7 +198,7 @@ def _all_keys(config: Any, prefix: str = "") -> list[str]:
 
 def _first_of_sweep(override: str) -> str:
     """The first value of a sweep, so that a sweep's names are checked like a single run's."""
-    key, equals, value = override.partition("=")
+    key, _, value = override.partition("=")
     if "," in value and not re.search(r"[\[\]{}()'\"]", value):
         return f"{key}={value.split(',')[0]}"
     return override

@@ -47,7 +47,9 @@ def _check_weights(config: DictConfig) -> None:
     for key in ("init_from", "ckpt", "official"):
         value = config.get(key)
         if value and not Path(value).exists():
-            raise MissingError(f"{key}={value} does not exist.", expected="a checkpoint file or a run directory")
+            raise MissingError(
+                f"{key}={value} does not exist.", expected="a checkpoint file or a run directory"
+            )
 
 
 def _check_device(config: DictConfig) -> None:
@@ -61,7 +63,8 @@ def _check_device(config: DictConfig) -> None:
     devices = config.trainer.devices
     if accelerator in ("gpu", "cuda") and isinstance(devices, int) and devices > torch.cuda.device_count():
         raise ConfigError(
-            f"trainer.devices={devices} is more than there are.", found=f"{torch.cuda.device_count()} CUDA devices"
+            f"trainer.devices={devices} is more than there are.",
+            found=f"{torch.cuda.device_count()} CUDA devices",
         )
     batch = config.data.get("batch_size")
     if batch and isinstance(devices, int) and devices > 1 and batch % (devices * config.trainer.num_nodes):

@@ -45,7 +45,9 @@ def plot_curves(run: Path) -> Path | None:
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
-        if min(value for _, value in points) > 0 and max(v for _, v in points) > 20 * min(v for _, v in points):
+        if min(value for _, value in points) > 0 and max(v for _, v in points) > 20 * min(
+            v for _, v in points
+        ):
             axis.set_yscale("log")
     figure.tight_layout()
     path = run / "curves.png"
@@ -60,7 +62,11 @@ def print_places(run: Path, checkpoint: Path, monitor: str | None, score: float 
     run, checkpoint = _short(run), _short(checkpoint)
     print(f"\ndone: {run}")
     best = f"  ({monitor} {score:.4g})" if monitor and score is not None else ""
-    rows = [("checkpoint", f"{checkpoint}{best}"), ("metrics", run / "metrics.csv"), ("curves", run / "curves.png")]
+    rows = [
+        ("checkpoint", f"{checkpoint}{best}"),
+        ("metrics", run / "metrics.csv"),
+        ("curves", run / "curves.png"),
+    ]
     rows += [("video", path) for path in sorted((run / "media").glob("*.mp4"))[-1:]]
     for name, value in rows:
         print(f"  {name:<11}{value}")

@@ -92,7 +92,13 @@ def wait_for_config(run: Path, seconds: float = 120.0) -> DictConfig:
 
 
 def write_result(
-    run: Path, config: DictConfig, data: dict[str, Any], checkpoint: Path, monitor: str | None, mode: str, score: float | None
+    run: Path,
+    config: DictConfig,
+    data: dict[str, Any],
+    checkpoint: Path,
+    monitor: str | None,
+    mode: str,
+    score: float | None,
 ) -> Result:
     """Record that the run ended well."""
     value = {

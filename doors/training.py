@@ -34,7 +34,9 @@ def train(config: DictConfig) -> None:
         return
     if not config.name and not config.resume:
         models = ", ".join(groups().get("model", []))
-        raise ConfigError("No model chosen.", expected=f"model= one of {models}", fix="python train.py --help")
+        raise ConfigError(
+            "No model chosen.", expected=f"model= one of {models}", fix="python train.py --help"
+        )
     _refuse_parallel_sweep(config)
     run, config, resumed = _open_run(config)
     fit(config, run, resume_from=_resume_checkpoint(run) if resumed else None)
@@ -46,6 +48,9 @@ def fit(config: DictConfig, run: Path, resume_from: Path | None) -> None:
     import torch
     from hydra.utils import instantiate
 
+    from callbacks import finish_loggers
+
+    quiet_lightning()
     preflight(config)
     torch.set_float32_matmul_precision(config.matmul_precision)
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -57,10 +62,16 @@ def fit(config: DictConfig, run: Path, resume_from: Path | None) -> None:
     trainer = build_trainer(config, run)
     first = trainer.is_global_zero
     if first:
-        print(f"{config.name} -> {run}" + (f" (resumed from {resume_from.name})" if resume_from else ""), flush=True)
-    trainer.fit(module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True if resume_from else None)
+        print(
+            f"{config.name} -> {run}" + (f" (resumed from {resume_from.name})" if resume_from else ""),
+            flush=True,
+        )
+    trainer.fit(
+        module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True if resume_from else None
+    )
     if first and not trainer.fast_dev_run and not trainer.interrupted:
         _finish(config, run, trainer, datamodule)
+    finish_loggers(trainer.loggers)
 
 
 def build_trainer(config: DictConfig, run: Path) -> Any:
@@ -74,7 +85,9 @@ def build_trainer(config: DictConfig, run: Path) -> Any:
     assert isinstance(arguments, dict)
     quiet = arguments.get("fast_dev_run")
     callbacks = [
-        instantiate(node, _convert_="all") for node in (config.callbacks or {}).values() if node and "_target_" in node
+        instantiate(node, _convert_="all")
+        for node in (config.callbacks or {}).values()
+        if node and "_target_" in node
     ]
     loggers = [] if quiet or not config.get("logger") else instantiate(config.logger, _convert_="all")
     return pl.Trainer(
@@ -88,14 +101,28 @@ def build_trainer(config: DictConfig, run: Path) -> Any:
     )
 
 
+def quiet_lightning() -> None:
+    """Leave out Lightning's tips, its report of devices and what it says of other libraries; errors stay."""
+    import logging
+    import warnings
+
+    for text in (".*LeafSpec.*", ".*smaller than the logging interval.*", ".*does not have many workers.*"):
+        warnings.filterwarnings("ignore", text)
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+
 def load_weights(module: Any, path: Path) -> None:
     """Load the weights, and nothing else, of a checkpoint (file or run directory) into a module."""
-    from contrapposto.weights import load_checkpoint
+    from callbacks import load_checkpoint
     from doors.runs import read_result
 
     if path.is_dir():
         if not (path / "result.json").is_file():
-            raise MissingError(f"{path} holds no finished run.", expected="a run directory with result.json, or a file")
+            raise MissingError(
+                f"{path} holds no finished run.", expected="a run directory with result.json, or a file"
+            )
         path = read_result(path).checkpoint
     module.load_state_dict(load_checkpoint(path)["state_dict"])
 
@@ -158,18 +185,17 @@ def _resume_checkpoint(run: Path) -> Path:
 def _finish(config: DictConfig, run: Path, trainer: Any, datamodule: Any) -> None:
     from doors.report import plot_curves, print_places
 
-    checkpoint = trainer.checkpoint_callback
-    if checkpoint is None:
-        return
-    score = checkpoint.best_model_score
-    path = Path(checkpoint.best_model_path or checkpoint.last_model_path)
+    best = next((c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None)), None)
+    score = best.best_model_score if best else None
+    path = Path((best and best.best_model_path) or run / "checkpoints" / "last.ckpt")
     if not path.is_file():
         return
+    monitor, mode = (best.monitor, best.mode) if best else (None, "min")
     data = {"name": config.data.name, **datamodule.provenance()}
     number = None if score is None else float(score)
-    write_result(run, config, data, path, checkpoint.monitor, checkpoint.mode, number)
+    write_result(run, config, data, path, monitor, mode, number)
     plot_curves(run)
-    print_places(run, path, checkpoint.monitor, number)
+    print_places(run, path, monitor, number)
 
 
 def _task_overrides() -> list[str]:

@@ -1,0 +1,1 @@
+"""LightningDataModules over the stores that prepare.py writes; one stem per system."""

@@ -1,0 +1,74 @@
+"""Batches that are a function of the step, in the form that Lightning's loops take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+Batch = dict[str, Tensor]
+
+
+class StepLoader:
+    """An epoch of consecutive steps, which goes on where training was after a resume, also in mid-epoch.
+
+    The place follows from the trainer's own count of batches, which Lightning keeps in every checkpoint. (Its
+    protocol for stateful loaders is not enough: the state is not restored from a checkpoint of an epoch's end.)
+
+    Args:
+        dataset: from (first step, last step exclusive) to an iterable dataset of batches.
+        steps_per_epoch: length of the epoch.
+        trainer: whose count is followed; None starts every epoch at step 0.
+        num_workers: of the torch DataLoader that reads the batches.
+        pin_memory: see the torch DataLoader.
+    """
+
+    def __init__(
+        self,
+        dataset: Callable[[int, int], IterableDataset],
+        steps_per_epoch: int,
+        trainer: pl.Trainer | None,
+        *,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        self.dataset, self.steps_per_epoch, self.trainer = dataset, steps_per_epoch, trainer
+        self.num_workers, self.pin_memory = num_workers, pin_memory
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        start = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready if self.trainer else 0
+        # After a resume in mid-epoch Lightning stops by itself once the epoch's batches are counted.
+        dataset = self.dataset(start, start + self.steps_per_epoch)
+        return iter(
+            DataLoader(dataset, batch_size=None, num_workers=self.num_workers, pin_memory=self.pin_memory)
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the place is the trainer's. Being stateful tells Lightning that a resume is exact."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to restore, see `state_dict`."""
+
+
+class Shard(Dataset):
+    """Every `world_size`-th item of a dataset from `rank` on: each item is seen by one process, none twice.
+
+    (Lightning's own distributed sampler repeats items until all processes have as many, which counts them twice.)
+    """
+
+    def __init__(self, dataset: Dataset, rank: int, world_size: int) -> None:
+        self.dataset = dataset
+        self.items = range(rank, len(dataset), world_size)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[self.items[index]]

@@ -1,0 +1,1 @@
+"""Wiring for training: losses, optimisers and named outputs; one stem per system."""

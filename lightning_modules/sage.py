@@ -1,0 +1,178 @@
+"""SAGE: training of the two vector-quantised auto-encoders (sheet sections 2.2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from contrapposto import rotations as rot
+from contrapposto.models.sage.features import part_columns, sage_features
+from contrapposto.models.sage.joints import Part
+from contrapposto.models.sage.losses import VQLoss, corrupt, keep_joints
+from contrapposto.models.sage.vqvae import SageVQVAE
+from contrapposto.motion import Motion
+from contrapposto.nn.random import keyed_uniform
+from contrapposto.skeleton import SMPL22, forward_kinematics
+
+
+class SageVQVAEModule(pl.LightningModule):
+    """Trains `SageVQVAE` on windows; evaluates it on whole clips, frame by frame.
+
+    Validation and test steps return named outputs of one clip of N frames (J joints of the part):
+    `pred_rotations`, `true_rotations` (1, N, 22, 3, 3) local, equal outside the part; `pred_joints`, `true_joints`
+    (1, N, 22, 3) metres, both on the true root position; `indices` (1, N, tokens, books); `fps`; `clips`;
+    `num_frames`.
+
+    Args:
+        part: `upper` or `lower`.
+        network: options of `SageVQVAE`.
+        loss: options of `VQLoss`.
+        mask_ratio: share of joints hidden from the encoder in training.
+        learning_rate, betas, weight_decay: of AdamW.
+        milestones, gamma: epochs after which the learning rate is multiplied by gamma.
+        seed: of the masks, which are keyed by (seed, step, sample).
+        window: frames per window.
+        eval_batch_size: windows per forward pass in evaluation.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        network: Mapping[str, Any] | None = None,
+        loss: Mapping[str, Any] | None = None,
+        mask_ratio: float = 0.5,
+        learning_rate: float = 1e-4,
+        betas: Sequence[float] = (0.9, 0.99),
+        weight_decay: float = 1e-4,
+        milestones: Sequence[int] = (30, 50),
+        gamma: float = 0.25,
+        seed: int = 10,
+        window: int = 20,
+        eval_batch_size: int = 512,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = SageVQVAE(part, **(network or {}))
+        self.loss = VQLoss(part, **(loss or {}))
+        self.columns = part_columns(self.network.joints)
+
+    def forward(self, motion: Tensor, sparse: Tensor) -> Tensor:
+        """Reconstruction (B, T, 6 J) of the part's 6D (B, T, 6 J) with device features (B, T, 3, 18)."""
+        reconstruction: Tensor = self.network(motion, sparse).reconstruction
+        return reconstruction
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Losses of a batch of windows, logged under train/."""
+        motion = batch["rotation_local_6d"][..., self.columns]
+        count = len(self.network.joints)
+        draws = keyed_uniform(
+            self.hparams["seed"], int(batch["step"]), batch["sample_ids"], (count,), "joint mask"
+        )
+        hidden = corrupt(motion, keep_joints(draws, self.hparams["mask_ratio"]))
+        output = self.network(hidden, batch["sparse"])
+        losses = self.loss(
+            output.reconstruction[:, -1], motion[:, -1], output.quantizer_loss, batch["sparse"][:, -1]
+        )
+        terms = vars(losses)
+        # sync_dist: the mean over processes of equal shares of the batch is the batch's mean.
+        self.log_dict(
+            {f"train/{'loss' if name == 'total' else name}": value.detach() for name, value in terms.items()},
+            batch_size=len(motion),
+            sync_dist=True,
+        )
+        return {"loss": losses.total, "indices": output.indices}
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Named outputs of one clip."""
+        return self._evaluate(batch)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Named outputs of one clip."""
+        return self._evaluate(batch)
+
+    def _evaluate(self, batch: dict[str, Any]) -> dict[str, Any]:
+        sixd, indices = self._reconstruct(batch["rotation_local_6d"], batch["sparse"])
+        true = batch["rotation_local_6d"]
+        offsets = self.rest_offsets(true)
+        outputs: dict[str, Any] = {}
+        for name, values in (("pred", sixd), ("true", true)):
+            local = rot.sixd_columns_to_matrix(values.view(-1, 22, 6))
+            positions = forward_kinematics(SMPL22.parents, local, offsets, batch["root_translation"])[1]
+            outputs[f"{name}_rotations"], outputs[f"{name}_joints"] = local[None], positions[None]
+        outputs.update(indices=indices[None], fps=60.0, clips=[batch["name"]], num_frames=[len(true)])
+        return outputs
+
+    def _reconstruct(self, sixd: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
+        """Every frame as the last one of its window; the first windows are padded with frame 0.
+
+        Returns:
+            (N, 132) 6D with the part replaced, and (N, tokens, books) codes.
+        """
+        part = sixd[:, self.columns]
+        frames, codes = [], []
+        window, size = self.hparams["window"], self.hparams["eval_batch_size"]
+        for start in range(0, len(sixd), size):
+            last = torch.arange(start, min(start + size, len(sixd)), device=sixd.device)
+            index = (last[:, None] + torch.arange(1 - window, 1, device=sixd.device)).clamp_min(0)
+            output = self.network(part[index], sparse[index])
+            frames.append(output.reconstruction[:, -1])
+            codes.append(output.indices)
+        result = sixd.clone()
+        result[:, self.columns] = torch.cat(frames).to(result.dtype)
+        return result, torch.cat(codes)
+
+    def rest_offsets(self, like: Tensor) -> Tensor:
+        """(22, 3) rest offsets of the default skeleton on the device of `like`."""
+        return torch.from_numpy(SMPL22.offsets).to(like)
+
+    @torch.inference_mode()
+    def reconstruct(self, motion: Motion) -> Motion:
+        """A clip at 60 frames/s with the part's rotations replaced by their reconstruction (N - 1 frames)."""
+        features = {name: value.to(self.device) for name, value in sage_features(motion).items()}
+        sixd, _ = self._reconstruct(features["rotation_local_6d"], features["sparse"])
+        return self._with_part(motion.frames(1, motion.num_frames), sixd)
+
+    def _with_part(self, motion: Motion, sixd: Tensor) -> Motion:
+        matrices = rot.sixd_columns_to_matrix(sixd.float().cpu().view(-1, 22, 6))
+        rotations = motion.rotations.copy()
+        joints = list(self.network.joints)
+        rotations[:, joints] = rot.matrix_to_axis_angle(matrices[:, joints]).numpy()
+        return replace(motion, rotations=rotations)
+
+    def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
+        """The clip beside its reconstruction, for the media callback."""
+        rotations = rot.matrix_to_axis_angle(outputs["pred_rotations"][0].float().cpu()).numpy()
+        truth = rot.matrix_to_axis_angle(outputs["true_rotations"][0].float().cpu()).numpy()
+        translation = batch["root_translation"].float().cpu().numpy()
+        clips = {
+            title: Motion(np.ascontiguousarray(values), translation, 60.0, SMPL22)
+            for title, values in (("truth", truth), ("reconstruction", rotations))
+        }
+        return {Path(str(batch["name"])).stem: clips}
+
+    def load_official(self, path: Path) -> Any:
+        """Load the authors' released weights; returns the import report."""
+        from contrapposto.weights import import_official, load_official_state_dict
+
+        return import_official(self.network, load_official_state_dict(path))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with the learning rate lowered after the milestones."""
+        options = self.hparams
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=options["learning_rate"],
+            betas=tuple(options["betas"]),
+            weight_decay=options["weight_decay"],
+        )
+        schedule = torch.optim.lr_scheduler.MultiStepLR(
+            optimizer, list(options["milestones"]), options["gamma"]
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}

@@ -1,0 +1,137 @@
+"""SAGE's auto-encoders through the doors: learn, evaluate, resume, several processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from callbacks import load_checkpoint
+from doors.report import read_curves
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "data=amass",
+    "data.name=tiny",
+    "data.batch_size=16",
+    "data.val_share=0.2",
+    "data.test_share=0.2",
+    "data.repeats=10",
+    "module.network.num_layers=[1,1]",
+    "module.network.hidden=32",
+    "module.network.heads=2",
+    "module.network.num_books=4",
+    "module.network.num_codes=64",
+    "module.network.code_dim=32",
+    "logger=csv",
+    "trainer.accelerator=cpu",
+    "trainer.log_every_n_steps=1",
+    "callbacks.media=null",
+]
+
+
+def door(name, *arguments, stores, runs, check=True, env=None):
+    command = [
+        sys.executable,
+        str(ROOT / f"{name}.py"),
+        *SMALL,
+        f"paths.stores={stores}",
+        f"paths.runs={runs}",
+        *arguments,
+    ]
+    result = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+    )
+    if check:
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result
+
+
+def only_run(runs, model="sage_upper_vqvae"):
+    (run,) = sorted((runs / model).glob("*/"))
+    return run
+
+
+def losses(run):
+    return dict(read_curves(run / "metrics.csv")["train/loss"])
+
+
+@pytest.mark.slow
+def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path):
+    """One process: a whole run; a run killed in mid-epoch and resumed; evaluation of what was saved."""
+    options = ["model=sage_upper_vqvae", "trainer.max_epochs=3", "callbacks.resume.every_n_steps=2"]
+    door("train", *options, stores=stores, runs=tmp_path / "whole")
+    whole = only_run(tmp_path / "whole")
+    result = json.loads((whole / "result.json").read_text())
+    assert result["data"]["licence"] and (whole / "checkpoints").is_dir()
+
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        *SMALL,
+        f"paths.stores={stores}",
+        f"paths.runs={tmp_path / 'killed'}",
+        *options,
+    ]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed").glob("*/*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    killed = only_run(tmp_path / "killed")
+    assert not (killed / "result.json").exists()
+    door("train", *options[:1], "resume=true", stores=stores, runs=tmp_path / "killed")
+    assert losses(killed) == losses(whole)
+    one, two = (load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, killed))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+    evaluation = door(
+        "evaluate", "model=sage_upper_vqvae", "stage=val", stores=stores, runs=tmp_path / "whole"
+    )
+    assert "val/mpjpe" in evaluation.stdout
+    values = json.loads(next(whole.glob("evaluation/*/metrics.json")).read_text())
+    assert values["val"]["metrics"]["val/mpjpe"] == pytest.approx(result["score"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(stores, tmp_path):
+    options = [
+        "model=sage_lower_vqvae",
+        "trainer.max_epochs=1",
+        "trainer.max_steps=6",
+        "module.network.dropout=0",
+    ]
+    door("train", *options, stores=stores, runs=tmp_path / "one")
+    door(
+        "train",
+        *options,
+        "trainer=ddp_cpu",
+        "trainer.log_every_n_steps=1",
+        stores=stores,
+        runs=tmp_path / "two",
+    )
+    one, two = (only_run(tmp_path / name, "sage_lower_vqvae") for name in ("one", "two"))
+    weights = [load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (one, two)]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(
+            weights[1][name], value, rtol=1e-3, atol=2e-5, msg=lambda text, n=name: f"{n}: {text}"
+        )
+    first, second = losses(one), losses(two)
+    assert second == pytest.approx(first, rel=1e-4)
+    metrics = [json.loads((run / "metrics.json").read_text())["last"]["metrics"] for run in (one, two)]
+    assert metrics[1] == pytest.approx(metrics[0], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_fast_dev_run(stores, tmp_path):
+    door("train", "model=sage_upper_vqvae", "trainer.fast_dev_run=true", stores=stores, runs=tmp_path)

@@ -1,0 +1,68 @@
+"""The rules of the house: imports go one way, nothing heavy at import, no words that do not belong here."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("datamodules", "lightning_modules", "callbacks")
+FORBIDDEN = {
+    "contrapposto": {*ROOMS, "doors", "configs", "pytorch_lightning", "lightning", "hydra", "omegaconf"},
+    **{room: {"doors", *(other for other in ROOMS if other != room)} for room in ROOMS},
+}
+
+
+def imported(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_go_one_way(package):
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    wrong = {str(f.relative_to(ROOT)): imported(f) & FORBIDDEN[package] for f in files}
+    assert not {name: modules for name, modules in wrong.items() if modules}
+
+
+def test_doors_are_short():
+    for door in ("train", "evaluate", "predict", "prepare", "view"):
+        assert len((ROOT / f"{door}.py").read_text(encoding="utf-8").splitlines()) < 80, door
+
+
+def library_modules() -> list[str]:
+    files = sorted((ROOT / "contrapposto").rglob("*.py"))
+    modules = [".".join(f.relative_to(ROOT).with_suffix("").parts) for f in files if "assets" not in f.parts]
+    return [name.removesuffix(".__init__") for name in modules]
+
+
+def test_every_module_of_the_library_imports_alone():
+    """And none of them pulls in what only some users have or what takes seconds."""
+    code = (
+        "import importlib, sys\n"
+        f"for name in {library_modules()!r}: importlib.import_module(name)\n"
+        "heavy = {'pytorch_lightning', 'hydra', 'wandb', 'viser', 'matplotlib', 'smplx', 'pytorch3d', 'nvdiffrast'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.strip() == "[]"
+
+
+def test_shipped_assets_are_small_and_carry_a_licence():
+    assets = ROOT / "contrapposto" / "assets"
+    total = sum(file.stat().st_size for file in assets.rglob("*") if file.is_file())
+    assert total < 45 * 2**20
+    for folder in (path for path in assets.iterdir() if path.is_dir() and path.name != "__pycache__"):
+        names = {file.name.upper() for file in folder.iterdir()}
+        assert any("LICEN" in name for name in names), f"{folder.name} has no licence file"
+        assert any(name.endswith(".PY") for name in names), f"{folder.name} has no build script"
