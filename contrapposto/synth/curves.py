@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
-from scipy.ndimage import gaussian_filter1d, minimum_filter1d, uniform_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d, uniform_filter1d
 
 Array = np.ndarray
 
@@ -46,20 +46,20 @@ def slow_noise(times: Array, generator: np.random.Generator, channels: int, low:
     return result
 
 
-def below(bound: Array, width: int) -> Array:
-    """The smooth curve that stays at or under `bound` everywhere.
+def capped(curve: Array, bound: Array, width: int) -> Array:
+    """`curve`, smoothly lowered around the frames where it is above `bound`; at or under the bound everywhere.
 
-    A minimum over a window, averaged over the same window, never exceeds the value in its middle; averaging three
-    times makes the result twice differentiable.
+    What is too much, maximised over a window and averaged over the same window, is never less than the value in the
+    window's middle; averaging three times makes the result twice differentiable. Elsewhere the curve stays as it is.
     """
     third = max(width // 3, 1) | 1
-    lowest = minimum_filter1d(bound, 3 * third, mode="nearest")
+    excess = maximum_filter1d(np.maximum(curve - bound, 0.0), 3 * third, mode="nearest")
     for _ in range(3):
-        lowest = uniform_filter1d(lowest, third, mode="nearest")
-    return lowest
+        excess = uniform_filter1d(excess, third, mode="nearest")
+    return curve - excess
 
 
-def soft_minimum(first: Array, second: Array, width: float) -> Array:
-    """At most the smaller of both; rounded where they are closer than about `width`."""
+def soft_minimum(first: Array, second: Array, width: Array) -> Array:
+    """Less than the smaller of both, by half of `width` where they are equal and by almost nothing far from there."""
     gap = first - second
     return 0.5 * (first + second - np.sqrt(gap * gap + width * width))

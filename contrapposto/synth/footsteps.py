@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import betainc
 
 from contrapposto.synth.curves import Array, minimum_jerk
-from contrapposto.synth.rig import Feet
+from contrapposto.synth.rig import FEET_FIELDS, Feet
 
 STANCE_WIDTH = 0.098  # half the distance between the ankles of a standing figure, metres
 STANCE_TOE_OUT = 9.0
@@ -154,32 +154,30 @@ def travel(
 ) -> Feet:
     """Both feet at every frame."""
     feet = [_foot(way, gait, side, steps[side], rate) for side in (0, 1)]
-    return Feet(
-        *(
-            np.stack([getattr(f, name) for f in feet], 1)
-            for name in ("place", "yaw", "tilt", "heel", "lift", "toe")
-        )
-    )
+    return Feet(*(np.stack([getattr(f, name) for f in feet], 1) for name in FEET_FIELDS))
 
 
 def _foot(way: Walkway, gait: Mapping[str, Array], side: int, steps: list[Step], rate: float) -> Feet:
     times = way.times
     place_now, yaw_now = way.at(times[0], side, gait)
     place, yaw = np.tile(place_now, (len(times), 1)), np.full(len(times), yaw_now)
-    lift, toe = np.zeros(len(times)), np.ones(len(times))
+    lift, toe, air = np.zeros(len(times)), np.ones(len(times)), np.zeros(len(times))
     tilt_keys, heel_keys = [(times[0] - 1.0, 0.0)], [(times[0] - 1.0, 0.0)]
     for number, step in enumerate(steps):
         g, swing = step.gait, step.land - step.leave
         now = times >= step.leave
         u = np.clip((times[now] - step.leave) / swing, 0, 1)
-        go = betainc(1.9 + 0.7, 2.6, u)[:, None]
+        # The ground stops the foot: shortly before, it still moves about as fast as the pelvis.
+        go = betainc(1.9, 1.9, u)[:, None]
         place[now] = np.array(place_now) * (1 - go) + np.array(step.place) * go
         yaw[now] = yaw_now + (step.yaw - yaw_now) * minimum_jerk(u)
-        # A running foot stays up until late, a walking one skims the ground.
-        late = 2.0 if g["duty"] < 0.5 else 3.0
+        # A walking foot skims the ground; one lifted high, of a run or a march, stays up until late.
+        late = 4.4 - 1.6 * min(g["lift"] / 0.2, 1.5)
         highest = 2.0 / (2.0 + late)
-        lift[now] += step.effort * g["lift"] * (u / highest) ** 2 * ((1 - u) / (1 - highest)) ** late
+        high = (u / highest) ** 2 * ((1 - u) / (1 - highest)) ** late
+        lift[now] += step.effort * (g["lift"] * high + 0.025 * (4 * u * (1 - u)) ** 1.5)
         toe[now] = np.where(u < 1, np.maximum(1 - minimum_jerk(u / 0.45), minimum_jerk((u - 0.8) / 0.2)), 1.0)
+        air[now] = np.sin(np.pi * u) ** 2
         place_now, yaw_now = step.place, step.yaw
         earlier = steps[number - 1] if number else None
         since = step.leave - (earlier.land if earlier else step.leave - 1.0)
@@ -188,7 +186,7 @@ def _foot(way: Walkway, gait: Mapping[str, Array], side: int, steps: list[Step],
     heel_keys.append((tilt_keys[-1][0], heel_keys[-1][1]))
     tilt = gaussian_filter1d(PchipInterpolator(*np.array(tilt_keys).T)(times), 0.014 * rate, mode="nearest")
     heel = _steps_between(times, heel_keys)
-    return Feet(place, yaw, tilt, heel, lift, toe)
+    return Feet(place, yaw, tilt, heel, lift, toe, air)
 
 
 def _add_keys(
@@ -202,10 +200,10 @@ def _add_keys(
     flat = step.land + max(g["flat"] * step.stance, 0.05)
     keys = [
         (max(rise, tilt[-1][0] + 0.03), 0.0),
-        (step.leave - 0.38 * (step.leave - rise), 0.30 * push),
+        (step.leave - 0.38 * (step.leave - rise), 0.25 * push),
         (step.leave, push),
         (step.leave + 0.16 * swing, g["swing_tilt"] * e),
-        (step.leave + 0.62 * swing, 0.05 * g["swing_tilt"] * e + 0.2 * strike),
+        (step.leave + 0.62 * swing, (0.05 + 0.5 * min(g["lift"], 0.3)) * g["swing_tilt"] * e + 0.2 * strike),
         (step.land - 0.06 * swing, strike * 1.15),
         (step.land, strike),
         (flat, 0.0),

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from contrapposto import rotations as rot
 from contrapposto.skeleton import SMPLH52
-from contrapposto.synth.curves import Array, below
+from contrapposto.synth.curves import Array, capped, soft_minimum
 
 _TRUNK = (
     *("pelvis_left", "pelvis_up", "pelvis_forward", "pelvis_pitch", "pelvis_yaw", "pelvis_roll"),
@@ -50,7 +50,7 @@ SOLE = -1.1432  # lowest point of the shipped figure in its rest pose, metres
 ANKLE_HEIGHT = float(_REST[7, 1] - SOLE)
 HEEL = np.array([0.0, -ANKLE_HEIGHT, -0.045])  # where the heel meets the ground, from the ankle
 BALL = np.array([0.0, _REST[10, 1] - _REST[7, 1], _REST[10, 2] - _REST[7, 2]])
-MINIMUM_KNEE = 4.0  # degrees; a straight knee would let the leg snap
+MINIMUM_KNEE = 6.0  # degrees; a straight knee would let the leg snap
 
 
 def pose(values: Mapping[str, float]) -> Array:
@@ -70,6 +70,9 @@ def mirrored_name(name: str) -> tuple[str, float]:
     return name, -1.0 if signed else 1.0
 
 
+FEET_FIELDS = ("place", "yaw", "tilt", "heel", "lift", "toe", "air")
+
+
 @dataclass(frozen=True)
 class Feet:
     """Planned feet of F frames, left then right on the second axis.
@@ -81,6 +84,7 @@ class Feet:
         heel: (F, 2) 1 where the tilt is about the heel, 0 where it is about the ball.
         lift: (F, 2) metres above the ground.
         toe: (F, 2) 1 where the toes lie flat on the ground, 0 where they follow the foot.
+        air: (F, 2) 0 while the foot stands, rising to 1 in the middle of its swing.
     """
 
     place: Array
@@ -89,12 +93,11 @@ class Feet:
     heel: Array
     lift: Array
     toe: Array
+    air: Array
 
     def __getitem__(self, frames: slice) -> Feet:
         """The same for some frames."""
-        return Feet(
-            *(getattr(self, name)[frames] for name in ("place", "yaw", "tilt", "heel", "lift", "toe"))
-        )
+        return Feet(*(getattr(self, name)[frames] for name in FEET_FIELDS))
 
 
 def solve(
@@ -200,15 +203,16 @@ class _Body:
         offset = np.stack([self.get("pelvis_left"), np.zeros(len(self.c)), self.get("pelvis_forward")], 1)
         pelvis = _apply(self.upright, offset)
         pelvis[:, :2] += self.path
-        height = hip_height() + self.get("pelvis_up")
+        bound = np.full(len(self.c), np.inf)
         reach = float(_leg_reach(np.deg2rad(MINIMUM_KNEE)))
         for side in (0, 1):
             hip = _apply(self.root, _REST[1 + side] - _REST[0])
             flat = ankles[:, side, :2] - pelvis[:, :2] - hip[:, :2]
             up = np.sqrt(np.maximum(reach**2 - (flat**2).sum(1), 0.25 * reach**2))
-            # A foot high in its swing does not hold the pelvis back: its knee bends anyway.
-            height = np.minimum(height, ankles[:, side, 2] + up - hip[:, 2] + 1.5 * self.feet.lift[:, side])
-        pelvis[:, 2] = below(height, round(0.13 * self.rate))
+            # A foot high in the air does not hold the pelvis back: its knee bends anyway.
+            free = 1.5 * (self.feet.lift[:, side] + np.maximum(self.get(f"{SIDES[side]}_foot_up"), 0.0))
+            bound = np.minimum(bound, ankles[:, side, 2] + up - hip[:, 2] + free)
+        pelvis[:, 2] = capped(hip_height() + self.get("pelvis_up"), bound, round(0.13 * self.rate))
         return pelvis
 
     def _leg(self, side: int, ankle: Array, foot: Array) -> None:
@@ -218,7 +222,11 @@ class _Body:
         hip = self.pelvis + _apply(self.root, _REST[1 + side] - _REST[0])
         way = ankle - hip
         a, b = np.linalg.norm(thigh), np.linalg.norm(shank)
-        distance = np.clip(np.linalg.norm(way, axis=1), 0.3, _leg_reach(np.deg2rad(0.5 * MINIMUM_KNEE)))
+        # A leg on its way through the air stays a little bent; one that stands reaches its foot exactly.
+        air = np.maximum(self.feet.air[:, side], np.clip(self.get(f"{name}_foot_up") / 0.15, 0, 1))
+        longest = float(_leg_reach(np.deg2rad(0.5 * MINIMUM_KNEE)))
+        distance = soft_minimum(np.linalg.norm(way, axis=1), longest - 0.006 * air, 0.0004 + 0.016 * air)
+        distance = np.maximum(distance, 0.3)
         bend = np.arccos(np.clip((distance**2 - a * a - b * b) / (2 * a * b), -1, 1))
         knee = _exp(hinge * (bend - rest_bend)[:, None])
         outward = np.deg2rad(self.get(f"{name}_knee_out")) * sign

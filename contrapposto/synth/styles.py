@@ -36,11 +36,11 @@ STYLES: Mapping[str, Style] = {
         tempo=1.14,
         stride=1.1,
         amplitude=1.15,
-        arms=1.5,
+        arms=1.35,
         bob=1.35,
         lift=1.3,
         roll=1.1,
-        posture={"spine_pitch": -2.0, "head_pitch": -3.0, **_both(elbow=22.0)},
+        posture={"spine_pitch": -2.0, "head_pitch": -3.0, **_both(elbow=15.0)},
     ),
     "tired": Style(
         tempo=0.78,
