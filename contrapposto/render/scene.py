@@ -108,33 +108,33 @@ class Capsules:
 
     def to_mesh(self, segments: int = 24) -> Mesh:
         """A triangle mesh of these capsules, for back-ends that draw triangles only; `segments` around the axis."""
-        rings = segments // 2
-        polar = np.linspace(0, np.pi, rings + 1)
+        quarter = np.linspace(0, np.pi / 2, segments // 4 + 1)
+        polar = np.concatenate(
+            [quarter, quarter + np.pi / 2]
+        )  # two equators: one at the end, one at the start
         around = np.arange(segments) * 2 * np.pi / segments
-        sphere = np.stack(
+        ring = np.stack([np.cos(around), np.sin(around)], axis=-1)
+        sphere = np.concatenate(
             [
-                np.sin(polar)[:, None] * np.cos(around),
-                np.sin(polar)[:, None] * np.sin(around),
-                np.repeat(np.cos(polar)[:, None], segments, axis=1),
+                np.sin(polar)[:, None, None] * ring,
+                np.broadcast_to(np.cos(polar)[:, None, None], (len(polar), segments, 1)),
             ],
             axis=-1,
         )
-        half = (polar <= np.pi / 2 + 1e-9)[:, None]  # the upper half sits at the end, the lower at the start
-        column, row = np.arange(segments), np.arange(rings)[:, None]
-        corner = row * segments + column
-        right = row * segments + (column + 1) % segments
-        quads = np.stack(
-            [corner, corner + segments, right + segments, corner, right + segments, right], axis=-1
-        )
-        faces = quads.reshape(-1, 3)
-        vertices = []
-        for start, end, radius in zip(self.starts, self.ends, np.asarray(self.radii)):
-            axes = _frame(end - start)
-            places = np.where(half[..., None], end, start)
-            vertices.append((places + radius * sphere @ axes).reshape(-1, 3))
-        per = len(vertices[0])
-        all_faces = np.concatenate([faces + index * per for index in range(len(vertices))])
-        return Mesh(np.concatenate(vertices), all_faces, np.repeat(np.asarray(self.colors), per, axis=0))
+        at_end = (np.arange(len(polar)) < len(quarter))[:, None, None]
+        corner = np.arange(len(polar) - 1)[:, None] * segments + np.arange(segments)
+        right = np.arange(len(polar) - 1)[:, None] * segments + (np.arange(segments) + 1) % segments
+        below, beside = corner + segments, right + segments
+        quads = np.stack([corner, below, beside, corner, beside, right], axis=-1).reshape(-1, 3)
+        parts = [
+            (np.where(at_end, end, start) + radius * sphere @ _frame(end - start)).reshape(-1, 3)
+            for start, end, radius in zip(self.starts, self.ends, np.asarray(self.radii))
+        ]
+        vertices = np.concatenate(parts)
+        faces = np.concatenate([quads + index * len(parts[0]) for index in range(len(parts))])
+        a, b, c = np.moveaxis(vertices[faces], 1, 0)
+        full = np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-9 * float(np.max(self.radii)) ** 2
+        return Mesh(vertices, faces[full], np.repeat(np.asarray(self.colors), len(parts[0]), axis=0))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,305 @@
+"""Pictures against brute force in float64 and closed forms."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import trimesh
+
+from contrapposto.errors import ConfigError, InputError
+from contrapposto.render import Camera, Capsules, Ground, Lights, Mesh, Scene, make_renderer, render
+from contrapposto.render.lighting import light_samples, to_linear
+from contrapposto.render.raycast import Raycaster, winding_number
+
+FLAT = Lights(key=0, sky=1, bounce=1, shadows=False)
+SIZE = (96, 72)
+
+
+def brute_force(vertices, faces, camera):
+    """(H, W) nearest face (-1: none) and depth: every ray with every triangle by solving a 3x3 system in float64."""
+    origins, directions = camera.rays()
+    a, b, c = np.moveaxis(vertices[faces].astype(np.float64), 1, 0)
+    found = np.full(directions.shape[:2], -1)
+    best = np.full(directions.shape[:2], np.inf)
+    for row in range(directions.shape[0]):
+        d = directions[row]
+        matrix = np.stack(np.broadcast_arrays((b - a)[None], (c - a)[None], -d[:, None]), axis=-1)
+        with np.errstate(all="ignore"):
+            determinant = np.linalg.det(matrix)
+            matrix = np.where(np.abs(determinant)[..., None, None] < 1e-14, np.eye(3), matrix)
+            u, v, t = np.moveaxis(
+                np.linalg.solve(matrix, (origins[row, :, None] - a)[..., None])[..., 0], -1, 0
+            )
+        inside = (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 0) & (np.abs(determinant) >= 1e-14)
+        t = np.where(inside, t, np.inf)
+        face = t.argmin(1)
+        best[row] = t[np.arange(len(d)), face]
+        found[row] = np.where(np.isfinite(best[row]), face, -1)
+    return found, best * (directions @ camera.rotation[2])
+
+
+def interior(mask):
+    """Pixels whose neighbours agree with them: rounding decides only at outlines."""
+    same = np.ones_like(mask, bool)
+    for axis in (0, 1):
+        for step in (-1, 1):
+            same &= np.roll(mask, step, axis) == mask
+    return same
+
+
+@pytest.fixture(scope="module")
+def two_meshes():
+    ball = trimesh.creation.icosphere(subdivisions=2, radius=0.6)
+    ring = trimesh.creation.torus(0.7, 0.2, major_sections=24, minor_sections=12)
+    meshes = [
+        Mesh(ball.vertices + np.array([0, 0.6, 0.8]), ball.faces, (0.8, 0.3, 0.2)),
+        Mesh(ring.vertices @ np.diag([1, 1, -1.0]) + [0.3, -0.3, 0.8], ring.faces[:, ::-1], (0.2, 0.4, 0.8)),
+    ]
+    return meshes, Camera.look_at((1.2, -4, 2), (0, 0, 0.8), fov_degrees=30, size=SIZE)
+
+
+def test_depth_mask_and_ids_equal_brute_force(two_meshes):
+    meshes, camera = two_meshes
+    picture = render(Scene(meshes), camera)
+    faces = np.concatenate([meshes[0].faces, meshes[1].faces + len(meshes[0].vertices)])
+    found, depth = brute_force(np.concatenate([m.vertices for m in meshes]), faces, camera)
+    ids = np.where(found < 0, -1, (found >= len(meshes[0].faces)).astype(int))
+    assert set(np.unique(ids)) == {-1, 0, 1}
+    sure = interior(ids)
+    np.testing.assert_array_equal(picture.ids[sure], ids[sure])
+    assert (picture.ids != ids).sum() <= 3
+    np.testing.assert_array_equal(picture.mask, picture.ids >= 0)
+    both = (picture.ids == ids) & (ids >= 0)
+    np.testing.assert_allclose(picture.depth[both & sure], depth[both & sure], atol=2e-4)
+    assert np.isinf(picture.depth[~picture.mask]).all()
+
+
+def test_colours_are_interpolated_between_the_right_corners():
+    vertices = np.array([[-1, 0, 0], [1, 0, 0], [0, 0, 2]], np.float32)
+    corners = np.array([[0.9, 0.2, 0.2], [0.2, 0.9, 0.2], [0.2, 0.2, 0.9]])
+    camera = Camera.look_at((0, -6, 0.8), (0, 0, 0.8), size=SIZE)
+    picture = render(
+        Scene([Mesh(vertices, [[2, 0, 1]], corners)], ground=None, lights=FLAT), camera, samples=1
+    )
+    origins, directions = camera.rays()
+    spots = origins - directions * (origins[..., 1:2] / directions[..., 1:2])  # where rays meet y = 0
+    weights = trimesh.triangles.points_to_barycentric(
+        vertices[[2, 0, 1]][None].repeat(72 * 96, 0), spots.reshape(-1, 3)
+    )
+    expected = (weights @ to_linear(corners)[[2, 0, 1]]).reshape(72, 96, 3) * [0.96, 0.99, 1.06]
+    shown = to_linear(picture.color / 255)
+    np.testing.assert_allclose(shown[picture.mask], expected[picture.mask], rtol=0.03, atol=0.01)
+
+
+def capsule_depth(camera, start, end, radius):
+    """Sphere tracing of the exact distance in float64: slow, and nothing like the closed form under test."""
+    origins, directions = camera.rays()
+    axis, t = np.subtract(end, start), np.zeros(directions.shape[:2])
+    for _ in range(400):
+        offset = origins + t[..., None] * directions - start
+        along = np.clip(offset @ axis / max(axis @ axis, 1e-18), 0, 1)
+        gap = np.linalg.norm(offset - along[..., None] * axis, axis=-1) - radius
+        t += np.maximum(gap, 0)
+    hit = gap < 1e-6
+    return np.where(hit, t * (directions @ camera.rotation[2]), np.inf)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "radius"),
+    [
+        ((-0.5, 0, 0.5), (0.6, 0.3, 1.2), 0.2),
+        ((0, -1, 0.8), (0, 1.5, 0.8), 0.3),  # nearly end-on
+        ((0, 0, 0.8), (0, 0, 0.8), 0.5),  # a sphere
+        ((0.2, 0, 0.8), (0.2, 1e-7, 0.8), 0.3),  # almost one
+        ((0, 0, -3), (0, 0, 4), 0.02),  # thin and longer than the picture
+    ],
+)
+def test_capsules_equal_sphere_tracing(start, end, radius):
+    camera = Camera.look_at((0.1, -4, 0.9), (0, 0, 0.8), fov_degrees=35, size=SIZE)
+    picture = render(Scene(capsules=[Capsules([start], [end], radius)], ground=None), camera)
+    expected = capsule_depth(camera, np.array(start, float), np.array(end, float), radius)
+    assert (picture.mask != np.isfinite(expected)).sum() <= 2
+    both = picture.mask & np.isfinite(expected)
+    assert both.any()
+    # at grazing rays the depth runs away with the rounding of float32
+    error = np.abs(picture.depth[both] - expected[both])
+    assert np.median(error) < 1e-5 and np.quantile(error, 0.98) < 2e-3
+
+
+def test_many_capsules_and_a_mesh_hide_each_other_rightly():
+    rng = np.random.default_rng(4)
+    starts = rng.uniform([-1, -1, 0.2], [1, 1, 1.6], (20, 3))
+    ends = starts + rng.normal(size=(20, 3)) * 0.4
+    groups = [Capsules(starts[:9], ends[:9], 0.1), Capsules(starts[9:], ends[9:], rng.uniform(0.03, 0.2, 11))]
+    ball = trimesh.creation.icosphere(subdivisions=4, radius=0.5)
+    mesh = Mesh(ball.vertices + np.array([0, 0, 0.8]), ball.faces)
+    camera = Camera.look_at((2, -4, 2), (0, 0, 0.8), fov_degrees=35, size=SIZE)
+    picture = render(Scene([mesh], groups), camera)
+    layers = [render(Scene([mesh]), camera).depth]
+    layers += [
+        np.min([capsule_depth(camera, *end, r) for *end, r in zip(g.starts, g.ends, g.radii)], axis=0)
+        for g in groups
+    ]
+    nearest = np.where(np.isinf(np.min(layers, axis=0)), -1, np.argmin(layers, axis=0))
+    assert (picture.ids != nearest).mean() < 0.002
+
+
+def test_capsules_reaching_behind_the_camera_and_around_it():
+    camera = Camera.look_at((0, -4, 0.8), (0, 0, 0.8), size=SIZE)
+    through = Scene(capsules=[Capsules([[0.3, -6, 0.6]], [[0.1, 0, 0.8]], 0.05)], ground=None)
+    assert 20 < render(through, camera).mask.sum() < 3000
+    around = Scene(capsules=[Capsules([[0, -6, 0.8]], [[0, 0, 0.8]], 0.5)], ground=None)
+    picture = render(around, camera)
+    assert picture.mask.all() and (picture.depth == 0).all()
+
+
+def test_the_same_picture_again(two_meshes):
+    meshes, camera = two_meshes
+    first = render(Scene(meshes), camera)
+    others = [
+        render(Scene(meshes), camera),
+        *(make_renderer(threads=n).render(Scene(meshes), camera) for n in (1, 3)),
+    ]
+    for other in others:
+        np.testing.assert_array_equal(first.color, other.color)
+        np.testing.assert_array_equal(first.depth, other.depth)
+
+
+def test_refitting_equals_building_anew(two_meshes):
+    meshes, camera = two_meshes
+    turn = trimesh.transformations.rotation_matrix(2.1, [1, 2, 3])[:3, :3]
+    moved = [mesh.moved(mesh.vertices @ turn.T * 0.8 + [0, 0, 0.4]) for mesh in meshes]
+    warm = make_renderer(threads=1)
+    warm.render(Scene(meshes), camera)
+    refitted, built = warm.render(Scene(moved), camera), make_renderer(threads=1).render(Scene(moved), camera)
+    assert (refitted.ids != built.ids).mean() < 1e-3
+    difference = np.abs(refitted.color.astype(int) - built.color.astype(int))
+    assert (difference > 2).mean() < 1e-3
+
+
+def test_other_faces_are_noticed(two_meshes):
+    meshes, camera = two_meshes
+    drawer = make_renderer(threads=1)
+    for scene in (Scene(meshes), Scene(meshes[:1]), Scene(meshes[::-1]), Scene(), Scene(meshes)):
+        expected = make_renderer(threads=1).render(scene, camera)
+        np.testing.assert_array_equal(drawer.render(scene, camera).ids, expected.ids)
+
+
+def test_ground_squares_lie_where_they_should():
+    camera = Camera.look_at((0.3, -3, 4), (0, 0, 0), fov_degrees=40, size=(320, 240))
+    ground = Ground(square=0.5, fade=(50, 100))
+    picture = render(Scene(ground=ground), camera)
+    assert not picture.mask.any() and (picture.ids == -1).all()
+    x, y = np.meshgrid(np.arange(-1.25, 1.3, 0.5), np.arange(-1.25, 1.3, 0.5))
+    pixels, _ = camera.project(np.stack([x, y, np.zeros_like(x)], axis=-1))
+    shown = picture.color[pixels[..., 1].astype(int), pixels[..., 0].astype(int)]
+    odd = (np.floor(x / 0.5) + np.floor(y / 0.5)).astype(int) % 2 == 1
+    light, dark = (np.round(np.array(c) * 255) for c in (ground.light, ground.dark))
+    expected = np.where(odd[..., None], light, dark)
+    same = (
+        np.abs(shown - expected).max() <= 1
+        or np.abs(shown - np.where(odd[..., None], dark, light)).max() <= 1
+    )
+    assert same
+
+
+def test_ground_is_smooth_towards_the_horizon_and_missed_above_it():
+    camera = Camera.look_at((0, -3, 1), (0, 0, 1), size=(200, 200))
+    picture = render(Scene(ground=Ground(square=0.1, fade=(40, 90))), camera).color.astype(int)
+    far = picture[103:108]  # squares much smaller than a pixel: their mean, not noise
+    assert np.abs(np.diff(far, axis=1)).max() <= 3
+    assert len(np.unique(picture[:95, :, 0], axis=1).T) == 1  # the backdrop is one colour along a row
+
+
+def test_figures_darken_the_ground_below_them():
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.3)
+    mesh = Mesh(ball.vertices + np.array([0, 0, 0.3]), ball.faces)
+    camera = Camera.look_at((0, -4, 3), (0, 0, 0), fov_degrees=30, size=(200, 200))
+    plain = Scene([mesh], ground=Ground(light=(0.8, 0.8, 0.8), dark=(0.8, 0.8, 0.8), fade=(50, 60)))
+    with_shadow = render(plain, camera)
+    without = render(replace(plain, lights=Lights(shadows=False)), camera)
+    np.testing.assert_array_equal(with_shadow.mask, without.mask)
+    bare = ~without.mask
+    assert (with_shadow.color[bare].astype(int) <= without.color[bare].astype(int) + 1).all()
+    drop = without.color[..., 0].astype(int) - with_shadow.color[..., 0]
+    assert drop[bare].max() > 60 and (drop[bare] < 3).mean() > 0.5
+    capsule = Scene(capsules=[Capsules([[0, 0, 0.3]], [[0, 0, 0.3]], 0.3)], ground=plain.ground)
+    by_capsule = render(capsule, camera)
+    outside = bare & ~by_capsule.mask
+    difference = np.abs(by_capsule.color[outside].astype(int) - with_shadow.color[outside])
+    assert (
+        difference > 10
+    ).mean() < 0.002  # the mesh is a little smaller than the sphere: a few pixels at its edge
+
+
+def test_edges_are_smoothed():
+    camera = Camera.look_at((0, -4, 0.8), (0, 0, 0.8), size=SIZE)
+    scene = Scene(
+        capsules=[Capsules([[0, 0, 0.8]], [[0, 0, 0.8]], 0.6, (0, 0, 0))], ground=None, background=(1, 1, 1)
+    )
+    grey = {n: render(scene, camera, samples=n).color[..., 1] for n in (1, 2, 4)}
+    between = {n: ((g > 80) & (g < 240)).sum() for n, g in grey.items()}
+    assert between[1] == 0 and between[2] > 40
+    # coverage of the disc by a closed form: the radius of its outline on the image
+    radius = camera.fx * 0.6 / np.sqrt(4**2 - 0.6**2)
+    dark = 1 - to_linear(grey[4] / 255.0)
+    assert dark.sum() == pytest.approx(np.pi * radius**2, rel=0.02)
+
+
+def test_the_camera_inside_a_mesh_is_refused():
+    box = trimesh.creation.box((2, 2, 2))
+    mesh = Mesh(box.vertices, box.faces)
+    assert winding_number(mesh, np.zeros(3)) == pytest.approx(1)
+    assert winding_number(mesh, np.array([3.0, 0, 0])) == pytest.approx(0, abs=1e-9)
+    with pytest.raises(InputError, match="inside mesh 0"):
+        render(Scene([mesh]), Camera.look_at((0.2, 0, 0), (5, 0, 0), size=SIZE))
+    room = Mesh(box.vertices, box.faces[:, ::-1])  # a room, seen from within, is no mistake
+    assert render(Scene([room], ground=None), Camera.look_at((0.2, 0, 0), (5, 0, 0), size=SIZE)).mask.all()
+
+
+def test_what_cannot_be_drawn():
+    camera = Camera.look_at((0, -4, 1), (0, 0, 1), size=SIZE)
+    with pytest.raises(InputError, match="samples"):
+        render(Scene(), camera, samples=0)
+    with pytest.raises(InputError, match="too large"):
+        Raycaster("cpu").render(Scene(), replace(camera, width=4000, height=4000), samples=8, everywhere=True)
+    with pytest.raises(ConfigError, match="nvdiffrast"):
+        render(Scene(), camera, backend="nvdiffrst")
+    with pytest.raises(ConfigError, match="device"):
+        render(Scene(), camera, device="cuda:77")
+
+
+def test_light_samples_cover_the_mesh():
+    ball = trimesh.creation.icosphere(subdivisions=5)
+    chosen, spread = light_samples(ball.faces, len(ball.vertices))
+    assert 0.1 < len(chosen) / len(ball.vertices) < 0.35
+    np.testing.assert_allclose(spread @ np.ones(len(chosen)), 1, rtol=1e-5)
+    # a smooth light is carried to all vertices nearly unchanged
+    light = ball.vertices[:, 2]
+    assert np.abs(spread @ light[chosen] - light).max() < 0.05
+
+
+def test_nothing_is_printed():
+    program = (
+        "import numpy as np\nfrom contrapposto.render import *\n"
+        "scene = Scene(capsules=[Capsules(np.zeros((1, 3)), np.ones((1, 3)), 0.1)])\n"
+        "render(scene, Camera.look_at((0, -4, 1), (0, 0, 1)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "" and done.stderr == ""
+
+
+@pytest.mark.gpu
+def test_cuda_draws_what_the_cpu_draws(two_meshes):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    meshes, camera = two_meshes
+    scene = Scene(meshes, [Capsules([[1, 0, 0.3]], [[1, 0.5, 1]], 0.1)])
+    cpu, gpu = (render(scene, camera, device=device) for device in ("cpu", "cuda:0"))
+    assert (cpu.ids != gpu.ids).mean() < 1e-3
+    assert (np.abs(cpu.color.astype(int) - gpu.color) > 3).mean() < 5e-3
