@@ -93,7 +93,9 @@ class Motion:
         The first frame stays the first; the last one kept is at or before the old last one.
         """
         if not np.isfinite(fps) or fps <= 0:
-            raise InputError(f"A clip cannot be resampled to {fps} frames/s.", expected="a positive frame rate")
+            raise InputError(
+                f"A clip cannot be resampled to {fps} frames/s.", expected="a positive frame rate"
+            )
         if fps == self.fps:
             return self
         times = np.arange(int(np.floor(self.duration * fps + 1e-6)) + 1) / fps
@@ -106,7 +108,9 @@ class Motion:
         high = np.minimum(low + 1, self.num_frames - 1)
         fraction = torch.from_numpy((position - low).astype(np.float32))
         quaternions = rot.axis_angle_to_quaternion(torch.from_numpy(self.rotations))
-        mixed = rot.slerp(quaternions[low], quaternions[high], fraction[:, None].expand(-1, self.skeleton.num_joints))
+        mixed = rot.slerp(
+            quaternions[low], quaternions[high], fraction[:, None].expand(-1, self.skeleton.num_joints)
+        )
         weight = fraction[:, None].numpy()
         return replace(
             self,
@@ -123,7 +127,9 @@ class Motion:
         """
         start, stop, _ = slice(start, stop).indices(self.num_frames)
         if stop <= start:
-            raise InputError(f"No frames between {start} and {stop}.", found=f"a clip of {self.num_frames} frames")
+            raise InputError(
+                f"No frames between {start} and {stop}.", found=f"a clip of {self.num_frames} frames"
+            )
         begin, end = start / self.fps, stop / self.fps
         labels = [
             Label(label.text, max(label.start, begin) - begin, min(label.end, end) - begin)
@@ -138,11 +144,25 @@ class Motion:
         )
 
     def trim(self, start: float, end: float) -> Motion:
-        """The part from `start` to `end` seconds."""
-        return self.frames(round(start * self.fps), round(end * self.fps))
+        """The part from `start` to `end` seconds; times before the beginning mean the beginning.
+
+        Raises:
+            InputError: nothing would be left.
+        """
+        return self.frames(max(round(start * self.fps), 0), max(round(end * self.fps), 0))
 
     def mirror(self) -> Motion:
-        """The clip seen in a mirror: left and right change places."""
+        """The clip seen in a mirror: left and right change places.
+
+        Raises:
+            InputError: the skeleton's joint names do not tell left from right as the SMPL family's do.
+        """
+        if (self.skeleton.mirror_map == np.arange(self.skeleton.num_joints)).all():
+            raise InputError(
+                f"A clip on {self.skeleton.name} cannot be mirrored.",
+                found="no joints named left_... and right_...",
+                fix="map it with contrapposto.retarget.to_smpl first",
+            )
         # A reflection at x = 0 keeps the x component of an axis-angle (a pseudo-vector) and turns the other two.
         rotations = self.rotations[:, self.skeleton.mirror_map] * np.array([1, -1, -1], np.float32)
         rest = self.skeleton.rest_positions[0]
@@ -164,7 +184,9 @@ class Motion:
         turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], np.float32)
         return self.transform(turn, origin=True)
 
-    def transform(self, turn: np.ndarray, shift: Sequence[float] = (0, 0, 0), *, origin: bool = False) -> Motion:
+    def transform(
+        self, turn: np.ndarray, shift: Sequence[float] = (0, 0, 0), *, origin: bool = False
+    ) -> Motion:
         """Rotate the whole clip by a (3, 3) matrix about the world's origin, then shift it by metres.
 
         With `origin`, the first frame's pelvis is placed above the origin before the shift.
@@ -231,12 +253,18 @@ def _append(first: Motion, second: Motion, blend: float) -> Motion:
     moved = second.transform(turn, start, origin=True)
     weight = (np.arange(1, overlap + 1) / (overlap + 1)).astype(np.float32)
     tail, head = first.frames(first.num_frames - overlap, first.num_frames) if overlap else None, moved
-    parts = [(first.rotations[: first.num_frames - overlap], first.root_translation[: first.num_frames - overlap])]
+    parts = [
+        (first.rotations[: first.num_frames - overlap], first.root_translation[: first.num_frames - overlap])
+    ]
     if tail is not None:
-        quaternions = [rot.axis_angle_to_quaternion(torch.from_numpy(c.rotations[:overlap])) for c in (tail, head)]
+        quaternions = [
+            rot.axis_angle_to_quaternion(torch.from_numpy(c.rotations[:overlap])) for c in (tail, head)
+        ]
         fraction = torch.from_numpy(weight)[:, None].expand(-1, first.skeleton.num_joints)
         mixed = rot.quaternion_to_axis_angle(rot.slerp(quaternions[0], quaternions[1], fraction)).numpy()
-        mixed_root = (1 - weight[:, None]) * tail.root_translation + weight[:, None] * head.root_translation[:overlap]
+        mixed_root = (1 - weight[:, None]) * tail.root_translation + weight[:, None] * head.root_translation[
+            :overlap
+        ]
         parts.append((mixed, mixed_root))
     parts.append((moved.rotations[overlap:], moved.root_translation[overlap:]))
     shift = (first.num_frames - overlap) / first.fps

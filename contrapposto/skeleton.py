@@ -50,8 +50,11 @@ class Skeleton:
                 f"skeleton {self.name}: {count} joint names, {len(self.parents)} parents and offsets of shape "
                 f"{np.shape(self.offsets)} do not fit together"
             )
-        if any(parent >= joint for joint, parent in enumerate(self.parents)) or self.parents[0] != -1:
-            raise ValueError(f"skeleton {self.name}: the root must come first and every parent before its children")
+        ordered = all(0 <= parent < joint for joint, parent in enumerate(self.parents[1:], 1))
+        if self.parents[:1] != (-1,) or not ordered:
+            raise ValueError(
+                f"skeleton {self.name}: there must be one root, it must come first, and every parent before its children"
+            )
         object.__setattr__(self, "offsets", np.ascontiguousarray(self.offsets, dtype=np.float32))
 
     @property
@@ -186,7 +189,12 @@ def _build() -> tuple[Skeleton, ...]:
 
     return (
         make("smpl22", _BODY, _BODY_PARENTS, rest52[:22]),
-        make("smpl24", [*_BODY, "left_hand", "right_hand"], [*_BODY_PARENTS, 20, 21], rest52[[*range(22), 25, 40]]),
+        make(
+            "smpl24",
+            [*_BODY, "left_hand", "right_hand"],
+            [*_BODY_PARENTS, 20, 21],
+            rest52[[*range(22), 25, 40]],
+        ),
         make("smplh52", names52, parents52, rest52),
         make("smplx55", [*_BODY, *face, *_hand("left"), *_hand("right")], parents55, rest55),
     )
