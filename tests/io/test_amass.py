@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.io.hostile import DATA, mutations
 
 from contrapposto.errors import InputError
 from contrapposto.io.amass import read_amass, write_amass
 from contrapposto.motion import Label, Motion
 from contrapposto.skeleton import SMPL22, SMPL24, SMPLH52, SMPLX55, Skeleton
+from tests.io.hostile import DATA, mutations
 
 
 def members(width: int = 156, frames: int = 5) -> dict[str, object]:

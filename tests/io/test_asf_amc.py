@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from tests.io.hostile import DATA, mutations
 
 from contrapposto.errors import InputError
 from contrapposto.io.asf_amc import read_amc
+from tests.io.hostile import DATA, mutations
 
 ASF = """# a comment
 :version 1.10

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from tests.io.hostile import DATA, mutations
 
 from contrapposto.errors import InputError
 from contrapposto.io.bvh import read_bvh, write_bvh
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22, SMPLH52, Skeleton
+from tests.io.hostile import DATA, mutations
 
 # Any channel order, one-axis joints, nested end sites, names with spaces, glued braces, a moving child, no channels.
 ODD = """HIERARCHY
@@ -190,8 +190,13 @@ def test_angles_do_not_jump(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "fps"),
-    [("0.0333333", 30), ("0.008333", 120), (".0083333", 120), ("0.041667", 24), ("0.0333", 30), ("0.01", 100)]
-    + [
+    [
+        ("0.0333333", 30),
+        ("0.008333", 120),
+        (".0083333", 120),
+        ("0.041667", 24),
+        ("0.0333", 30),
+        ("0.01", 100),
         ("0.033367", 1 / 0.033367),
         ("0.00833", 120),
         ("1", 1),
