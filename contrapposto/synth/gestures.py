@@ -52,6 +52,7 @@ class Gesture:
         rest: seconds of standing between repetitions.
         stays: the gesture begins or ends in another posture (sitting): it is done once, its ends are held.
         physical: it flies; gravity sets its tempo, not the style.
+        touching: hands meet, so its size is not varied.
         stance: per foot, metres outward and forward and degrees of toe-out in addition to the usual stance.
     """
 
@@ -62,6 +63,7 @@ class Gesture:
     stays: bool = False
     physical: bool = False
     stance: tuple[Stance, Stance] = (NORMAL, NORMAL)
+    touching: bool = False
 
     def mirrored(self) -> Gesture:
         """Left and right exchanged."""
@@ -77,7 +79,7 @@ class Gesture:
         for name, keys in self.keys.items():
             lag = _LAG.get(name.split("_", 1)[1] if name.startswith(("left", "right")) else name, 0.0)
             scaled = [(max(t + lag * (0 < t < self.length), 0) / tempo, v) for t, v in keys]
-            size = amplitude if _scales(name) else 1.0
+            size = amplitude if _scales(name) and not self.touching else 1.0
             out[:, INDEX[name]] = size * keyed(times, scaled, self.sigma / tempo, rate)
         return out
 
@@ -126,11 +128,11 @@ def _both(keys: Mapping[str, Keys]) -> dict[str, Keys]:
 
 _WAVE = {
     "arm_forward": _hold(0.7, 2.45, 28, 0.6),
-    "arm_side": _hold(0.7, 2.45, 62, 0.6),
-    "arm_twist": _beat(0.75, 2.4, 0.55, -98, 13, 0.65),
-    "elbow": _beat(0.75, 2.4, 0.55, 78, 15, 0.65),
+    "arm_side": _hold(0.7, 2.45, 46, 0.6),
+    "arm_twist": _beat(0.75, 2.4, 0.55, -84, 9, 0.65),
+    "elbow": _beat(0.75, 2.4, 0.55, 92, 22, 0.65),
     "forearm": _hold(0.7, 2.4, -10),
-    "wrist_side": _beat(0.75, 2.4, 0.55, -4, 12, 0.6),
+    "wrist_side": _beat(0.75, 2.4, 0.55, -4, 15, 0.6),
     "curl": _hold(0.7, 2.4, -24),
     "wrist": _hold(0.7, 2.4, -12),
 }
@@ -152,9 +154,9 @@ def _raise(sides: Sequence[str]) -> Gesture:
     table: dict[str, Keys] = {
         "arm_forward": _hold(0.95, 2.0, 150, 0.9),
         "arm_side": _hold(0.95, 2.0, 8, 0.9),
-        "arm_twist": _hold(0.95, 2.0, -18, 0.9),
+        "arm_twist": _hold(0.95, 2.0, 44, 0.9),
         "elbow": _hold(0.95, 2.0, -8, 0.8),
-        "forearm": _hold(0.95, 2.0, -10, 0.8),
+        "forearm": _hold(0.95, 2.0, 4, 0.8),
         "wrist": _hold(0.95, 2.0, -6, 0.8),
         "curl": _hold(0.95, 2.0, -22, 0.8),
         "shrug": _hold(0.95, 2.0, 4, 0.8),
@@ -173,7 +175,7 @@ _CLAP_BEATS = [0.75 + 0.36 * i for i in range(7)]
 def _clap() -> Gesture:
     twist = [
         (0.15, 0.0),
-        *((t + d, v) for t in _CLAP_BEATS for d, v in ((0.0, 42.0), (0.18, 26.0))),
+        *((t + d, v) for t in _CLAP_BEATS for d, v in ((0.0, 14.5), (0.18, -7.0))),
         (3.55, 0.0),
     ]
     elbow = [(0.15, 0.0), (0.75, 70.0), (3.0, 70.0), (3.55, 0.0)]
@@ -194,6 +196,7 @@ def _clap() -> Gesture:
         ),
         sigma=0.03,
         rest=0.6,
+        touching=True,
     )
 
 
@@ -508,6 +511,7 @@ _POINT = Gesture(
         "head_yaw": _hold(0.7, 2.0, -4),
         "right_wrist": _hold(0.75, 1.95, -4),
         "right_curl": _hold(0.75, 1.95, 35),
+        "right_index": _hold(0.75, 1.95, -50),
         "spine_pitch": _hold(0.8, 1.95, 3),
     },
 )

@@ -34,6 +34,7 @@ _LIMB = (
         "shrug",
         "reach",
         "curl",
+        "index",
     ),
     *("foot_forward", "foot_up", "foot_out", "foot_tilt", "foot_turn", "knee_out"),
 )
@@ -276,7 +277,8 @@ class _Body:
         for joint, matrix in locals_.items():
             self.local[:, joint] = _mirror(matrix) if side else matrix
         for finger, (axis, share_of) in enumerate(zip(_FINGER_AXES, _FINGER_SHARES)):
-            angle = np.deg2rad(get["curl"] * share_of)
+            extra = get["index"] if finger < 3 else 0.0
+            angle = np.deg2rad(get["curl"] * share_of + extra)
             matrix = _exp(angle[:, None] * axis)
             self.local[:, (22, 37)[side] + finger] = _mirror(matrix) if side else matrix
 
