@@ -26,11 +26,14 @@ class Quantized:
         z_q: (B, L, D) quantised latent with the straight-through gradient; zero at invalid tokens.
         loss: (B, L) loss per token; at invalid tokens too, for the caller to mask.
         indices: (B, L, K) int64 codes; -1 at invalid tokens.
+        extra: scalar that is part of every token's loss: the contrastive term, which belongs to the batch as a
+            whole and is the same in every process; else zero.
     """
 
     z_q: Tensor
     loss: Tensor
     indices: Tensor
+    extra: Tensor
 
 
 class ProductQuantizer(nn.Module):
@@ -93,8 +96,10 @@ class ProductQuantizer(nn.Module):
             indices = scores.detach().argmin(-1)  # (K, B L); the first of equals
             raw = self._lookup(indices, books).view_as(z)
             loss = (raw.detach() - z).square().mean(-1) + self.beta * (raw - z.detach()).square().mean(-1)
+            extra = z.new_zeros(())
             if self.training:
-                loss = loss + self._training_extras(z, books, scores, indices, valid)
+                extra = self._training_extras(z, books, scores, indices, valid)
+                loss = loss + extra
             z_q = z + (raw - z).detach()
             if quantized_mask is None and quantized_share < 1:
                 quantized_mask = torch.bernoulli(torch.full_like(z, quantized_share))
@@ -104,7 +109,7 @@ class ProductQuantizer(nn.Module):
         if valid is not None:
             z_q = z_q * valid[..., None]
             codes = codes.masked_fill(~valid[..., None], -1)
-        return Quantized(z_q, loss, codes)
+        return Quantized(z_q, loss, codes, extra)
 
     def lookup(self, indices: Tensor) -> Tensor:
         """(B, L, K) codes to (B, L, D) latents; a code of -1 gives zeros."""

@@ -58,7 +58,7 @@ def _bits(seed: int, step: int, sample_ids: Tensor, shape: tuple[int, ...], stre
     for part in (seed, step, number):
         key = _mix_integer(key ^ _mix_integer(part + _GOLDEN))
     ids = sample_ids.to(torch.int64)
-    base = _mix(_mix(ids * _signed(_GOLDEN) + _signed(key)) ^ _signed(_mix_integer(key)))
+    base = _mix(_mix(ids * _signed(_GOLDEN) + _signed(key)) + _signed(_mix_integer(key ^ _FIRST)))
     count = math.prod(shape)
     counter = torch.arange(1, count + 1, device=ids.device) * _signed(_GOLDEN)
     return _mix(base[:, None] + counter).view(len(ids), *shape)
