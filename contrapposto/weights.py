@@ -7,6 +7,7 @@ Nothing here ever runs what a file contains: safetensors hold only arrays, and e
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -56,7 +57,8 @@ def load_file_safely(path: str | Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals(_NUMPY_TYPES):
+        with torch.serialization.safe_globals(_NUMPY_TYPES), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle protocol
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
