@@ -101,8 +101,9 @@ class VQLoss(nn.Module):
 
     def joint_positions(self, sixd: Tensor) -> Tensor:
         """(B, 6 J) to (B, J, 3) metres, the root at its rest position."""
-        matrices = sixd_columns_to_matrix(sixd.float().view(len(sixd), len(self.joints), 6))
-        return forward_kinematics(self.parents, matrices, self.offsets)[1]
+        with torch.autocast(sixd.device.type, enabled=False):
+            sixd = sixd.to(self.offsets.dtype).view(len(sixd), len(self.joints), 6)
+            return forward_kinematics(self.parents, sixd_columns_to_matrix(sixd), self.offsets)[1]
 
     def _hand_loss(self, joints: Tensor, sparse: Tensor) -> Tensor:
         observed = sparse[:, :, 12:15]
