@@ -171,7 +171,7 @@ def _fill_trunk(rotations: np.ndarray, index: dict[str, int]) -> None:
         if above is not None:
             low = Rotation.from_matrix(rotations[:, below])
             high = Rotation.from_matrix(rotations[:, SMPLH52.index(_TRUNK[above])[0]])
-            share = (low.inv() * high).as_rotvec() / (above - start + 2)
+            share = (low.inv() * high).as_rotvec() / (above - start + 1)
             rotations[:, joint] = (low * Rotation.from_rotvec(share)).as_matrix()
 
 

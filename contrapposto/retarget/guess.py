@@ -21,21 +21,10 @@ _WORDS = {
     "wrist": ("hand", "wrist"),
 }
 _CHAINS = (("hip", "knee", "ankle", "foot"), ("collar", "shoulder", "elbow", "wrist"))
-_PREFIXES = {
-    "bip",
-    "bone",
-    "def",
-    "jnt",
-    "joint",
-    "bind",
-    "org",
-    "rig",
-    "skel",
-    "character",
-    "valvebiped",
-    "cc",
-    "base",
-}
+_PREFIXES = frozenset(
+    ("bip", "bone", "def", "jnt", "joint", "bind", "org", "rig",
+     "skel", "character", "valvebiped", "cc", "base", "j", "c")
+)  # fmt: skip
 _SIDE_WORDS = {"left": "left", "l": "left", "right": "right", "r": "right"}
 
 
