@@ -155,7 +155,7 @@ def enclose(
     *,
     fov_degrees: float = 28.0,
     size: tuple[int, int] = (512, 512),
-    margin: float = 0.08,
+    margin: float | tuple[float, float] = 0.08,
 ) -> Camera:
     """The nearest camera of a given viewing direction that has all points in its picture.
 
@@ -167,7 +167,8 @@ def enclose(
         direction: from the camera to the points.
         fov_degrees: field of view across the longer side.
         size: width and height in pixels.
-        margin: part of the picture kept free at each side, at most 0.45.
+        margin: part of the picture kept free at each side, at most 0.45; or one part for the sides and another for top
+            and bottom.
 
     Raises:
         InputError: no points, or points that are not finite.
@@ -181,8 +182,9 @@ def enclose(
     local = points @ rotation.T
     focal = _focal(fov_degrees, size)
     centre, distances = np.zeros(3), []
+    margins = margin if isinstance(margin, tuple) else (margin, margin)
     for axis in (0, 1):
-        slope = size[axis] / 2 / focal * (1 - 2 * min(margin, 0.45))
+        slope = size[axis] / 2 / focal * (1 - 2 * min(margins[axis], 0.45))
         high = np.max(local[:, axis] - slope * local[:, 2])
         low = np.max(-local[:, axis] - slope * local[:, 2])
         centre[axis] = (high - low) / 2
@@ -202,7 +204,7 @@ def follow(
     elevation_degrees: float = 12.0,
     fov_degrees: float = 28.0,
     size: tuple[int, int] = (512, 512),
-    margin: float = 0.1,
+    margin: float | tuple[float, float] = 0.1,
     smoothing: float = 0.6,
 ) -> list[Camera]:
     """One camera for each frame that moves with the figures and neither jumps, turns nor zooms.

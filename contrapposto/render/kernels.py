@@ -19,7 +19,7 @@ FAR = 1.0e6
 
 @wp.struct
 class View:
-    """Pinhole camera and the rectangle of pixels [left, right) x [top, bottom) outside which there is no figure."""
+    """Pinhole camera; the pixels [left, right) x [top, bottom) that figures can touch; whether all are in front."""
 
     position: wp.vec3
     right_axis: wp.vec3
@@ -35,6 +35,7 @@ class View:
     right: int
     top: int
     bottom: int
+    all_in_front: int
 
 
 @wp.struct
@@ -105,6 +106,16 @@ class Hit:
     v: float
 
 
+@wp.struct
+class Shown:
+    """What a rasteriser found at pixel centres, where `known` is 1: inverse depth (0: nothing), face, its weights."""
+
+    known: int
+    inverse: wp.array2d[float]
+    faces: wp.array2d[wp.int32]
+    weights: wp.array2d[wp.vec2]
+
+
 @wp.func
 def ray_direction(view: View, x: float, y: float) -> wp.vec3:
     """Direction of an image point, scaled so that its component along the viewing axis is 1."""
@@ -164,8 +175,8 @@ def hit_capsule(origin: wp.vec3, direction: wp.vec3, start: wp.vec3, end: wp.vec
 
 
 @wp.func
-def trace(solids: Solids, origin: wp.vec3, direction: wp.vec3, x: float, y: float) -> Hit:
-    """Nearest hit of a unit direction; capsules are tried only where (x, y) lies in their box on the image."""
+def trace_mesh(solids: Solids, origin: wp.vec3, direction: wp.vec3) -> Hit:
+    """Nearest face on a ray of unit direction."""
     hit = Hit()
     hit.distance = FAR
     hit.face = -1
@@ -176,6 +187,15 @@ def trace(solids: Solids, origin: wp.vec3, direction: wp.vec3, x: float, y: floa
             hit.face = query.face
             hit.u = query.u
             hit.v = query.v
+    return hit
+
+
+@wp.func
+def trace_capsules(
+    solids: Solids, origin: wp.vec3, direction: wp.vec3, x: float, y: float, nearest: Hit
+) -> Hit:
+    """The nearest hit so far, or a nearer capsule; only those are tried whose box on the image holds (x, y)."""
+    hit = nearest
     for i in range(solids.num_capsules):
         capsule = solids.capsules[i]
         if x >= capsule.box[0] and x <= capsule.box[1] and y >= capsule.box[2] and y <= capsule.box[3]:
@@ -435,10 +455,81 @@ def point_color(solids: Solids, look: Look, view: View, x: float, y: float) -> w
     """Colour of one image point."""
     direction = ray_direction(view, x, y)
     unit = wp.normalize(direction)
-    hit = trace(solids, view.position, unit, x, y)
+    hit = trace_capsules(solids, view.position, unit, x, y, trace_mesh(solids, view.position, unit))
     if hit.face == -1:
         return background(view, look, direction, y)
     return solid_color(solids, look, hit, view.position, unit)
+
+
+@wp.kernel
+def project(points: wp.array[wp.vec3], view: View, pixels: wp.array[wp.vec3]):
+    """Column, row and inverse depth of points in front of the camera."""
+    i = wp.tid()
+    offset = points[i] - view.position
+    inverse = 1.0 / wp.dot(offset, view.forward_axis)
+    x = wp.dot(offset, view.right_axis) * inverse * view.fx + view.cx
+    y = wp.dot(offset, view.down_axis) * inverse * view.fy + view.cy
+    pixels[i] = wp.vec3(x, y, inverse)
+
+
+@wp.func
+def outside(a: wp.vec3, b: wp.vec3, x: float, y: float) -> float:
+    """Twice the signed area of the triangle of two projected points and an image point."""
+    return (a[0] - x) * (b[1] - y) - (a[1] - y) * (b[0] - x)
+
+
+@wp.kernel
+def rasterize(
+    indices: wp.array[wp.vec4i],
+    pixels: wp.array[wp.vec3],
+    view: View,
+    first_row: int,
+    num_rows: int,
+    shown: Shown,
+):
+    """Nearest face at pixel centres of some rows, by one thread: for many small faces, far cheaper on a CPU than rays.
+
+    Edges belong to both their faces, by a hair more, so that rounding leaves no pinholes.
+    """
+    top = wp.max(first_row, view.top)
+    bottom = wp.min(first_row + num_rows, view.bottom)
+    for face in range(indices.shape[0]):
+        corners = indices[face]
+        a = pixels[corners[0]]
+        b = pixels[corners[1]]
+        c = pixels[corners[2]]
+        first = wp.max(int(wp.ceil(wp.min(wp.min(a[1], b[1]), c[1]) - 0.5)), top)
+        last = wp.min(int(wp.floor(wp.max(wp.max(a[1], b[1]), c[1]) - 0.5)) + 1, bottom)
+        left = wp.max(int(wp.ceil(wp.min(wp.min(a[0], b[0]), c[0]) - 0.5)), view.left)
+        right = wp.min(int(wp.floor(wp.max(wp.max(a[0], b[0]), c[0]) - 0.5)) + 1, view.right)
+        area = outside(b, c, a[0], a[1])
+        if first < last and left < right and area != 0.0:
+            for row in range(first, last):
+                for column in range(left, right):
+                    u = outside(b, c, float(column) + 0.5, float(row) + 0.5) / area
+                    v = outside(c, a, float(column) + 0.5, float(row) + 0.5) / area
+                    w = 1.0 - u - v
+                    if u >= -1.0e-5 and v >= -1.0e-5 and w >= -1.0e-5:
+                        inverse = u * a[2] + v * b[2] + w * c[2]
+                        if inverse > shown.inverse[row, column]:
+                            shown.inverse[row, column] = inverse
+                            shown.faces[row, column] = face
+                            shown.weights[row, column] = wp.vec2(u * a[2] / inverse, v * b[2] / inverse)
+
+
+@wp.func
+def shown_hit(shown: Shown, row: int, column: int, length: float) -> Hit:
+    """The rasteriser's finding as a hit; `length` is that of the ray's direction whose depth is 1."""
+    hit = Hit()
+    hit.distance = FAR
+    hit.face = -1
+    if shown.inverse[row, column] > 0.0:
+        weights = shown.weights[row, column]
+        hit.distance = length / shown.inverse[row, column]
+        hit.face = shown.faces[row, column]
+        hit.u = weights[0]
+        hit.v = weights[1]
+    return hit
 
 
 @wp.kernel
@@ -446,13 +537,14 @@ def cast(
     solids: Solids,
     look: Look,
     view: View,
+    shown: Shown,
     first_row: int,
     run: int,
     linear: wp.array2d[wp.vec3],
     depth: wp.array2d[float],
     ids: wp.array2d[wp.int32],
 ):
-    """One ray through every pixel centre: colour, depth along the viewing axis, id. A thread does `run` pixels."""
+    """What every pixel centre shows: colour, depth along the viewing axis, id. A thread does `run` pixels."""
     row, part = wp.tid()
     row += first_row
     y = float(row) + 0.5
@@ -463,7 +555,11 @@ def cast(
         hit = Hit()
         hit.face = -1
         if column >= view.left and column < view.right and row >= view.top and row < view.bottom:
-            hit = trace(solids, view.position, unit, x, y)
+            if shown.known == 1:
+                hit = shown_hit(shown, row, column, wp.length(direction))
+            else:
+                hit = trace_mesh(solids, view.position, unit)
+            hit = trace_capsules(solids, view.position, unit, x, y, hit)
         if hit.face == -1:
             ids[row, column] = -1
             depth[row, column] = wp.inf

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PANELS_A_ROW = 4
 _CHUNK = 16
+_MARGIN = (0.05, 0.085)  # room for titles above and captions below
 _TRUTH = ("truth", "target", "ground", "reference", "recorded", "original", "input")
 
 
@@ -214,10 +215,10 @@ def _cameras(
     padded = [_padded(place, clip).reshape(num_frames, -1, 3) for place, clip in zip(positions, clips)]
     points = np.concatenate(padded, axis=1)
     if camera == "follow":
-        return follow(points, fps, facing=facing, size=size, margin=0.06)
+        return follow(points, fps, facing=facing, size=size, margin=_MARGIN)
     azimuth, elevation = facing + np.radians(35), np.radians(14)
     direction = (-float(np.sin(azimuth)), float(np.cos(azimuth)), -float(np.tan(elevation)))
-    return [enclose(points, direction, size=size, margin=0.06)] * num_frames
+    return [enclose(points, direction, size=size, margin=_MARGIN)] * num_frames
 
 
 def _draw(stage: _Stage, renderer: Any, frame: int, figures: list[Figure]) -> np.ndarray:

@@ -31,7 +31,7 @@ from contrapposto.render.lighting import (
 from contrapposto.render.scene import Capsules, Mesh, Picture, Scene
 
 SHADOW_TEXELS = 112
-"""Texels along the longer side of the ground's light texture; it covers the figures' shadows only."""
+"""Texels along the longer side of the ground's light texture of one figure; it covers the figures' shadows only."""
 GROUND_BLUR = (0.022, 0.09, 0.012)
 """Standard deviations in metres by which shadow, near sky and contact on the ground are smoothed."""
 
@@ -91,10 +91,11 @@ class Raycaster:
         color = wp.empty((*shape, 3), dtype=wp.uint8, device=device)
         run = 64 if device.is_cpu else 1  # a CPU thread copies the kernel's arguments anew for each item
         parts = -(-camera.width // run)
+        shown = self._rasterize(scene, solids, view)
         self._bands(
             camera.height,
             lambda first, rows: self._launch(
-                kernels.cast, (rows, parts), [solids, look, view, first, run, linear, depth, ids]
+                kernels.cast, (rows, parts), [solids, look, view, shown, first, run, linear, depth, ids]
             ),
         )
         arguments = [solids, look, view, samples, int(everywhere), linear, depth, ids, self._to_srgb]
@@ -104,6 +105,31 @@ class Raycaster:
         )
         numbers = ids.numpy()
         return Picture(color.numpy(), depth.numpy(), numbers >= 0, numbers)
+
+    def _rasterize(self, scene: Scene, solids: Any, view: Any) -> Any:
+        """What meshes show at pixel centres, where a CPU finds it out sooner than by rays.
+
+        That is, when all vertices are in front of the camera; else, and on CUDA, the answer is `known` = 0: cast rays.
+        """
+        shown: Any = kernels.Shown()
+        shape = (1, 1)
+        if self._mesh is not None and scene.meshes and self.device.is_cpu and view.all_in_front:
+            shown.known, shape = 1, (view.height, view.width)
+        shown.inverse = wp.zeros(shape, dtype=float, device=self.device)
+        shown.faces = wp.zeros(shape, dtype=wp.int32, device=self.device)
+        shown.weights = wp.zeros(shape, dtype=wp.vec2, device=self.device)
+        if shown.known:
+            assert self._mesh is not None
+            points = self._mesh.points
+            pixels = wp.empty(len(points), dtype=wp.vec3, device=self.device)
+            self._launch(kernels.project, len(points), [points, view, pixels])
+            self._bands(
+                view.height,
+                lambda first, rows: self._launch(
+                    kernels.rasterize, 1, [solids.faces, pixels, view, first, rows, shown]
+                ),
+            )
+        return shown
 
     def prepare(self, scene: Scene, camera: Camera) -> tuple[Any, Any]:
         """Kernel arguments `Solids` and `Look` with all light computed, for this and for other back-ends."""
@@ -176,7 +202,7 @@ class Raycaster:
         """Light at some vertices by rays, at the others by smoothing over the mesh."""
         light = wp.empty(len(self._chosen), dtype=wp.vec2, device=self.device)
         towards = self._array(cone(key, scene.lights.softness, 4), wp.vec3)
-        around = self._array(sphere_directions(14), wp.vec3)
+        around = self._array(sphere_directions(10), wp.vec3)
         fixed = [solids.mesh, solids.capsules, solids.num_capsules, vertices, normals, self._chosen]
         fixed += [wp.vec3(*camera.position), towards, around]
         self._bands(
@@ -211,7 +237,10 @@ class Raycaster:
         """Fill the texture over the part of the ground that the figures can darken."""
         assert scene.ground is not None
         low, high = shadow_rectangle(scene, key)
-        texel = float(max(high - low)) / SHADOW_TEXELS
+        # never coarser than 3 cm, unless the ground is so wide that this alone would take a second
+        texel = max(
+            min(float(max(high - low)) / SHADOW_TEXELS, 0.03), float(np.sqrt(np.prod(high - low) / 1e6))
+        )
         columns, rows = (int(x) for x in np.ceil((high - low) / texel) + 1)
         texture = wp.empty((rows, columns), dtype=wp.vec3, device=self.device)
         towards = self._array(cone(key, scene.lights.softness, 8), wp.vec3)
@@ -285,7 +314,8 @@ def make_view(scene: Scene, camera: Camera) -> Any:
     if points.shape[1]:
         transform = camera.world_to_camera.astype(np.float32)
         x, y, z = transform[:3, :3] @ points + transform[:3, 3:]
-        if z.min() <= kernels.NEAR:  # something reaches behind the camera: its outline is not bounded
+        view.all_in_front = int(z.min() > kernels.NEAR)
+        if not view.all_in_front:  # something reaches behind the camera: its outline is not bounded
             high = size.astype(float)
         else:
             across, down = x / z * camera.fx + camera.cx, y / z * camera.fy + camera.cy
