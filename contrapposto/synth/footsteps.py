@@ -111,7 +111,7 @@ def plan(
             numbers = {name: float(np.interp(land, way.times, values)) for name, values in gait.items()}
             cadence = max(numbers["cadence"], 0.2)
             leave = land - (1 - numbers["duty"]) / cadence
-            if leave < start - 1e-6:
+            if leave < max(start - 1e-6, steps[side][-1].land + 0.04 if steps[side] else -np.inf):
                 continue
             stance = numbers["duty"] / cadence
             place, yaw = way.at(min(land + 0.5 * stance, way.times[-1]), side, gait)
@@ -136,8 +136,9 @@ def change_stance(
             if np.hypot(new[0][0] - old[0][0], new[0][1] - old[0][1]) < 0.01 and abs(new[1] - old[1]) < 0.03:
                 continue
             step = Step(leave, leave + 0.42, new[0], new[1], 0.8, _SMALL_STEP, 0.8)
-            steps[side].append(step)
-            steps[side].sort(key=lambda s: s.land)
+            if all(other.land + 0.04 < step.leave or other.leave > step.land + 0.04 for other in steps[side]):
+                steps[side].append(step)
+                steps[side].sort(key=lambda s: s.land)
 
 
 def _stands(steps: list[Step], place: tuple[float, float], yaw: float) -> bool:

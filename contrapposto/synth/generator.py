@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d
 
 from contrapposto import rotations as rot
 from contrapposto.errors import InputError, nearest
 from contrapposto.motion import Label, Motion
-from contrapposto.synth import gait as gaits
 from contrapposto.synth import styles
-from contrapposto.synth.balance import balanced
-from contrapposto.synth.curves import Array, slow_noise
-from contrapposto.synth.footsteps import Walkway, change_stance, plan, travel
-from contrapposto.synth.gestures import STANDING, Gesture
-from contrapposto.synth.rig import CHANNELS, INDEX, pose, solve
-from contrapposto.synth.timeline import ACTIONS, Bout, bouts_of, weights
+from contrapposto.synth.performance import Performance
+from contrapposto.synth.timeline import ACTIONS, bouts_of
 
 STYLES: tuple[str, ...] = tuple(styles.STYLES)
 LONGEST = 600.0  # seconds
-_BEFORE, _AFTER = (
-    3.0,
-    2.5,
-)  # seconds computed around the clip, so that it can begin and end in the middle of a stride
 _METADATA = {
     "source": "made by contrapposto.synth (keyframes and phase-based gaits; no recorded motion)",
     "licence": "CC0-1.0",
@@ -80,7 +68,7 @@ def generate_sequence(
     ends = _check(actions, style, fps)
     frames = max(round(ends[-1] * fps), 1)
     every = math.ceil(100.0 / fps)
-    figure = _Performance(bouts_of(actions), styles.STYLES[style], seed, fps * every)
+    figure = Performance(bouts_of(actions), styles.STYLES[style], seed, fps * every)
     local, translation = figure.frames(frames, every)
     names = [name for name, _ in actions]
     edges = [0.0, *(min(end, frames / fps) for end in ends[:-1]), frames / fps]
@@ -116,264 +104,3 @@ def _check(actions: Sequence[tuple[str, float]], style: str, fps: float) -> list
             fix="make several clips",
         )
     return ends
-
-
-@dataclass(frozen=True)
-class _Person:
-    """What differs from seed to seed."""
-
-    tempo: float
-    stride: float
-    amplitude: float
-    arms: tuple[float, float]
-    posture: Array
-    phase: float
-
-
-def _person(generator: np.random.Generator) -> _Person:
-    def near_one(deviation: float) -> float:
-        return float(np.exp(deviation * np.clip(generator.standard_normal(), -2, 2)))
-
-    posture = np.zeros(len(CHANNELS))
-    for name, deviation in {
-        "spine_pitch": 1.5, "spine_yaw": 1.0, "spine_roll": 0.7, "head_pitch": 2.5, "head_yaw": 1.5, "head_roll": 1.2,
-        "left_arm_side": 1.5, "right_arm_side": 1.5, "left_elbow": 3.0, "right_elbow": 3.0, "left_curl": 6.0,
-        "right_curl": 6.0, "left_shrug": 0.8, "right_shrug": 0.8,
-    }.items():  # fmt: skip
-        posture[INDEX[name]] = deviation * np.clip(generator.standard_normal(), -2, 2)
-    return _Person(
-        near_one(0.05),
-        near_one(0.05),
-        near_one(0.06),
-        (near_one(0.10), near_one(0.10)),
-        posture,
-        float(generator.uniform()),
-    )
-
-
-class _Performance:
-    """The curves of one clip at the working rate; `frames` turns them into rotations."""
-
-    def __init__(self, bouts: list[Bout], style: styles.Style, seed: int, rate: float) -> None:
-        self.generator = np.random.default_rng(np.random.SeedSequence([0xC0, *_seed_words(seed)]))
-        self.person, self.style, self.rate = _person(self.generator), style, rate
-        self.bouts = [self._own(bout) for bout in bouts]
-        self.before = round(_BEFORE * rate)
-        count = self.before + round((bouts[-1].end + _AFTER) * rate)
-        self.times = (np.arange(count) - self.before) / rate
-        self.weights = weights(self.bouts, self.times)
-        self.walks = np.array([bout.gait is not None for bout in self.bouts])
-        self.walking = self.weights @ self.walks.astype(float)
-        self._path()
-
-    def _own(self, bout: Bout) -> Bout:
-        """The bout with its gait in this clip's style."""
-        if bout.gait is None:
-            return bout
-        gait = styles.styled(bout.gait, self.style, self.person.tempo, self.person.stride)
-        return Bout(bout.start, bout.end, gait=gait, angle=bout.angle)
-
-    def _path(self) -> None:
-        """Integrate speed and turning to a path and plan the feet on it."""
-        times, rate = self.times, self.rate
-        gait_list = [bout.gait or gaits.Gait(forward=0.0) for bout in self.bouts]
-        share = self.weights * self.walks
-        nearest_gait = share + 1e-6 * self._nearness()
-        self.gait = gaits.mixed(gait_list, nearest_gait)
-        drift = slow_noise(times, self.generator, 3, 0.05, 0.3)
-        turn = np.zeros(len(times))
-        for number, bout in enumerate(self.bouts):
-            if bout.gait is not None:
-                weight = share[:, number]
-                size = bout.angle / max(weight.sum() / rate, 1e-6) if bout.angle else bout.gait.turn
-                turn += weight * size
-        ahead = share @ np.array([np.sign(abs(g.forward)) for g in gait_list])
-        heading = np.cumsum(np.deg2rad(turn + 1.6 * ahead * drift[:, 0])) / rate
-        speed = [
-            (share @ np.array([getattr(g, n) for g in gait_list])) * (1 + 0.02 * drift[:, 1])
-            for n in ("forward", "left")
-        ]
-        self.speed = np.stack(speed, 1)
-        cosine, sine = np.cos(heading), np.sin(heading)
-        velocity = np.stack([speed[0] * sine + speed[1] * cosine, -speed[0] * cosine + speed[1] * sine], 1)
-        path = np.cumsum(velocity, 0) / rate
-        zero = self.before
-        angle = -heading[zero]
-        turned = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        heading, path = heading + angle, (path - path[zero]) @ turned.T
-        self.turn = turn
-        way = Walkway(times, path, heading, self.walking, self._stances())
-        walks = self._walks(drift[:, 2])
-        steps = plan(way, self.gait, walks)
-        change_stance(way, self.gait, steps, self._stance_changes())
-        self.phase = self._joined(walks)
-        self.way, self.feet = way, travel(way, self.gait, steps, rate)
-
-    def _nearness(self) -> Array:
-        """(F, bouts) tiny weights of the gaits near in time, so that a gait is defined also while standing."""
-        gap = np.stack(
-            [np.maximum(b.start - self.times, 0) + np.maximum(self.times - b.end, 0) for b in self.bouts], 1
-        )
-        near = self.walks / (0.1 + gap) ** 4
-        return near if self.walks.any() else np.ones_like(near)
-
-    def _walks(self, drift: Array) -> list[tuple[float, float, Array]]:
-        """Start, end and phase of each run of gait bouts."""
-        cycles = np.cumsum(self.gait["cadence"] * (1 + 0.012 * drift)) / self.rate
-        walks = []
-        for first, last in _runs(self.walks):
-            begins, ends = first == 0, last == len(self.bouts) - 1
-            held = np.flatnonzero(self.weights[:, first : last + 1].sum(1) > 0.02)
-            start, end = self.times[held[0]], self.times[held[-1]]
-            gait = self.bouts[first].gait
-            assert gait is not None
-            lead = 0.5 if (gait.turn < 0 or gait.left < 0) else 0.0
-            if begins:
-                offset = self.person.phase
-            else:
-                swing = 1 - float(np.interp(start, self.times, self.gait["duty"]))
-                offset = (
-                    lead - swing - 0.02 - float(np.interp(start, self.times, cycles)) + (lead == 0.0) * 1.0
-                )
-            walks.append(
-                (self.times[0] if begins else start, self.times[-1] if ends else end, cycles + offset)
-            )
-        return walks
-
-    def _joined(self, walks: list[tuple[float, float, Array]]) -> Array:
-        """One phase curve; it jumps only while the figure stands."""
-        phase = walks[0][2].copy() if walks else np.zeros(len(self.times))
-        for before, after in itertools.pairwise(walks):
-            now = self.times > 0.5 * (before[1] + after[0])
-            phase[now] = after[2][now]
-        return phase
-
-    def _stances(self) -> Array:
-        """(F, 2, 3) what the stance of the nearest gesture adds for each foot."""
-        result = np.zeros((len(self.times), 2, 3))
-        standing = [bout for bout in self.bouts if bout.gesture is not None]
-        if standing:
-            gap = np.stack([np.maximum(b.start - self.times, self.times - b.end) for b in standing], 1)
-            result = np.array([b.gesture.stance for b in standing if b.gesture])[gap.argmin(1)]
-        return result
-
-    def _stance_changes(self) -> list[float]:
-        return [
-            b.start
-            for a, b in zip(self.bouts, self.bouts[1:])
-            if a.gesture is not None and b.gesture is not None
-        ]
-
-    def frames(self, count: int, every: int) -> tuple[Array, Array]:
-        """Rotations (count, 52, 3, 3) and root translation (count, 3) of every n-th working frame from time 0."""
-        channels = self._channels()
-        channels = balanced(channels, self.way.path, self.way.heading, self.feet, self.rate)
-        local, translation = solve(
-            channels, self.way.path, self.way.heading, self.feet, self.rate, self.before, count, every
-        )
-        return local, translation
-
-    def _channels(self) -> Array:
-        out = np.zeros((len(self.times), len(CHANNELS)))
-        stepping = self.walking[:, None] * self._gait_channels() if self.walks.any() else 0.0
-        for number, bout in enumerate(self.bouts):
-            if bout.gesture is not None:
-                weight = self.weights[:, number]
-                used = np.flatnonzero(weight > 0)
-                if len(used):
-                    part = slice(used[0], used[-1] + 1)
-                    out[part] += weight[part, None] * self._gesture_channels(bout, self.times[part])
-        posture = pose(self.style.posture) + self.person.posture
-        out += stepping + posture + self._drift()
-        return out
-
-    def _gait_channels(self) -> Array:
-        fast = np.hypot(*self.speed.T) / np.maximum(np.hypot(self.gait["forward"], self.gait["left"]), 0.3)
-        ahead = np.clip(
-            np.where(np.hypot(self.gait["forward"], self.gait["left"]) > 0.2, fast, self.walking), 0, 1
-        )
-        channels = gaits.stride_pose(self.phase, self.gait, ahead)
-        for side, factor in zip(("left", "right"), self.person.arms):
-            column = INDEX[f"{side}_arm_forward"]
-            channels[:, column] = self.gait["arm_mean"] + factor * (
-                channels[:, column] - self.gait["arm_mean"]
-            )
-        acceleration = np.gradient(gaussian_filter1d(self.speed[:, 0], 0.15 * self.rate), 1 / self.rate)
-        lean = np.clip(3.0 * acceleration, -7, 7)
-        # In a curve the whole figure leans inwards, by the angle whose tangent is v * omega / g.
-        inward = np.rad2deg(
-            np.arctan(gaussian_filter1d(self.speed[:, 0] * np.deg2rad(self.turn), 0.2 * self.rate) / 9.81)
-        )
-        channels[:, INDEX["pelvis_pitch"]] += lean
-        channels[:, INDEX["pelvis_roll"]] -= 0.8 * inward
-        channels[:, INDEX["pelvis_left"]] += 0.75 * np.sin(np.deg2rad(inward))
-        channels[:, INDEX["head_yaw"]] += np.clip(
-            0.28 * gaussian_filter1d(self.turn, 0.2 * self.rate), -25, 25
-        )
-        return channels
-
-    def _gesture_channels(self, bout: Bout, times: Array) -> Array:
-        """(F, C) standing pose plus the repetitions of the bout's gesture."""
-        gesture = bout.gesture
-        assert gesture is not None
-        out = np.tile(STANDING, (len(times), 1))
-        out[:, INDEX["balance"]] = 1.0
-        out[:, INDEX["pelvis_up"]] -= 0.5 * self.style.crouch
-        for start, tempo, amplitude in self._repetitions(bout, gesture):
-            out += gesture.channels(times - start, self.rate, tempo, amplitude)
-        return out
-
-    def _repetitions(self, bout: Bout, gesture: Gesture) -> list[tuple[float, float, float]]:
-        """Start, tempo and amplitude of each time the gesture is done in its bout."""
-        pace = 1.0 if gesture.physical else self.style.tempo**0.8 * self.person.tempo
-        once = (gesture.length + gesture.rest) / pace
-        count = 1 if gesture.stays or gesture.length < 0.01 else max(1, round(bout.length / once))
-        cell = bout.length / count
-        result = []
-        for number in range(count):
-            jitter = np.exp(0.035 * np.clip(self.generator.standard_normal(2), -2, 2))
-            fitting = gesture.length / cell
-            tempo = min(
-                max(pace * (1.0 if gesture.physical else jitter[0]), fitting),
-                (1.0 if gesture.physical else 1.5) * pace,
-            )
-            spare = max(cell - gesture.length / tempo, 0.0)
-            wait = min(self.generator.uniform(0.2, 0.6) * spare, 0.5)
-            amplitude = self.style.amplitude * self.person.amplitude * jitter[1]
-            result.append(
-                (bout.start + number * cell + wait, float(tempo), float(np.clip(amplitude, 0.6, 1.3)))
-            )
-        return result
-
-    def _drift(self) -> Array:
-        """Breathing and slow swaying: nobody stands still."""
-        out = np.zeros((len(self.times), len(CHANNELS)))
-        breath = np.sin(2 * np.pi * (0.25 * self.style.tempo * self.times + self.generator.uniform()))
-        for name, size in {
-            "spine_pitch": -0.5,
-            "left_shrug": 0.7,
-            "right_shrug": 0.7,
-            "head_pitch": 0.3,
-        }.items():
-            out[:, INDEX[name]] += size * breath
-        noisy = {
-            "support": 0.10, "spine_pitch": 0.7, "spine_yaw": 1.0, "spine_roll": 0.6, "pelvis_yaw": 0.8, "pelvis_roll": 0.5,
-            "head_yaw": 3.0, "head_pitch": 1.6, "head_roll": 1.0, "left_arm_forward": 1.0, "right_arm_forward": 1.0,
-            "left_arm_side": 0.8, "right_arm_side": 0.8, "left_elbow": 1.5, "right_elbow": 1.5, "left_arm_twist": 1.2,
-            "right_arm_twist": 1.2, "left_curl": 3.0, "right_curl": 3.0, "left_wrist": 1.5, "right_wrist": 1.5,
-        }  # fmt: skip
-        noise = slow_noise(self.times, self.generator, len(noisy), 0.08, 0.5)
-        for column, (name, size) in enumerate(noisy.items()):
-            out[:, INDEX[name]] += self.style.restless * size * noise[:, column]
-        return out
-
-
-def _runs(flags: Array) -> list[tuple[int, int]]:
-    """First and last index of each run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2])]
-
-
-def _seed_words(seed: int) -> tuple[int, int]:
-    """Any integer, also a negative one, as what numpy takes."""
-    return int(seed < 0), abs(int(seed))

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.spatial.transform import Rotation
 
-from contrapposto import rotations as rot
 from contrapposto.skeleton import SMPLH52
 from contrapposto.synth.curves import Array, capped, soft_minimum
+from contrapposto.synth.turns import apply, euler, exp, frame, mirror, turn_x, turn_y, turn_z, wrap
 
 _TRUNK = (
     *("pelvis_left", "pelvis_up", "pelvis_forward", "pelvis_pitch", "pelvis_yaw", "pelvis_roll"),
@@ -46,7 +45,6 @@ INDEX: Mapping[str, int] = {name: index for index, name in enumerate(CHANNELS)}
 SIDES = ("left", "right")
 
 _REST = SMPLH52.rest_positions.astype(np.float64)
-_MIRROR = np.array([-1.0, 1.0, 1.0])
 SOLE = -1.1432  # lowest point of the shipped figure in its rest pose, metres
 ANKLE_HEIGHT = float(_REST[7, 1] - SOLE)
 HEEL = np.array([0.0, -ANKLE_HEIGHT, -0.045])  # where the heel meets the ground, from the ankle
@@ -60,15 +58,6 @@ def pose(values: Mapping[str, float]) -> Array:
     for name, value in values.items():
         vector[INDEX[name]] = value
     return vector
-
-
-def mirrored_name(name: str) -> tuple[str, float]:
-    """The channel that a mirror makes of `name`, and its sign."""
-    for a, b in (SIDES, SIDES[::-1]):
-        if name.startswith(f"{a}_"):
-            return f"{b}_{name[len(a) + 1 :]}", 1.0
-    signed = name in ("pelvis_left", "support") or name.endswith(("_yaw", "_roll"))
-    return name, -1.0 if signed else 1.0
 
 
 FEET_FIELDS = ("place", "yaw", "tilt", "heel", "lift", "toe", "air")
@@ -141,8 +130,8 @@ class _Body:
         self, channels: Array, path: Array, heading: Array, feet: Feet, rate: float, chosen: slice
     ) -> None:
         self.c, self.path, self.heading, self.feet, self.rate = channels, path, heading, feet, rate
-        self.upright = _turn_z(heading) @ _UPRIGHT
-        self.tilt = _euler(self.get("pelvis_pitch"), self.get("pelvis_yaw"), self.get("pelvis_roll"))
+        self.upright = turn_z(heading) @ _UPRIGHT
+        self.tilt = euler(self.get("pelvis_pitch"), self.get("pelvis_yaw"), self.get("pelvis_roll"))
         self.root = self.upright @ self.tilt
         ankles, foot_rotations, toes = self._ankles()
         # The height of the pelvis is smoothed over neighbouring frames; everything after it is frame by frame.
@@ -153,7 +142,7 @@ class _Body:
         self._trunk()
         for side in (0, 1):
             self._leg(side, ankles[chosen, side], foot_rotations[chosen, side])
-            self.local[:, 10 + side] = _turn_x(-toes[chosen, side])
+            self.local[:, 10 + side] = turn_x(-toes[chosen, side])
             self._arm(side)
 
     def get(self, name: str) -> Array:
@@ -168,11 +157,13 @@ class _Body:
             extra = self.get(f"{name}_foot_tilt")
             tilt = self.feet.tilt[:, side] + extra
             yaw = self.feet.yaw[:, side] + sign * np.deg2rad(self.get(f"{name}_foot_turn"))
-            frame = _turn_z(yaw) @ _UPRIGHT
-            turn = _turn_x(-tilt)
+            frame = turn_z(yaw) @ _UPRIGHT
+            turn = turn_x(-tilt)
             heel = self.feet.heel[:, side, None]
             offset = heel * (HEEL - turn @ HEEL) + (1 - heel) * (BALL - turn @ BALL) + flat
-            offset[:, 1] += self.feet.lift[:, side]
+            # Neither heel nor ball goes through the ground, whatever the tilt does in the air.
+            lowest = np.minimum((turn @ HEEL)[:, 1], (turn @ BALL)[:, 1] - BALL[1] + HEEL[1])
+            offset[:, 1] = np.maximum(offset[:, 1], -lowest) + self.feet.lift[:, side]
             shift = np.stack(
                 [
                     sign * self.get(f"{name}_foot_out"),
@@ -181,7 +172,7 @@ class _Body:
                 ],
                 1,
             )
-            ankle = _apply(frame, offset) + _apply(self.upright, shift)
+            ankle = apply(frame, offset) + apply(self.upright, shift)
             ankle[:, :2] += self.feet.place[:, side]
             ankles.append(ankle)
             rotations.append(frame @ turn)
@@ -193,21 +184,21 @@ class _Body:
         bend = np.stack([self.get("spine_pitch"), self.get("spine_yaw"), self.get("spine_roll")], 1)
         chest = self.tilt
         for joint, share in ((3, 0.30), (6, 0.34), (9, 0.36)):
-            self.local[:, joint] = _exp(np.deg2rad(bend * share))
+            self.local[:, joint] = exp(np.deg2rad(bend * share))
             chest = chest @ self.local[:, joint]
-        head = _euler(self.get("head_pitch"), self.get("head_yaw"), self.get("head_roll"))
+        head = euler(self.get("head_pitch"), self.get("head_yaw"), self.get("head_roll"))
         half = Rotation.from_matrix(np.swapaxes(chest, 1, 2) @ head).as_rotvec() / 2
-        self.local[:, 12] = self.local[:, 15] = _exp(half)
+        self.local[:, 12] = self.local[:, 15] = exp(half)
 
     def _pelvis(self, ankles: Array) -> Array:
         """(F, 3) world pelvis, lowered where a leg would not reach its foot."""
         offset = np.stack([self.get("pelvis_left"), np.zeros(len(self.c)), self.get("pelvis_forward")], 1)
-        pelvis = _apply(self.upright, offset)
+        pelvis = apply(self.upright, offset)
         pelvis[:, :2] += self.path
         bound = np.full(len(self.c), np.inf)
         reach = float(_leg_reach(np.deg2rad(MINIMUM_KNEE)))
         for side in (0, 1):
-            hip = _apply(self.root, _REST[1 + side] - _REST[0])
+            hip = apply(self.root, _REST[1 + side] - _REST[0])
             flat = ankles[:, side, :2] - pelvis[:, :2] - hip[:, :2]
             up = np.sqrt(np.maximum(reach**2 - (flat**2).sum(1), 0.25 * reach**2))
             # A foot high in the air does not hold the pelvis back: its knee bends anyway.
@@ -220,7 +211,7 @@ class _Body:
         name, sign = SIDES[side], 1.0 - 2.0 * side
         thigh, shank, hinge = _leg_rest(side)
         rest_bend = np.arctan2(np.dot(np.cross(thigh, shank), hinge), np.dot(thigh, shank))
-        hip = self.pelvis + _apply(self.root, _REST[1 + side] - _REST[0])
+        hip = self.pelvis + apply(self.root, _REST[1 + side] - _REST[0])
         way = ankle - hip
         a, b = np.linalg.norm(thigh), np.linalg.norm(shank)
         # A leg on its way through the air stays a little bent; one that stands reaches its foot exactly.
@@ -229,15 +220,15 @@ class _Body:
         distance = soft_minimum(np.linalg.norm(way, axis=1), longest - 0.006 * air, 0.0004 + 0.016 * air)
         distance = np.maximum(distance, 0.3)
         bend = np.arccos(np.clip((distance**2 - a * a - b * b) / (2 * a * b), -1, 1))
-        knee = _exp(hinge * (bend - rest_bend)[:, None])
+        knee = exp(hinge * (bend - rest_bend)[:, None])
         outward = np.deg2rad(self.get(f"{name}_knee_out")) * sign
-        turn = 0.5 * _wrap(
+        turn = 0.5 * wrap(
             self.feet.yaw[:, side] + sign * np.deg2rad(self.get(f"{name}_foot_turn")) - self.heading
         )
         turn = turn - 0.5 * np.deg2rad(self.get("pelvis_yaw")) + outward
-        lateral = _apply(self.root, np.stack([np.cos(turn), np.zeros_like(turn), -np.sin(turn)], 1))
-        rest_frame = _frame(thigh + knee @ shank, np.broadcast_to(hinge, way.shape))
-        hip_rotation = _frame(way, lateral) @ np.swapaxes(rest_frame, 1, 2)
+        lateral = apply(self.root, np.stack([np.cos(turn), np.zeros_like(turn), -np.sin(turn)], 1))
+        rest_frame = frame(thigh + knee @ shank, np.broadcast_to(hinge, way.shape))
+        hip_rotation = frame(way, lateral) @ np.swapaxes(rest_frame, 1, 2)
         self.local[:, 1 + side] = np.swapaxes(self.root, 1, 2) @ hip_rotation
         self.local[:, 4 + side] = knee
         self.local[:, 7 + side] = np.swapaxes(hip_rotation @ knee, 1, 2) @ foot
@@ -246,13 +237,13 @@ class _Body:
         """All in the left arm's terms; the right one is its mirror image."""
         get = {key: self.get(f"{SIDES[side]}_{key}") for key in _LIMB}
         zero = np.zeros(len(self.c))
-        swing = _exp(np.deg2rad(np.stack([-get["arm_forward"], zero, get["arm_side"]], 1)))
+        swing = exp(np.deg2rad(np.stack([-get["arm_forward"], zero, get["arm_side"]], 1)))
         raised = np.hypot(get["arm_forward"], get["arm_side"])
         # The shoulder blade takes a share of every raise beyond 30 degrees (scapulohumeral rhythm).
         share = 0.27 * np.logaddexp(0.0, (raised - 30.0) / 8.0) * 8.0
         outward = get["arm_side"] / np.maximum(raised, 1e-6)
         forward = get["arm_forward"] / np.maximum(raised, 1e-6)
-        collar = _exp(
+        collar = exp(
             np.deg2rad(
                 np.stack(
                     [
@@ -264,23 +255,23 @@ class _Body:
                 )
             )
         )
-        upper = swing @ _turn_y(-get["arm_twist"]) @ _HANG
-        elbow = _turn_y(-get["elbow"])
+        upper = swing @ turn_y(-get["arm_twist"]) @ _HANG
+        elbow = turn_y(-get["elbow"])
         locals_ = {
             13 + side: collar,
             16 + side: np.swapaxes(collar, 1, 2) @ upper,
-            18 + side: elbow @ _turn_x(0.5 * get["forearm"]),
-            20 + side: _turn_x(0.5 * get["forearm"])
-            @ _turn_z(np.deg2rad(-get["wrist"]))
-            @ _turn_y(-get["wrist_side"]),
+            18 + side: elbow @ turn_x(0.5 * get["forearm"]),
+            20 + side: turn_x(0.5 * get["forearm"])
+            @ turn_z(np.deg2rad(-get["wrist"]))
+            @ turn_y(-get["wrist_side"]),
         }
         for joint, matrix in locals_.items():
-            self.local[:, joint] = _mirror(matrix) if side else matrix
-        for finger, (axis, share_of) in enumerate(zip(_FINGER_AXES, _FINGER_SHARES)):
-            extra = get["index"] if finger < 3 else 0.0
-            angle = np.deg2rad(get["curl"] * share_of + extra)
-            matrix = _exp(angle[:, None] * axis)
-            self.local[:, (22, 37)[side] + finger] = _mirror(matrix) if side else matrix
+            self.local[:, joint] = mirror(matrix) if side else matrix
+        angles = get["curl"][:, None] * _FINGER_SHARES
+        angles[:, :3] += get["index"][:, None]
+        fingers = exp(np.deg2rad(angles)[..., None] * _FINGER_AXES)
+        first = (22, 37)[side]
+        self.local[:, first : first + 15] = mirror(fingers) if side else fingers
 
 
 def _leg_rest(side: int) -> tuple[Array, Array, Array]:
@@ -299,9 +290,10 @@ def _leg_reach(bend: float | Array) -> Array:
     return np.minimum(*reaches)
 
 
-def _finger_axes() -> tuple[list[Array], list[float]]:
-    """Axis and share of the curl of the 15 joints of the left hand: index, middle, pinky, ring, thumb."""
-    axes, shares = [], []
+def _finger_axes() -> tuple[Array, Array]:
+    """(15, 3) axes and (15,) shares of the curl for the left hand: index, middle, pinky, ring, thumb."""
+    axes: list[Array] = []
+    shares: list[float] = []
     palm = np.array([0.0, -1.0, 0.0])
     across = np.array([0.55, -0.75, -0.35])  # the thumb closes towards the fingers and the palm
     scale = {0: 0.85, 1: 1.0, 2: 1.15, 3: 1.08, 4: 0.45}
@@ -312,58 +304,9 @@ def _finger_axes() -> tuple[list[Array], list[float]]:
         for part in (0.85, 1.1, 0.7):
             axes.append(axis / np.linalg.norm(axis))
             shares.append(scale[finger] * part)
-    return axes, shares
-
-
-def _apply(matrices: Array, vectors: Array) -> Array:
-    return (matrices @ np.broadcast_to(vectors, (len(matrices), 3))[:, :, None])[:, :, 0]
-
-
-def _exp(rotation_vectors: Array) -> Array:
-    return rot.axis_angle_to_matrix(torch.from_numpy(np.ascontiguousarray(rotation_vectors))).numpy()
-
-
-def _axis_turn(angle: Array, first: int, second: int) -> Array:
-    angle = np.asarray(angle, float)
-    matrix = np.tile(np.eye(3), (len(angle), 1, 1))
-    cosine, sine = np.cos(angle), np.sin(angle)
-    matrix[:, first, first] = matrix[:, second, second] = cosine
-    matrix[:, first, second], matrix[:, second, first] = -sine, sine
-    return matrix
-
-
-def _turn_x(degrees: Array) -> Array:
-    return _axis_turn(np.deg2rad(degrees), 1, 2)
-
-
-def _turn_y(degrees: Array) -> Array:
-    return _axis_turn(np.deg2rad(degrees), 2, 0)
-
-
-def _turn_z(radians: Array) -> Array:
-    return _axis_turn(radians, 0, 1)
-
-
-def _euler(pitch: Array, yaw: Array, roll: Array) -> Array:
-    return _turn_y(yaw) @ _turn_x(pitch) @ _turn_z(np.deg2rad(roll))
-
-
-def _frame(first: Array, second: Array) -> Array:
-    """(F, 3, 3) orthonormal columns: along `first`, then `second` made perpendicular, then their cross product."""
-    x = first / np.linalg.norm(first, axis=-1, keepdims=True)
-    y = second - (x * second).sum(-1, keepdims=True) * x
-    y = y / np.linalg.norm(y, axis=-1, keepdims=True)
-    return np.stack([x, y, np.cross(x, y)], -1)
-
-
-def _mirror(matrices: Array) -> Array:
-    return matrices * np.outer(_MIRROR, _MIRROR)
-
-
-def _wrap(angle: Array) -> Array:
-    return (angle + np.pi) % (2 * np.pi) - np.pi
+    return np.array(axes), np.array(shares)
 
 
 _UPRIGHT = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-_HANG = _turn_z(np.array([-np.pi / 2]))[0]
+_HANG = turn_z(np.array([-np.pi / 2]))[0]
 _FINGER_AXES, _FINGER_SHARES = _finger_axes()

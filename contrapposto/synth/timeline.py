@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from contrapposto.synth import gestures_arms, gestures_blows, gestures_body
 from contrapposto.synth.curves import Array, minimum_jerk
 from contrapposto.synth.gait import GAITS, Gait, mirrored
-from contrapposto.synth.gestures import GESTURES, Gesture
+from contrapposto.synth.gestures import Gesture
 
+GESTURES: Mapping[str, Gesture] = {**gestures_arms.TABLE, **gestures_blows.TABLE, **gestures_body.TABLE}
 _MIRRORED = {"sidestep right": "sidestep left", "turn right": "turn left"}
 _TURNS = ("turn left", "turn right")
 ACTIONS: tuple[str, ...] = tuple(sorted({*GAITS, *GESTURES, *_MIRRORED}))
@@ -56,9 +58,11 @@ def bouts_of(actions: Sequence[tuple[str, float]]) -> list[Bout]:
         if action in _TURNS:
             bouts += _turns(action, begin, end)
         else:
-            again = seated and action == "sit down"
-            gesture = replace(GESTURES[action], length=1e-3) if again else GESTURES.get(action)
-            bouts.append(Bout(begin, end, gait=gait_of(action), gesture=None if gait_of(action) else gesture))
+            gait = gait_of(action)
+            gesture = None if gait else GESTURES[action]
+            if gesture and seated and action == "sit down":
+                gesture = gesture.held()
+            bouts.append(Bout(begin, end, gait=gait, gesture=gesture))
         seated = action == "sit down"
         start = end
     return bouts
