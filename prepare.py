@@ -10,8 +10,8 @@ Prepare motion for training: raw files -> stores/<name>/ (docs/data.md describes
   python prepare.py data=bandai raw=FOLDER       a local copy of the Bandai-Namco corpus
   python prepare.py data=amass raw=FOLDER        your AMASS download
 
-All input is checked before work starts. Killed at any moment, the same command goes on where it was and ends with the
-same store. Files that cannot be used are listed with the reason.
+All input is checked before work starts. Killed at any moment, the same command goes on where it
+was and ends with the same store. Files that cannot be used are listed with the reason.
 
 Options:
   raw=FOLDER            where the corpus lies          data.name=NAME    another name for the store

@@ -5,10 +5,10 @@ from doors.launch import open_door
 HELP = """
 Train a model on prepared motion, or all stages of a system in order.
 
-  python train.py model=sage_upper_vqvae                   on the shipped demo data (python prepare.py data=demo)
+  python train.py model=sage_upper_vqvae                   on the demo data (python prepare.py data=demo)
   python train.py model=sage_upper_vqvae data=amass        on another store
   python train.py pipeline=sage_vqvae                      all stages; finished ones are skipped
-  python train.py model=... resume=true                    go on where a killed run stopped, to the same losses
+  python train.py model=... resume=true                    go on where a killed run stopped
   python train.py model=... init_from=CKPT                 fine-tune
   python train.py model=... trainer=ddp trainer.devices=8  many devices; data.batch_size stays the global one
   python train.py -m model=... module.learning_rate=1e-4,2e-4   a sweep

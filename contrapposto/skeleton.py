@@ -123,7 +123,7 @@ def forward_kinematics(
     Returns:
         Global rotations (..., J, 3, 3) and positions (..., J, 3).
     """
-    levels, slots, order = _plan(tuple(parents))
+    levels, slots, order = _plan(tuple(parents), rotations.device)
     offsets = offsets.expand(*rotations.shape[:-3], *offsets.shape[-2:])
     rotation = rotations[..., :1, :, :]
     position = offsets[..., :1, :]
@@ -131,14 +131,15 @@ def forward_kinematics(
         position = position + root_position[..., None, :]
     all_rotations, all_positions = [rotation], [position]
     for joints, parent_slots in zip(levels[1:], slots[1:]):
-        above = rotation[..., parent_slots, :, :]
-        position = position[..., parent_slots, :] + (above @ offsets[..., joints, :, None]).squeeze(-1)
-        rotation = above @ rotations[..., joints, :, :]
+        above = rotation.index_select(-3, parent_slots)
+        step = (above @ offsets.index_select(-2, joints)[..., None]).squeeze(-1)
+        position = position.index_select(-2, parent_slots) + step
+        rotation = above @ rotations.index_select(-3, joints)
         all_rotations.append(rotation)
         all_positions.append(position)
     return (
-        torch.cat(all_rotations, dim=-3)[..., order, :, :],
-        torch.cat(all_positions, dim=-2)[..., order, :],
+        torch.cat(all_rotations, dim=-3).index_select(-3, order),
+        torch.cat(all_positions, dim=-2).index_select(-2, order),
     )
 
 
@@ -158,12 +159,21 @@ def _levels(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
 
 
 @lru_cache(maxsize=64)
-def _plan(parents: tuple[int, ...]) -> tuple[list[list[int]], list[list[int]], list[int]]:
-    """Joints of each level, where their parents stand in the level before, and the way back to joint order."""
-    levels = [list(level) for level in _levels(parents)]
-    slots = [[]] + [[above.index(parents[j]) for j in level] for above, level in zip(levels, levels[1:])]
+def _plan(parents: tuple[int, ...], device: torch.device) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Joints of each level, where their parents stand in the level before, and the way back to joint order.
+
+    As tensors on the device: lists would become tensors again in every call, which takes as long as the products.
+    """
+    levels = _levels(parents)
+    slots = [[above.index(parents[j]) for j in level] for above, level in zip(levels, levels[1:])]
     flat = [joint for level in levels for joint in level]
-    return levels, slots, [flat.index(joint) for joint in range(len(parents))]
+    with torch.inference_mode(False):  # cached tensors must serve training too
+
+        def tensor(indices: Sequence[int]) -> Tensor:
+            return torch.tensor(indices, dtype=torch.int64, device=device)
+
+        order = tensor([flat.index(joint) for joint in range(len(parents))])
+        return [tensor(level) for level in levels], [tensor([]), *map(tensor, slots)], order
 
 
 def _hand(side: str) -> list[str]:

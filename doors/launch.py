@@ -105,8 +105,6 @@ def groups() -> dict[str, list[str]]:
 def full_help(name: str, text: str) -> str:
     """The help of a door: its own text, then the groups it reads with their options."""
     primary = (CONFIGS / f"{name}.yaml").read_text(encoding="utf-8")
-    if "  - train\n" in primary:  # evaluate.yaml builds on train.yaml
-        primary += (CONFIGS / "train.yaml").read_text(encoding="utf-8")
     lines = [text.strip(), "", "Groups (choose with group=option; -m group=a,b sweeps):"]
     for group, options in groups().items():
         if re.search(rf"^\s*-\s+(optional\s+)?{group}:", primary, re.MULTILINE):
