@@ -241,6 +241,15 @@ def test_common_naming_conventions_are_guessed(convention: str) -> None:
     assert guess.joints == dict(zip(NAMES, names))
 
 
+def test_a_joint_is_given_away_once() -> None:
+    names = [n for n in CONVENTIONS["collars"].split() if "Collar" not in n]
+    parents = [SMPL22.parents[j] for j, name in enumerate(NAMES) if "collar" not in name]
+    parents = [p if p < 13 else (9 if p in (13, 14) else p - 2) for p in parents]
+    keep = [j for j, name in enumerate(NAMES) if "collar" not in name]
+    guess = guess_skeleton(Skeleton("x", tuple(names), tuple(parents), SMPL22.offsets[keep])).joints
+    assert guess["left_shoulder"] == "LeftShoulder" and "left_collar" not in guess
+
+
 def test_biped_names_with_spaces_are_guessed() -> None:
     names = [name.replace("_l", " L").replace("_r", " R") for name in CONVENTIONS["unreal"].split()]
     names = [

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contrapposto.errors import ConfigError, InputError
-from contrapposto.motion import Motion
+
+if TYPE_CHECKING:
+    from contrapposto.motion import Motion
 
 READABLE = (".npz", ".bvh", ".amc")
 WRITABLE = (".npz", ".bvh", ".glb", ".mp4")

@@ -23,6 +23,10 @@ def check_file(path: str | Path, kind: str) -> Path:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder.", expected=expected, fix="name one of the files in it")
+        if path.exists() and not path.is_file():
+            raise InputError(
+                f"{path} is not a regular file.", expected=expected
+            )  # a pipe or a device may never end
         with open(path, "rb") as file:
             empty = not file.read(1)
         size = path.stat().st_size

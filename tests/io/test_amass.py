@@ -211,6 +211,8 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
         read_amass(tmp_path)
     with pytest.raises(InputError, match="not exist"):
         read_amass(tmp_path / "nothing.npz")
+    with pytest.raises(InputError, match="regular"):
+        read_amass("/dev/zero")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
