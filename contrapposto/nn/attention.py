@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from contrapposto.nn.dropout import Dropout
+from contrapposto.nn.dropout import dropout as drop
+
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention with separate `key`, `query`, `value` and `proj` layers.
@@ -31,38 +34,36 @@ class SelfAttention(nn.Module):
         self.proj = nn.Linear(width, width)
         self.heads, self.causal, self.dropout = heads, causal, dropout
 
-    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, valid: Tensor | None = None, *, last_only: bool = False) -> Tensor:
         """Attend.
 
         Args:
             tokens: (B, T, C).
             valid: (B, T) bool, False for keys that nobody may see; a query without any valid key gives the
                 average over no value, zero, before `proj` (the original gives NaN).
+            last_only: compute the last token's output only.
 
         Returns:
-            (B, T, C).
+            (B, T, C), or (B, 1, C) with `last_only`.
         """
-        batch, length, width = tokens.shape
+        sources = tokens[:, -1:] if last_only else tokens
         query, key, value = (
-            layer(tokens).view(batch, length, self.heads, -1).transpose(1, 2)
-            for layer in (self.query, self.key, self.value)
+            layer(source).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for layer, source in ((self.query, sources), (self.key, tokens), (self.value, tokens))
         )
-        mask = None if valid is None else self._mask(valid)
-        mixed = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=self.causal and mask is None,
-        )
-        mixed = self.proj(mixed.transpose(1, 2).reshape(batch, length, width))
-        return F.dropout(mixed, self.dropout, self.training)
+        mask = None if valid is None else self._mask(valid, last_only)
+        causal = self.causal and mask is None and not last_only
+        rate = self.dropout if self.training else 0.0
+        if rate and mask is None and not causal and tokens.device.type == "cpu":
+            mixed = _attend_with_dropout(query, key, value, rate)
+        else:
+            mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout_p=rate, is_causal=causal)
+        return drop(self.proj(mixed.transpose(1, 2).flatten(2)), self.dropout, self.training)
 
-    def _mask(self, valid: Tensor) -> Tensor:
+    def _mask(self, valid: Tensor, last_only: bool) -> Tensor:
         """(B, 1, T or 1, T) bool: who may be seen by whom."""
         keys = valid[:, None, None, :]
-        if not self.causal:
+        if not self.causal or last_only:
             return keys
         length = valid.shape[1]
         return keys & torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
@@ -89,10 +90,22 @@ class Block(nn.Module):
         self.ln2 = nn.LayerNorm(width)
         self.attn = SelfAttention(width, heads, causal=causal, dropout=dropout)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.Dropout(dropout)
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), Dropout(dropout)
         )
 
-    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
-        """(B, T, C) to (B, T, C); `valid` (B, T) bool masks keys."""
-        tokens = tokens + self.attn(self.ln1(tokens), valid)
+    def forward(self, tokens: Tensor, valid: Tensor | None = None, *, last_only: bool = False) -> Tensor:
+        """(B, T, C) to (B, T, C), or (B, 1, C), the last token, with `last_only`; `valid` (B, T) masks
+        keys.
+        """
+        mixed = self.attn(self.ln1(tokens), valid, last_only=last_only)
+        tokens = (tokens[:, -1:] if last_only else tokens) + mixed
         return tokens + self.mlp(self.ln2(tokens))
+
+
+def _attend_with_dropout(query: Tensor, key: Tensor, value: Tensor, rate: float) -> Tensor:
+    """Plain attention of (B, heads, T, d) for a CPU, where torch's own is slow as soon as it has dropout."""
+    scale = query.shape[-1] ** -0.5
+    flat = [part.flatten(0, 1) for part in (query, key, value)]
+    scores = torch.baddbmm(query.new_empty(1, 1, 1), flat[0], flat[1].transpose(1, 2), beta=0, alpha=scale)
+    weights = drop(scores.softmax(-1), rate, True)
+    return torch.bmm(weights, flat[2]).unflatten(0, query.shape[:2])

@@ -26,8 +26,8 @@ class Quantized:
         z_q: (B, L, D) quantised latent with the straight-through gradient; zero at invalid tokens.
         loss: (B, L) loss per token; at invalid tokens too, for the caller to mask.
         indices: (B, L, K) int64 codes; -1 at invalid tokens.
-        extra: scalar that is part of every token's loss: the contrastive term, which belongs to the batch as a
-            whole and is the same in every process; else zero.
+        extra: scalar that is part of every token's loss: the contrastive term, which belongs to the batch as
+            a whole and is the same in every process; else zero.
     """
 
     z_q: Tensor

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrapposto.nn.attention import Block
+from contrapposto.nn.dropout import Dropout
 from contrapposto.nn.positions import PositionKind, PositionTable
 
 
@@ -78,6 +79,10 @@ class UpConv(nn.Module):
         self.look_ahead = look_ahead
         self.conv = nn.ConvTranspose1d(width, width, 3, stride=2)
 
+    def last(self, tokens: Tensor) -> Tensor:
+        """Frame 2 T - 1 alone, (B, 1, C): the last token (B, T, C) decides it."""
+        return F.linear(tokens[:, -1:], self.conv.weight[..., 2].t(), self.conv.bias)
+
     def forward(self, tokens: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """(B, T, C) and (B, T) to (B, 2 T, C) and (B, 2 T)."""
         width = tokens.shape[2]
@@ -130,7 +135,7 @@ class Stack(nn.Module):
         look_ahead: bool = True,
     ) -> None:
         super().__init__()
-        self.drop = nn.Dropout(entry_dropout)
+        self.drop = Dropout(entry_dropout)
         self.blocks = nn.ModuleList(
             Block(width, heads, causal=causal, dropout=dropout) for _ in range(num_layers)
         )
@@ -145,16 +150,27 @@ class Stack(nn.Module):
         self.down_conv = DownConv(width, causal=causal) if down else None
         self.up_conv = UpConv(width, look_ahead=look_ahead) if up else None
 
-    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """(B, T, C) and (B, T) bool or None to features (B, T', C) and their validity (B, T') or None."""
+    def forward(
+        self, tokens: Tensor, valid: Tensor | None = None, *, last_only: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Features (B, T', C) and their validity (B, T') or None.
+
+        Args:
+            tokens: (B, T, C).
+            valid: (B, T) bool, False for padding.
+            last_only: give only the last frame (T' = 1), the same numbers for less work.
+        """
         if self.down_conv is not None:
             tokens, valid = self.down_conv(tokens, valid)
         tokens = self.drop(tokens)
         for index, block in enumerate(self.blocks):
             if index < len(self.pos):
                 tokens = self.pos[index](tokens)
-            tokens = block(tokens, valid)
-        if self.up_conv is not None:
+            tokens = block(tokens, valid, last_only=last_only and index == len(self.blocks) - 1)
+        if last_only:
+            tokens = tokens[:, -1:] if self.up_conv is None else self.up_conv.last(tokens)
+            valid = None if valid is None else valid[:, -1:]
+        elif self.up_conv is not None:
             tokens, valid = self.up_conv(tokens, valid)
         return self.head(self.ln_f(tokens)), valid
 

@@ -151,6 +151,27 @@ def test_number_of_tables_and_initialisation():
     )
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("kind", [{"up": True}, {"down": True}, {}])
+def test_last_frame_alone_is_the_same(causal, kind):
+    stack = Stack(2, 16, 2, causal=causal, **kind).eval()
+    x, valid = torch.randn(3, 8, 16), masks()
+    for mask in (None, valid):
+        whole, kept = stack(x, mask)
+        last, last_kept = stack(x, mask, last_only=True)
+        torch.testing.assert_close(last, whole[:, -1:])
+        assert mask is None or torch.equal(last_kept, kept[:, -1:])
+
+
+def test_attention_with_dropout_on_a_cpu_has_the_right_mean():
+    torch.manual_seed(0)
+    attention = SelfAttention(16, 4, dropout=0.3)
+    x = torch.randn(1, 6, 16)
+    expected = attention.eval()(x)
+    mean = attention.train()(x.expand(20000, -1, -1)).mean(0)
+    torch.testing.assert_close(mean[None], expected, atol=0.02, rtol=0.05)
+
+
 def test_dropout_is_on_in_training_only():
     torch.manual_seed(0)
     stack = Stack(1, 16, 2, dropout=0.5, entry_dropout=0.0)

@@ -35,6 +35,22 @@ def test_shapes_and_consistency():
         SageVQVAE("left")
 
 
+def test_last_frame_alone_is_the_same():
+    model = SageVQVAE("upper", **SMALL).eval()
+    motion, sparse = torch.randn(3, 20, 84), torch.randn(3, 20, 3, 18)
+    whole, last = model(motion, sparse), model(motion, sparse, last_only=True)
+    assert last.reconstruction.shape == (3, 1, 84)
+    torch.testing.assert_close(last.reconstruction[:, 0], whole.reconstruction[:, -1])
+    gradients = []
+    for output in (whole, last):
+        model.zero_grad()
+        output.reconstruction[:, -1].square().sum().backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert len(gradients[0]) == len(gradients[1])
+    for a, b in zip(*gradients):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
 def test_dropout_options_reach_every_layer():
     model = SageVQVAE("lower", **SMALL, dropout=0.0)
     motion, sparse = torch.randn(3, 20, 54), torch.randn(3, 20, 3, 18)
