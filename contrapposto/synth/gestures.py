@@ -12,32 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from contrapposto.synth.curves import Array, keyed
-from contrapposto.synth.rig import CHANNELS, INDEX, pose
+from contrapposto.synth.rig import CHANNELS, INDEX, both_sides, pose
 
 Keys = Sequence[tuple[float, float]]
 Stance = tuple[float, float, float]
 NORMAL: Stance = (0.0, 0.0, 0.0)
 
 STANDING = pose(
-    {
-        "pelvis_pitch": 2.0,
-        "spine_pitch": 2.0,
-        "head_pitch": 4.0,
-        **{
-            f"{side}_{name}": value
-            for side in ("left", "right")
-            for name, value in {
-                "arm_side": 9.0,
-                "arm_forward": -1.0,
-                "arm_twist": 16.0,
-                "elbow": 17.0,
-                "forearm": 14.0,
-                "wrist": 6.0,
-                "wrist_side": 4.0,
-                "curl": 32.0,
-            }.items()
-        },
-    }
+    {"pelvis_pitch": 2.0, "spine_pitch": 2.0, "head_pitch": 4.0}
+    | both_sides({"arm_side": 9.0, "arm_forward": -1.0, "arm_twist": 16.0, "elbow": 17.0})
+    | both_sides({"forearm": 14.0, "wrist": 6.0, "wrist_side": 4.0, "curl": 32.0})
 )
 
 
@@ -51,7 +35,7 @@ class Gesture:
         sigma: seconds of rounding; small for blows, larger for slow movements.
         rest: seconds of standing between repetitions.
         stays: the gesture begins or ends in another posture (sitting): it is done once, its ends are held.
-        physical: it flies; gravity sets its tempo, not the style.
+        physical: it flies; gravity sets its tempo, not the style, and a faster one is lower.
         touching: hands meet, so its size is not varied.
         stance: per foot, metres outward and forward and degrees of toe-out in addition to the usual stance.
     """
@@ -76,6 +60,8 @@ class Gesture:
             lag = _LAG.get(name.split("_", 1)[1] if name.startswith(("left", "right")) else name, 0.0)
             scaled = [(max(t + lag * (0 < t < self.length), 0) / tempo, v) for t, v in keys]
             size = amplitude if _scales(name) and not self.touching else 1.0
+            if self.physical and name.endswith("_up"):
+                size = 1.0 / tempo**2  # free fall: heights go with the square of times
             out[:, INDEX[name]] = size * keyed(times, scaled, self.sigma / tempo, rate)
         return out
 
@@ -109,14 +95,3 @@ def beat(start: float, stop: float, period: float, mean: float, size: float, ris
     count = max(round((stop - start) / (period / 2)), 1)
     turns = [(start + period / 2 * i, mean + (size if i % 2 == 0 else -size)) for i in range(count + 1)]
     return [(start - rise, 0.0), *turns, (turns[-1][0] + rise, 0.0)]
-
-
-def both_sides(keys: Mapping[str, Keys]) -> dict[str, Keys]:
-    """The same on both sides; names without a side as they are."""
-    out: dict[str, Keys] = {}
-    for name, values in keys.items():
-        if f"left_{name}" in INDEX:
-            out[f"left_{name}"] = out[f"right_{name}"] = values
-        else:
-            out[name] = values
-    return out

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from contrapposto.synth.gestures import Gesture, Keys, beat, both_sides, hold
+from contrapposto.synth.gestures import Gesture, Keys, beat, hold
+from contrapposto.synth.rig import both_sides
 
 _WAVE = {
     "arm_forward": hold(0.7, 2.45, 28, 0.6),

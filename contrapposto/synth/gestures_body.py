@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from contrapposto.synth.gestures import Gesture, Keys, both_sides, hold
+from contrapposto.synth.gestures import Gesture, Keys, hold
+from contrapposto.synth.rig import both_sides
 
 _SQUAT = Gesture(
     2.5,
@@ -99,14 +100,14 @@ def _jump() -> Gesture:
 
 
 def _jumping_jack() -> Gesture:
-    """Three out-and-in hops."""
+    """Two out-and-in hops."""
     hop, height = 0.56, 0.075
     up: list[tuple[float, float]] = [(0.0, 0.0), (0.25, -0.07)]
     foot: list[tuple[float, float]] = [(0.25, 0.0)]
     tilt: list[tuple[float, float]] = [(0.2, 0.0)]
     out: list[tuple[float, float]] = [(0.3, 0.0)]
     side: list[tuple[float, float]] = [(0.15, 0.0)]
-    for number in range(6):
+    for number in range(4):
         take_off = 0.36 + hop * number
         flight, land = _flight(take_off, height, 7)
         up += [
@@ -120,7 +121,7 @@ def _jumping_jack() -> Gesture:
         open_ = 1.0 if number % 2 == 0 else 0.0
         out += [(take_off + 0.02, 0.17 * (1 - open_)), (land - 0.01, 0.17 * open_)]
         side += [(take_off - 0.04, 148.0 * (1 - open_)), (land + 0.03, 148.0 * open_)]
-    end = 0.36 + hop * 6
+    end = 0.36 + hop * 4
     closing = [(end + 0.3, 0.0)]
     arms: dict[str, Keys] = {
         "arm_side": side + closing,

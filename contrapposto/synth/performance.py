@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -13,13 +13,13 @@ from contrapposto.synth import styles
 from contrapposto.synth.balance import balanced
 from contrapposto.synth.curves import Array, slow_noise
 from contrapposto.synth.footsteps import Walkway, change_stance, plan, travel
-from contrapposto.synth.gestures import STANDING, Gesture, both_sides
-from contrapposto.synth.rig import CHANNELS, INDEX, pose, solve
-from contrapposto.synth.timeline import Bout, weights
+from contrapposto.synth.gestures import STANDING, Gesture
+from contrapposto.synth.rig import CHANNELS, INDEX, both_sides, pose, solve
+from contrapposto.synth.timeline import Bout, ramp, weights
 
 # Seconds computed around the clip, so that it can begin and end in the middle of a stride.
 _BEFORE, _AFTER = 3.0, 2.5
-
+FASTEST_FLIGHT = 2.0  # jumps done faster than naturally are lower, so that they fall as they must
 
 # Degrees (of `support`: share of the way to a foot) of one standard deviation.
 _BREATH = {"spine_pitch": -0.5, "left_shrug": 0.7, "right_shrug": 0.7, "head_pitch": 0.3}
@@ -80,7 +80,7 @@ class Performance:
     def __init__(self, bouts: list[Bout], style: styles.Style, seed: int, rate: float) -> None:
         self.generator = np.random.default_rng(np.random.SeedSequence([0xC0, *_seed_words(seed)]))
         self.person, self.style, self.rate = person(self.generator), style, rate
-        self.bouts = [self._own(bout) for bout in bouts]
+        self.bouts = [self._own(*around) for around in zip([None, *bouts], bouts, [*bouts[1:], None])]
         self.before = round(_BEFORE * rate)
         count = self.before + round((bouts[-1].end + _AFTER) * rate)
         self.times = (np.arange(count) - self.before) / rate
@@ -89,12 +89,15 @@ class Performance:
         self.walking = self.weights @ self.walks.astype(float)
         self._path()
 
-    def _own(self, bout: Bout) -> Bout:
-        """The bout with its gait in this clip's style."""
+    def _own(self, before: Bout | None, bout: Bout, after: Bout | None) -> Bout:
+        """The bout with its gait in this clip's style, slower where there is no time to get up to speed."""
         if bout.gait is None:
             return bout
         gait = styles.styled(bout.gait, self.style, self.person.tempo, self.person.stride)
-        return Bout(bout.start, bout.end, gait=gait, angle=bout.angle)
+        ramps = sum(other is not None and other.gait is None for other in (before, after))
+        fitting = min(1.0, 0.45 * bout.length / ramp(gait)) if ramps else 1.0
+        gait = replace(gait, forward=gait.forward * fitting, left=gait.left * fitting)
+        return replace(bout, gait=gait)
 
     def _path(self) -> None:
         """Integrate speed and turning to a path and plan the feet on it."""
@@ -244,22 +247,19 @@ class Performance:
         """Start, tempo and amplitude of each time the gesture is done in its bout."""
         pace = 1.0 if gesture.physical else self.style.tempo**0.8 * self.person.tempo
         once = (gesture.length + gesture.rest) / pace
-        count = 1 if gesture.stays or gesture.length < 0.01 else max(1, round(bout.length / once))
+        count = 1 if gesture.stays else max(1, round(bout.length / once))
         cell = bout.length / count
+        if gesture.physical and gesture.length / cell > FASTEST_FLIGHT and bout.end < self.bouts[-1].end:
+            return []  # no time to land before the next action: not begun
         result = []
         for number in range(count):
             jitter = np.exp(0.035 * np.clip(self.generator.standard_normal(2), -2, 2))
-            fitting = gesture.length / cell
-            tempo = min(
-                max(pace * (1.0 if gesture.physical else jitter[0]), fitting),
-                (1.0 if gesture.physical else 1.5) * pace,
-            )
+            usual, fastest = (1.0, FASTEST_FLIGHT) if gesture.physical else (pace * jitter[0], 1.5 * pace)
+            tempo = min(max(usual, gesture.length / cell), fastest)
             spare = max(cell - gesture.length / tempo, 0.0)
             wait = min(self.generator.uniform(0.2, 0.6) * spare, 0.5)
-            amplitude = self.style.amplitude * self.person.amplitude * jitter[1]
-            result.append(
-                (bout.start + number * cell + wait, float(tempo), float(np.clip(amplitude, 0.6, 1.3)))
-            )
+            amplitude = np.clip(self.style.amplitude * self.person.amplitude * jitter[1], 0.6, 1.3)
+            result.append((bout.start + number * cell + wait, float(tempo), float(amplitude)))
         return result
 
     def _drift(self) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -17,24 +18,15 @@ from contrapposto.skeleton import SMPLH52
 from contrapposto.synth.curves import Array, capped, soft_minimum
 from contrapposto.synth.turns import apply, euler, exp, frame, mirror, turn_x, turn_y, turn_z, wrap
 
+T = TypeVar("T")
+
 _TRUNK = (
     *("pelvis_left", "pelvis_up", "pelvis_forward", "pelvis_pitch", "pelvis_yaw", "pelvis_roll"),
     *("spine_pitch", "spine_yaw", "spine_roll", "head_pitch", "head_yaw", "head_roll", "balance", "support"),
 )
 _LIMB = (
-    *(
-        "arm_forward",
-        "arm_side",
-        "arm_twist",
-        "elbow",
-        "forearm",
-        "wrist",
-        "wrist_side",
-        "shrug",
-        "reach",
-        "curl",
-        "index",
-    ),
+    *("arm_forward", "arm_side", "arm_twist", "elbow", "forearm", "wrist", "wrist_side"),
+    *("shrug", "reach", "curl", "index"),
     *("foot_forward", "foot_up", "foot_out", "foot_tilt", "foot_turn", "knee_out"),
 )
 CHANNELS: tuple[str, ...] = (
@@ -50,6 +42,15 @@ ANKLE_HEIGHT = float(_REST[7, 1] - SOLE)
 HEEL = np.array([0.0, -ANKLE_HEIGHT, -0.045])  # where the heel meets the ground, from the ankle
 BALL = np.array([0.0, _REST[10, 1] - _REST[7, 1], _REST[10, 2] - _REST[7, 2]])
 MINIMUM_KNEE = 6.0  # degrees; a straight knee would let the leg snap
+
+
+def both_sides(values: Mapping[str, T]) -> dict[str, T]:
+    """The same on both sides; names without a side as they are."""
+    out: dict[str, T] = {}
+    for name, value in values.items():
+        for key in (f"left_{name}", f"right_{name}") if f"left_{name}" in INDEX else (name,):
+            out[key] = value
+    return out
 
 
 def pose(values: Mapping[str, float]) -> Array:
@@ -157,7 +158,7 @@ class _Body:
             extra = self.get(f"{name}_foot_tilt")
             tilt = self.feet.tilt[:, side] + extra
             yaw = self.feet.yaw[:, side] + sign * np.deg2rad(self.get(f"{name}_foot_turn"))
-            frame = turn_z(yaw) @ _UPRIGHT
+            planned, frame = turn_z(self.feet.yaw[:, side]) @ _UPRIGHT, turn_z(yaw) @ _UPRIGHT
             turn = turn_x(-tilt)
             heel = self.feet.heel[:, side, None]
             offset = heel * (HEEL - turn @ HEEL) + (1 - heel) * (BALL - turn @ BALL) + flat
@@ -172,7 +173,8 @@ class _Body:
                 ],
                 1,
             )
-            ankle = apply(frame, offset) + apply(self.upright, shift)
+            # A foot that turns where it stands turns about its ball.
+            ankle = apply(frame, offset - BALL) + apply(planned, BALL) + apply(self.upright, shift)
             ankle[:, :2] += self.feet.place[:, side]
             ankles.append(ankle)
             rotations.append(frame @ turn)

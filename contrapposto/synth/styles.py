@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from contrapposto.synth.gait import Gait
+from contrapposto.synth.rig import both_sides
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Style:
 
 
 def _both(**values: float) -> dict[str, float]:
-    return {f"{side}_{name}": value for side in ("left", "right") for name, value in values.items()}
+    return both_sides(values)
 
 
 STYLES: Mapping[str, Style] = {

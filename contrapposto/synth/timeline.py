@@ -86,6 +86,11 @@ def _turns(action: str, start: float, end: float) -> list[Bout]:
     return bouts
 
 
+def ramp(gait: Gait) -> float:
+    """Seconds that a person takes to get from standing to this gait."""
+    return 0.55 + 0.28 * (abs(gait.forward) + abs(gait.left))
+
+
 def weights(bouts: Sequence[Bout], times: Array) -> Array:
     """(F, len(bouts)) weights of the bouts, which sum to one; the first and the last one reach beyond the clip."""
     rises = [np.ones(len(times))]
@@ -107,11 +112,12 @@ def _change(before: Bout, after: Bout) -> tuple[float, float]:
     if before.gait and after.gait:
         half = min(0.55, room)
         return at - half, at + half
+    # A figure gets going after the label says so, and has nearly stopped when the next one begins.
     if before.gait:
-        span = min(0.95, 1.6 * room)
-        return at - span - min(0.1, 0.1 * span), at - min(0.1, 0.1 * span)
+        span = min(ramp(before.gait), 0.45 * before.length)
+        return at - 1.08 * span, at - 0.08 * span
     if after.gait:
-        span = min(0.9, 1.6 * room)
+        span = min(ramp(after.gait), 0.45 * after.length)
         return at + 0.05 * span, at + 1.05 * span
     half = min(0.3, room)
     return at - half, at + half
