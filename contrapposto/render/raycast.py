@@ -57,6 +57,7 @@ class Raycaster:
             raise ConfigError(
                 f"There is no device {device!r} to render on.", found=str(error), expected="cpu, cuda:0, ..."
             ) from error
+        wp.load_module(module=kernels, device=self.device)  # compiled here, not in several threads at once
         self.threads = (threads or min(usable_cores(), 8)) if self.device.is_cpu else 1
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         self._mesh: wp.Mesh | None = None

@@ -151,17 +151,8 @@ class VideoWriter:
         width, height = (side + side % 2 for side in self.size)
         crf = round(34 - 2 * self.quality, 1)
         # BT.709 is what browsers assume; without the tags a picture's colours depend on the player
-        colour = "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"
-        tags = [
-            "-colorspace",
-            "bt709",
-            "-color_primaries",
-            "bt709",
-            "-color_trc",
-            "bt709",
-            "-color_range",
-            "tv",
-        ]
+        tags = "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+        colour = f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,setparams={tags}"
         return [
             *(get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
             *(
@@ -176,7 +167,7 @@ class VideoWriter:
                 "-i",
                 "pipe:0",
             ),
-            *("-vf", colour, "-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf), *tags),
+            *("-vf", colour, "-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf)),
             *("-movflags", "+faststart", "-f", "mp4", str(target)),
         ]
 

@@ -11,7 +11,7 @@ from scipy.ndimage import binary_fill_holes
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.render import Camera, Capsules, Ground, Lights, Mesh, Scene, make_renderer, render
-from contrapposto.render.lighting import light_samples, to_linear
+from contrapposto.render.lighting import key_direction, light_samples, to_linear
 from contrapposto.render.raycast import Raycaster, winding_number
 
 FLAT = Lights(key=0, sky=1, bounce=1, shadows=False)
@@ -76,20 +76,26 @@ def test_depth_mask_and_ids_equal_brute_force(two_meshes):
 
 
 def test_colours_are_interpolated_between_the_right_corners():
-    vertices = np.array([[-1, 0, 0], [1, 0, 0], [0, 0, 2]], np.float32)
+    vertices = np.array(
+        [[-1, -2, 0], [1, 3, 0], [0, 0, 2]], np.float32
+    )  # tilted: its corners are 4 to 9 m away
     corners = np.array([[0.9, 0.2, 0.2], [0.2, 0.9, 0.2], [0.2, 0.2, 0.9]])
-    camera = Camera.look_at((0, -6, 0.8), (0, 0, 0.8), size=SIZE)
-    picture = render(
-        Scene([Mesh(vertices, [[2, 0, 1]], corners)], ground=None, lights=FLAT), camera, samples=1
-    )
+    camera = Camera.look_at((0.5, -6, 0.8), (0, 0, 0.8), size=SIZE)
+    scene = Scene([Mesh(vertices, [[2, 0, 1]], corners)], ground=None, lights=FLAT)
     origins, directions = camera.rays()
-    spots = origins - directions * (origins[..., 1:2] / directions[..., 1:2])  # where rays meet y = 0
-    weights = trimesh.triangles.points_to_barycentric(
-        vertices[[2, 0, 1]][None].repeat(72 * 96, 0), spots.reshape(-1, 3)
-    )
-    expected = (weights @ to_linear(corners)[[2, 0, 1]]).reshape(72, 96, 3) * [0.96, 0.99, 1.06]
-    shown = to_linear(picture.color / 255)
-    np.testing.assert_allclose(shown[picture.mask], expected[picture.mask], rtol=0.03, atol=0.01)
+    normal = np.cross(vertices[1] - vertices[0], vertices[2] - vertices[0])
+    distance = ((vertices[0] - camera.position) @ normal) / (directions @ normal)
+    spots = (origins + directions * distance[..., None]).reshape(-1, 3)
+    weights = trimesh.triangles.points_to_barycentric(vertices[[2, 0, 1]][None].repeat(len(spots), 0), spots)
+    expected = (weights @ to_linear(corners)[[2, 0, 1]]).reshape(72, 96, 3)
+    behind = Mesh([[0, -9, 0], [1, -9, 0], [0, -9, 1]], [[0, 1, 2]])  # makes the CPU cast rays, not rasterise
+    for other in ([], [behind]):
+        picture = render(scene.with_meshes([*scene.meshes, *other]), camera, samples=1)
+        assert picture.mask.sum() > 150
+        shown = to_linear(picture.color / 255)[picture.mask] / [0.96, 0.99, 1.06]
+        share = shown / shown.sum(1, keepdims=True)  # shading at a grazing angle dims all three alike
+        wanted = expected[picture.mask] / expected[picture.mask].sum(1, keepdims=True)
+        np.testing.assert_allclose(share, wanted, atol=0.015)
 
 
 def capsule_depth(camera, start, end, radius, steps=400):
@@ -110,6 +116,7 @@ def capsule_depth(camera, start, end, radius, steps=400):
     [
         ((-0.5, 0, 0.5), (0.6, 0.3, 1.2), 0.2),
         ((0, -1, 0.8), (0, 1.5, 0.8), 0.3),  # nearly end-on
+        ((0, 1.5, 0.8), (0, -1, 0.8), 0.3),  # from the other end
         ((0, 0, 0.8), (0, 0, 0.8), 0.5),  # a sphere
         ((0.2, 0, 0.8), (0.2, 1e-7, 0.8), 0.3),  # almost one
         ((0, 0, -3), (0, 0, 4), 0.02),  # thin and longer than the picture
@@ -231,6 +238,32 @@ def test_figures_darken_the_ground_below_them():
     assert (
         difference > 10
     ).mean() < 0.002  # the mesh is a little smaller than the sphere: a few pixels at its edge
+
+
+@pytest.mark.parametrize("direction", [(1, 0, 1), (-0.8, -0.5, 1), (0, 0, 1)])
+def test_shadows_fall_away_from_the_light(direction):
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.2)
+    mesh = Mesh(ball.vertices + np.array([0, 0, 1]), ball.faces)
+    lights = Lights(direction=direction, follows_camera=False)
+    scene = Scene([mesh], ground=Ground(light=(0.8,) * 3, dark=(0.8,) * 3, fade=(50, 60)), lights=lights)
+    camera = Camera.look_at((0, -4, 4), (0, 0, 0.3), fov_degrees=40, size=(200, 200))
+    picture = render(scene, camera)
+    spot = (
+        np.array([0, 0, 1]) - np.array(direction) / direction[2]
+    )  # the ball's centre thrown along the light
+    pixels = camera.project(np.array([spot, [0, -1, 0]]))[0].astype(int)
+    (in_shadow, in_light) = picture.color[pixels[:, 1], pixels[:, 0], 1].astype(int)
+    assert in_light >= 200 and in_shadow < 160
+    np.testing.assert_allclose(key_direction(scene, camera), direction / np.linalg.norm(direction))
+
+
+def test_the_light_can_turn_with_the_camera():
+    scene = Scene(lights=Lights(direction=(1, 0, 1)))  # from the right of the picture, above
+    for eye, right in (((0, -5, 1), (1, 0, 0)), ((5, 0, 1), (0, 1, 0)), ((0, 1e-9, 5), None)):
+        key = key_direction(scene, Camera.look_at(eye, (0, 0, 1 if eye[2] < 2 else 0)))
+        assert np.linalg.norm(key) == pytest.approx(1) and key[2] == pytest.approx(np.sqrt(0.5))
+        if right:
+            assert key @ right == pytest.approx(np.sqrt(0.5))
 
 
 def test_edges_are_smoothed():

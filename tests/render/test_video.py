@@ -53,7 +53,13 @@ def test_colours_are_tagged(tmp_path):
         writer.write(red)
     with av.open(str(path)) as video:
         frame = next(video.decode(video=0))
-        assert (frame.colorspace, frame.color_range) == (1, 1)  # BT.709, limited range
+        codec = video.streams.video[0].codec_context
+        assert (codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range) == (
+            1,
+            1,
+            1,
+            1,
+        )  # BT.709
         np.testing.assert_allclose(frame.to_ndarray(format="rgb24").mean((0, 1)), red[0, 0], atol=4)
 
 
