@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class ContrappostoError(Exception):
@@ -28,12 +29,13 @@ class ContrappostoError(Exception):
                 parts.append(f"  {name + ':':<10}{text}")
         super().__init__("\n".join(parts))
 
-    def __reduce__(self) -> tuple[object, tuple[str], dict[str, str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         # Errors cross process borders (workers of prepare.py); keyword-only arguments need help there.
-        return type(self), (self.what,), self.__dict__
+        parts = {name: getattr(self, name) for name in ("what", "found", "expected", "fix")}
+        return type(self), (self.what,), parts
 
-    def __setstate__(self, state: dict[str, str]) -> None:
-        self.__init__(state["what"], found=state["found"], expected=state["expected"], fix=state["fix"])  # type: ignore[misc]
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        self.__init__(**(state or {}))  # type: ignore[misc]
 
 
 class InputError(ContrappostoError):

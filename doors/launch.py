@@ -141,7 +141,20 @@ def check_overrides(name: str, arguments: Sequence[str]) -> None:
                     expected=nearest(option, known[group]),
                     fix=f"python {name}.py --help lists all of them",
                 )
-    compose_config(name, [_first_of_sweep(o) for o in overrides if not o.lstrip("+").startswith("hydra")])
+    config = compose_config(
+        name, [_first_of_sweep(o) for o in overrides if not o.lstrip("+").startswith("hydra")]
+    )
+    if len(overrides) < len(arguments):
+        _refuse_parallel_sweep(config)
+
+
+def _refuse_parallel_sweep(config: DictConfig) -> None:
+    trainer = config.get("trainer")
+    if trainer and (trainer.devices not in (1, "1") or trainer.num_nodes > 1):
+        raise ConfigError(
+            "A sweep (-m) cannot be combined with several processes: each of them would start the whole sweep.",
+            fix="give one command per setting, or sweep with trainer.devices=1",
+        )
 
 
 def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:

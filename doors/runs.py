@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import atomic_path, sha256, write_json
@@ -59,9 +59,25 @@ def new_run_directory(runs: str | Path, model: str) -> Path:
 
 
 def save_config(config: DictConfig, run: Path) -> None:
-    """Write the resolved configuration into the run directory, atomically."""
+    """Write the configuration into the run directory, atomically.
+
+    References between options stay references, so that an evaluation can put its own paths in; the checkpoints of
+    earlier stages (`${best:...}`) are fixed now.
+    """
+    fixed = config.copy()
+    _fix_checkpoints(fixed)
     with atomic_path(run / "config.yaml") as temporary:
-        temporary.write_text(OmegaConf.to_yaml(config, resolve=True), encoding="utf-8")
+        temporary.write_text(OmegaConf.to_yaml(fixed), encoding="utf-8")
+
+
+def _fix_checkpoints(node: DictConfig | ListConfig) -> None:
+    items = node.keys() if isinstance(node, DictConfig) else range(len(node))
+    for key in list(items):
+        raw = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[index, call-overload]
+        if isinstance(raw, str) and "${best:" in raw:
+            node[key] = node[key]
+        elif isinstance(raw, dict | list):
+            _fix_checkpoints(node[key])
 
 
 def load_config(run: Path) -> DictConfig:

@@ -37,7 +37,6 @@ def train(config: DictConfig) -> None:
         raise ConfigError(
             "No model chosen.", expected=f"model= one of {models}", fix="python train.py --help"
         )
-    _refuse_parallel_sweep(config)
     run, config, resumed = _open_run(config)
     fit(config, run, resume_from=_resume_checkpoint(run) if resumed else None)
 
@@ -200,12 +199,3 @@ def _finish(config: DictConfig, run: Path, trainer: Any, datamodule: Any) -> Non
 
 def _task_overrides() -> list[str]:
     return [a for a in sys.argv[1:] if "=" in a and not a.startswith(("-", "hydra."))]
-
-
-def _refuse_parallel_sweep(config: DictConfig) -> None:
-    several = config.trainer.devices not in (1, "1") or config.trainer.num_nodes > 1
-    if several and any(argument in ("-m", "--multirun") for argument in sys.argv):
-        raise ConfigError(
-            "A sweep (-m) cannot be combined with several processes: each of them would start the whole sweep.",
-            fix="give one command per setting, or sweep with trainer.devices=1",
-        )

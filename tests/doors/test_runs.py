@@ -7,8 +7,10 @@ from contrapposto.errors import MissingError
 from doors.runs import (
     best_run,
     finished_runs,
+    load_config,
     new_run_directory,
     register_best_resolver,
+    save_config,
     unfinished_run,
     write_result,
 )
@@ -73,3 +75,22 @@ def test_damaged_and_unfinished_runs_are_told_apart(tmp_path):
     assert unfinished_run(tmp_path, "m") is None
     (bad.run / "result.json").unlink()
     assert unfinished_run(tmp_path, "m") == bad.run
+
+
+def test_a_saved_configuration_keeps_references_and_fixes_checkpoints(tmp_path):
+    register_best_resolver()
+    result = finish(tmp_path, "first", 1.0)
+    config = OmegaConf.create(
+        {
+            "paths": {"runs": str(tmp_path), "run": "old"},
+            "data": {"name": "demo"},
+            "experiment_name": None,
+            "module": {"stages": ["${best:first}"], "folder": "${paths.run}"},
+        }
+    )
+    save_config(config, tmp_path)
+    finish(tmp_path, "first", 0.5)  # a better one, later
+    saved = load_config(tmp_path)
+    saved.paths.run = "new"
+    assert saved.module.stages[0] == str(result.checkpoint)
+    assert saved.module.folder == "new"

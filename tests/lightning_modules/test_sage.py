@@ -31,7 +31,6 @@ SMALL = [
     "logger=csv",
     "trainer.accelerator=cpu",
     "trainer.log_every_n_steps=1",
-    "callbacks.media=null",
 ]
 
 
@@ -108,7 +107,7 @@ def test_two_processes_learn_what_one_learns(stores, tmp_path):
     options = [
         "model=sage_lower_vqvae",
         "trainer.max_epochs=1",
-        "trainer.max_steps=6",
+        "trainer.limit_train_batches=3",
         "module.network.dropout=0",
     ]
     door("train", *options, stores=stores, runs=tmp_path / "one")
@@ -123,9 +122,9 @@ def test_two_processes_learn_what_one_learns(stores, tmp_path):
     one, two = (only_run(tmp_path / name, "sage_lower_vqvae") for name in ("one", "two"))
     weights = [load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (one, two)]
     for name, value in weights[0].items():
-        torch.testing.assert_close(
-            weights[1][name], value, rtol=1e-3, atol=2e-5, msg=lambda text, n=name: f"{n}: {text}"
-        )
+        # A token between two codes may fall to either side: the use of codes is compared to a few tokens in 160.
+        atol = 1e-3 if name.endswith("embed_prob") else 2e-5
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-3, atol=atol, msg=lambda t, n=name: f"{n}: {t}")
     first, second = losses(one), losses(two)
     assert second == pytest.approx(first, rel=1e-4)
     metrics = [json.loads((run / "metrics.json").read_text())["last"]["metrics"] for run in (one, two)]
