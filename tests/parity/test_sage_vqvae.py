@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from contrapposto.models.sage.losses import VQLoss
@@ -81,8 +80,3 @@ def check_vq_losses(case: Case) -> None:
         case.check(losses.hand, f"{prefix}_hand", tolerance=1e-5)
         case.check(losses.quantizer, f"{prefix}_vq", tolerance=1e-5)
         case.check(prediction.grad, f"{prefix}_grad")
-
-
-@pytest.mark.parametrize("case", ["sage_losses"], indirect=True)
-def test_vq_losses(case: Case) -> None:
-    check_vq_losses(case)
