@@ -212,7 +212,14 @@ def _add_keys(
     tilt.extend(k for k in keys if k[0] > tilt[-1][0] + 1e-4)
     before, after = float(push > 0), float(strike > 0)
     heel.extend([(heel[-1][0] + 1e-3, heel[-1][1]), (max(rise, heel[-1][0] + 2e-3), before)])
-    heel.extend([(step.leave + 0.1 * swing, before), (step.leave + 0.85 * swing, after), (flat, after)])
+    heel.extend(
+        [
+            (step.leave + 0.1 * swing, before),
+            (step.leave + 0.85 * swing, after),
+            (flat, after),
+            (flat + 0.06, 0.0),
+        ]
+    )
 
 
 def _steps_between(times: Array, keys: list[tuple[float, float]]) -> Array:
