@@ -5,6 +5,7 @@ The SMPL family shares its first 22 joints. Rest frame: y up, x to the figure's 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -165,7 +166,7 @@ def _plan(parents: tuple[int, ...], device: torch.device) -> tuple[list[Tensor],
     As tensors on the device: lists would become tensors again in every call, which takes as long as the products.
     """
     levels = _levels(parents)
-    slots = [[above.index(parents[j]) for j in level] for above, level in zip(levels, levels[1:])]
+    slots = [[above.index(parents[j]) for j in level] for above, level in itertools.pairwise(levels)]
     flat = [joint for level in levels for joint in level]
     with torch.inference_mode(False):  # cached tensors must serve training too
 

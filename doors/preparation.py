@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,8 +25,7 @@ def prepare(config: DictConfig) -> None:
         import shutil
 
         shutil.rmtree(output, ignore_errors=True)
-    options = OmegaConf.to_container(config.data.options, resolve=True)
-    assert isinstance(options, dict)
+    options: Any = OmegaConf.to_container(config.data.options, resolve=True)
     report = run(
         config.data.recipe,
         output=output,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import atomic_path, sha256, write_json
@@ -70,13 +70,14 @@ def save_config(config: DictConfig, run: Path) -> None:
         temporary.write_text(OmegaConf.to_yaml(fixed), encoding="utf-8")
 
 
-def _fix_checkpoints(node: DictConfig | ListConfig) -> None:
-    items = node.keys() if isinstance(node, DictConfig) else range(len(node))
-    for key in list(items):
-        raw = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[index, call-overload]
-        if isinstance(raw, str) and "${best:" in raw:
+def _fix_checkpoints(node: Any) -> None:
+    """Replace references to checkpoints of earlier stages by the paths they have now."""
+    items: list[Any] = list(node.keys()) if isinstance(node, DictConfig) else list(range(len(node)))
+    raw: Any = OmegaConf.to_container(node, resolve=False)
+    for key in items:
+        if isinstance(raw[key], str) and "${best:" in raw[key]:
             node[key] = node[key]
-        elif isinstance(raw, dict | list):
+        elif isinstance(raw[key], dict | list):
             _fix_checkpoints(node[key])
 
 

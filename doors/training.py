@@ -80,8 +80,7 @@ def build_trainer(config: DictConfig, run: Path) -> Any:
 
     from callbacks import AtomicCheckpointIO
 
-    arguments = OmegaConf.to_container(config.trainer, resolve=True)
-    assert isinstance(arguments, dict)
+    arguments: Any = OmegaConf.to_container(config.trainer, resolve=True)
     quiet = arguments.get("fast_dev_run")
     callbacks = [
         instantiate(node, _convert_="all")
