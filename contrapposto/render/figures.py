@@ -39,10 +39,7 @@ class AnimatedFigure:
         """What to draw in frames `start` to `stop` (exclusive)."""
         if self.body is None:
             positions = self.motion.frames(start, stop).joint_positions()
-            height = figure_height(self.motion.skeleton)
-            return [
-                bones(frame, self.motion.skeleton.parents, self.color, 0.018 * height) for frame in positions
-            ]
+            return [bones(frame, self.motion.skeleton, self.color) for frame in positions]
         from contrapposto.body import motion_vertices
 
         vertices = motion_vertices(self.body, self.motion, slice(start, stop))
@@ -62,9 +59,16 @@ def figure_height(skeleton: Skeleton) -> float:
     return float(max((rest.max(0) - rest.min(0)).max(), 1e-3))
 
 
-def bones(positions: np.ndarray, parents: Sequence[int], color: Sequence[float], radius: float) -> Capsules:
-    """Capsules from every joint (J, 3) to its parent; a lone root is a sphere."""
+def bones(positions: np.ndarray, skeleton: Skeleton, color: Sequence[float]) -> Capsules:
+    """Capsules from every joint (J, 3) to its parent, thinner for short bones, and a ball for the head."""
+    height, parents = figure_height(skeleton), skeleton.parents
     children = [joint for joint, parent in enumerate(parents) if parent >= 0] or [0]
-    return Capsules(
-        positions[[max(parents[joint], 0) for joint in children]], positions[children], radius, color
-    )
+    starts, ends = positions[[max(parents[joint], 0) for joint in children]], positions[children]
+    radii = np.clip(0.25 * np.linalg.norm(ends - starts, axis=1), 0.005 * height, 0.018 * height)
+    for joint, name in enumerate(skeleton.joint_names):
+        if "head" in name.lower() and joint not in parents and joint > 0:
+            along = positions[joint] - positions[parents[joint]]
+            centre = positions[joint] + 0.05 * height * along / max(float(np.linalg.norm(along)), 1e-6)
+            starts, ends = np.vstack([starts, centre]), np.vstack([ends, centre])
+            radii = np.append(radii, 0.06 * height)
+    return Capsules(starts, ends, radii, color)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contrapposto.body import BodyModel
 
 PANELS_A_ROW = 4
+_CAMERAS = ("auto", "follow", "each", "fixed")
 _CHUNK = 16
 _MARGIN = (0.05, 0.085)  # room for titles above and captions below
 _TRUTH = ("truth", "target", "ground", "reference", "recorded", "original", "input")
@@ -38,14 +39,14 @@ def render_motion_video(
     size: tuple[int, int] = (512, 512),
     fps: float = 30,
     body: BodyModel | None = None,
-    camera: str | Camera = "follow",
+    camera: str | Camera = "auto",
     backend: str = "warp",
     progress: Callable[[int, int], None] | bool | None = None,
     style: str = "panels",
     device: str | None = None,
     quality: float = 8,
 ) -> Path:
-    """Write clips as an mp4, each in a panel of its own, all seen by the same camera.
+    """Write clips as an mp4, each in a panel of its own, clips of the same event seen by the same camera.
 
     The video lasts as long as the longest clip; shorter ones hold their last frame. Labels are captions while they
     last. A clip whose title says truth, target, reference, ... is blue, others take the colours after it.
@@ -56,7 +57,9 @@ def render_motion_video(
         size: width and height of one panel in pixels.
         fps: frames per second of the video; clips are resampled in time.
         body: skinned body for clips of the SMPL family; None takes the shipped one. Other skeletons are drawn as bones.
-        camera: `follow` (moves with the figures, neither turns nor zooms), `fixed` (sees all of the clips), or a camera.
+        camera: `follow` (one for all panels, moves with the figures, neither turns nor zooms), `each` (follows every
+            clip by itself), `auto` (`each` when clips part by more than two metres, else `follow`), `fixed` (sees all of
+            all clips), or a camera of one's own.
         backend: see `contrapposto.render.render`.
         progress: called with (frames done, frames in all), or True for a progress bar on the console.
         style: `panels`, or `overlay`: one panel with all clips, the first one translucent.
@@ -144,7 +147,7 @@ class _Stage:
     titles: list[str]
     clips: list[Motion]
     figures: list[AnimatedFigure]
-    cameras: list[Camera]
+    cameras: list[list[Camera]]  # for each panel, for each frame
     ground: Ground
     overlay: bool
     num_frames: int
@@ -152,14 +155,14 @@ class _Stage:
 
     @property
     def panel_size(self) -> tuple[int, int]:
-        return self.cameras[0].width, self.cameras[0].height
+        return self.cameras[0][0].width, self.cameras[0][0].height
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of panels."""
         count = 1 if self.overlay else len(self.clips)
-        columns = min(count, PANELS_A_ROW)
-        return -(-count // columns), columns
+        rows = -(-count // PANELS_A_ROW)
+        return rows, -(-count // rows)
 
     @property
     def picture_size(self) -> tuple[int, int]:
@@ -186,7 +189,10 @@ def _make_stage(
     num_frames = max(clip.num_frames for clip in shown)
     figures = [AnimatedFigure(clip, color, body) for clip, color in zip(shown, figure_colors(list(clips)))]
     positions = [_held(clip.joint_positions(), num_frames) for clip in shown]
-    cameras = _cameras(camera, shown, positions, fps, size)
+    chosen = _choose_camera(positions) if camera == "auto" else camera
+    if style == "overlay" and chosen == "each":
+        chosen = "follow"
+    cameras = _cameras(chosen, shown, positions, fps, size)
     ground = _ground(positions[0], shown[0])
     return _Stage(list(clips), shown, figures, cameras, ground, style == "overlay", num_frames, fps)
 
@@ -201,33 +207,46 @@ def figure_colors(titles: Sequence[str]) -> list[tuple[float, float, float]]:
 
 def _cameras(
     camera: str | Camera, clips: list[Motion], positions: list[np.ndarray], fps: float, size: tuple[int, int]
-) -> list[Camera]:
+) -> list[list[Camera]]:
+    """For each clip a camera for each frame."""
     num_frames = len(positions[0])
     if isinstance(camera, Camera):
-        return [camera] * num_frames
-    if camera not in ("follow", "fixed"):
+        return [[camera] * num_frames] * len(clips)
+    if camera not in _CAMERAS:
         raise ConfigError(
             f"There is no camera {camera!r}.",
-            expected="follow, fixed or a Camera",
-            fix=f"try {nearest(camera, ('follow', 'fixed'))}",
+            expected=f"{', '.join(_CAMERAS)}, or a Camera",
+            fix=f"try {nearest(camera, _CAMERAS)}",
         )
-    facing = _mean_heading(clips[0])
     padded = [_padded(place, clip).reshape(num_frames, -1, 3) for place, clip in zip(positions, clips)]
-    points = np.concatenate(padded, axis=1)
+    if camera == "each":
+        return [
+            follow(points, fps, facing=_mean_heading(clip), size=size, margin=_MARGIN)
+            for points, clip in zip(padded, clips)
+        ]
+    points, facing = np.concatenate(padded, axis=1), _mean_heading(clips[0])
     if camera == "follow":
-        return follow(points, fps, facing=facing, size=size, margin=_MARGIN)
+        return [follow(points, fps, facing=facing, size=size, margin=_MARGIN)] * len(clips)
     azimuth, elevation = facing + np.radians(35), np.radians(14)
     direction = (-float(np.sin(azimuth)), float(np.cos(azimuth)), -float(np.tan(elevation)))
-    return [enclose(points, direction, size=size, margin=_MARGIN)] * num_frames
+    return [[enclose(points, direction, size=size, margin=_MARGIN)] * num_frames] * len(clips)
+
+
+def _choose_camera(positions: list[np.ndarray]) -> str:
+    """One camera for clips of the same event, one for each clip when they part by more than two metres."""
+    roots = np.stack([place[:, 0, :2] for place in positions])
+    return "follow" if np.linalg.norm(roots - roots[:1], axis=-1).max() < 2 else "each"
 
 
 def _draw(stage: _Stage, renderer: Any, frame: int, figures: list[Figure]) -> np.ndarray:
     """One frame of the video (H, W, 3)."""
-    camera = stage.cameras[frame]
     if stage.overlay:
-        panels = [_overlay(stage, renderer, camera, figures)]
+        panels = [_overlay(stage, renderer, stage.cameras[0][frame], figures)]
     else:
-        panels = [renderer.render(_scene([figure], stage.ground), camera).color.copy() for figure in figures]
+        panels = [
+            renderer.render(_scene([figure], stage.ground), cameras[frame]).color.copy()
+            for figure, cameras in zip(figures, stage.cameras)
+        ]
     width, height = stage.panel_size
     letters = max(11, round(min(width, height) * 0.034))
     gap = letters // 2
@@ -255,12 +274,19 @@ def _draw(stage: _Stage, renderer: Any, frame: int, figures: list[Figure]) -> np
 
 
 def _overlay(stage: _Stage, renderer: Any, camera: Camera, figures: list[Figure]) -> np.ndarray:
-    """All figures in one panel; the first one is translucent: the mean of the pictures with and without it."""
-    full = renderer.render(_scene(figures, stage.ground), camera).color
+    """All figures in one panel, the first one translucent: a mean of the pictures with it and without it.
+
+    Where it is less than some centimetres in front of another figure, that one is shown: surfaces that nearly coincide
+    would be mottled otherwise.
+    """
+    full = renderer.render(_scene(figures, stage.ground), camera)
     if len(figures) == 1:
-        return np.array(full)
-    without = renderer.render(_scene(figures[1:], stage.ground), camera).color
-    return np.round(0.45 * full.astype(np.float32) + 0.55 * without).astype(np.uint8)
+        return np.array(full.color)
+    rest = renderer.render(_scene(figures[1:], stage.ground), camera)
+    with np.errstate(invalid="ignore"):
+        gap = np.where(full.mask, rest.depth - full.depth, np.inf)
+    weight = 0.5 * np.clip((gap - 0.02) / 0.08, 0, 1)[..., None].astype(np.float32)
+    return np.round(weight * full.color + (1 - weight) * rest.color).astype(np.uint8)
 
 
 def _in_order(stage: _Stage, backend: str, device: str | None) -> Iterator[np.ndarray]:

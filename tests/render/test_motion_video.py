@@ -77,7 +77,7 @@ def test_the_whole_figure_is_in_every_frame_and_the_ground_moves(tmp_path):
 
 
 @pytest.mark.parametrize("style", ["panels", "overlay"])
-@pytest.mark.parametrize("camera", ["follow", "fixed"])
+@pytest.mark.parametrize("camera", ["each", "fixed"])
 def test_styles_and_cameras(tmp_path, style, camera):
     clips = {"a": walk(4), "b": walk(6)}
     path = render_motion_video(tmp_path / "x.mp4", clips, size=(64, 64), fps=20, camera=camera, style=style)
@@ -87,12 +87,8 @@ def test_styles_and_cameras(tmp_path, style, camera):
 def test_a_camera_of_ones_own_and_many_panels(tmp_path):
     camera = Camera.look_at((0, -5, 1), (0, 0, 1), size=(48, 32))
     clips = {str(i): walk(2) for i in range(5)}
-    assert read(render_motion_video(tmp_path / "x.mp4", clips, fps=20, camera=camera)).shape == (
-        2,
-        64,
-        192,
-        3,
-    )
+    shown = read(render_motion_video(tmp_path / "x.mp4", clips, fps=20, camera=camera))
+    assert shown.shape == (2, 64, 3 * 48, 3)  # five panels: a row of three, a row of two
 
 
 def test_other_skeletons_are_drawn_as_bones(tmp_path):
@@ -110,10 +106,25 @@ def test_other_skeletons_are_drawn_as_bones(tmp_path):
 
 def test_bones_join_the_joints():
     positions = np.array([[0, 0, 0], [0, 0, 1], [1, 0, 1]], np.float32)
-    capsules = bones(positions, (-1, 0, 1), COOL, 0.05)
+    skeleton = Skeleton(
+        "line", ("root", "middle", "tip"), (-1, 0, 1), np.array([[0, 0, 0], [0, 1, 0], [1, 0, 0]])
+    )
+    capsules = bones(positions, skeleton, COOL)
     np.testing.assert_array_equal(capsules.starts, positions[[0, 1]])
     np.testing.assert_array_equal(capsules.ends, positions[[1, 2]])
-    assert len(bones(positions[:1], (-1,), COOL, 0.05).starts) == 1
+    headed = bones(positions, replace(skeleton, joint_names=("root", "middle", "Head")), COOL)
+    assert len(headed.starts) == 3 and headed.starts[2, 0] > 1 and headed.radii[2] > 2 * headed.radii[0]
+    lone = Skeleton("point", ("root",), (-1,), np.zeros((1, 3)))
+    assert len(bones(positions[:1], lone, COOL).starts) == 1
+
+
+def test_clips_that_part_get_cameras_of_their_own(tmp_path):
+    clips = {"there": walk(30, speed=3), "here": walk(30, speed=0)}
+    sizes = {}
+    for camera in ("auto", "follow"):
+        shown = read(render_motion_video(tmp_path / "x.mp4", clips, size=SIZE, fps=10, camera=camera))
+        sizes[camera] = blue_and_orange(shown[-1, :, SIZE[0] :])[1].sum()
+    assert sizes["auto"] > 1.5 * sizes["follow"]
 
 
 def test_the_skinned_figure_surrounds_its_joints():
