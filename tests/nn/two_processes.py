@@ -29,12 +29,14 @@ def make(kind: str) -> torch.nn.Module:
 
 
 def train(model: torch.nn.Module, batches: list[torch.Tensor], share: float) -> list[dict[str, torch.Tensor]]:
-    """Codes, gradients and state of a few steps; `share`: this process's part of the batch times their number."""
+    """Codes, gradients and state of a few steps; `share`: this process's part of the batch times their
+    number.
+    """
     records = []
     for batch in batches:
         output = model["quantizer"](model["layer"](batch))
-        # Terms that are means over tokens are weighted by the process's share; the contrastive term is the same
-        # in every process, hence not.
+        # Terms that are means over tokens are weighted by the process's share; the contrastive term is the
+        # same in every process, hence not.
         loss = (output.loss - output.extra).mean() * share + output.extra + share * output.z_q.square().mean()
         model.zero_grad()
         loss.backward()

@@ -81,7 +81,8 @@ def joint_features(rotations: Tensor, positions: Tensor) -> tuple[Tensor, Tensor
     Returns:
         (F - 1, J, 6), (F - 1, J, 6), (F - 1, J, 3), (F - 1, J, 3); the velocities are per frame.
     """
-    turn = rotations[:-1].transpose(-1, -2) @ rotations[1:]
+    # The inverse, not the transpose: matrices of quaternions with few decimals are rotations only nearly.
+    turn = torch.linalg.solve(rotations[:-1], rotations[1:])
     return (
         rot.matrix_to_sixd_columns(rotations[1:]),
         rot.matrix_to_sixd_columns(turn),

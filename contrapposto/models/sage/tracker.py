@@ -1,0 +1,191 @@
+"""From head and hands to the whole body: SAGE's networks in a row (sheet section 1), for clips and live."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from contrapposto import rotations as rot
+from contrapposto.models.sage.body_losses import BodyKinematics
+from contrapposto.models.sage.decoder import FullBodyDecoder, Refiner
+from contrapposto.models.sage.diffusion import MotionDiffusion
+from contrapposto.models.sage.joints import HEAD, NUM_JOINTS
+from contrapposto.motion import Motion
+from contrapposto.nn.random import keyed_normal
+from contrapposto.skeleton import SMPL22
+from contrapposto.weights import ImportReport, import_official, load_state_dicts
+
+
+@dataclass(frozen=True)
+class TrackedBody:
+    """Frames of a tracked body.
+
+    Args:
+        sixd: (N, 132) refined local rotations as the networks give them.
+        rotations: (N, 22, 3, 3) local rotations.
+        root_translation: (N, 3) metres, such that the head stands where it was observed.
+        joints: (N, 22, 3) metres, world.
+    """
+
+    sixd: Tensor
+    rotations: Tensor
+    root_translation: Tensor
+    joints: Tensor
+
+    def to_motion(self, fps: float = 60.0) -> Motion:
+        """As a clip on the 22-joint skeleton."""
+        vectors = rot.matrix_to_axis_angle(self.rotations.detach().float().cpu()).numpy()
+        translation = self.root_translation.detach().float().cpu().numpy()
+        return Motion(np.ascontiguousarray(vectors), translation, fps, SMPL22)
+
+
+class SageTracker(nn.Module):
+    """The inference path: both diffusions, the decoder, the refiner.
+
+    Every frame is the last of a window of the most recent 20 frames; before the start the first frame is
+    repeated. Start noise is keyed by (seed, frame), so that a clip gives the same in one batch, in many, or
+    live.
+
+    Args:
+        first, second, decoder, refiner: the networks; freshly made ones of the original's size where absent.
+        rest_positions: (22, 3) of the body, metres; the default skeleton's where absent.
+        steps: inference steps of each diffusion.
+        seed: of the start noise.
+    """
+
+    def __init__(
+        self,
+        first: MotionDiffusion | None = None,
+        second: MotionDiffusion | None = None,
+        decoder: FullBodyDecoder | None = None,
+        refiner: Refiner | None = None,
+        rest_positions: Tensor | None = None,
+        *,
+        steps: int = 5,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.first = first or MotionDiffusion(use_upper=False)
+        self.second = second or MotionDiffusion(use_upper=True)
+        self.decoder = decoder or FullBodyDecoder()
+        self.refiner = refiner or Refiner()
+        self.kinematics = BodyKinematics(rest_positions)
+        self.window = 2 * self.first.latent_shape[0]
+        self.steps, self.seed = steps, seed
+
+    def load_official(self, decoder_file: str | Path, refiner_file: str | Path) -> dict[str, ImportReport]:
+        """Load the authors' two released files; the first holds both diffusions and the decoder.
+
+        Raises:
+            MissingError, InputError: see `contrapposto.weights`.
+        """
+        stages = load_state_dicts(decoder_file)
+        (refiner,) = load_state_dicts(refiner_file).values()
+        return {
+            name: import_official(network, state)
+            for name, network, state in (
+                ("first", self.first, stages.get("upper", {})),
+                ("second", self.second, stages.get("lower", {})),
+                ("decoder", self.decoder, stages.get("decoder", {})),
+                ("refiner", self.refiner, refiner),
+            )
+        }
+
+    def windows(self, sparse: Tensor) -> Tensor:
+        """(N, 3, 18) to (N, window, 3, 18): the window that ends at each frame."""
+        last = torch.arange(len(sparse), device=sparse.device)
+        index = last[:, None] + torch.arange(1 - self.window, 1, device=sparse.device)
+        return sparse[index.clamp_min(0)]
+
+    def latents(
+        self, windows: Tensor, frames: Tensor, noise: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Upper and lower latents (B, L, D) of windows (B, T, 3, 18).
+
+        Args:
+            windows: device features.
+            frames: (B,) int64 numbers of the last frames, which key the start noise.
+            noise: `upper` and `lower`, (B, L, D) standard normal, in place of the keyed noise.
+        """
+        draws = noise or {
+            name: keyed_normal(self.seed, 0, frames, self.first.latent_shape, f"sage {name}")
+            for name in ("upper", "lower")
+        }
+        upper = self.first.sample(windows, draws["upper"], steps=self.steps)
+        return upper, self.second.sample(windows, draws["lower"], upper, steps=self.steps)
+
+    def coarse(
+        self, sparse: Tensor, *, batch_size: int = 64, noise: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """(N, 3, 18) to unrefined 6D (N, 132), `batch_size` windows at a time; `noise` as in `latents`, (N,
+        L, D).
+        """
+        windows, frames = self.windows(sparse), torch.arange(len(sparse), device=sparse.device)
+        parts = []
+        for start in range(0, len(sparse), batch_size):
+            chosen = slice(start, start + batch_size)
+            draws = None if noise is None else {name: value[chosen] for name, value in noise.items()}
+            upper, lower = self.latents(windows[chosen], frames[chosen], draws)
+            parts.append(self.decoder(upper, lower, windows[chosen], last_only=True)[:, 0])
+        return torch.cat(parts)
+
+    @torch.inference_mode()
+    def track(
+        self, sparse: Tensor, *, batch_size: int = 64, noise: Mapping[str, Tensor] | None = None
+    ) -> TrackedBody:
+        """A whole clip.
+
+        Args:
+            sparse: (N, 3, 18) device features at 60 frames/s (see `features.sparse_features`).
+            batch_size: windows per forward pass.
+            noise: see `latents`.
+        """
+        coarse = self.coarse(sparse, batch_size=batch_size, noise=noise)
+        correction, _ = self.refiner(coarse[None])
+        return self.place(coarse + correction[0], sparse[:, 0, 12:15])
+
+    def place(self, sixd: Tensor, head: Tensor) -> TrackedBody:
+        """Pose the body by 6D (N, 132) with its head at (N, 3)."""
+        rotations = rot.sixd_columns_to_matrix(sixd.unflatten(-1, (NUM_JOINTS, 6)))
+        joints = self.kinematics(sixd)
+        translation = head - joints[:, HEAD]
+        return TrackedBody(sixd, rotations, translation, joints + translation[:, None])
+
+
+class SageStream:
+    """Live tracking: push a frame, get the body. Equal to `SageTracker.track` on the frames so far.
+
+    Args:
+        tracker: in eval mode.
+    """
+
+    def __init__(self, tracker: SageTracker) -> None:
+        self.tracker = tracker
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, for a new clip."""
+        self._frames: deque[Tensor] = deque(maxlen=self.tracker.window)
+        self._count = 0
+        self._state: Tensor | None = None
+
+    @torch.inference_mode()
+    def push(self, sparse: Tensor) -> TrackedBody:
+        """One frame of device features, (3, 18) or (54,); returns one frame of the body."""
+        sparse = sparse.reshape(3, 18)
+        if not self._frames:
+            self._frames.extend([sparse] * (self.tracker.window - 1))
+        self._frames.append(sparse)
+        window = torch.stack(list(self._frames))[None]
+        frame = torch.tensor([self._count], device=sparse.device)
+        upper, lower = self.tracker.latents(window, frame)
+        coarse = self.tracker.decoder(upper, lower, window, last_only=True)
+        correction, self._state = self.tracker.refiner(coarse, self._state)
+        self._count += 1
+        return self.tracker.place((coarse + correction)[0], sparse[None, 0, 12:15])
