@@ -70,5 +70,5 @@ def bones(positions: np.ndarray, skeleton: Skeleton, color: Sequence[float]) -> 
             along = positions[joint] - positions[parents[joint]]
             centre = positions[joint] + 0.05 * height * along / max(float(np.linalg.norm(along)), 1e-6)
             starts, ends = np.vstack([starts, centre]), np.vstack([ends, centre])
-            radii = np.append(radii, 0.06 * height)
+            radii = np.append(radii, 0.052 * height)
     return Capsules(starts, ends, radii, color)

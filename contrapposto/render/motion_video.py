@@ -1,35 +1,29 @@
-"""Videos and contact sheets of motion clips: skinned figures on a ground with half-metre squares."""
+"""Videos of motion clips: skinned figures on a ground with half-metre squares."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from contrapposto.errors import ConfigError, InputError, nearest
 from contrapposto.motion import Motion
 from contrapposto.render.backends import make_renderer
-from contrapposto.render.camera import Camera, check_size, enclose, follow
-from contrapposto.render.figures import AnimatedFigure, Figure, figure_height
-from contrapposto.render.scene import COOL, PALETTE, Capsules, Ground, Mesh, Scene
+from contrapposto.render.camera import Camera
+from contrapposto.render.figures import Figure
+from contrapposto.render.staging import Stage, make_stage, scene_of
 from contrapposto.render.text import draw_text
-from contrapposto.render.video import VideoWriter, console_progress, write_png
+from contrapposto.render.video import VideoWriter, console_progress
 
 if TYPE_CHECKING:
     from contrapposto.body import BodyModel
 
-PANELS_A_ROW = 4
-_CAMERAS = ("auto", "follow", "each", "fixed")
-_CHUNK = 16
-_MARGIN = (0.05, 0.085)  # room for titles above and captions below
-_TRUTH = ("truth", "target", "ground", "reference", "recorded", "original", "input")
+_CHUNK = 16  # frames skinned at once
 
 
 def render_motion_video(
@@ -73,7 +67,7 @@ def render_motion_video(
         InputError: no clips, or a path, size or rate that cannot be used.
         ConfigError: an unknown back-end, camera or style.
     """
-    stage = _make_stage(clips, size, fps, body, camera, style)
+    stage = make_stage(clips, size, fps, body, camera, style)
     width, height = stage.picture_size
     report, bar = _reporting(progress, stage.num_frames, Path(path).name)
     with bar as shown, VideoWriter(path, fps, (width, height), quality, shown or report) as writer:
@@ -82,172 +76,17 @@ def render_motion_video(
     return Path(path)
 
 
-def render_motion_sheet(
-    path: str | Path,
-    motion: Motion,
-    count: int = 8,
-    *,
-    height: int = 420,
-    body: BodyModel | None = None,
-    color: Sequence[float] = COOL,
-    backend: str = "warp",
-    device: str | None = None,
-) -> Path:
-    """Write `count` poses of a clip, evenly spaced in time, side by side in one PNG with their times.
-
-    Figures keep the direction they face and their height above the ground; their way along the ground is taken out.
-
-    Args:
-        path: ends in .png.
-        motion: the clip.
-        count: number of poses, 1 to 32.
-        height: of the picture in pixels; its width follows.
-        body, backend, device: as in `render_motion_video`.
-        color: (3,) sRGB of the figures; early poses are lighter.
-
-    Raises:
-        InputError: a count, size or path that cannot be used.
-    """
-    if not 1 <= count <= 32:
-        raise InputError(f"A sheet of {count} poses cannot be drawn.", expected="1 to 32")
-    times = np.linspace(0, motion.duration, count)
-    poses = motion.at_times(times, motion.fps)
-    facing = _mean_heading(motion) + np.radians(35)
-    right = np.array([np.cos(facing), np.sin(facing), 0.0])
-    away = np.array([-np.sin(facing), np.cos(facing), -0.2])
-    joints = poses.joint_positions()
-    centre = joints.mean(1) * [1, 1, 0]
-    local = (joints - centre[:, None]) @ right
-    step = max(float((local.max(1) - local.min(1)).max()) + 0.3, 0.35 * figure_height(motion.skeleton))
-    places = (np.arange(count) - (count - 1) / 2)[:, None] * step * right - centre
-    points = _padded(joints + places[:, None], motion)
-    extent = points @ right
-    span = float(np.ptp(points[:, 2]))
-    width = int(np.clip(height * (np.ptp(extent) + 0.2) / (1.25 * span), 64, 8192))
-    view = enclose(
-        points, away.tolist(), fov_degrees=12 if width < 3 * height else 24, size=(width, height), margin=0.05
-    )
-    figures = AnimatedFigure(poses, color, body).frames(0, count)
-    tints = [_tint(color, 0.45 * (1 - i / max(count - 1, 1))) for i in range(count)]
-    scene = _scene(
-        [_placed(f, place, tint) for f, place, tint in zip(figures, places, tints)], _ground(joints, motion)
-    )
-    picture = make_renderer(backend, device).render(scene, view).color.copy()
-    letters = max(11, round(height * 0.034))
-    for time, place in zip(times, places + centre):
-        column = view.project(place)[0][0]
-        draw_text(picture, f"{time:.2f} s", (round(column), height - 4), size=letters, anchor="centre bottom")
-    return write_png(path, picture)
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """All that does not change while a video is drawn."""
-
-    titles: list[str]
-    clips: list[Motion]
-    figures: list[AnimatedFigure]
-    cameras: list[list[Camera]]  # for each panel, for each frame
-    ground: Ground
-    overlay: bool
-    num_frames: int
-    fps: float
-
-    @property
-    def panel_size(self) -> tuple[int, int]:
-        return self.cameras[0][0].width, self.cameras[0][0].height
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of panels."""
-        count = 1 if self.overlay else len(self.clips)
-        rows = -(-count // PANELS_A_ROW)
-        return rows, -(-count // rows)
-
-    @property
-    def picture_size(self) -> tuple[int, int]:
-        rows, columns = self.grid
-        return self.panel_size[0] * columns, self.panel_size[1] * rows
-
-
-def _make_stage(
-    clips: Mapping[str, Motion],
-    size: tuple[int, int],
-    fps: float,
-    body: BodyModel | None,
-    camera: str | Camera,
-    style: str,
-) -> _Stage:
-    if not clips:
-        raise InputError("There is no clip to draw.", found="an empty mapping", expected="title to Motion")
-    if style not in ("panels", "overlay"):
-        raise ConfigError(f"There is no video style {style!r}.", expected="panels or overlay")
-    check_size(*size)
-    if not 0 < fps <= 240:
-        raise InputError(f"A video cannot have {fps} frames/s.", expected="above 0, up to 240")
-    shown = [clip.resample(fps) for clip in clips.values()]
-    num_frames = max(clip.num_frames for clip in shown)
-    figures = [AnimatedFigure(clip, color, body) for clip, color in zip(shown, figure_colors(list(clips)))]
-    positions = [_held(clip.joint_positions(), num_frames) for clip in shown]
-    chosen = _choose_camera(positions) if camera == "auto" else camera
-    if style == "overlay" and chosen == "each":
-        chosen = "follow"
-    cameras = _cameras(chosen, shown, positions, fps, size)
-    ground = _ground(positions[0], shown[0])
-    return _Stage(list(clips), shown, figures, cameras, ground, style == "overlay", num_frames, fps)
-
-
-def figure_colors(titles: Sequence[str]) -> list[tuple[float, float, float]]:
-    """A colour for each title: blue for the truth (or the first when none says so), then the rest of the palette."""
-    true = [any(word in title.lower() for word in _TRUTH) for title in titles]
-    first = true.index(True) if any(true) else 0
-    rest = iter(range(1, len(titles)))
-    return [COOL if i == first else PALETTE[next(rest) % len(PALETTE)] for i in range(len(titles))]
-
-
-def _cameras(
-    camera: str | Camera, clips: list[Motion], positions: list[np.ndarray], fps: float, size: tuple[int, int]
-) -> list[list[Camera]]:
-    """For each clip a camera for each frame."""
-    num_frames = len(positions[0])
-    if isinstance(camera, Camera):
-        return [[camera] * num_frames] * len(clips)
-    if camera not in _CAMERAS:
-        raise ConfigError(
-            f"There is no camera {camera!r}.",
-            expected=f"{', '.join(_CAMERAS)}, or a Camera",
-            fix=f"try {nearest(camera, _CAMERAS)}",
-        )
-    padded = [_padded(place, clip).reshape(num_frames, -1, 3) for place, clip in zip(positions, clips)]
-    if camera == "each":
-        return [
-            follow(points, fps, facing=_mean_heading(clip), size=size, margin=_MARGIN)
-            for points, clip in zip(padded, clips)
-        ]
-    points, facing = np.concatenate(padded, axis=1), _mean_heading(clips[0])
-    if camera == "follow":
-        return [follow(points, fps, facing=facing, size=size, margin=_MARGIN)] * len(clips)
-    azimuth, elevation = facing + np.radians(35), np.radians(14)
-    direction = (-float(np.sin(azimuth)), float(np.cos(azimuth)), -float(np.tan(elevation)))
-    return [[enclose(points, direction, size=size, margin=_MARGIN)] * num_frames] * len(clips)
-
-
-def _choose_camera(positions: list[np.ndarray]) -> str:
-    """One camera for clips of the same event, one for each clip when they part by more than two metres."""
-    roots = np.stack([place[:, 0, :2] for place in positions])
-    return "follow" if np.linalg.norm(roots - roots[:1], axis=-1).max() < 2 else "each"
-
-
-def _draw(stage: _Stage, renderer: Any, frame: int, figures: list[Figure]) -> np.ndarray:
+def _draw(stage: Stage, renderer: Any, frame: int, figures: list[Figure]) -> np.ndarray:
     """One frame of the video (H, W, 3)."""
     if stage.overlay:
         panels = [_overlay(stage, renderer, stage.cameras[0][frame], figures)]
     else:
         panels = [
-            renderer.render(_scene([figure], stage.ground), cameras[frame]).color.copy()
+            renderer.render(scene_of([figure], stage.ground), cameras[frame]).color.copy()
             for figure, cameras in zip(figures, stage.cameras)
         ]
     width, height = stage.panel_size
+    _, columns = stage.grid
     letters = max(11, round(min(width, height) * 0.034))
     gap = letters // 2
     time = frame / stage.fps
@@ -261,8 +100,7 @@ def _draw(stage: _Stage, renderer: Any, frame: int, figures: list[Figure]) -> np
         draw_text(
             panel, _caption(stage.clips[index], time), (gap, height - gap), size=letters, anchor="left bottom"
         )
-        if index:
-            panel[:, :2] = 255
+        panel[: 2 if index >= columns else 0] = panel[:, : 2 if index % columns else 0] = 255
     draw_text(
         panels[-1],
         f"{time:.2f} s",
@@ -273,23 +111,23 @@ def _draw(stage: _Stage, renderer: Any, frame: int, figures: list[Figure]) -> np
     return _tiled(panels, stage.grid)
 
 
-def _overlay(stage: _Stage, renderer: Any, camera: Camera, figures: list[Figure]) -> np.ndarray:
+def _overlay(stage: Stage, renderer: Any, camera: Camera, figures: list[Figure]) -> np.ndarray:
     """All figures in one panel, the first one translucent: a mean of the pictures with it and without it.
 
     Where it is less than some centimetres in front of another figure, that one is shown: surfaces that nearly coincide
     would be mottled otherwise.
     """
-    full = renderer.render(_scene(figures, stage.ground), camera)
+    full = renderer.render(scene_of(figures, stage.ground), camera)
     if len(figures) == 1:
         return np.array(full.color)
-    rest = renderer.render(_scene(figures[1:], stage.ground), camera)
+    rest = renderer.render(scene_of(figures[1:], stage.ground), camera)
     with np.errstate(invalid="ignore"):
         gap = np.where(full.mask, rest.depth - full.depth, np.inf)
     weight = 0.5 * np.clip((gap - 0.02) / 0.08, 0, 1)[..., None].astype(np.float32)
     return np.round(weight * full.color + (1 - weight) * rest.color).astype(np.uint8)
 
 
-def _in_order(stage: _Stage, backend: str, device: str | None) -> Iterator[np.ndarray]:
+def _in_order(stage: Stage, backend: str, device: str | None) -> Iterator[np.ndarray]:
     """Draw frames in several threads, a renderer of one thread each, and yield them in order."""
     from contrapposto.render.raycast import Raycaster, usable_cores
 
@@ -321,7 +159,7 @@ def _in_order(stage: _Stage, backend: str, device: str | None) -> Iterator[np.nd
                 future.cancel()
 
 
-def _figures(stage: _Stage) -> Iterator[tuple[int, list[Figure]]]:
+def _figures(stage: Stage) -> Iterator[tuple[int, list[Figure]]]:
     """Frame numbers with what to draw, skinned a chunk at a time."""
     for start in range(0, stage.num_frames, _CHUNK):
         stop = min(start + _CHUNK, stage.num_frames)
@@ -335,48 +173,8 @@ def _figures(stage: _Stage) -> Iterator[tuple[int, list[Figure]]]:
             yield start + offset, list(figures)
 
 
-def _scene(figures: Sequence[Figure], ground: Ground) -> Scene:
-    meshes = [figure for figure in figures if isinstance(figure, Mesh)]
-    capsules = [figure for figure in figures if isinstance(figure, Capsules)]
-    return Scene(meshes, capsules, ground)
-
-
-def _placed(figure: Figure, shift: np.ndarray, color: Sequence[float]) -> Figure:
-    if isinstance(figure, Mesh):
-        return replace(figure, vertices=figure.vertices + shift.astype(np.float32), color=color)
-    step = shift.astype(np.float32)
-    return replace(figure, starts=figure.starts + step, ends=figure.ends + step, colors=color)
-
-
-def _ground(positions: np.ndarray, clip: Motion) -> Ground:
-    """At z = 0, the clips' own floor; a figure clearly elsewhere (no root translation) gets one below its feet."""
-    lowest = float(np.percentile(positions[..., 2].min(axis=1), 5))
-    return Ground() if abs(lowest) < 0.2 * figure_height(clip.skeleton) else Ground(height=lowest - 0.05)
-
-
-def _mean_heading(clip: Motion) -> float:
-    """The direction a figure faces most of the time, or at first when it turns all round."""
-    headings = clip.headings().astype(np.float64)
-    mean = np.exp(1j * headings).mean()
-    return float(np.angle(mean)) if abs(mean) > 0.3 else float(headings[0])
-
-
-def _padded(positions: np.ndarray, clip: Motion) -> np.ndarray:
-    """Joint positions (F, J, 3) and points around them that hold the flesh: (F * J * 6, 3), frame by frame."""
-    reach = 0.075 * figure_height(clip.skeleton)
-    return (positions[:, :, None] + reach * np.concatenate([np.eye(3), -np.eye(3)])).reshape(-1, 3)
-
-
-def _held(values: np.ndarray, count: int) -> np.ndarray:
-    return values[np.minimum(np.arange(count), len(values) - 1)]
-
-
 def _caption(clip: Motion, time: float) -> str:
     return ", ".join(label.text for label in clip.labels if label.start <= time < label.end)
-
-
-def _tint(color: Sequence[float], amount: float) -> tuple[float, ...]:
-    return tuple(float(c + (1 - c) * amount) for c in color)
 
 
 def _tiled(panels: list[np.ndarray], grid: tuple[int, int]) -> np.ndarray:

@@ -16,11 +16,12 @@ import warp as wp
 from torch import Tensor
 
 from contrapposto.errors import InputError
-from contrapposto.render import kernels
+from contrapposto.render import draw_kernels
 from contrapposto.render.camera import Camera, check_size
 from contrapposto.render.lighting import srgb_table
-from contrapposto.render.raycast import Raycaster, make_view, refuse_inside
+from contrapposto.render.raycast import Raycaster
 from contrapposto.render.scene import Picture, Scene
+from contrapposto.render.view import make_view, refuse_inside
 
 NEAR, FAR = 0.01, 1000.0
 """Depths in metres between which these back-ends draw."""
@@ -71,7 +72,7 @@ class RasterRenderer(ABC):
             linear,
         ]
         inputs = [solids, look, make_view(solid, fine), *arguments]
-        wp.launch(kernels.shade, dim=(fine.height, fine.width), inputs=inputs, device=self.device)
+        wp.launch(draw_kernels.shade, dim=(fine.height, fine.width), inputs=inputs, device=self.device)
         blocks = linear.numpy().reshape(camera.height, samples, camera.width, samples, 3)
         mean = np.clip(blocks.mean(axis=(1, 3)), 0, 1)
         color = self._table[np.round(mean * 4095).astype(np.int64)]

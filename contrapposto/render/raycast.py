@@ -16,7 +16,7 @@ import warp as wp
 from scipy.ndimage import gaussian_filter
 
 from contrapposto.errors import ConfigError, InputError
-from contrapposto.render import kernels
+from contrapposto.render import draw_kernels, light_kernels, warp_types
 from contrapposto.render.camera import Camera, check_size
 from contrapposto.render.lighting import (
     cone,
@@ -28,7 +28,8 @@ from contrapposto.render.lighting import (
     srgb_table,
     to_linear,
 )
-from contrapposto.render.scene import Capsules, Mesh, Picture, Scene
+from contrapposto.render.scene import Picture, Scene
+from contrapposto.render.view import capsule_boxes, make_view, refuse_inside
 
 SHADOW_TEXELS = 112
 """Texels along the longer side of the ground's light texture of one figure; it covers the figures' shadows only."""
@@ -57,7 +58,8 @@ class Raycaster:
             raise ConfigError(
                 f"There is no device {device!r} to render on.", found=str(error), expected="cpu, cuda:0, ..."
             ) from error
-        wp.load_module(module=kernels, device=self.device)  # compiled here, not in several threads at once
+        for module in (light_kernels, draw_kernels):  # compiled here, not in several threads at once
+            wp.load_module(module=module, device=self.device)
         self.threads = (threads or min(usable_cores(), 8)) if self.device.is_cpu else 1
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         self._mesh: wp.Mesh | None = None
@@ -96,13 +98,15 @@ class Raycaster:
         self._bands(
             camera.height,
             lambda first, rows: self._launch(
-                kernels.cast, (rows, parts), [solids, look, view, shown, first, run, linear, depth, ids]
+                draw_kernels.cast, (rows, parts), [solids, look, view, shown, first, run, linear, depth, ids]
             ),
         )
         arguments = [solids, look, view, samples, int(everywhere), linear, depth, ids, self._to_srgb]
         self._bands(
             camera.height,
-            lambda first, rows: self._launch(kernels.finish, (rows, parts), [*arguments, first, run, color]),
+            lambda first, rows: self._launch(
+                draw_kernels.finish, (rows, parts), [*arguments, first, run, color]
+            ),
         )
         numbers = ids.numpy()
         return Picture(color.numpy(), depth.numpy(), numbers >= 0, numbers)
@@ -112,7 +116,7 @@ class Raycaster:
 
         That is, when all vertices are in front of the camera; else, and on CUDA, the answer is `known` = 0: cast rays.
         """
-        shown: Any = kernels.Shown()
+        shown: Any = warp_types.Shown()
         shape = (1, 1)
         if self._mesh is not None and scene.meshes and self.device.is_cpu and view.all_in_front:
             shown.known, shape = 1, (view.height, view.width)
@@ -123,18 +127,18 @@ class Raycaster:
             assert self._mesh is not None
             points = self._mesh.points
             pixels = wp.empty(len(points), dtype=wp.vec3, device=self.device)
-            self._launch(kernels.project, len(points), [points, view, pixels])
+            self._launch(draw_kernels.project, len(points), [points, view, pixels])
             self._bands(
                 view.height,
                 lambda first, rows: self._launch(
-                    kernels.rasterize, 1, [solids.faces, pixels, view, first, rows, shown]
+                    draw_kernels.rasterize, 1, [solids.faces, pixels, view, first, rows, shown]
                 ),
             )
         return shown
 
     def prepare(self, scene: Scene, camera: Camera) -> tuple[Any, Any]:
         """Kernel arguments `Solids` and `Look` with all light computed, for this and for other back-ends."""
-        solids = kernels.Solids()
+        solids = warp_types.Solids()
         self._set_capsules(scene, camera, solids)
         key = key_direction(scene, camera)
         if scene.meshes:
@@ -146,7 +150,7 @@ class Raycaster:
 
     def _set_capsules(self, scene: Scene, camera: Camera, solids: Any) -> None:
         count = sum(len(group.starts) for group in scene.capsules)
-        layout: Any = kernels.Capsule  # a Warp structure, of which mypy sees the plain class only
+        layout: Any = warp_types.Capsule  # a Warp structure, of which mypy sees the plain class only
         rows: Any = np.zeros(max(count, 1), dtype=layout.numpy_dtype())
         first = 0
         for number, group in enumerate(scene.capsules, len(scene.meshes)):
@@ -162,16 +166,18 @@ class Raycaster:
         vertices = self._array(np.concatenate([mesh.vertices for mesh in meshes]), wp.vec3)
         mesh = self._tree(scene, vertices)
         normals = wp.zeros(len(vertices), dtype=wp.vec3, device=self.device)
-        self._launch(kernels.add_face_normals, len(mesh.indices) // 3, [vertices, mesh.indices, normals])
+        self._launch(
+            light_kernels.add_face_normals, len(mesh.indices) // 3, [vertices, mesh.indices, normals]
+        )
         solids.mesh, solids.faces = mesh.id, self._faces
-        solids.corners = wp.empty(len(vertices), dtype=kernels.Corner, device=self.device)
+        solids.corners = wp.empty(len(vertices), dtype=warp_types.Corner, device=self.device)
         if scene.lights.shadows:
             light = self._light_vertices(scene, solids, camera, vertices, normals, key)
         else:
             light = self._array(np.ones((len(vertices), 2), np.float32), wp.vec2)
         parts = [np.broadcast_to(to_linear(mesh.color), mesh.vertices.shape) for mesh in meshes]
         colors = self._array(np.concatenate(parts), wp.vec3)
-        self._launch(kernels.fill_corners, len(vertices), [normals, colors, light, solids.corners])
+        self._launch(light_kernels.fill_corners, len(vertices), [normals, colors, light, solids.corners])
 
     def _tree(self, scene: Scene, vertices: wp.array) -> wp.Mesh:
         """The tree over all faces: refitted when they are the same as before, else built."""
@@ -207,12 +213,13 @@ class Raycaster:
         fixed = [solids.mesh, solids.capsules, solids.num_capsules, vertices, normals, self._chosen]
         fixed += [wp.vec3(*camera.position), towards, around]
         self._bands(
-            len(light), lambda first, count: self._launch(kernels.light_points, count, [*fixed, first, light])
+            len(light),
+            lambda first, count: self._launch(light_kernels.light_points, count, [*fixed, first, light]),
         )
         return self._array(self._spread @ light.numpy(), wp.vec2)
 
     def _look(self, scene: Scene, key: np.ndarray) -> Any:
-        look, lights, ground = kernels.Look(), scene.lights, scene.ground
+        look, lights, ground = warp_types.Look(), scene.lights, scene.ground
         look.key_direction, look.key, look.sky, look.bounce = (
             wp.vec3(*key),
             lights.key,
@@ -251,7 +258,7 @@ class Raycaster:
         self._bands(
             rows,
             lambda first, count: self._launch(
-                kernels.light_ground, (count, columns), [*fixed, first, texture]
+                light_kernels.light_ground, (count, columns), [*fixed, first, texture]
             ),
         )
         blocked = texture.numpy()
@@ -299,70 +306,3 @@ def start_warp() -> None:
 def usable_cores() -> int:
     """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def make_view(scene: Scene, camera: Camera) -> Any:
-    """The camera as a kernel argument, with the rectangle of pixels that figures can touch."""
-    view = kernels.View()
-    right, down, forward = camera.rotation
-    view.position = wp.vec3(*camera.position)
-    view.right_axis, view.down_axis, view.forward_axis = wp.vec3(*right), wp.vec3(*down), wp.vec3(*forward)
-    view.fx, view.fy, view.cx, view.cy = camera.fx, camera.fy, camera.cx, camera.cy
-    view.width, view.height = camera.width, camera.height
-    size = np.array([camera.width, camera.height])
-    points = scene.columns
-    low, high = np.zeros(2), np.zeros(2)
-    if points.shape[1]:
-        transform = camera.world_to_camera.astype(np.float32)
-        x, y, z = transform[:3, :3] @ points + transform[:3, 3:]
-        view.all_in_front = int(z.min() > kernels.NEAR)
-        if not view.all_in_front:  # something reaches behind the camera: its outline is not bounded
-            high = size.astype(float)
-        else:
-            across, down = x / z * camera.fx + camera.cx, y / z * camera.fy + camera.cy
-            low = np.clip(np.floor([across.min(), down.min()]) - 1, 0, size)
-            high = np.clip(np.ceil([across.max(), down.max()]) + 1, 0, size)
-    view.left, view.top = int(low[0]), int(low[1])
-    view.right, view.bottom = int(high[0]), int(high[1])
-    return view
-
-
-def capsule_boxes(group: Capsules, camera: Camera) -> np.ndarray:
-    """(N, 4) left, right, top, bottom of each capsule on the image, from boxes around its two ends."""
-    corners = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), axis=-1).reshape(8, 3) * 1.001
-    reach = np.asarray(group.radii)[:, None, None] * corners
-    points = np.concatenate([group.starts[:, None] + reach, group.ends[:, None] + reach], axis=1)
-    pixels, depth = camera.project(points)
-    unbounded = (depth <= kernels.NEAR).any(axis=1)
-    low, high = np.nan_to_num(pixels).min(1) - 1, np.nan_to_num(pixels).max(1) + 1
-    boxes = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=-1)
-    boxes[unbounded] = [-1e9, 1e9, -1e9, 1e9]
-    return boxes.astype(np.float32)
-
-
-def refuse_inside(scene: Scene, camera: Camera) -> None:
-    """Raise InputError when the camera is inside a closed mesh, by the winding number of its faces."""
-    eye = camera.position
-    if not scene.meshes or (eye < scene.columns.min(1)).any() or (eye > scene.columns.max(1)).any():
-        return
-    for number, mesh in enumerate(scene.meshes):
-        if (eye < mesh.vertices.min(0)).any() or (eye > mesh.vertices.max(0)).any():
-            continue
-        if winding_number(mesh, eye) > 0.5:
-            raise InputError(
-                f"The camera is inside mesh {number} of the scene.",
-                found=f"camera at {eye.round(3).tolist()}",
-                fix="move the camera out, or leave the mesh away",
-            )
-
-
-def winding_number(mesh: Mesh, point: np.ndarray) -> float:
-    """How often a mesh surrounds a point: the sum of the signed solid angles of its faces by 4 pi.
-
-    (Van Oosterom and Strackee, The solid angle of a plane triangle, 1983.)
-    """
-    a, b, c = np.moveaxis(mesh.vertices[mesh.faces].astype(np.float64) - point, 1, 0)
-    la, lb, lc = (np.linalg.norm(side, axis=1) for side in (a, b, c))
-    volume = np.einsum("fi,fi->f", a, np.cross(b, c))
-    ab, bc, ca = (np.einsum("fi,fi->f", *pair) for pair in ((a, b), (b, c), (c, a)))
-    return float(np.arctan2(volume, la * lb * lc + ab * lc + bc * la + ca * lb).sum() / (2 * np.pi))

@@ -12,7 +12,7 @@ from contrapposto.errors import ConfigError, InputError
 from contrapposto.motion import Label, Motion
 from contrapposto.render import COOL, WARM, Camera, render_motion_sheet, render_motion_video
 from contrapposto.render.figures import AnimatedFigure, bones, figure_height
-from contrapposto.render.motion_video import figure_colors
+from contrapposto.render.staging import figure_colors
 from contrapposto.render.text import draw_text
 from contrapposto.skeleton import SMPLH52, Skeleton
 

@@ -12,7 +12,8 @@ from scipy.ndimage import binary_fill_holes
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.render import Camera, Capsules, Ground, Lights, Mesh, Scene, make_renderer, render
 from contrapposto.render.lighting import key_direction, light_samples, to_linear
-from contrapposto.render.raycast import Raycaster, winding_number
+from contrapposto.render.raycast import Raycaster
+from contrapposto.render.view import winding_number
 
 FLAT = Lights(key=0, sky=1, bounce=1, shadows=False)
 SIZE = (96, 72)
