@@ -37,7 +37,7 @@ INDEX: Mapping[str, int] = {name: index for index, name in enumerate(CHANNELS)}
 SIDES = ("left", "right")
 
 _REST = SMPLH52.rest_positions.astype(np.float64)
-SOLE = -1.1432  # lowest point of the shipped figure in its rest pose, metres
+SOLE = -1.1438  # lowest point of the shipped figure in its rest pose, metres
 ANKLE_HEIGHT = float(_REST[7, 1] - SOLE)
 HEEL = np.array([0.0, -ANKLE_HEIGHT, -0.045])  # where the heel meets the ground, from the ankle
 BALL = np.array([0.0, _REST[10, 1] - _REST[7, 1], _REST[10, 2] - _REST[7, 2]])

@@ -36,7 +36,7 @@ class Measured:
         self.local = (
             Rotation.from_rotvec(motion.rotations.reshape(-1, 3)).as_matrix().reshape(-1, count, 3, 3)
         )
-        floor = -1.1432
+        floor = -1.1438
         down = np.array([0.0, floor - rest[7, 1], -0.045])
         heels = [self.joints[:, 7 + side] + self.rotations[:, 7 + side] @ down for side in (LEFT, RIGHT)]
         self.heel_place = np.stack(heels, 1)
