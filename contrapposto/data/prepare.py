@@ -248,6 +248,7 @@ def _assemble(
         "source": kind.source,
         "licence": kind.licence,
         "attribution": kind.attribution,
+        **({"downloads": kind.downloads} if kind.downloads else {}),
         "skeleton": "smplh52",
         "input_hash": fingerprint,
         "counts": {

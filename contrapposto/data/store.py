@@ -154,7 +154,7 @@ class MotionStore:
             betas=np.array(clip.betas, np.float32),
             gender=clip.gender,
             labels=clip.labels,
-            metadata={**clip.metadata, **origin, "name": clip.name},
+            metadata={**origin, **clip.metadata, "name": clip.name},
         )
 
     def __iter__(self) -> Iterator[Motion]:
@@ -176,6 +176,12 @@ class MotionStore:
     def lengths(self) -> np.ndarray:
         """(len,) int64 frames of each clip."""
         return np.diff(self.offsets)
+
+    @cached_property
+    def licences(self) -> tuple[str, ...]:
+        """The store's licence, and those that single clips bring along."""
+        found = [self.manifest["licence"], *(clip.metadata.get("licence") for clip in self.clips)]
+        return tuple(dict.fromkeys(licence for licence in found if licence))
 
     @property
     def seconds(self) -> float:

@@ -40,6 +40,7 @@ class AmassRecipe:
         "and the makers of each subset",
     ) -> None:
         self.source, self.licence, self.attribution = source, licence, attribution
+        self.downloads: dict[str, str] = {}
         self.subsets = tuple(sorted({_known(subset) for subset in subsets}))
 
     @property

@@ -65,6 +65,7 @@ class Recipe(Protocol):
         version: raised whenever the same source would give other numbers.
         source, licence, attribution: travel with the data.
         options: plain JSON values that change the result; kept in the manifest.
+        downloads: address to SHA-256 of what `obtain` has downloaded; kept in the manifest.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Recipe(Protocol):
     source: str
     licence: str
     attribution: str
+    downloads: dict[str, str]
 
     @property
     def options(self) -> dict[str, Any]:
