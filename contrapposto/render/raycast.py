@@ -183,7 +183,9 @@ class Raycaster:
         """The tree over all faces: refitted when they are the same as before, else built."""
         parts = tuple(mesh.faces for mesh in scene.meshes)
         counts = [len(mesh.vertices) for mesh in scene.meshes]
-        same = len(parts) == len(self._parts) and all(a is b for a, b in zip(parts, self._parts))
+        same = len(parts) == len(self._parts) and all(
+            a is b or np.array_equal(a, b) for a, b in zip(parts, self._parts)
+        )
         if self._mesh is not None and same and counts == self._counts:
             self._mesh.points = vertices
             return self._mesh

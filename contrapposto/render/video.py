@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from contrapposto.errors import InputError
+from contrapposto.errors import InputError, MissingError
 from contrapposto.files import atomic_path, existing_parent
 from contrapposto.render.camera import check_size
 
@@ -36,6 +36,7 @@ class VideoWriter:
     Raises:
         InputError: settings that cannot be used, a frame of another shape, no frames at all, a folder that cannot be
             written to, a full disk, or an encoder that died (with its own words).
+        MissingError: no ffmpeg program.
     """
 
     def __init__(
@@ -69,9 +70,7 @@ class VideoWriter:
         try:
             target = self._stack.enter_context(atomic_path(self.path))
             self._log: IO[bytes] = self._stack.enter_context(tempfile.TemporaryFile())
-            self._process = subprocess.Popen(
-                self._command(target), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log
-            )
+            self._process = self._start(target)
         except BaseException as error:
             if not self._stack.__exit__(type(error), error, error.__traceback__):
                 raise
@@ -145,16 +144,29 @@ class VideoWriter:
             else "check the folder and the free space; nothing half-written was left behind",
         )
 
-    def _command(self, target: Path) -> list[str]:
+    def _start(self, target: Path) -> subprocess.Popen[bytes]:
         from imageio_ffmpeg import get_ffmpeg_exe
 
+        try:
+            command = [get_ffmpeg_exe(), *self._options(target)]
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log
+            )
+        except (RuntimeError, FileNotFoundError) as error:
+            raise MissingError(
+                "There is no ffmpeg to write videos with.",
+                found=str(error).splitlines()[0],
+                fix="pip install --force-reinstall imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to an ffmpeg program",
+            ) from error
+
+    def _options(self, target: Path) -> list[str]:
         width, height = (side + side % 2 for side in self.size)
         crf = round(34 - 2 * self.quality, 1)
         # BT.709 is what browsers assume; without the tags a picture's colours depend on the player
         tags = "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
         colour = f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,setparams={tags}"
         return [
-            *(get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
+            *("-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
             *(
                 "-f",
                 "rawvideo",

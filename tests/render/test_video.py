@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrapposto.errors import InputError
+from contrapposto.errors import InputError, MissingError
 from contrapposto.render import VideoWriter, write_png
 
 
@@ -155,6 +155,13 @@ def test_a_file_in_the_way_of_the_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises((InputError, NotADirectoryError, FileExistsError)):
         VideoWriter(tmp_path / "file" / "x.mp4", 30, (32, 32)).__enter__()
+
+
+def test_no_encoder(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "nowhere"))
+    with pytest.raises((MissingError, InputError)), VideoWriter(tmp_path / "x.mp4", 30, (32, 32)) as writer:
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
 
 
 def test_png(tmp_path):
