@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse
@@ -39,6 +40,30 @@ class Record:
                 f"the state of {self.kind} is a {type(state).__name__}, not a dictionary"
             )
         self.data = {str(key): value for key, value in state.items()}
+
+
+class _DType:
+    """Stands in for a numpy dtype: numbers and texts only."""
+
+    def __init__(self, code: str, *_: object) -> None:
+        if not re.fullmatch(r"[?biufcSU]\d*", str(code)):
+            raise pickle.UnpicklingError(f"arrays of objects or of the type {code!r} are not read")
+        self.value = np.dtype(str(code))
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if state[1] in ("<", ">"):
+            self.value = self.value.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands in for a numpy array: numpy's own reader would trust the pickle with its memory layout."""
+
+    value = np.zeros(0)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        shape, dtype, fortran, data = state[-4:]
+        order: Literal["F", "C"] = "F" if fortran else "C"
+        self.value = np.frombuffer(_bytes(data), dtype=dtype.value).reshape(shape, order=order).copy(order)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -93,11 +118,13 @@ def _allowed(module: str, name: str) -> Any:
     if module in ("numpy.core.numeric", "numpy._core.numeric") and name == "_frombuffer":
         return _from_buffer
     plain: dict[tuple[str, str], Any] = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): _dtype,
+        ("numpy", "ndarray"): _Array,
+        ("numpy", "dtype"): _DType,
         ("collections", "OrderedDict"): OrderedDict,
         ("copy_reg", "_reconstructor"): _reconstruct_record,
         ("copyreg", "_reconstructor"): _reconstruct_record,
+        ("__builtin__", "set"): set,  # chumpy arrays keep an empty one
+        ("builtins", "set"): set,
         ("__builtin__", "object"): object,
         ("builtins", "object"): object,
         ("_codecs", "encode"): _encode,
@@ -113,6 +140,8 @@ def _plain(value: Any) -> Any:
     """Records turned into arrays, all the way down."""
     if isinstance(value, Record):
         return _array(value)
+    if isinstance(value, _Array):
+        return value.value
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -125,7 +154,7 @@ def _array(record: Record) -> np.ndarray:
     data, name = record.data, record.kind.rpartition(".")[2]
     if name in _SPARSE:
         shape: Any = data.get("_shape", data.get("shape"))
-        parts = (np.asarray(data["data"]), np.asarray(data["indices"]), np.asarray(data["indptr"]))
+        parts = tuple(_plain(data[key]) for key in ("data", "indices", "indptr"))
         matrix = _SPARSE[name](parts, shape=tuple(shape))
         matrix.check_format(full_check=True)
         return matrix.toarray()
@@ -139,25 +168,26 @@ def _array(record: Record) -> np.ndarray:
     raise InputError(f"A {record.kind} cannot be read as an array.", found=f"entries {sorted(data)}")
 
 
-def _dtype(*args: Any) -> np.dtype[Any]:
-    dtype = np.dtype(*args[:1])
-    if dtype.hasobject:
-        raise pickle.UnpicklingError("arrays of Python objects are not read")
-    return dtype
-
-
-def _empty_array(subtype: object, shape: object, code: object) -> np.ndarray:
+def _empty_array(subtype: object, shape: object, code: object) -> _Array:
     # numpy's own way of pickling: an empty array first, its state (shape, dtype, bytes) right after
-    return np.empty(0, np.int8)
+    return _Array()
 
 
-def _scalar(dtype: np.dtype[Any], data: bytes | str) -> Any:
-    raw = data.encode("latin1") if isinstance(data, str) else data
-    return np.frombuffer(raw, dtype=dtype, count=1)[0]
+def _scalar(dtype: _DType, data: bytes | str) -> Any:
+    return np.frombuffer(_bytes(data), dtype=dtype.value, count=1)[0]
 
 
-def _from_buffer(buffer: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], order: str) -> np.ndarray:
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
+def _from_buffer(buffer: bytes | str, dtype: _DType, shape: tuple[int, ...], order: str) -> np.ndarray:
+    array = np.frombuffer(_bytes(buffer), dtype=dtype.value)
+    return array.reshape(shape, order="F" if order == "F" else "C")
+
+
+def _bytes(data: object) -> bytes:
+    if isinstance(data, str):
+        return data.encode("latin1")
+    if isinstance(data, bytes | bytearray):
+        return bytes(data)
+    raise pickle.UnpicklingError("arrays of Python objects are not read")
 
 
 def _reconstruct_record(cls: type, base: type, state: object) -> Record:

@@ -31,7 +31,7 @@ from contrapposto.files import atomic_path
 HERE = Path(__file__).parent
 NUM_PRINCIPAL = 15
 PELVIS = np.array([-0.0018, -0.2233, 0.0282])  # where the rest pelvis lies, in metres: near that of SMPL
-RIG_BODY = (  # noqa: SIM905
+RIG_BODY = (
     "Hips LeftUpLeg RightUpLeg Spine LeftLeg RightLeg Spine1 LeftFoot RightFoot Spine2 "
     "LeftToeBase RightToeBase Neck LeftShoulder RightShoulder Head LeftArm RightArm LeftForeArm RightForeArm "
     "LeftHand RightHand"
@@ -54,7 +54,7 @@ ARM = {16: 18, 18: 20, 20: 25, 17: 19, 19: 21, 21: 40}
 
 @dataclass(frozen=True)
 class Macro:
-    """MakeHuman's macro settings, each in [0, 1]; `gender` 0 is female.
+    """MakeHuman's macro settings, each in [0, 1]; `gender` 0 is female. Values beyond go on along the same line.
 
     `ages` are weights of child (about 12 years), young and old; `ancestry` of african, asian, caucasian.
     """
@@ -72,9 +72,9 @@ NAMED = {
     "male": Macro(gender=1.0),
     "female": Macro(gender=0.0),
     "child": Macro(ages=(1.0, 0.0, 0.0)),
-    "heavy": Macro(weight=1.0),
-    "thin": Macro(weight=0.05, muscle=0.4),
-    "strong": Macro(gender=0.8, muscle=1.0, proportions=0.7),
+    "heavy": Macro(weight=1.5, proportions=0.3),
+    "thin": Macro(weight=-0.1, muscle=0.2),
+    "strong": Macro(gender=0.8, muscle=1.3, weight=0.6, proportions=0.7),
 }
 
 
@@ -116,7 +116,7 @@ class Source:
         """All vertices (N, 3) of a person in MakeHuman's own rest pose, metres."""
         vertices = self.vertices.copy()
         for name, weight in target_weights(macro):
-            target = self.target(name) if weight > 1e-6 else None
+            target = self.target(name) if abs(weight) > 1e-6 else None
             if target is not None:
                 vertices[target[0]] += weight * target[1]
         return vertices * 0.1  # the files are in decimetres
@@ -183,13 +183,9 @@ def target_weights(macro: Macro) -> list[tuple[str, float]]:
 
 
 def hat(value: float, name: str) -> list[tuple[str, float]]:
-    """Weights of `min`, `average` and `max` for a setting in [0, 1]."""
-    weights = {
-        "min": max(0.0, 1 - 2 * value),
-        "average": 1 - abs(2 * value - 1),
-        "max": max(0.0, 2 * value - 1),
-    }
-    return [(prefix + name, weight) for prefix, weight in weights.items()]
+    """Weights of `min`, `average` and `max` for a setting: they sum to one, and vary linearly on each side of 0.5."""
+    low, high = max(0.0, 1 - 2 * value), max(0.0, 2 * value - 1)
+    return [(f"min{name}", low), (f"average{name}", 1 - low - high), (f"max{name}", high)]
 
 
 def straighten(
