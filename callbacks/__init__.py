@@ -7,16 +7,25 @@ from callbacks.checkpoint import (
     find_resume_checkpoint,
     load_checkpoint,
 )
+from callbacks.ema import EMA
+from callbacks.guard import FiniteGuard, NotFiniteError
 from callbacks.loggers import CSVRunLogger, build_loggers, finish_loggers
 from callbacks.metrics import MetricsCallback, MetricSpec
+from callbacks.progress import ProgressLine
+from callbacks.provenance import ProvenanceCallback
 from callbacks.seeding import StepSeed
 
 __all__ = [
+    "EMA",
     "AtomicCheckpointIO",
     "BestCheckpoint",
     "CSVRunLogger",
+    "FiniteGuard",
     "MetricSpec",
     "MetricsCallback",
+    "NotFiniteError",
+    "ProgressLine",
+    "ProvenanceCallback",
     "ResumeCheckpoint",
     "StepSeed",
     "build_loggers",
