@@ -33,10 +33,14 @@ def light_points(
     eye: wp.vec3,
     key_directions: wp.array[wp.vec3],
     sky_directions: wp.array[wp.vec3],
+    scale: float,
     first: int,
     light: wp.array[wp.vec2],
 ):
-    """Share of the sky (within 0.4 m) and of the key light at chosen vertices; those turned away are skipped."""
+    """Share of the sky (within 0.4 m times `scale`) and of the key light at chosen vertices.
+
+    Vertices turned away from the camera are skipped.
+    """
     slot = wp.tid() + first
     vertex = chosen[slot]
     point = points[vertex]
@@ -44,14 +48,14 @@ def light_points(
     if wp.dot(normal, wp.normalize(eye - point)) < -0.4:
         light[slot] = wp.vec2(1.0, 1.0)
         return
-    origin = point + normal * 0.006
+    origin = point + normal * (0.006 * scale)
     open_sky = float(0.0)
     weight = float(1.0e-6)
     for i in range(sky_directions.shape[0]):
         cosine = wp.dot(sky_directions[i], normal)
         if cosine > 0.05:
             weight += cosine
-            if not blocked(mesh, capsules, num_capsules, origin, sky_directions[i], 0.4):
+            if not blocked(mesh, capsules, num_capsules, origin, sky_directions[i], 0.4 * scale):
                 open_sky += cosine
     key = float(0.0)
     if wp.dot(key_directions[0], normal) > -0.3:
@@ -75,10 +79,12 @@ def fill_corners(
 
 
 @wp.func
-def nearest_above(mesh: wp.uint64, capsules: wp.array[Capsule], num_capsules: int, origin: wp.vec3) -> float:
-    """Height of the lowest thing within 0.12 m above a point of the ground, 0.12 where there is none."""
+def nearest_above(
+    mesh: wp.uint64, capsules: wp.array[Capsule], num_capsules: int, origin: wp.vec3, reach: float
+) -> float:
+    """Height of the lowest thing within `reach` above a point of the ground, `reach` where there is none."""
     up = wp.vec3(0.0, 0.0, 1.0)
-    height = float(0.12)
+    height = float(reach)
     if mesh != wp.uint64(0):
         query = wp.mesh_query_ray(mesh, origin, up, height)
         if query.result:
@@ -100,12 +106,13 @@ def light_ground(
     texel: float,
     key_directions: wp.array[wp.vec3],
     sky_directions: wp.array[wp.vec3],
+    scale: float,
     first_row: int,
     texture: wp.array2d[wp.vec3],
 ):
     """What is blocked at each texel of the ground: shares of the key light and of the near sky, and contact from above.
 
-    Contact is 1 where something touches the ground and 0 from 0.12 m above it: it shows which foot stands.
+    Contact is 1 where something touches the ground, 0 from 0.12 m (times `scale`) above: it shows which foot stands.
     """
     row, column = wp.tid()
     row += first_row
@@ -120,8 +127,9 @@ def light_ground(
     near = float(0.0)
     half = sky_directions.shape[0] // 2
     for i in range(half):
-        if blocked(mesh, capsules, num_capsules, origin, sky_directions[2 * i + phase], 0.5):
+        if blocked(mesh, capsules, num_capsules, origin, sky_directions[2 * i + phase], 0.5 * scale):
             near += 1.0 / float(half)
-    contact = 1.0 - nearest_above(mesh, capsules, num_capsules, origin) / 0.12
+    reach = 0.12 * scale
+    contact = 1.0 - nearest_above(mesh, capsules, num_capsules, origin, reach) / reach
     contact = wp.max(contact, 0.0)
     texture[row, column] = wp.vec3(shade, near, contact * contact)

@@ -39,7 +39,8 @@ def shadow_rectangle(scene: Scene, key: np.ndarray) -> tuple[np.ndarray, np.ndar
     cast = x - height * slope[0], y - height * slope[1]
     low = np.array([min(a.min(), b.min()) for a, b in zip((x, y), cast)], np.float64)
     high = np.array([max(a.max(), b.max()) for a, b in zip((x, y), cast)], np.float64)
-    return low - 0.25, high + 0.25
+    room = 0.25 * scene.scale
+    return low - room, high + room
 
 
 def light_samples(faces: np.ndarray, count: int) -> tuple[np.ndarray, csr_matrix]:

@@ -31,10 +31,12 @@ from contrapposto.render.lighting import (
 from contrapposto.render.scene import Picture, Scene
 from contrapposto.render.view import capsule_boxes, make_view, refuse_inside
 
-SHADOW_TEXELS = 112
-"""Texels along the longer side of the ground's light texture of one figure; it covers the figures' shadows only."""
+TEXEL = 0.02
+"""Side in metres of a texel of the ground's light texture, which covers the figures' shadows only."""
+
 GROUND_BLUR = (0.022, 0.09, 0.012)
-"""Standard deviations in metres by which shadow, near sky and contact on the ground are smoothed."""
+"""Standard deviations in metres by which shadow, near sky and contact on the ground are smoothed; these
+and the texels are meant for people and grow with `Scene.scale`."""
 
 
 class Raycaster:
@@ -213,7 +215,7 @@ class Raycaster:
         towards = self._array(cone(key, scene.lights.softness, 4), wp.vec3)
         around = self._array(sphere_directions(10), wp.vec3)
         fixed = [solids.mesh, solids.capsules, solids.num_capsules, vertices, normals, self._chosen]
-        fixed += [wp.vec3(*camera.position), towards, around]
+        fixed += [wp.vec3(*camera.position), towards, around, scene.scale]
         self._bands(
             len(light),
             lambda first, count: self._launch(light_kernels.light_points, count, [*fixed, first, light]),
@@ -247,16 +249,26 @@ class Raycaster:
         """Fill the texture over the part of the ground that the figures can darken."""
         assert scene.ground is not None
         low, high = shadow_rectangle(scene, key)
-        # never coarser than 3 cm, unless the ground is so wide that this alone would take a second
-        texel = max(
-            min(float(max(high - low)) / SHADOW_TEXELS, 0.03), float(np.sqrt(np.prod(high - low) / 1e6))
-        )
+        # coarser where the ground is so wide that this alone would take a second
+        texel = max(TEXEL * scene.scale, float(np.sqrt(np.prod(high - low) / 1e6)))
+        low = (
+            np.floor(low / (2 * texel)) * 2 * texel
+        )  # texels keep their places while figures move: no shimmer
         columns, rows = (int(x) for x in np.ceil((high - low) / texel) + 1)
         texture = wp.empty((rows, columns), dtype=wp.vec3, device=self.device)
         towards = self._array(cone(key, scene.lights.softness, 8), wp.vec3)
         upper = self._array(hemisphere_directions(8), wp.vec3)
-        corner = wp.vec3(*low, scene.ground.height + 0.002)
-        fixed = [solids.mesh, solids.capsules, solids.num_capsules, corner, texel, towards, upper]
+        corner = wp.vec3(*low, scene.ground.height + 0.002 * scene.scale)
+        fixed = [
+            solids.mesh,
+            solids.capsules,
+            solids.num_capsules,
+            corner,
+            texel,
+            towards,
+            upper,
+            scene.scale,
+        ]
         self._bands(
             rows,
             lambda first, count: self._launch(
@@ -264,7 +276,10 @@ class Raycaster:
             ),
         )
         blocked = texture.numpy()
-        smooth = [gaussian_filter(blocked[..., i], metres / texel) for i, metres in enumerate(GROUND_BLUR)]
+        smooth = [
+            gaussian_filter(blocked[..., i], metres * scene.scale / texel)
+            for i, metres in enumerate(GROUND_BLUR)
+        ]
         look.texture_origin, look.texel = wp.vec2(*low), texel
         look.texture = self._array(np.stack(smooth, axis=-1), wp.vec3)
 

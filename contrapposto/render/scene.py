@@ -220,6 +220,18 @@ class Scene:
         joined = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0))
         return np.ascontiguousarray(joined, dtype=np.float32)
 
+    @cached_property
+    def scale(self) -> float:
+        """Power of four by which the largest figure differs from a person: reaches of soft light grow with it.
+
+        In steps, so that the light does not breathe with the pose.
+        """
+        sizes = [np.ptp(mesh.vertices, axis=0).max() for mesh in self.meshes]
+        for group in self.capsules:
+            ends = np.concatenate([group.starts, group.ends])
+            sizes.append(np.ptp(ends, axis=0).max() + 2 * np.max(group.radii))
+        return float(4.0 ** np.round(np.log2(max(max(sizes), 1e-6) / 1.8) / 2)) if sizes else 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:

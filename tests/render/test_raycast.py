@@ -363,3 +363,20 @@ def test_no_pinholes_between_small_faces(seed):
     mask = render(Scene([mesh], ground=None), Camera.look_at((0, -3, 0), (0, 0, 0), size=(300, 300))).mask
     assert mask.sum() > 10_000
     np.testing.assert_array_equal(mask, binary_fill_holes(mask))
+
+
+@pytest.mark.parametrize("factor", [1 / 64, 4, 256])
+def test_a_scene_of_another_size_looks_the_same(factor):
+    ball = trimesh.creation.icosphere(subdivisions=4, radius=0.4)
+    box = trimesh.creation.box((0.3, 0.3, 1.6)).subdivide().subdivide().subdivide()
+    pictures = []
+    for size in (1, factor):
+        meshes = [
+            Mesh((m.vertices + np.array(p)) * size, m.faces)
+            for m, p in ((ball, (0.5, 0, 0.4)), (box, (0, 0, 0.8)))
+        ]
+        ground = Ground(square=0.5 * size, fade=(3 * size, 6 * size))
+        camera = Camera.look_at(np.array([1, -4, 2]) * size, np.array([0, 0, 0.7]) * size, size=SIZE)
+        pictures.append(render(Scene(meshes, ground=ground), camera).color.astype(int))
+    difference = np.abs(pictures[0] - pictures[1])
+    assert difference.mean() < 0.5 and np.quantile(difference, 0.99) < 12
