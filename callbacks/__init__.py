@@ -10,6 +10,7 @@ from callbacks.checkpoint import (
 from callbacks.ema import EMA
 from callbacks.guard import FiniteGuard, NotFiniteError
 from callbacks.loggers import CSVRunLogger, build_loggers, finish_loggers
+from callbacks.media import MediaCallback
 from callbacks.metrics import MetricsCallback, MetricSpec
 from callbacks.progress import ProgressLine
 from callbacks.provenance import ProvenanceCallback
@@ -21,6 +22,7 @@ __all__ = [
     "BestCheckpoint",
     "CSVRunLogger",
     "FiniteGuard",
+    "MediaCallback",
     "MetricSpec",
     "MetricsCallback",
     "NotFiniteError",
