@@ -66,6 +66,8 @@ class RasterRenderer(ABC):
         if samples > 1:
             faces, weights, _ = self._visible(solid, fine)
         linear = wp.empty((fine.height, fine.width), dtype=wp.vec3, device=self.device)
+        if faces.is_cuda:
+            torch.cuda.synchronize(faces.device)  # Warp works in a stream of its own
         arguments = [
             wp.from_torch(faces.contiguous()),
             wp.from_torch(weights[..., :2].contiguous(), dtype=wp.vec2),

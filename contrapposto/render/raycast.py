@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -300,6 +301,7 @@ class Raycaster:
             task.result()
 
 
+@lru_cache(maxsize=1)
 def start_warp() -> None:
     """Initialise Warp without its greeting.
 
