@@ -163,10 +163,10 @@ def _add_figure(document: _Document, name: str, clip: Motion, body: BodyModel) -
             "inverseBindMatrices": document.array(inverse_binds),
         }
     )
-    # The mesh stands beside its joints: a viewer ignores the transforms of a skinned mesh's own node.
-    mesh = {"name": f"{name} mesh", "mesh": len(document.meshes) - 1, "skin": len(document.skins) - 1}
-    document.nodes += [mesh, {"name": name, "children": [first, len(document.nodes)]}]
-    document.roots.append(len(document.nodes) - 1)
+    # The mesh's node stands at the top: glTF ignores the transforms above a skinned mesh.
+    mesh = {"name": name, "mesh": len(document.meshes) - 1, "skin": len(document.skins) - 1}
+    document.nodes += [{"name": f"{name} joints", "children": [first]}, mesh]
+    document.roots += [len(document.nodes) - 2, len(document.nodes) - 1]
     _animate(document, clip, first, rest)
 
 

@@ -139,6 +139,11 @@ def test_at_rest_the_figure_stands_upright_as_modelled(tmp_path: Path) -> None:
 def test_half_way_between_frames_follows_the_resampled_clip(tmp_path: Path) -> None:
     clip = walk()
     reader = Reader(write_glb(tmp_path / "walk.glb", clip))
+    for sampler in reader.json["animations"][0]["samplers"][
+        1:
+    ]:  # some viewers do not look for the shorter way
+        keys = reader.array(sampler["output"])
+        assert (keys[1:] * keys[:-1]).sum(1).min() > 0
     found = reader.vertices(reader.skinned()[0], 5.5 / 30)
     expected = motion_vertices(load_body(), clip.at_times(np.array([5.5 / 30]), 30.0))[0]
     np.testing.assert_allclose(found, y_up(expected), atol=5e-4)
@@ -158,10 +163,7 @@ def test_several_figures_shapes_and_credits(tmp_path: Path) -> None:
     second = walk(5, seed=1, betas=tall, metadata={"shape_space": "contrapposto", "licence": "CC0"})
     reader = Reader(write_glb(tmp_path / "two.glb", {"before": first, "after": second}))
     assert reader.json["asset"]["copyright"] == "Somebody; CC0"
-    assert [reader.json["nodes"][root]["name"] for root in reader.json["scenes"][0]["nodes"]] == [
-        "before",
-        "after",
-    ]
+    assert [node["name"] for node in reader.skinned()] == ["before", "after"]
     for node, clip in zip(reader.skinned(), (first, second)):
         expected = y_up(motion_vertices(load_body(), clip, [3])[0])
         np.testing.assert_allclose(reader.vertices(node, 3 / 30), expected, atol=2e-4)
