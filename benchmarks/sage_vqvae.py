@@ -23,7 +23,7 @@ def run(threads: int) -> list[Row]:
         motion, sparse = torch.randn(BATCH, 20, width), torch.randn(BATCH, 20, 3, 18)
 
         def step(network=network, loss=loss, optimizer=optimizer, motion=motion, sparse=sparse) -> None:
-            output = network(motion, sparse)
+            output = network(motion, sparse, last_only=True)
             total = loss(
                 output.reconstruction[:, -1], motion[:, -1], output.quantizer_loss, sparse[:, -1]
             ).total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ class SageVQVAEModule(pl.LightningModule):
         mask_ratio: share of joints hidden from the encoder in training.
         learning_rate, betas, weight_decay: of AdamW.
         milestones, gamma: epochs after which the learning rate is multiplied by gamma.
+        warmup_steps: over which the learning rate rises from zero.
         seed: of the masks, which are keyed by (seed, step, sample).
         window: frames per window.
         eval_batch_size: windows per forward pass in evaluation.
@@ -53,6 +55,7 @@ class SageVQVAEModule(pl.LightningModule):
         weight_decay: float = 1e-4,
         milestones: Sequence[int] = (30, 50),
         gamma: float = 0.25,
+        warmup_steps: int = 0,
         seed: int = 10,
         window: int = 20,
         eval_batch_size: int = 512,
@@ -76,7 +79,7 @@ class SageVQVAEModule(pl.LightningModule):
             self.hparams["seed"], int(batch["step"]), batch["sample_ids"], (count,), "joint mask"
         )
         hidden = corrupt(motion, keep_joints(draws, self.hparams["mask_ratio"]))
-        output = self.network(hidden, batch["sparse"])
+        output = self.network(hidden, batch["sparse"], last_only=True)
         losses = self.loss(
             output.reconstruction[:, -1], motion[:, -1], output.quantizer_loss, batch["sparse"][:, -1]
         )
@@ -121,7 +124,7 @@ class SageVQVAEModule(pl.LightningModule):
         for start in range(0, len(sixd), size):
             last = torch.arange(start, min(start + size, len(sixd)), device=sixd.device)
             index = (last[:, None] + torch.arange(1 - window, 1, device=sixd.device)).clamp_min(0)
-            output = self.network(part[index], sparse[index])
+            output = self.network(part[index], sparse[index], last_only=True)
             frames.append(output.reconstruction[:, -1])
             codes.append(output.indices)
         result = sixd.clone()
@@ -164,15 +167,22 @@ class SageVQVAEModule(pl.LightningModule):
         return import_official(self.network, load_official_state_dict(path))
 
     def configure_optimizers(self) -> Any:
-        """AdamW with the learning rate lowered after the milestones."""
+        """AdamW; the learning rate rises over the first steps and is lowered after the milestones."""
         options = self.hparams
         optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=options["learning_rate"],
             betas=tuple(options["betas"]),
             weight_decay=options["weight_decay"],
+            fused=True,
         )
-        schedule = torch.optim.lr_scheduler.MultiStepLR(
-            optimizer, list(options["milestones"]), options["gamma"]
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+        _ = self.trainer.estimated_stepping_batches  # sets the loaders up, which the next line needs
+        per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        milestones = [epoch * per_epoch for epoch in options["milestones"]]
+
+        def factor(step: int) -> float:
+            warmup = min(1.0, (step + 1) / max(options["warmup_steps"], 1))
+            return warmup * options["gamma"] ** sum(step >= milestone for milestone in milestones)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -124,7 +124,9 @@ def test_two_processes_learn_what_one_learns(stores, tmp_path):
     for name, value in weights[0].items():
         # A token between two codes may fall to either side: the use of codes is compared to a few tokens in 160.
         atol = 1e-3 if name.endswith("embed_prob") else 2e-5
-        torch.testing.assert_close(weights[1][name], value, rtol=1e-3, atol=atol, msg=lambda t, n=name: f"{n}: {t}")
+        torch.testing.assert_close(
+            weights[1][name], value, rtol=1e-3, atol=atol, msg=lambda t, n=name: f"{n}: {t}"
+        )
     first, second = losses(one), losses(two)
     assert second == pytest.approx(first, rel=1e-4)
     metrics = [json.loads((run / "metrics.json").read_text())["last"]["metrics"] for run in (one, two)]
