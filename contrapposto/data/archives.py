@@ -97,7 +97,10 @@ class _Archive:
         if self._zip:
             return [_zip_member(info) for info in self._zip.infolist() if not info.is_dir()]
         assert self._tar is not None
-        return [_tar_member(info) for info in self._tar.getmembers() if not info.isdir()]
+        infos = self._tar.getmembers()
+        while self._tar.fileobj is not None and self._tar.fileobj.read(2**20):
+            pass  # the checksum of a .gz stands at its very end, behind what tarfile itself reads
+        return [_tar_member(info) for info in infos if not info.isdir()]
 
     def open(self, name: str) -> IO[bytes]:
         if self._zip:

@@ -28,6 +28,8 @@ from contrapposto.skeleton import SMPLH52
 MIN_FRAMES = 5  # SAGE sheet, section 4: shorter sequences are skipped
 FRAME_RATES = (5.0, 1000.0)
 _FORMAT = 1  # of the result files
+FIGURE = hashlib.sha256(SMPLH52.offsets.tobytes()).hexdigest()[:16]
+"""Hash of the figure onto which corpora with other skeletons are mapped: for another one they are converted again."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,8 @@ class Task:
 
     def key(self, recipe: Recipe) -> str:
         """Name of the result file: what the result depends on, hashed."""
-        parts = [
-            _FORMAT,
-            recipe.name,
-            recipe.version,
-            self.source.name,
-            self.digest,
-            self.source.parameters_digest(),
-        ]
+        source = [self.source.name, self.digest, self.source.parameters_digest()]
+        parts = [_FORMAT, FIGURE, recipe.name, recipe.version, *source]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

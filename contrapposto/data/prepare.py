@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from contrapposto.data.arrays import NpyWriter
-from contrapposto.data.convert import MIN_FRAMES, Reject, Task, convert_all, describe, load_result
+from contrapposto.data.convert import FIGURE, MIN_FRAMES, Reject, Task, convert_all, describe, load_result
 from contrapposto.data.lock import hold
 from contrapposto.data.recipes import Progress, Recipe, Source, get_recipe
 from contrapposto.data.store import ARRAYS, SCHEMA, VERSION, ClipRecord, MotionStore, read_manifest
@@ -303,8 +303,8 @@ def _check_output(output: Path, kind: Recipe) -> None:
 
 
 def _fingerprint(kind: Recipe, inputs: Sequence[tuple[str, str, str]]) -> str:
-    """Hash of all that decides the content: recipe, version, options, names, source hashes, parameters."""
-    content = [VERSION, kind.name, kind.version, kind.options, list(inputs)]
+    """Hash of all that decides the content: figure, recipe, version, options, names, sources, parameters."""
+    content = [VERSION, FIGURE, kind.name, kind.version, kind.options, list(inputs)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
