@@ -1,0 +1,254 @@
+"""The viewer's page: scene, controls, and what travels while it plays."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from typing import Any
+
+import numpy as np
+import torch
+
+from contrapposto.body import BodyModel, clip_betas, load_body
+from contrapposto.errors import InputError
+from contrapposto.io.glb import top_four
+from contrapposto.motion import Motion
+from contrapposto.viewer.track import Track
+
+HOST = "127.0.0.1"
+SPEEDS = {"1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4.0}
+_COLORS = ((112, 158, 204), (226, 138, 96), (128, 178, 132), (178, 146, 196), (220, 182, 96), (124, 178, 184))
+_TICK = 1 / 40  # seconds between pictures that are sent
+_SPACING = 1.5  # metres between figures that stand side by side
+_LARGEST_LIST = 5000
+
+
+class Viewer:
+    """A page with one or more figures.
+
+    Args:
+        clips: clips of the SMPL family by name, shown side by side.
+        library: names of clips to choose from in the page, and what loads one of them; it takes the place of `clips`.
+        body: the mesh; the shipped body where absent.
+        port: where the page is served; the next free one if it is taken.
+
+    Raises:
+        InputError: no clips, or a skeleton that is not of the SMPL family.
+    """
+
+    def __init__(
+        self,
+        clips: Mapping[str, Motion],
+        *,
+        library: tuple[Sequence[str], Callable[[str], Motion]] | None = None,
+        body: BodyModel | None = None,
+        port: int = 8080,
+    ) -> None:
+        import viser
+
+        if not clips:
+            raise InputError("There is nothing to look at.", found="no clips", expected="at least one clip")
+        self.body = body or load_body()
+        self.tracks = [Track.of(name, clip, self.body) for name, clip in clips.items()]
+        with redirect_stdout(io.StringIO()):  # its banner; the door prints the address
+            self._server = viser.ViserServer(host=HOST, port=port, verbose=False)
+        # viser opens a tunnel to a public server when a page asks for it; no page may, whoever wrote it.
+        self._server.request_share_url = lambda verbose=True: None  # type: ignore[method-assign]
+        self._lock = threading.RLock()
+        self._stopped = threading.Event()
+        self._clock = 0.0
+        self._bones: list[Any] = []
+        self._handles: list[Any] = []
+        self._names: list[Any] = []
+        self._build_scene()
+        self._build_controls(library)
+        self._show_figures()
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://{HOST}:{self._server.get_port()}"
+
+    @property
+    def duration(self) -> float:
+        """Seconds until the last figure stops."""
+        return max(track.motion.duration for track in self.tracks)
+
+    @property
+    def seconds(self) -> float:
+        """The time that is shown."""
+        return self._clock
+
+    @property
+    def _last_mark(self) -> float:
+        return max(np.floor(self.duration * 100) / 100, 0.01)
+
+    def seek(self, seconds: float) -> None:
+        """Show another time."""
+        with self._lock:
+            self._clock = float(np.clip(seconds, 0.0, self.duration))
+            self._draw()
+
+    def run(self) -> None:
+        """Play until `stop` is called from another thread, or until a keyboard interrupt."""
+        before = time.monotonic()
+        while not self._stopped.wait(_TICK):
+            now = time.monotonic()
+            if self._playing.value:
+                with self._lock:
+                    step = (now - before) * SPEEDS[self._speed.value]
+                    self._clock = (self._clock + step) % max(self.duration, _TICK)
+                    self._draw()
+            before = now
+
+    def stop(self) -> None:
+        """Close the page's server."""
+        self._stopped.set()
+        self._server.stop()
+
+    def _build_scene(self) -> None:
+        scene = self._server.scene
+        scene.set_up_direction("+z")
+        self._world = scene.add_frame("/world", show_axes=False)
+        scene.add_grid(
+            "/world/ground",
+            200.0,
+            200.0,
+            cell_size=0.5,
+            section_size=1.0,
+            cell_color=(214, 217, 222),
+            section_color=(176, 182, 190),
+            fade_distance=18.0,
+            shadow_opacity=0.25,
+            plane_color=(238, 240, 243),
+            plane_opacity=1.0,
+        )
+        scene.configure_default_lights(cast_shadow=True)
+
+        @self._server.on_client_connect
+        def _(client: Any) -> None:
+            width = _SPACING * (len(self.tracks) - 1)
+            client.camera.up_direction = (0.0, 0.0, 1.0)
+            client.camera.fov = np.radians(40)
+            client.camera.position = (1.2, -4.2 - 1.1 * width, 1.7 + 0.2 * width)
+            client.camera.look_at = (0.0, 0.0, 0.9)
+
+    def _build_controls(self, library: tuple[Sequence[str], Callable[[str], Motion]] | None) -> None:
+        gui = self._server.gui
+        gui.configure_theme(show_logo=False, show_share_button=False, control_layout="floating")
+        gui.set_panel_label("Contrapposto")
+        self._info = gui.add_markdown("")
+        if library is not None:
+            self._add_library(*library)
+        self._playing = gui.add_checkbox("Play", True)
+        self._speed = gui.add_dropdown("Speed", list(SPEEDS), initial_value="1")
+        self._timeline: Any = gui.add_slider("Seconds", 0.0, self._last_mark, 0.01, 0.0)
+        self._follow = gui.add_checkbox("Follow", True)
+        self._side_by_side = gui.add_checkbox("Side by side", True, visible=len(self.tracks) > 1)
+        self._meshes_shown = gui.add_checkbox("Mesh", True)
+        self._joints_shown = gui.add_checkbox("Joints", False)
+
+        @self._timeline.on_update
+        def _(event: Any) -> None:
+            if event.client is not None:  # moved by a person, not by us
+                self.seek(float(self._timeline.value))
+
+        for control in (self._follow, self._side_by_side, self._meshes_shown, self._joints_shown):
+
+            @control.on_update
+            def _(_: Any) -> None:
+                self.seek(self._clock)
+
+    def _add_library(self, names: Sequence[str], load: Callable[[str], Motion]) -> None:
+        """A box that filters the names and a list to choose from: lists of thousands would be slow."""
+        gui = self._server.gui
+        wanted = gui.add_text("Find", "")
+        chosen = gui.add_dropdown("Clip", list(names[:_LARGEST_LIST]), initial_value=self.tracks[0].name)
+
+        @wanted.on_update
+        def _(_: Any) -> None:
+            found = [
+                name for name in names if all(word in name.lower() for word in wanted.value.lower().split())
+            ]
+            if found:
+                chosen.options = found[:_LARGEST_LIST]
+
+        @chosen.on_update
+        def _(_: Any) -> None:
+            name = chosen.value
+            if name != self.tracks[0].name:
+                self.show({name: load(name)})
+
+    def show(self, clips: Mapping[str, Motion]) -> None:
+        """Replace the figures."""
+        tracks = [Track.of(name, clip, self.body) for name, clip in clips.items()]
+        with self._lock:
+            self.tracks = tracks
+            for handle in self._handles:
+                handle.remove()
+            self._timeline.max = self._last_mark
+            self._side_by_side.visible = len(tracks) > 1
+            self._show_figures()
+
+    def _show_figures(self) -> None:
+        scene, body = self._server.scene, self.body
+        joints, values = top_four(body.skinning.weights.numpy())
+        weights = np.zeros(body.skinning.weights.shape, np.float32)
+        np.add.at(weights, (np.arange(len(weights))[:, None], joints), values)
+        self._handles, self._bones, self._names, self._skeletons = [], [], [], []
+        for number, track in enumerate(self.tracks):
+            betas = torch.from_numpy(clip_betas(body, track.motion))
+            rest = body.rest_joints(betas)[0].numpy()
+            color = _COLORS[number % len(_COLORS)]
+            mesh = scene.add_mesh_skinned(
+                f"/world/figure_{number}",
+                body.rest_vertices(betas)[0].numpy(),
+                body.faces.numpy(),
+                bone_wxyzs=np.tile([1.0, 0, 0, 0], (len(rest), 1)),
+                bone_positions=rest,
+                skin_weights=weights,
+                color=color,
+            )
+            lines = scene.add_line_segments(
+                f"/world/joints_{number}", np.zeros((len(rest) - 1, 2, 3), np.float32), color, thickness=0.012
+            )
+            name = scene.add_label(f"/world/name_{number}", track.name, anchor="bottom-center")
+            self._handles += [mesh, lines, name]
+            self._bones.append(mesh)
+            self._skeletons.append(lines)
+            self._names.append(name)
+        self.seek(0.0)
+
+    def _draw(self) -> None:
+        """Send the figures of the time that is shown; the caller holds the lock."""
+        spread = len(self.tracks) > 1 and self._side_by_side.value
+        frames = [track.frame_at(self._clock) for track in self.tracks]
+        middle = np.mean([track.centre[frame] for track, frame in zip(self.tracks, frames)], axis=0)
+        with self._server.atomic():
+            following = self._follow.value and not spread
+            self._world.position = (*(-middle if following else (0.0, 0.0)), 0.0)
+            for number, (track, frame) in enumerate(zip(self.tracks, frames)):
+                shift = np.zeros(3)
+                if spread:
+                    home = track.centre[frame] if self._follow.value else track.centre[0]
+                    shift[:2] = np.array([(number - (len(self.tracks) - 1) / 2) * _SPACING, 0.0]) - home
+                self._draw_figure(number, track, frame, shift)
+            text = "\n\n".join(track.describe(self._clock) for track in self.tracks)
+            if self._info.content != text:
+                self._info.content = text
+            self._timeline.value = min(round(self._clock, 2), self._last_mark)
+
+    def _draw_figure(self, number: int, track: Track, frame: int, shift: np.ndarray) -> None:
+        places = track.positions[frame] + shift
+        mesh, lines = self._bones[number], self._skeletons[number]
+        mesh.visible, lines.visible = self._meshes_shown.value, self._joints_shown.value
+        for bone, quaternion, place in zip(mesh.bones, track.quaternions[frame], places):
+            bone.wxyz, bone.position = quaternion, place
+        if self._joints_shown.value:
+            parents = list(track.motion.skeleton.parents[1:])
+            lines.points = np.stack([places[1:], places[parents]], axis=1).astype(np.float32)
+        head = places[15] if len(places) > 15 else places[-1]
+        self._names[number].position = head + np.array([0.0, 0.0, 0.28])
