@@ -17,7 +17,7 @@ from contrapposto.body.skinning import dense_skinning
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.files import ASSETS
 from contrapposto.motion import Motion
-from contrapposto.skeleton import SMPL22, SMPL24, SMPLH52, Skeleton
+from contrapposto.skeleton import SMPL22, SMPL24, SMPLH52, SMPLX55, Skeleton
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(os.environ.get("GOLDEN_DIR", ROOT.parent / "shared" / "golden"))
@@ -280,7 +280,7 @@ def test_motion_vertices_maps_skeletons_and_knows_whose_betas() -> None:
 def official(joints: int) -> dict[str, np.ndarray]:
     """A body of 40 vertices with the joints of an SMPL-family layout."""
     arrays = small_arrays(40, joints)
-    parents = {24: SMPL24.parents, 52: SMPLH52.parents}[joints]
+    parents = {24: SMPL24.parents, 52: SMPLH52.parents, 55: SMPLX55.parents}[joints]
     arrays["kintree_table"] = np.array([[2**32 - 1, *parents[1:]], range(joints)], dtype=np.uint32)
     arrays["f"] = arrays["f"].astype(np.uint32)
     return arrays
@@ -307,6 +307,17 @@ def test_official_files_are_found(
     assert body.pose_directions is not None
     with pytest.raises(MissingError, match=r"(?s)searched.*tue\.mpg\.de"):
         load_body(layout, "female", path="official")
+
+
+@pytest.mark.parametrize(("stored", "shapes"), [(400, 16), (20, 10)])
+def test_smplx_expressions_are_not_taken_for_shapes(tmp_path: Path, stored: int, shapes: int) -> None:
+    arrays = official(55)
+    arrays["shapedirs"] = np.random.default_rng(0).normal(size=(40, 3, stored))
+    (tmp_path / "smplx").mkdir()
+    np.savez(tmp_path / "smplx" / "SMPLX_NEUTRAL.npz", **arrays)
+    body = load_body("smplx", path=tmp_path)
+    assert body.num_betas == shapes and body.skeleton.joint_names == SMPLX55.joint_names
+    assert motion_vertices(body, a_clip(3)).shape == (3, 40, 3)
 
 
 def test_missing_files_say_where_to_register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
