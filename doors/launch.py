@@ -78,7 +78,19 @@ def _hydra_main(name: str, task: Callable[[DictConfig], Any]) -> None:
 
     OmegaConf.register_new_resolver("floordiv", lambda a, b: a // b, replace=True)
 
-    hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(task)()
+    failures: list[ContrappostoError] = []
+
+    def guarded(config: DictConfig) -> None:
+        # Hydra prints a line of its own for what a task raises: keep our errors from it, and end a sweep at the first.
+        try:
+            if not failures:
+                task(config)
+        except ContrappostoError as error:
+            failures.append(error)
+
+    hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(guarded)()
+    if failures:
+        raise failures[0]
 
 
 def quote_path(argument: str) -> str:
