@@ -20,6 +20,9 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_only
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path, disk_error
 
+# wandb's public server under its present and its former name; `wandb login` writes either into the netrc file.
+_PUBLIC_SERVERS = ["https://api.forge.coreweave.com", "https://api.wandb.ai"]
+
 
 class CSVRunLogger(Logger):
     """`metrics.csv` directly in the run directory: one row per logged step, columns that may grow.
@@ -108,6 +111,25 @@ class CSVRunLogger(Logger):
         self._columns = columns
 
 
+class RunWandbLogger(WandbLogger):
+    """Lightning's wandb logger, whose configuration is that of the run and not added to by module or
+    datamodule.
+
+    Args:
+        media_upload: whether pictures of people given as input may go to wandb; see `MediaCallback`.
+        init: what Lightning's logger takes, among it what `wandb.init` takes.
+    """
+
+    def __init__(self, *, media_upload: bool = False, **init: Any) -> None:
+        super().__init__(**init)
+        self.media_upload = media_upload
+        self._wandb_init.pop("anonymous", None)  # wandb warns of it
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: hyper-parameters are parts of the run's configuration, which stands there already."""
+
+
 def build_loggers(
     run_dir: str | Path,
     *,
@@ -126,11 +148,11 @@ def build_loggers(
     Args:
         run_dir: the run directory; the wandb files go to its `wandb` folder, where a resumed run finds its
             id.
-        config: the resolved configuration as plain values, shown by wandb.
+        config: plain values that wandb shows; None takes the run directory's config.yaml.
         wandb: False leaves the CSV file only (as does WANDB_MODE=disabled).
         online: send to the wandb server; done only when the user is logged in and WANDB_MODE does not forbid
             it.
-        project, entity, name, group, tags: where wandb files the run.
+        project, entity, name, group, tags: where wandb files the run; the name comes from the run directory.
         media_upload: whether pictures of people given as input may leave the machine; see `MediaCallback`.
 
     Returns:
@@ -140,14 +162,23 @@ def build_loggers(
     """
     loggers: list[Logger] = [CSVRunLogger(run_dir)]
     if wandb and os.environ.get("WANDB_MODE", "").lower() != "disabled":
-        logger = _wandb_logger(
-            Path(run_dir),
-            "online" if online and may_go_online() else "offline",
-            config or {},
-            {"project": project, "entity": entity, "name": name, "group": group, "tags": list(tags)},
+        # wandb reports on its own use to its maker, offline runs included, unless told not to before its import.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        run_dir = Path(run_dir)
+        logger = RunWandbLogger(
+            media_upload=media_upload,
+            save_dir=str(run_dir),
+            id=_run_id(run_dir),
+            mode="online" if online and may_go_online() else "offline",
+            config=dict(config) if config is not None else _run_config(run_dir),
+            settings=_settings(),
+            project=project,
+            entity=entity,
+            name=name or _run_name(run_dir.absolute()),
+            group=group,
+            tags=list(tags),
         )
-        if logger is not None:
-            logger.media_upload = media_upload  # type: ignore[attr-defined]
+        if _started(logger, run_dir):
             loggers.append(logger)
     return loggers
 
@@ -202,31 +233,59 @@ def log_histogram(trainer: pl.Trainer, key: str, counts: np.ndarray) -> None:
         logger.log_metrics({key: histogram}, step=trainer.global_step)  # type: ignore[dict-item]
 
 
-def _wandb_logger(
-    run_dir: Path, mode: str, config: Mapping[str, Any], where: dict[str, Any]
-) -> WandbLogger | None:
+def _run_name(run_dir: Path) -> str:
+    """`<model>/<time>`, and `<model>/<time>/evaluation/<data>` for an evaluation."""
+    depth = 4 if run_dir.parent.name == "evaluation" else 2
+    return "/".join(run_dir.parts[-depth:])
+
+
+def _settings() -> Any:
+    """Quiet, and without what says more about the machine than the run needs: no code, packages, host, console."""
     import wandb
 
-    settings = wandb.Settings(
+    return wandb.Settings(
         silent=True,
         console="off",
         disable_code=True,
         disable_job_creation=True,
+        x_disable_machine_info=True,
+        x_save_requirements=False,
+        host="unnamed",
     )
-    logger = WandbLogger(
-        save_dir=str(run_dir), id=_run_id(run_dir), mode=mode, config=dict(config), settings=settings, **where
-    )
-    if _is_first():
-        try:
-            _ = logger.experiment
-        except Exception as error:  # anything that a third party's service may raise
-            rank_zero_warn(f"wandb could not start, metrics go to metrics.csv only: {error}")
-            return None
-        if mode == "offline":
-            rank_zero_info(
-                f"wandb is offline; to upload this run later: wandb sync {run_dir / 'wandb'}/offline-run-*"
-            )
-    return logger
+
+
+def _started(logger: RunWandbLogger, run_dir: Path) -> bool:
+    """Start wandb in the first process; False where that fails, which must not keep anybody from training."""
+    if not _is_first():
+        return True
+    if os.environ.get("WANDB_DATA_DIR") in (None, _own_data_dir.get("path")):
+        # What wandb stages for upload belongs to the run, not into the home directory.
+        _own_data_dir["path"] = os.environ["WANDB_DATA_DIR"] = str(run_dir.absolute() / "wandb" / "data")
+    try:
+        _ = logger.experiment
+    except Exception as error:  # anything that a third party's service may raise
+        rank_zero_warn(f"wandb could not start, metrics go to metrics.csv only: {error}")
+        return False
+    return True
+
+
+_own_data_dir: dict[str, str] = {}
+
+
+def _run_config(run_dir: Path) -> dict[str, Any]:
+    """The configuration that the run directory holds, as plain values."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    path = run_dir / "config.yaml"
+    if not path.is_file():
+        return {}
+    config = OmegaConf.load(path)
+    try:
+        values = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:  # a reference that only another machine can resolve
+        values = OmegaConf.to_container(config, resolve=False)
+    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
 
 def _is_first() -> bool:
@@ -249,12 +308,13 @@ def _logged_in() -> bool:
     """Whether an API key is at hand: in the environment or in the netrc file that `wandb login` writes."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    urls = [os.environ.get("WANDB_BASE_URL")] if os.environ.get("WANDB_BASE_URL") else _PUBLIC_SERVERS
+    hosts = [urlparse(url).netloc for url in urls if url]
     home = Path.home()
     names = [os.environ.get("NETRC"), home / ".netrc", home / "_netrc"]
     for path in [Path(name).expanduser() for name in names if name]:
         try:
-            if path.is_file() and netrc.netrc(str(path)).authenticators(host):
+            if path.is_file() and any(netrc.netrc(str(path)).authenticators(host) for host in hosts):
                 return True
         except (OSError, netrc.NetrcParseError):
             continue

@@ -144,7 +144,7 @@ class MediaCallback(pl.Callback):
         begin = time.monotonic()
         try:
             for name, value in self._media(stage, outputs, batch).items():
-                self._items.append(_item(str(name), value))
+                _add(self._items, _item(str(name), value))
         except Exception as error:
             rank_zero_warn(f"No media of a {stage} batch: {type(error).__name__}: {error}")
         self._spent += time.monotonic() - begin
@@ -195,6 +195,20 @@ def _item(name: str, value: Any) -> _Item:
         found=f"{type(value).__name__} {array.dtype} {array.shape}",
         expected="motions by title, an (H, W, 3) uint8 picture, a Mesh, or 1-D whole numbers from 0",
     )
+
+
+def _add(items: list[_Item], item: _Item) -> None:
+    """Add an item; another batch may have given its name already: histograms are joined, others get a number."""
+    same = next(
+        (i for i, other in enumerate(items) if (other.name, other.kind) == (item.name, item.kind)), None
+    )
+    if same is None:
+        items.append(item)
+    elif item.kind == "histogram":
+        items[same] = _Item(item.name, item.kind, np.concatenate([items[same].value, item.value]))
+    else:
+        count = sum(other.kind == item.kind for other in items)
+        items.append(_Item(f"{item.name}_{count + 1}", item.kind, item.value))
 
 
 def _is_last(trainer: pl.Trainer) -> bool:

@@ -19,6 +19,7 @@ class ProgressLine(pl.Callback):
 
     On a terminal the line is rewritten in place; elsewhere (files, batch systems) a new line is printed every
     `seconds`, so that a log stays readable. Each validation prints the monitored metric on a line of its own.
+    `time/outside_step_share` is the share of time between the steps: waiting for data, logging, checkpoints.
 
     Args:
         seconds: time between two lines where the output is not a terminal.
@@ -101,7 +102,7 @@ class ProgressLine(pl.Callback):
         return {
             "steps_per_s": len(later) / elapsed,
             "samples_per_s": sum(samples for _, samples, _ in later) / elapsed,
-            "data_wait_share": sum(waited for _, _, waited in later) / elapsed,
+            "outside_step_share": sum(waited for _, _, waited in later) / elapsed,
         }
 
     def _line(self, trainer: pl.Trainer, outputs: Any, rates: dict[str, float]) -> str:

@@ -50,7 +50,7 @@ def test_terminal_rewrites_its_line(tmp_path, monkeypatch):
 def test_throughput_is_logged(tmp_path):
     run(tmp_path, io.StringIO())
     header = (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
-    assert {"time/steps_per_s", "time/samples_per_s", "time/data_wait_share"} <= set(header)
+    assert {"time/steps_per_s", "time/samples_per_s", "time/outside_step_share"} <= set(header)
 
 
 def test_quiet_between_lines(tmp_path):
