@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import stat
 import tarfile
@@ -62,10 +63,8 @@ def unpack(
             for member in members:
                 _write(opened.open(member.name), temporary / member.name, member.size)
         temporary.rename(folder)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise disk_error(folder, error) from error
     except (
+        gzip.BadGzipFile,
         zipfile.BadZipFile,
         tarfile.TarError,
         EOFError,
@@ -80,6 +79,9 @@ def unpack(
             expected="a whole .zip or .tar archive",
             fix="delete it and download it again",
         ) from error
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise disk_error(folder, error) from error
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from contrapposto.data.recipes.base import Progress, Recipe, Source
-from contrapposto.data.store import ClipRecord
+from contrapposto.data.store import FIGURE, ClipRecord
 from contrapposto.errors import ContrappostoError, InputError
 from contrapposto.files import atomic_path
 from contrapposto.motion import Motion
@@ -28,8 +28,6 @@ from contrapposto.skeleton import SMPLH52
 MIN_FRAMES = 5  # SAGE sheet, section 4: shorter sequences are skipped
 FRAME_RATES = (5.0, 1000.0)
 _FORMAT = 1  # of the result files
-FIGURE = hashlib.sha256(SMPLH52.offsets.tobytes()).hexdigest()[:16]
-"""Hash of the figure onto which corpora with other skeletons are mapped: for another one they are converted again."""
 
 
 @dataclass(frozen=True)

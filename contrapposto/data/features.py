@@ -24,7 +24,7 @@ from filelock import FileLock
 from contrapposto.data.arrays import NpyWriter, open_rows
 from contrapposto.data.convert import start_worker
 from contrapposto.data.recipes.base import Progress
-from contrapposto.data.store import MotionStore
+from contrapposto.data.store import FIGURE, MotionStore
 from contrapposto.data.windows import WindowReader
 from contrapposto.errors import InputError
 from contrapposto.files import disk_error
@@ -105,6 +105,7 @@ class FeatureCache:
             "name": name,
             "version": version,
             "store": store.content_hash,
+            "figure": FIGURE,
             "fps": fps,
             "resample": resample,
             "options": dict(options or {}),

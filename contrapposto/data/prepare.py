@@ -8,13 +8,10 @@ an uninterrupted one.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from contrapposto.data.arrays import NpyWriter
-from contrapposto.data.convert import FIGURE, MIN_FRAMES, Reject, Task, convert_all, describe, load_result
+from contrapposto.data.assemble import assemble, publish
+from contrapposto.data.convert import Reject, convert_all
 from contrapposto.data.lock import hold
-from contrapposto.data.recipes import Progress, Recipe, Source, get_recipe
-from contrapposto.data.store import ARRAYS, SCHEMA, VERSION, ClipRecord, MotionStore, read_manifest
+from contrapposto.data.recipes import Progress, Recipe, get_recipe
+from contrapposto.data.store import ARRAYS, MotionStore, read_manifest
+from contrapposto.data.survey import survey
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.files import disk_error, existing_parent
 
@@ -136,147 +134,20 @@ def _prepare(
 ) -> PrepareReport:
     place = Path(downloads) if downloads is not None else output.parent / "downloads"
     folder = kind.obtain(None if raw is None else Path(raw).absolute(), place / kind.name, progress)
-    tasks, rejects, ignored, inputs = _survey(kind, folder, workers, progress)
-    fingerprint = _fingerprint(kind, inputs)
-    done = _unchanged(output, fingerprint)
+    found = survey(kind, folder, workers, progress)
+    done = _unchanged(output, found.fingerprint)
     if done is not None:
         return _report(kind, output, done, unchanged=True)
     clips = work / "clips"
     clips.mkdir(exist_ok=True)
-    _check_disk(output, clips, sum(task.frames for task in tasks))
-    fresh = convert_all(kind, tasks, clips, folder, workers, progress)
+    _check_disk(output, clips, sum(task.frames for task in found.tasks))
+    fresh = convert_all(kind, found.tasks, clips, folder, workers, progress)
     store = work / "store"
     shutil.rmtree(store, ignore_errors=True)
-    _assemble(kind, store, clips, tasks, rejects, ignored, fingerprint, progress)
-    _publish(store, output, work)
-    return replace(
-        _report(kind, output, MotionStore.open(output)), converted=fresh, resumed=len(tasks) - fresh
-    )
-
-
-def _survey(
-    kind: Recipe, folder: Path, workers: int, progress: Progress | None
-) -> tuple[list[Task], list[Reject], dict[str, int], list[tuple[str, str, str]]]:
-    """Hash every source and read every header, in threads: both release the lock of the interpreter."""
-    found = kind.discover(folder)
-    ignored = dict(sorted(found.ignored.items()))
-    if not found.sources:
-        raise MissingError(
-            f"There is nothing for the recipe {kind.name} in {folder}.",
-            found=", ".join(f"{count} {what}" for what, count in ignored.items()) or "an empty folder",
-            expected=f"files of {kind.source}",
-            fix="give the right folder with raw=; archives must be unpacked first",
-        )
-    sources = sorted(found.sources, key=lambda source: source.name)
-
-    def look(source: Source) -> Task | Reject:
-        try:
-            return Task(source, source.digest(), kind.frames(source))
-        except Exception as error:  # whatever a hostile header provokes: the source is rejected with it
-            return describe(source.name, error, folder)
-
-    tasks: list[Task] = []
-    rejects: list[Reject] = []
-    inputs: list[tuple[str, str, str]] = []
-    by_digest: dict[str, str] = {}
-    names: set[str] = set()
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        for number, (source, seen) in enumerate(zip(sources, pool.map(look, sources)), 1):
-            if isinstance(seen, Task):
-                inputs.append((source.name, seen.digest, source.parameters_digest()))
-                seen = _screen(seen, by_digest, names)
-            else:
-                inputs.append((source.name, seen.detail, source.parameters_digest()))
-            (tasks if isinstance(seen, Task) else rejects).append(seen)  # type: ignore[arg-type]
-            if progress:
-                progress("checking", number, len(sources))
-    if not tasks:
-        raise _nothing_left(kind, folder, rejects)
-    return tasks, rejects, ignored, inputs
-
-
-def _screen(task: Task, by_digest: dict[str, str], names: set[str]) -> Task | Reject:
-    name = task.source.name
-    if name in names:
-        return Reject(
-            name, "name taken", "two different files have this name once subset aliases are resolved"
-        )
-    if task.source.paths and task.digest in by_digest:
-        return Reject(name, "duplicate", f"same content as {by_digest[task.digest]}")
-    if task.frames < MIN_FRAMES:
-        return Reject(name, "too short", f"{task.frames} frames, at least {MIN_FRAMES} are needed")
-    names.add(name)
-    by_digest[task.digest] = name
-    return task
-
-
-def _assemble(
-    kind: Recipe,
-    store: Path,
-    clips: Path,
-    tasks: Sequence[Task],
-    rejects: Sequence[Reject],
-    ignored: dict[str, int],
-    fingerprint: str,
-    progress: Progress | None,
-) -> None:
-    store.mkdir()
-    records: list[ClipRecord] = []
-    refused = list(rejects)
-    with (
-        NpyWriter(store / "rotations.npy", np.float32, ARRAYS["rotations"]) as rotations,
-        NpyWriter(store / "root_translation.npy", np.float32, ARRAYS["root_translation"]) as translations,
-    ):
-        for number, task in enumerate(tasks, 1):
-            result = load_result(clips, task.key(kind))
-            if isinstance(result, Reject):
-                refused.append(result)
-            else:
-                records.append(result[0])
-                rotations.append(result[1])
-                translations.append(result[2])
-            if progress:
-                progress("assembling", number, len(tasks))
-        if not records:
-            raise _nothing_left(kind, store, refused)
-        arrays = {"rotations": rotations.close(), "root_translation": translations.close()}
-    refused.sort(key=lambda reject: reject.name)
-    manifest = {
-        "schema": SCHEMA,
-        "version": VERSION,
-        "recipe": {"name": kind.name, "version": kind.version, "options": kind.options},
-        "source": kind.source,
-        "licence": kind.licence,
-        "attribution": kind.attribution,
-        **({"downloads": kind.downloads} if kind.downloads else {}),
-        "skeleton": "smplh52",
-        "input_hash": fingerprint,
-        "counts": {
-            "clips": len(records),
-            "frames": sum(record.frames for record in records),
-            "seconds": round(sum(record.frames / record.fps for record in records), 3),
-            "rejects": len(refused),
-            "ignored": ignored,
-        },
-        "arrays": arrays,
-        "rejects": [reject.to_json() for reject in refused],
-    }
-    _write_manifest(store / "manifest.json", manifest, records)
-
-
-def _write_manifest(path: Path, manifest: dict[str, Any], records: Sequence[ClipRecord]) -> None:
-    """One clip per line: a manifest of a large corpus stays readable and can be compared with diff."""
-    head = json.dumps(manifest, indent=1, ensure_ascii=False).removesuffix("\n}")
-    lines = ",\n  ".join(json.dumps(record.to_json(), ensure_ascii=False) for record in records)
-    path.write_text(f'{head},\n "clips": [\n  {lines}\n ]\n}}\n', encoding="utf-8", newline="\n")
-
-
-def _publish(store: Path, output: Path, work: Path) -> None:
-    old = work / "old"
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        output.rename(old)
-    store.rename(output)
+    assemble(kind, found, clips, store, progress)
+    publish(store, output, work / "old")
+    report = _report(kind, output, MotionStore.open(output))
+    return replace(report, converted=fresh, resumed=len(found.tasks) - fresh)
 
 
 def _check_output(output: Path, kind: Recipe) -> None:
@@ -302,12 +173,6 @@ def _check_output(output: Path, kind: Recipe) -> None:
         )
 
 
-def _fingerprint(kind: Recipe, inputs: Sequence[tuple[str, str, str]]) -> str:
-    """Hash of all that decides the content: figure, recipe, version, options, names, sources, parameters."""
-    content = [VERSION, FIGURE, kind.name, kind.version, kind.options, list(inputs)]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def _unchanged(output: Path, fingerprint: str) -> MotionStore | None:
     try:
         store = MotionStore.open(output)
@@ -328,16 +193,6 @@ def _check_disk(output: Path, clips: Path, frames: int) -> None:
             expected=f"{needed / 2**20:.0f} MiB for {frames} frames",
             fix="free some space or choose another output=",
         )
-
-
-def _nothing_left(kind: Recipe, folder: Path, rejects: Sequence[Reject]) -> ContrappostoError:
-    first = "; ".join(f"{reject.name}: {reject.reason}: {reject.detail}" for reject in rejects[:3])
-    return InputError(
-        f"None of the {len(rejects)} sources of the recipe {kind.name} can be used.",
-        found=first + ("; ..." if len(rejects) > 3 else ""),
-        expected=f"files of {kind.source}",
-        fix="check the folder given with raw=",
-    )
 
 
 @contextmanager

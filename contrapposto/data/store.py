@@ -30,6 +30,8 @@ from contrapposto.skeleton import SMPLH52
 
 SCHEMA = "contrapposto-motion-store"
 VERSION = 1
+FIGURE = hashlib.sha256(SMPLH52.offsets.tobytes()).hexdigest()[:16]
+"""Hash of the default figure, onto which other skeletons are mapped; with another one, stores are made again."""
 ARRAYS = {"rotations": (SMPLH52.num_joints, 3), "root_translation": (3,)}
 
 

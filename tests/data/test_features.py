@@ -86,15 +86,22 @@ def test_processes_change_nothing(store: MotionStore, tmp_path: Path) -> None:
 
 SCRIPT = """
 import sys
+import time
+from pathlib import Path
 from contrapposto.data.features import FeatureCache
 from contrapposto.data.store import MotionStore
 
 def function(motion):
+    time.sleep(0.02)
     with open(sys.argv[2], "a") as file:
         file.write("x")
     return {"root": motion.root_translation}
 
-FeatureCache.build(MotionStore.open(sys.argv[1]), "shared", 1, function)
+store = MotionStore.open(sys.argv[1])
+Path(sys.argv[3]).touch()
+while len(list(Path(sys.argv[3]).parent.glob("ready*"))) < 3:
+    time.sleep(0.001)
+FeatureCache.build(store, "shared", 1, function)
 """
 
 
@@ -102,7 +109,7 @@ FeatureCache.build(MotionStore.open(sys.argv[1]), "shared", 1, function)
 def test_of_several_processes_one_builds(store: MotionStore, tmp_path: Path) -> None:
     (tmp_path / "build.py").write_text(SCRIPT)
     command = [sys.executable, str(tmp_path / "build.py"), str(store.path), str(tmp_path / "log")]
-    processes = [subprocess.Popen(command) for _ in range(3)]
+    processes = [subprocess.Popen([*command, str(tmp_path / f"ready{n}")]) for n in range(3)]
     assert [process.wait(120) for process in processes] == [0, 0, 0]
     assert len((tmp_path / "log").read_text()) == len(store)
 

@@ -15,7 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrapposto.data.convert import Reject, Task, convert, load_result
 from contrapposto.data.prepare import prepare
+from contrapposto.data.recipes import Source
+from contrapposto.data.recipes.amass import AmassRecipe
 from contrapposto.data.store import MotionStore
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 
@@ -103,6 +106,14 @@ def test_hostile_npz(corpus: Path, tmp_path: Path, clip_writer) -> None:
     report = prepare("amass", raw=corpus, output=tmp_path / "store", workers=1)
     assert sorted(reject.name for reject in report.rejects) == ["claims.npz", "pickle.npz"]
     assert not marker.exists()
+
+
+def test_a_header_that_promises_too_much(corpus: Path, tmp_path: Path, clip_writer) -> None:
+    clip = clip_writer(corpus / "short.npz", 4)
+    task = Task(Source("short.npz", (clip,)), "0", 100)
+    convert(AmassRecipe(), task, tmp_path, corpus)
+    result = load_result(tmp_path, task.key(AmassRecipe()))
+    assert isinstance(result, Reject) and result.reason == "too short"
 
 
 def test_names_taken_twice(corpus: Path, tmp_path: Path, clip_writer) -> None:

@@ -54,7 +54,7 @@ def test_cmu_with_labels(raw: Path, tmp_path: Path) -> None:
     assert report.ignored[".bvh files"] == 1 and report.ignored["label files (used)"] == 1
 
 
-def test_cmu_rates_without_a_table(data_folder: Path) -> None:
+def test_cmu_rates_without_a_table(data_folder: Path, tmp_path: Path) -> None:
     """The few subjects that the recipe knows to be at 60 frames/s are those of the database's index."""
     index = read_index(data_folder / "motion" / "cmu_labels_all_clips.csv")
     assert index is not None and len(index) > 2400
@@ -62,6 +62,10 @@ def test_cmu_rates_without_a_table(data_folder: Path) -> None:
 
     slow = {key for key, (_, rate) in index.items() if rate == 60}
     assert slow == {key for key in index if key[0] in SLOW_SUBJECTS or key in SLOW_CLIPS}
+    for name in ("60_01.amc", "02_01.amc", "136_19.amc", "136_18.amc"):
+        (tmp_path / name).touch()
+    rates = {source.name: source.parameters["fps"] for source in CmuRecipe().discover(tmp_path).sources}
+    assert rates == {"60/60_01.amc": 60, "02/02_01.amc": 120, "136/136_19.amc": 60, "136/136_18.amc": 120}
     with pytest.raises(ConfigError, match="table"):
         CmuRecipe(labels=data_folder / "motion" / "index.csv")
 

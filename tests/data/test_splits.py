@@ -72,6 +72,8 @@ def test_hash_split_depends_on_names_only() -> None:
     more = {clips[i].name for i in hash_split(clips, 0.2)[1]}
     assert chosen < more, "a larger test part contains the smaller one"
     assert chosen != {clips[i].name for i in hash_split(clips, 0.1, salt="other")[1]}
+    other_release = records(*(clip.name.replace("_poses", "_stageii") for clip in clips))
+    assert hash_split(other_release, 0.1)[1].tolist() == test.tolist()
     assert len(hash_split(clips, 0)[1]) == 0 and len(hash_split(clips, 1)[0]) == 0
 
 
