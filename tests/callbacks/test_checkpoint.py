@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,25 @@ def test_resumed_run_repeats_the_uninterrupted_one(tmp_path, every, kill):
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name])
     assert (tmp_path / "cut/metrics.csv").read_text() == (tmp_path / "whole/metrics.csv").read_text()
+
+
+class Terminated(Tiny):
+    """Asked to end, as a batch system does, in the middle of batch 7."""
+
+    def training_step(self, batch, batch_idx):
+        if self.trainer.fit_loop.total_batch_idx == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().training_step(batch, batch_idx)
+
+
+def test_sigterm_saves_after_the_batch(tmp_path):
+    whole = run(tmp_path / "whole", 100)
+    callbacks = [StepSeed(SEED), ResumeCheckpoint(tmp_path / "cut/checkpoints", 100)]
+    with pytest.raises(SystemExit):
+        trainer(callbacks, [CSVRunLogger(tmp_path / "cut")]).fit(Terminated(), datamodule=Data())
+    assert load_checkpoint(tmp_path / "cut/checkpoints/last.ckpt")["global_step"] == 8
+    resumed = run(tmp_path / "cut", 100, resume=True)
+    assert resumed.losses == whole.losses[8:]
 
 
 def test_a_finished_run_can_be_made_longer(tmp_path):

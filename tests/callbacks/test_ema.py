@@ -82,24 +82,26 @@ def test_training_is_the_same_with_and_without():
         assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def fit(folder, epochs: int, resume: bool = False) -> Buffered:
+def fit(folder, epochs: int, every: int, resume: bool = False) -> Buffered:
     model = Buffered()
-    callbacks = [StepSeed(SEED), EMA(0.9), ResumeCheckpoint(folder / "checkpoints", 4)]
+    callbacks = [StepSeed(SEED), EMA(0.9), ResumeCheckpoint(folder / "checkpoints", every)]
     path = find_resume_checkpoint(folder) if resume else None
     trainer(callbacks, max_epochs=epochs).fit(model, datamodule=Data(), ckpt_path=path)
     return model
 
 
-def test_a_finished_run_made_longer_equals_one_that_was_long(tmp_path):
-    whole = fit(tmp_path / "whole", 3)
-    fit(tmp_path / "cut", 2)
-    resumed = fit(tmp_path / "cut", 3, resume=True)
+@pytest.mark.parametrize("every", [4, 100])  # the last save at the end of an epoch, and at that of training
+def test_a_finished_run_made_longer_equals_one_that_was_long(tmp_path, every):
+    whole = fit(tmp_path / "whole", 3, every)
+    fit(tmp_path / "cut", 2, every)
+    resumed = fit(tmp_path / "cut", 3, every, resume=True)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
-def test_checkpoint_holds_the_average_under_state_dict(tmp_path):
-    model = fit(tmp_path, 2)
+@pytest.mark.parametrize("every", [4, 100])
+def test_checkpoint_holds_the_average_under_state_dict(tmp_path, every):
+    model = fit(tmp_path, 2, every)
     content = load_checkpoint(find_resume_checkpoint(tmp_path))
     for name, value in model.state_dict().items():
         assert torch.equal(content["state_dict"][name], value), name

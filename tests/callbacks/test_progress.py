@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 
 import pytest
 import torch
@@ -57,6 +58,19 @@ def test_quiet_between_lines(tmp_path):
     stream = io.StringIO()
     trainer([ProgressLine(1000.0, stream)], max_epochs=1).fit(Tiny(), datamodule=Data())
     assert stream.getvalue().splitlines() == [stream.getvalue().strip()]  # the last line only
+
+
+def test_time_left_is_that_of_the_remaining_steps():
+    class Slow(Tiny):
+        def training_step(self, batch, batch_idx):
+            time.sleep(0.2)
+            return super().training_step(batch, batch_idx)
+
+    stream = io.StringIO()
+    trainer([ProgressLine(0.0, stream)], max_epochs=1).fit(Slow(), datamodule=Data(batches=12))
+    line = next(line for line in stream.getvalue().splitlines() if line.startswith("step 2/12"))
+    assert 2 <= int(re.search(r"(\d+) s left", line)[1]) <= 6  # 10 steps of 0.2 s, and a slow machine
+    assert 2 <= float(re.search(r"([\d.]+) steps/s", line)[1]) <= 5
 
 
 @pytest.mark.parametrize(

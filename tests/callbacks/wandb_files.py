@@ -19,6 +19,7 @@ class OfflineRun:
     run_id: str = ""
     name: str = ""
     finished: bool = False
+    machine: list[Any] = field(default_factory=list)  # what is said of it
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -53,7 +54,11 @@ def _read(path: Path) -> OfflineRun:
     for data in _records(path.read_bytes()):
         record = protobuf.Record()
         record.ParseFromString(data)
+        if record.HasField("environment"):
+            facts = record.environment
+            run.machine += [facts.host, facts.executable, facts.root, facts.cpu.model, *facts.args]
         if record.HasField("run"):
+            run.machine.append(record.run.host)
             run.run_id, run.name = record.run.run_id, record.run.display_name or run.name
             run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
         elif record.HasField("config"):
