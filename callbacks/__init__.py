@@ -7,9 +7,10 @@ from callbacks.checkpoint import (
     find_resume_checkpoint,
     load_checkpoint,
 )
+from callbacks.csv_log import CSVRunLogger
 from callbacks.ema import EMA
 from callbacks.guard import FiniteGuard, NotFiniteError
-from callbacks.loggers import CSVRunLogger, build_loggers, finish_loggers
+from callbacks.loggers import build_loggers, finish_loggers
 from callbacks.media import MediaCallback
 from callbacks.metrics import MetricsCallback, MetricSpec
 from callbacks.progress import ProgressLine

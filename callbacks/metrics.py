@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from callbacks.clips import ClipTable
 from callbacks.loggers import is_trial, log_histogram
-from contrapposto.errors import ConfigError, nearest
+from callbacks.outputs import calls, local_copy, of_clip, output_of, scalars, vectors
+from contrapposto.errors import ConfigError
 from contrapposto.files import write_json
 
 STAGES = ("train", "val", "test")
@@ -182,13 +181,13 @@ class MetricsCallback(pl.Callback):
             return
         values = {metric: self._inputs(metric, outputs) for metric in stage.names}
         for metric, inputs in values.items():
-            for arguments in _calls(inputs):
+            for arguments in calls(inputs):
                 stage.collection[metric].update(**arguments)
         if self.per_clip and name != "train" and "clips" in outputs:
             self._update_clips(stage, outputs, values)
 
     def _inputs(self, metric: str, outputs: Any) -> dict[str, Any]:
-        return {key: _output(outputs, name, metric) for key, name in self.specs[metric].inputs.items()}
+        return {key: output_of(outputs, name, metric) for key, name in self.specs[metric].inputs.items()}
 
     def _update_clips(
         self, stage: _Stage, outputs: Mapping[str, Any], values: Mapping[str, dict[str, Any]]
@@ -199,11 +198,9 @@ class MetricsCallback(pl.Callback):
             row: dict[str, float] = {}
             for metric, inputs in values.items():
                 if self.specs[metric].per_clip:
-                    single = _local_copy(stage.collection[metric])
-                    single.update(
-                        **{key: _of_clip(value, index, len(names)) for key, value in inputs.items()}
-                    )
-                    row.update(_scalars(metric, single.compute()))
+                    single = local_copy(stage.collection[metric])
+                    single.update(**{key: of_clip(value, index, len(names)) for key, value in inputs.items()})
+                    row.update(scalars(metric, single.compute()))
             stage.clips.add(str(clip), int(lengths[index]) if lengths is not None else None, row)
 
     def _log(self, name: str, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -215,11 +212,11 @@ class MetricsCallback(pl.Callback):
         if trainer.sanity_checking:
             return
         for metric, result in results.items():
-            for key, value in _scalars(metric, result).items():
+            for key, value in scalars(metric, result).items():
                 pl_module.log(
                     f"{name}/{key}", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=False
                 )
-            for key, values in _vectors(metric, result).items():
+            for key, values in vectors(metric, result).items():
                 log_histogram(trainer, f"{name}/{key}", values.numpy())
 
     def _is_best(self, trainer: pl.Trainer, entry: dict[str, Any]) -> bool:
@@ -252,79 +249,6 @@ def _spec(name: str, value: Any) -> MetricSpec:
             expected=", ".join(STAGES),
         )
     return spec
-
-
-def _output(outputs: Any, name: str, metric: str) -> Any:
-    if not isinstance(outputs, Mapping) or name not in outputs:
-        names = [str(key) for key in outputs] if isinstance(outputs, Mapping) else []
-        raise ConfigError(
-            f"The metric {metric} asks for the output {name}, which the model's step does not return.",
-            found=", ".join(names) or type(outputs).__name__,
-            fix=f"use {nearest(name, names)}" if names else "return a dictionary of named outputs",
-        )
-    return outputs[name]
-
-
-def _is_list(value: Any) -> bool:
-    return (
-        isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(item, Tensor) for item in value)
-    )
-
-
-def _calls(inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One call of update for the whole batch, or one per clip where an input is a list of clips."""
-    count = max((len(value) for value in inputs.values() if _is_list(value)), default=0)
-    if count == 0:
-        yield inputs
-    for index in range(count):
-        yield {key: _of_clip(value, index, count) for key, value in inputs.items()}
-
-
-def _of_clip(value: Any, index: int, count: int) -> Any:
-    if _is_list(value):
-        return value[index]
-    if not isinstance(value, Tensor) or value.ndim == 0:
-        return value
-    if len(value) == count:
-        return value[index : index + 1]
-    if count > 1:
-        raise ConfigError(
-            "An output that a metric reads has another length than the batch has clips.",
-            found=f"a tensor of shape {tuple(value.shape)} for {count} clips",
-            expected="the clips first, or a list with one tensor per clip",
-            fix="per_clip: false, if this metric has no value for a single clip",
-        )
-    return value
-
-
-def _local_copy(metric: Metric) -> Metric:
-    """A copy for one clip, which other processes know nothing of."""
-    copy = metric.clone()
-    copy.reset()
-    for part in copy.modules():
-        if isinstance(part, Metric):
-            part.distributed_available_fn = _alone
-    return copy
-
-
-def _alone() -> bool:
-    return False
-
-
-def _named(name: str, result: Any) -> dict[str, Any]:
-    if not isinstance(result, Mapping):
-        return {name: result}
-    return {f"{name}_{key}": value for key, value in result.items()}
-
-
-def _scalars(name: str, result: Any) -> dict[str, float]:
-    named = {key: torch.as_tensor(value) for key, value in _named(name, result).items()}
-    return {key: float(value) for key, value in named.items() if value.numel() == 1}
-
-
-def _vectors(name: str, result: Any) -> dict[str, Tensor]:
-    named = {key: torch.as_tensor(value) for key, value in _named(name, result).items()}
-    return {key: value.flatten().cpu() for key, value in named.items() if value.numel() > 1}
 
 
 def _monitored(trainer: pl.Trainer) -> dict[str, str]:
