@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from contrapposto.errors import ConfigError, MissingError
+from contrapposto.files import write_json
 from doors.preflight import preflight
 from doors.report import print_metrics
 from doors.runs import RUN_VARIABLE, best_run, load_config, register_best_resolver, save_config
@@ -22,6 +24,8 @@ def evaluate(config: DictConfig) -> None:
     import pytorch_lightning as pl
     from hydra.utils import instantiate
 
+    from callbacks import finish_loggers
+
     quiet_lightning()
     checkpoint = _checkpoint(config)
     config = _self_described(config, checkpoint)
@@ -29,7 +33,8 @@ def evaluate(config: DictConfig) -> None:
     output = _output_directory(config, checkpoint)
     with open_dict(config):
         config.paths.run = str(output)
-        config.callbacks.pop("checkpoint", None)
+        for name in ("best", "resume"):
+            config.callbacks.pop(name, None)
     save_config(config, output)
     config = load_config(output)
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -43,7 +48,8 @@ def evaluate(config: DictConfig) -> None:
     run = trainer.validate if config.stage == "val" else trainer.test
     metrics = run(module, datamodule=datamodule, verbose=False)
     if trainer.is_global_zero:
-        _report(config, output, metrics[0] if metrics else {})
+        _report(config, output, checkpoint or Path(config.official), metrics[0] if metrics else {})
+    finish_loggers(trainer.loggers)
 
 
 def _checkpoint(config: DictConfig) -> Path | None:
@@ -105,8 +111,12 @@ def _output_directory(config: DictConfig, checkpoint: Path | None) -> Path:
     return path
 
 
-def _report(config: DictConfig, output: Path, metrics: dict[str, Any]) -> None:
+def _report(config: DictConfig, output: Path, checkpoint: Path, metrics: dict[str, Any]) -> None:
     values = {name: float(value) for name, value in metrics.items()}
+    path = output / "metrics.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    content.setdefault(config.stage, {"metrics": values})["checkpoint"] = str(checkpoint)
+    write_json(path, content)
     print_metrics(f"{config.name} on {config.data.name} ({config.stage})", values)
     print(f"\nresults: {output}")
     for path in sorted(p for pattern in ("*.json", "*.csv", "media/*") for p in output.glob(pattern)):
