@@ -201,9 +201,10 @@ def _disk_errors(output: Path) -> Iterator[None]:
         yield
     except OSError as error:
         translated = disk_error(output, error)
-        if translated is error and isinstance(error, (FileExistsError, NotADirectoryError)):
+        if translated is error:
+            found = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             translated = InputError(
-                f"{output} cannot be made.", found=f"{error.filename} is a file", expected="a folder there"
+                f"The store {output} cannot be made.", found=found, expected="a folder that can be written to"
             )
         raise translated from error
 

@@ -297,6 +297,9 @@ def test_refused_outputs(corpus: Path, tmp_path: Path) -> None:
             prepare("amass", raw=corpus, output=tmp_path / output, workers=1)
     with pytest.raises(InputError, match="cannot be made"):
         prepare("amass", raw=corpus, output=tmp_path / "file" / "store", workers=1)
+    if Path("/proc").is_dir():
+        with pytest.raises(InputError, match="cannot be made"):
+            prepare("amass", raw=corpus, output="/proc/folder/store", workers=1)
     prepare("amass", raw=corpus, output=tmp_path / "store", workers=1)
     manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
     manifest["recipe"]["name"] = "cmu"
