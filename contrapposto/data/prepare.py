@@ -160,7 +160,7 @@ def _check_output(output: Path, kind: Recipe) -> None:
             f"The output {output} is not a motion store.",
             found="a file" if output.is_file() else "a folder with other things in it",
             expected="a new folder, or a store of the same recipe",
-            fix="choose another output=",
+            fix="choose another place: paths.stores=FOLDER",
         ) from None
     except (ContrappostoError, KeyError, TypeError):
         return  # damaged or of another version: made anew
@@ -169,7 +169,7 @@ def _check_output(output: Path, kind: Recipe) -> None:
             f"The output {output} is a store of another recipe.",
             found=f"recipe {name}",
             expected=f"recipe {kind.name}",
-            fix="choose another output=, or delete that store first",
+            fix="choose another place: paths.stores=FOLDER, or delete that store first",
         )
 
 
@@ -191,7 +191,7 @@ def _check_disk(output: Path, clips: Path, frames: int) -> None:
             f"The disk has not enough space for the store {output}.",
             found=f"{free / 2**20:.0f} MiB free",
             expected=f"{needed / 2**20:.0f} MiB for {frames} frames",
-            fix="free some space or choose another output=",
+            fix="free some space or choose another place: paths.stores=FOLDER",
         )
 
 
