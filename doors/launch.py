@@ -32,7 +32,7 @@ PATH_OPTIONS = frozenset(
             "source",
             "target",
         ),
-        *("past", "asf", "paths.runs", "paths.stores", "paths.run", "data.store"),
+        *("past", "asf", "paths.runs", "paths.stores", "paths.run", "data.store", "task.upper", "task.lower"),
     )
 )
 # Flags that Hydra answers on its own; everything else is checked first so that errors are ours.
