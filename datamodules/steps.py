@@ -42,11 +42,13 @@ class StepLoader:
         return self.steps_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
+        # A generator: the place is looked up when the first batch is asked for. Lightning may make the iterator
+        # earlier than it restores its count from a checkpoint.
         start = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready if self.trainer else 0
         # After a resume in mid-epoch Lightning stops by itself once the epoch's batches are counted.
         dataset = self.dataset(start, start + self.steps_per_epoch)
-        return iter(
-            DataLoader(dataset, batch_size=None, num_workers=self.num_workers, pin_memory=self.pin_memory)
+        yield from DataLoader(
+            dataset, batch_size=None, num_workers=self.num_workers, pin_memory=self.pin_memory
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Tiny(pl.LightningModule):
         return loss
 
     def configure_optimizers(self):
+        _ = self.trainer.estimated_stepping_batches  # makes the iterator before the count is restored
         return torch.optim.Adam(self.parameters(), lr=0.1)
 
 

@@ -130,7 +130,8 @@ def test_two_processes_learn_what_one_learns(stores, tmp_path):
     first, second = losses(one), losses(two)
     assert second == pytest.approx(first, rel=1e-4)
     metrics = [json.loads((run / "metrics.json").read_text())["last"]["metrics"] for run in (one, two)]
-    assert metrics[1] == pytest.approx(metrics[0], rel=1e-3)
+    # the perplexity counts codes, and a token between two codes may fall to either side
+    assert metrics[1] == pytest.approx(metrics[0], rel=1e-2)
 
 
 @pytest.mark.slow
