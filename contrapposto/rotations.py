@@ -133,7 +133,9 @@ def _gram_schmidt(first: Tensor, second: Tensor) -> Tensor:
 def _safe_norm(vector: Tensor) -> Tensor:
     squared = (vector * vector).sum(-1, keepdim=True)
     zero = squared == 0
-    return torch.where(zero, torch.zeros_like(squared), torch.sqrt(torch.where(zero, torch.ones_like(squared), squared)))
+    return torch.where(
+        zero, torch.zeros_like(squared), torch.sqrt(torch.where(zero, torch.ones_like(squared), squared))
+    )
 
 
 def _check(tensor: Tensor, trailing: tuple[int, ...], name: str) -> None:

@@ -224,7 +224,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise MissingError(
             f"There is no motion store at {path}.",
             expected="a folder with manifest.json, made by prepare.py",
-            fix=f"python prepare.py data=demo",
+            fix="python prepare.py data=demo",
         )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
