@@ -10,7 +10,7 @@ Use a model on your own files.
 
 Options:
   input=FILE            .npz (AMASS), .bvh, .amc       output=FOLDER     created where needed
-  ckpt=PATH             another checkpoint than the best run's
+  task.upper=, task.lower=   (sage_reconstruct) other checkpoints than the best runs'
   task.formats=[npz,glb]   which files to write
 """
 
