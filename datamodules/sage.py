@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from contrapposto.body import load_body
 from contrapposto.data.features import FeatureCache, Resample
-from contrapposto.data.splits import hash_split, match_list, read_list
+from contrapposto.data.frozen import WindowCache, WindowFunction, print_progress
+from contrapposto.data.splits import hash_split, list_lines, match_list
 from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset
 from contrapposto.errors import ConfigError, InputError
+from contrapposto.files import sha256
 from contrapposto.models.sage.features import sage_features
 from contrapposto.motion import Motion
 from datamodules.steps import Shard, StepLoader
@@ -24,9 +31,9 @@ FEATURES_VERSION = 1
 _ARRAYS = ("rotation_local_6d", "sparse", "root_translation")
 
 
-def numpy_features(motion: Motion) -> dict[str, np.ndarray]:
-    """The arrays that training and evaluation read, of one clip."""
-    features = sage_features(motion)
+def numpy_features(motion: Motion, body: str | None = None) -> dict[str, np.ndarray]:
+    """The arrays that training and evaluation read, of one clip, on the skeleton of a body file if one is given."""
+    features = sage_features(motion, load_body("smplh", path=body) if body else None)
     return {name: features[name].numpy() for name in _ARRAYS}
 
 
@@ -54,9 +61,18 @@ class SageDataModule(pl.LightningDataModule):
         num_workers: processes that read.
         resample: `slerp`, or `stride` as the original.
         test_share, val_share: shares of clips held out, by a hash of their names.
-        train_list, test_list: files of clip names, in place of the shares.
+        test_list: a file of clip names, or a pattern such as `HumanEva/*`, or several; in place of the share.
+        train_list: likewise, of the clips that train and validate; all others where absent.
         split_by: `clip`, or `subject` to keep all clips of a person in one part.
         max_val_clips: at most this many clips are used for validation; None for all.
+        max_val_frames: of each validation clip, from its start; None for all.
+        sequence: frames of a training sequence, in place of single windows (the refiner's data); shorter clips are taken
+            whole. The batch then holds the frames that end a window: `sparse`, `rotation_local_6d` and
+            `root_translation` (B, N, ...) padded at the end, `lengths` (B,), and `starts`, the first frame of the first
+            window.
+        cache: whether outputs of frozen networks are computed once and kept (`cache_frozen`).
+        cache_gib: room for one such cache; a stride between windows is chosen so that it fits.
+        body: file of the body whose zero shape gives the positions; the default skeleton where None.
         seed: of the windows.
     """
 
@@ -70,13 +86,21 @@ class SageDataModule(pl.LightningDataModule):
         resample: Resample = "slerp",
         test_share: float = 0.1,
         val_share: float = 0.05,
-        train_list: str | None = None,
-        test_list: str | None = None,
+        train_list: str | Sequence[str] | None = None,
+        test_list: str | Sequence[str] | None = None,
         split_by: str = "clip",
         max_val_clips: int | None = None,
+        max_val_frames: int | None = None,
+        sequence: int | None = None,
+        cache: bool = True,
+        cache_gib: float = 20.0,
+        body: str | None = None,
         seed: int = 10,
     ) -> None:
         super().__init__()
+        self.sequence, self.max_val_frames, self.body = sequence, max_val_frames, body
+        self.cache_bytes = cache_gib * 2**30 if cache else 0
+        self.frozen: WindowCache | None = None
         self.store_path, self.batch_size, self.window = Path(store), batch_size, window
         self.repeats, self.num_workers, self.resample, self.seed = repeats, num_workers, resample, seed
         self.shares = (test_share, val_share)
@@ -91,8 +115,9 @@ class SageDataModule(pl.LightningDataModule):
             self.store,
             "sage",
             FEATURES_VERSION,
-            numpy_features,
+            partial(numpy_features, body=self.body),
             resample=self.resample,
+            options={"body": sha256(Path(self.body))} if self.body else None,
             workers=self.num_workers,
         )
         self.split = self._split()
@@ -102,13 +127,14 @@ class SageDataModule(pl.LightningDataModule):
         test_share, val_share = self.shares
         train_list, test_list = self.lists
         clips = self.store.clips
-        if train_list or test_list:
-            if not (train_list and test_list):
-                raise ConfigError(
-                    "One split list without the other.", fix="give data.train_list and data.test_list"
-                )
-            train = match_list(clips, read_list(train_list)).indices
-            test = match_list(clips, read_list(test_list)).indices
+        if train_list and not test_list:
+            raise ConfigError("A list of training clips without one for testing.", fix="give data.test_list")
+        if test_list:
+            test = match_list(clips, list_lines(test_list)).indices
+            chosen = (
+                match_list(clips, list_lines(train_list)).indices if train_list else np.arange(len(clips))
+            )
+            train = np.setdiff1d(chosen, test)
         else:
             train, test = hash_split(clips, test_share, salt="test", by=self.split_by)
         rest, val = hash_split([clips[i] for i in train], val_share, salt="val", by=self.split_by)
@@ -126,24 +152,23 @@ class SageDataModule(pl.LightningDataModule):
         """Windows of the training clips."""
         trainer = self.trainer
         assert trainer is not None
-        clips = [clip for clip in self.split.train if self.cache.lengths[clip] >= self.window]
-        if not clips:
-            raise InputError(
-                f"No training clip of {self.store_path} has {self.window} frames at 60 frames/s.",
-                found=f"{len(self.split.train)} training clips",
-            )
+        clips = self._train_clips()
 
-        def dataset(first: int, last: int) -> StepBatchDataset:
-            return StepBatchDataset(
-                self.reader,
-                seed=self.seed,
-                batch_size=self.batch_size,
-                length=self.window,
-                start_step=first,
-                steps=last,
-                rank=trainer.global_rank,
-                world_size=trainer.world_size,
-                clips=clips,
+        def dataset(first: int, last: int) -> IterableDataset:
+            return FrozenBatches(
+                StepBatchDataset(
+                    self.reader,
+                    seed=self.seed,
+                    batch_size=self.batch_size,
+                    length=self.window,
+                    start_step=first,
+                    steps=last,
+                    rank=trainer.global_rank,
+                    world_size=trainer.world_size,
+                    clips=clips,
+                ),
+                self.frozen,
+                self.sequence,
             )
 
         return StepLoader(
@@ -154,18 +179,61 @@ class SageDataModule(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
+    def _train_clips(self) -> np.ndarray:
+        clips = self.split.train[self.cache.lengths[self.split.train] >= self.window]
+        if not len(clips):
+            raise InputError(
+                f"No training clip of {self.store_path} has {self.window} frames at 60 frames/s.",
+                found=f"{len(self.split.train)} training clips",
+            )
+        return clips
+
+    def cache_frozen(self, name: str, facts: dict[str, Any], function: WindowFunction) -> None:
+        """Compute the outputs of frozen networks for the training windows, once; batches then contain them.
+
+        Args:
+            name: of the stage.
+            facts: plain values that decide the numbers, the hash of the weights among them.
+            function: see `WindowCache.build`.
+        """
+        if not self.cache_bytes:
+            return
+        assert self.trainer is not None
+        title = "frozen networks" if self.trainer.is_global_zero else ""
+        self.frozen = WindowCache.build(
+            self.cache.path.parent / "frozen",
+            name,
+            {**facts, "features": self.cache.path.name},
+            self.reader,
+            self._train_clips(),
+            self.window,
+            function,
+            max_bytes=self.cache_bytes,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+            barrier=self.trainer.strategy.barrier,
+            progress=print_progress(title) if title else None,
+        )
+        if self.sequence and self.frozen.stride > 1:
+            raise ConfigError(
+                "The cache has too little room for sequences, which need every window.",
+                found=f"data.cache_gib={self.cache_bytes / 2**30:g}",
+                expected=f"{self.frozen.stride} times as much",
+                fix="raise data.cache_gib, or set data.cache=false (slow)",
+            )
+
     def val_dataloader(self) -> DataLoader:
         """Whole validation clips, one per batch; each is seen by one process."""
         clips = sorted(self.split.val, key=lambda clip: self.store.clips[clip].sha256)
-        return self._clips(clips[: self.max_val_clips])
+        return self._clips(clips[: self.max_val_clips], self.max_val_frames)
 
     def test_dataloader(self) -> DataLoader:
         """Whole test clips, one per batch; each is seen by one process."""
         return self._clips(list(self.split.test))
 
-    def _clips(self, clips: list[int]) -> DataLoader:
+    def _clips(self, clips: list[int], frames: int | None = None) -> DataLoader:
         assert self.trainer is not None
-        dataset = ClipDataset(self.cache, self.store, [c for c in clips if self.cache.lengths[c] > 0])
+        dataset = ClipDataset(self.cache, self.store, [c for c in clips if self.cache.lengths[c] > 0], frames)
         shard = Shard(dataset, self.trainer.global_rank, self.trainer.world_size)
         return DataLoader(shard, batch_size=None, num_workers=0)
 
@@ -182,10 +250,12 @@ class SageDataModule(pl.LightningDataModule):
 
 
 class ClipDataset(Dataset):
-    """Whole clips of a feature cache: the arrays of one clip and its `name`."""
+    """Whole clips of a feature cache, or their first `frames`: the arrays of one clip and its `name`."""
 
-    def __init__(self, cache: FeatureCache, store: MotionStore, clips: list[int]) -> None:
-        self.cache, self.store, self.clips = cache, store, clips
+    def __init__(
+        self, cache: FeatureCache, store: MotionStore, clips: list[int], frames: int | None = None
+    ) -> None:
+        self.cache, self.store, self.clips, self.frames = cache, store, clips, frames
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -193,5 +263,62 @@ class ClipDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         clip = self.clips[index]
         arrays = self.cache.clip(clip)
-        tensors = {name: torch.from_numpy(arrays[name]) for name in _ARRAYS}
+        tensors = {name: torch.from_numpy(arrays[name][: self.frames]) for name in _ARRAYS}
         return {**tensors, "name": self.store.clips[clip].name}
+
+
+class FrozenBatches(IterableDataset):
+    """Batches of windows, or of sequences, with the cached outputs of frozen networks.
+
+    Args:
+        windows: whose draws are used.
+        frozen: the cache; None where there is none.
+        sequence: frames of a sequence; None for single windows.
+    """
+
+    def __init__(self, windows: StepBatchDataset, frozen: WindowCache | None, sequence: int | None) -> None:
+        super().__init__()
+        self.windows, self.frozen, self.sequence = windows, frozen, sequence
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for batch in self.windows:
+            if self.sequence:
+                yield self._sequences(batch, self.sequence)
+            elif self.frozen:
+                yield self._windows(batch, self.frozen)
+            else:
+                yield batch
+
+    def _windows(self, batch: dict[str, Tensor], frozen: WindowCache) -> dict[str, Tensor]:
+        clips, starts = batch["clip_ids"].numpy(), batch["starts"].numpy()
+        if frozen.stride > 1:
+            starts = starts - starts % frozen.stride
+            arrays = self.windows.reader.read(clips, starts, self.windows.length)
+            batch = {**batch, **_tensors({**arrays, "starts": starts})}
+        return {**batch, **_tensors(frozen.read(clips, starts))}
+
+    def _sequences(self, batch: dict[str, Tensor], frames: int) -> dict[str, Tensor]:
+        """Sequences of the drawn clips; the place of the window in its clip becomes that of the sequence."""
+        window, reader = self.windows.length, self.windows.reader
+        clips = batch["clip_ids"].numpy()
+        rows = reader.lengths[clips]
+        crops = np.minimum(rows, frames)
+        starts = batch["starts"].numpy() * (rows - crops + 1) // np.maximum(rows - window, 1)
+        starts = np.minimum(starts, rows - crops)
+        parts: list[dict[str, Tensor]] = []
+        for clip, start, crop in zip(clips, starts, crops):
+            one = reader.read(np.array([clip]), np.array([start]), int(crop))
+            part = {name: array[0, window - 1 :] for name, array in one.items()}
+            if self.frozen:
+                where = np.arange(start, start + crop - window + 1)
+                part.update(self.frozen.read(np.full(len(where), clip), where))
+            else:
+                part["sparse_before"] = one["sparse"][0]
+            parts.append(_tensors(part))
+        padded = {name: pad_sequence([p[name] for p in parts], batch_first=True) for name in parts[0]}
+        facts = {"clip_ids": clips, "starts": starts, "lengths": crops - window + 1}
+        return {**padded, **_tensors(facts), "sample_ids": batch["sample_ids"], "step": batch["step"]}
+
+
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,16 @@ def read_list(path: str | Path) -> list[str]:
     return lines
 
 
+def list_lines(entries: str | Path | Sequence[str | Path]) -> list[str]:
+    """Lines of one or several split lists.
+
+    Args:
+        entries: files; an entry with a star is a pattern itself, not a file.
+    """
+    several = [entries] if isinstance(entries, str | Path) else entries
+    return [line for entry in several for line in ([str(entry)] if "*" in str(entry) else read_list(entry))]
+
+
 def match_list(
     clips: Sequence[ClipRecord], lines: Sequence[str], *, mapping: Mapping[str, str] | None = None
 ) -> ListMatch:
@@ -96,7 +107,7 @@ def match_list(
 
     Args:
         clips: records of a store.
-        lines: of the list.
+        lines: of the list; one with a star is a pattern, `HumanEva/*`.
         mapping: line to clip path, for lists of running numbers.
 
     Raises:
@@ -115,11 +126,14 @@ def match_list(
     found: set[int] = set()
     missing = []
     for line in lines:
-        index = by_name.get(comparable(mapping.get(line, line)))
-        if index is None:
-            missing.append(line)
+        wanted = comparable(mapping.get(line, line))
+        if "*" in wanted:
+            matches = {index for name, index in by_name.items() if fnmatchcase(name, wanted)}
         else:
-            found.add(index)
+            matches = {by_name[wanted]} if wanted in by_name else set()
+        if not matches:
+            missing.append(line)
+        found |= matches
     return ListMatch(np.array(sorted(found), np.int64), len(lines), tuple(missing))
 
 

@@ -49,6 +49,9 @@ class ProductQuantizer(nn.Module):
         beta: weight of the codebook term.
         track_usage: keep a running histogram per book (`usage.bins`), as PoseGPT does; see `UsageTracker`.
 
+    While `bypass` is set, the latent passes unquantised in training mode, without a loss: a start before the books
+    exist (`start_books`).
+
     Raises:
         ValueError: K does not divide the number of codes or the latent.
     """
@@ -67,6 +70,7 @@ class ProductQuantizer(nn.Module):
         )
         for book in self.embeddings:
             nn.init.uniform_(book.weight, -1 / self.book_size, 1 / self.book_size)
+        self.bypass = False
         self.usage = UsageTracker(num_books, self.book_size) if track_usage else None
 
     def books(self) -> Tensor:
@@ -94,6 +98,11 @@ class ProductQuantizer(nn.Module):
             books = self.books()
             scores = self._scores(z, books)
             indices = scores.detach().argmin(-1)  # (K, B L); the first of equals
+            if self.training and self.bypass:
+                # Zero times the books: every parameter has a gradient, as distributed training wants.
+                loss = torch.zeros_like(z[..., 0]) + 0 * books.sum()
+                codes = indices.t().reshape(*z.shape[:2], self.num_books)
+                return Quantized(z, loss, codes, z.new_zeros(()))
             raw = self._lookup(indices, books).view_as(z)
             loss = (raw.detach() - z).square().mean(-1) + self.beta * (raw - z.detach()).square().mean(-1)
             extra = z.new_zeros(())
@@ -110,6 +119,35 @@ class ProductQuantizer(nn.Module):
             z_q = z_q * valid[..., None]
             codes = codes.masked_fill(~valid[..., None], -1)
         return Quantized(z_q, loss, codes, extra)
+
+    @torch.no_grad()
+    def start_books(self, z: Tensor, seed: int, rounds: int = 10) -> Tensor:
+        """Set the books to the means of clusters of the latents (B, L, D) of all processes, by Lloyd's algorithm.
+
+        Books that start far from the latents, at the originals' +-1/V, can leave a deep auto-encoder with one code for
+        everything; from here every code is in use.
+
+        Args:
+            z: latents of one batch.
+            seed: of the first choice of means.
+            rounds: of the algorithm.
+
+        Returns:
+            (V, K) share of the latents that each code has.
+        """
+        chunks = gather_rows(z.reshape(-1, z.shape[-1]).float())
+        chunks = chunks.view(len(chunks), self.num_books, -1).transpose(0, 1)  # (K, N, D / K)
+        order = torch.randperm(chunks.shape[1], generator=torch.Generator().manual_seed(seed))
+        start = order.to(z.device).repeat(-(-self.book_size // len(order)))[: self.book_size]
+        books = chunks[:, start].clone()
+        for _ in range(rounds):
+            nearest = torch.cdist(chunks, books).argmin(-1)
+            member = F.one_hot(nearest, self.book_size).to(chunks.dtype)  # (K, N, V)
+            count = member.sum(1)[..., None]
+            books = torch.where(count > 0, member.transpose(1, 2) @ chunks / count.clamp_min(1), books)
+        for book, values in zip(self.embeddings, books):
+            book.weight.copy_(values)
+        return member.mean(1).t()
 
     def lookup(self, indices: Tensor) -> Tensor:
         """(B, L, K) codes to (B, L, D) latents; a code of -1 gives zeros."""
@@ -215,6 +253,13 @@ class AnchoredQuantizer(ProductQuantizer):
         self.contrastive_books = list(range(num_books) if contrastive_books is None else contrastive_books)
         self.rule_size = num_codes if rule_size is None else rule_size
         self.register_buffer("embed_prob", torch.zeros(self.book_size, num_books))
+
+    @torch.no_grad()
+    def start_books(self, z: Tensor, seed: int, rounds: int = 10) -> Tensor:
+        """As `ProductQuantizer.start_books`; the usage average starts with the shares of the clusters."""
+        share = super().start_books(z, seed, rounds)
+        self.embed_prob.copy_(share)
+        return share
 
     def _training_extras(
         self, z: Tensor, books: Tensor, scores: Tensor, indices: Tensor, valid: Tensor | None

@@ -45,18 +45,84 @@ class TrackedBody:
         return Motion(np.ascontiguousarray(vectors), translation, fps, SMPL22)
 
 
-class SageTracker(nn.Module):
-    """The inference path: both diffusions, the decoder, the refiner.
+class CoarseTracker(nn.Module):
+    """From device features to unrefined 6D rotations: both diffusions and the decoder.
 
     Every frame is the last of a window of the most recent 20 frames; before the start the first frame is
     repeated. Start noise is keyed by (seed, frame), so that a clip gives the same in one batch, in many, or
     live.
 
     Args:
-        first, second, decoder, refiner: the networks; freshly made ones of the original's size where absent.
-        rest_positions: (22, 3) of the body, metres; the default skeleton's where absent.
+        first, second, decoder: the networks; freshly made ones of the original's size where absent.
         steps: inference steps of each diffusion.
         seed: of the start noise.
+    """
+
+    def __init__(
+        self,
+        first: MotionDiffusion | None = None,
+        second: MotionDiffusion | None = None,
+        decoder: FullBodyDecoder | None = None,
+        *,
+        steps: int = 5,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.first = first or MotionDiffusion(use_upper=False)
+        self.second = second or MotionDiffusion(use_upper=True)
+        self.decoder = decoder or FullBodyDecoder()
+        self.window = 2 * self.first.latent_shape[0]
+        self.steps, self.seed = steps, seed
+
+    def windows(self, sparse: Tensor) -> Tensor:
+        """(N, 3, 18) to (N, window, 3, 18): the window that ends at each frame."""
+        return windows_of(sparse, torch.arange(len(sparse), device=sparse.device), self.window)
+
+    def latents(
+        self, windows: Tensor, frames: Tensor, noise: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Upper and lower latents (B, L, D) of windows (B, T, 3, 18).
+
+        Args:
+            windows: device features.
+            frames: (B,) int64 numbers of the last frames, which key the start noise.
+            noise: `upper` and `lower`, (B, L, D) standard normal, in place of the keyed noise.
+        """
+        draws = noise or {
+            name: start_noise(self.seed, frames, self.first.latent_shape, name) for name in ("upper", "lower")
+        }
+        upper = self.first.sample(windows, draws["upper"], steps=self.steps)
+        return upper, self.second.sample(windows, draws["lower"], upper, steps=self.steps)
+
+    def coarse(
+        self, sparse: Tensor, *, batch_size: int = 64, noise: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """(N, 3, 18) to unrefined 6D (N, 132), `batch_size` windows at a time; `noise` as in `latents`, (N,
+        L, D).
+        """
+        parts = []
+        for start in range(0, len(sparse), batch_size):
+            frames = torch.arange(start, min(start + batch_size, len(sparse)), device=sparse.device)
+            windows = windows_of(sparse, frames, self.window)
+            draws = None if noise is None else {name: value[frames] for name, value in noise.items()}
+            parts.append(self.coarse_windows(windows, frames, draws))
+        return torch.cat(parts)
+
+    def coarse_windows(
+        self, windows: Tensor, frames: Tensor, noise: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Windows (B, T, 3, 18) to the unrefined 6D (B, 132) of their last frames; arguments of `latents`."""
+        upper, lower = self.latents(windows, frames, noise)
+        return self.decoder(upper, lower, windows, last_only=True)[:, 0]
+
+
+class SageTracker(CoarseTracker):
+    """The whole inference path: both diffusions, the decoder, the refiner.
+
+    Args:
+        first, second, decoder, steps, seed: see `CoarseTracker`.
+        refiner: the network; a freshly made one of the original's size where absent.
+        rest_positions: (22, 3) of the body, metres; the default skeleton's where absent.
     """
 
     def __init__(
@@ -70,14 +136,9 @@ class SageTracker(nn.Module):
         steps: int = 5,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.first = first or MotionDiffusion(use_upper=False)
-        self.second = second or MotionDiffusion(use_upper=True)
-        self.decoder = decoder or FullBodyDecoder()
+        super().__init__(first, second, decoder, steps=steps, seed=seed)
         self.refiner = refiner or Refiner()
         self.kinematics = BodyKinematics(rest_positions)
-        self.window = 2 * self.first.latent_shape[0]
-        self.steps, self.seed = steps, seed
 
     def load_official(self, decoder_file: str | Path, refiner_file: str | Path) -> dict[str, ImportReport]:
         """Load the authors' two released files; the first holds both diffusions and the decoder.
@@ -96,44 +157,6 @@ class SageTracker(nn.Module):
                 ("refiner", self.refiner, refiner),
             )
         }
-
-    def windows(self, sparse: Tensor) -> Tensor:
-        """(N, 3, 18) to (N, window, 3, 18): the window that ends at each frame."""
-        last = torch.arange(len(sparse), device=sparse.device)
-        index = last[:, None] + torch.arange(1 - self.window, 1, device=sparse.device)
-        return sparse[index.clamp_min(0)]
-
-    def latents(
-        self, windows: Tensor, frames: Tensor, noise: Mapping[str, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Upper and lower latents (B, L, D) of windows (B, T, 3, 18).
-
-        Args:
-            windows: device features.
-            frames: (B,) int64 numbers of the last frames, which key the start noise.
-            noise: `upper` and `lower`, (B, L, D) standard normal, in place of the keyed noise.
-        """
-        draws = noise or {
-            name: keyed_normal(self.seed, 0, frames, self.first.latent_shape, f"sage {name}")
-            for name in ("upper", "lower")
-        }
-        upper = self.first.sample(windows, draws["upper"], steps=self.steps)
-        return upper, self.second.sample(windows, draws["lower"], upper, steps=self.steps)
-
-    def coarse(
-        self, sparse: Tensor, *, batch_size: int = 64, noise: Mapping[str, Tensor] | None = None
-    ) -> Tensor:
-        """(N, 3, 18) to unrefined 6D (N, 132), `batch_size` windows at a time; `noise` as in `latents`, (N,
-        L, D).
-        """
-        windows, frames = self.windows(sparse), torch.arange(len(sparse), device=sparse.device)
-        parts = []
-        for start in range(0, len(sparse), batch_size):
-            chosen = slice(start, start + batch_size)
-            draws = None if noise is None else {name: value[chosen] for name, value in noise.items()}
-            upper, lower = self.latents(windows[chosen], frames[chosen], draws)
-            parts.append(self.decoder(upper, lower, windows[chosen], last_only=True)[:, 0])
-        return torch.cat(parts)
 
     @torch.inference_mode()
     def track(
@@ -156,6 +179,17 @@ class SageTracker(nn.Module):
         joints = self.kinematics(sixd)
         translation = head - joints[:, HEAD]
         return TrackedBody(sixd, rotations, translation, joints + translation[:, None])
+
+
+def windows_of(sparse: Tensor, frames: Tensor, window: int) -> Tensor:
+    """Windows (B, window, 3, 18) that end at `frames` (B,) of a clip (N, 3, 18), padded with its first frame."""
+    index = frames[:, None] + torch.arange(1 - window, 1, device=sparse.device)
+    return sparse[index.clamp_min(0)]
+
+
+def start_noise(seed: int, frames: Tensor, shape: tuple[int, ...], part: str) -> Tensor:
+    """(B, *shape) standard normal noise from which the `upper` or `lower` latents of these frames are sampled."""
+    return keyed_normal(seed, 0, frames, shape, f"sage {part}")
 
 
 class SageStream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from contrapposto.models.sage.vqvae import SageVQVAE
 from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_uniform
 from contrapposto.skeleton import SMPL22, forward_kinematics
+from lightning_modules.sage.optim import adamw
 
 
 class SageVQVAEModule(pl.LightningModule):
@@ -39,6 +39,7 @@ class SageVQVAEModule(pl.LightningModule):
         learning_rate, betas, weight_decay: of AdamW.
         milestones, gamma: epochs after which the learning rate is multiplied by gamma.
         warmup_steps: over which the learning rate rises from zero.
+        quantize_after: steps without quantisation at the start; the books then start from the latents of one batch.
         seed: of the masks, which are keyed by (seed, step, sample).
         window: frames per window.
         eval_batch_size: windows per forward pass in evaluation.
@@ -56,6 +57,7 @@ class SageVQVAEModule(pl.LightningModule):
         milestones: Sequence[int] = (30, 50),
         gamma: float = 0.25,
         warmup_steps: int = 0,
+        quantize_after: int = 0,
         seed: int = 10,
         window: int = 20,
         eval_batch_size: int = 512,
@@ -79,6 +81,7 @@ class SageVQVAEModule(pl.LightningModule):
             self.hparams["seed"], int(batch["step"]), batch["sample_ids"], (count,), "joint mask"
         )
         hidden = corrupt(motion, keep_joints(draws, self.hparams["mask_ratio"]))
+        self._start_quantizing(int(batch["step"]), hidden, batch["sparse"])
         output = self.network(hidden, batch["sparse"], last_only=True)
         losses = self.loss(
             output.reconstruction[:, -1], motion[:, -1], output.quantizer_loss, batch["sparse"][:, -1]
@@ -91,6 +94,14 @@ class SageVQVAEModule(pl.LightningModule):
             sync_dist=True,
         )
         return {"loss": losses.total, "indices": output.indices}
+
+    def _start_quantizing(self, step: int, motion: Tensor, sparse: Tensor) -> None:
+        first = self.hparams["quantize_after"]
+        self.network.quantizer.bypass = step < first
+        if step == first > 0:
+            with torch.no_grad():
+                latent = self.network.encode(motion, sparse)
+            self.network.quantizer.start_books(latent, self.hparams["seed"])
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """Named outputs of one clip."""
@@ -168,21 +179,4 @@ class SageVQVAEModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW; the learning rate rises over the first steps and is lowered after the milestones."""
-        options = self.hparams
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=options["learning_rate"],
-            betas=tuple(options["betas"]),
-            weight_decay=options["weight_decay"],
-            fused=True,
-        )
-        _ = self.trainer.estimated_stepping_batches  # sets the loaders up, which the next line needs
-        per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        milestones = [epoch * per_epoch for epoch in options["milestones"]]
-
-        def factor(step: int) -> float:
-            warmup = min(1.0, (step + 1) / max(options["warmup_steps"], 1))
-            return warmup * options["gamma"] ** sum(step >= milestone for milestone in milestones)
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw(self.trainer, self.network.parameters(), self.hparams)

@@ -1,0 +1,8 @@
+"""SAGE: one LightningModule per stage (sheet sections 2 and 3)."""
+
+from lightning_modules.sage.decoder import SageDecoderModule
+from lightning_modules.sage.diffusion import SageDiffusionModule
+from lightning_modules.sage.refiner import SageRefinerModule
+from lightning_modules.sage.vqvae import SageVQVAEModule
+
+__all__ = ["SageDecoderModule", "SageDiffusionModule", "SageRefinerModule", "SageVQVAEModule"]

@@ -1,0 +1,144 @@
+"""Training of the recurrent refiner on sequences of the frozen coarse tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from contrapposto.models.sage.body_losses import RefinerLoss
+from contrapposto.models.sage.decoder import FullBodyDecoder, Refiner
+from contrapposto.models.sage.diffusion import MotionDiffusion
+from contrapposto.models.sage.tracker import SageTracker
+from lightning_modules.sage.common import SageBodyModule, load_stage
+from lightning_modules.sage.decoder import SageDecoderModule, copy_weights
+from lightning_modules.sage.optim import adamw
+
+
+class SageRefinerModule(SageBodyModule):
+    """Trains `Refiner`; the checkpoint holds the whole tracker (sheet sections 2.5 and 3).
+
+    Args:
+        window, latent, diffusion: see `SageDecoderModule`.
+        decoder_network: `hidden`, `heads`, `layers`, `dropout` of the decoder.
+        network: `layers`, `hidden` of the refiner.
+        decoder: checkpoint of the decoder stage, read when training starts.
+        steps: of the samplers.
+        loss_weights: see `RefinerLoss`.
+        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
+        seed: of the samplers' start noise.
+        eval_batch_size: windows per forward pass in evaluation.
+        body, skip_seconds: see `SageBodyModule`.
+    """
+
+    def __init__(
+        self,
+        window: int = 20,
+        latent: int = 384,
+        diffusion: Mapping[str, Any] | None = None,
+        decoder_network: Mapping[str, Any] | None = None,
+        network: Mapping[str, Any] | None = None,
+        decoder: str | None = None,
+        steps: int = 5,
+        loss_weights: Sequence[float] = (0.01, 60.0, 20.0, 0.01, 0.01, 0.03),
+        learning_rate: float = 8e-5,
+        betas: Sequence[float] = (0.9, 0.999),
+        weight_decay: float = 1e-4,
+        milestones: Sequence[int] = (15,),
+        gamma: float = 0.2,
+        warmup_steps: int = 0,
+        seed: int = 10,
+        eval_batch_size: int = 256,
+        body: str | None = None,
+        skip_seconds: float = 0.0,
+    ) -> None:
+        super().__init__(body, skip_seconds)
+        self.save_hyperparameters()
+        self.tracker = SageTracker(
+            MotionDiffusion(False, window, latent, **(diffusion or {})),
+            MotionDiffusion(True, window, latent, **(diffusion or {})),
+            FullBodyDecoder(window, latent, **(decoder_network or {})),
+            Refiner(**(network or {})),
+            self.rest_positions,
+            steps=steps,
+            seed=seed,
+        )
+        self.loss = RefinerLoss(self.rest_positions, weights=tuple(loss_weights))
+        for network_ in self.frozen_networks():
+            network_.requires_grad_(False)
+
+    def setup(self, stage: str) -> None:
+        """Start from the networks of the decoder stage."""
+        if stage == "fit":
+            module = load_stage(SageDecoderModule, self.hparams["decoder"], "sage_decoder")
+            for name in ("first", "second", "decoder"):
+                copy_weights(
+                    getattr(module.tracker, name), getattr(self.tracker, name), self.hparams["decoder"]
+                )
+
+    def on_train_epoch_start(self) -> None:
+        """The frozen networks stay in evaluation mode: the decoder has dropout."""
+        for network in self.frozen_networks():
+            network.eval()
+
+    def frozen_networks(self) -> list[nn.Module]:
+        """Everything but the refiner."""
+        return [self.tracker.first, self.tracker.second, self.tracker.decoder]
+
+    def frozen_facts(self) -> dict[str, Any]:
+        """Settings of the samplers."""
+        return {"steps": self.hparams["steps"], "seed": self.hparams["seed"]}
+
+    @torch.no_grad()
+    def frozen_outputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`coarse`, the unrefined 6D of the last frame."""
+        for network in self.frozen_networks():
+            network.eval()
+        return {"coarse": self.tracker.coarse_windows(batch["sparse"], batch["frames"])}
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Mean loss of the batch's sequences, logged under train/.
+
+        The batch holds `sparse` (B, N, 3, 18), `rotation_local_6d` (B, N, 132), `lengths` (B,), and where they are
+        cached `coarse` (B, N, 132); shorter sequences are padded at the end.
+        """
+        coarse = batch["coarse"].float() if "coarse" in batch else self._coarse(batch)
+        delta, _ = self.tracker.refiner(coarse)
+        refined = coarse + delta
+        losses = [
+            vars(self.loss(refined[i, :n], batch["rotation_local_6d"][i, :n], batch["sparse"][i, :n]))
+            for i, n in enumerate(batch["lengths"].tolist())
+        ]
+        terms = {name: torch.stack([loss[name] for loss in losses]).mean() for name in losses[0]}
+        self.log_losses(terms, len(coarse))
+        total: Tensor = terms["total"]
+        return total
+
+    def _coarse(self, batch: dict[str, Any]) -> Tensor:
+        """The frozen networks on every window of every sequence."""
+        window = self.hparams["window"]
+        rows = batch["sparse_before"].unfold(1, window, 1).permute(0, 1, 4, 2, 3)  # (B, N, T, 3, 18)
+        frames = batch["starts"][:, None] + torch.arange(rows.shape[1], device=rows.device) + window - 1
+        coarse = torch.zeros(*rows.shape[:2], 132, device=rows.device)
+        for index, length in enumerate(batch["lengths"].tolist()):
+            chunk = {"sparse": rows[index, :length], "frames": frames[index, :length]}
+            coarse[index, :length] = self.frozen_outputs(chunk)["coarse"]
+        return coarse
+
+    def predict_sixd(self, sparse: Tensor) -> Tensor:
+        """The refined clip."""
+        return self.tracker.track(sparse, batch_size=self.hparams["eval_batch_size"]).sixd
+
+    def configure_optimizers(self) -> Any:
+        """AdamW on the refiner."""
+        return adamw(self.trainer, self.tracker.refiner.parameters(), self.hparams)
+
+    def load_official(self, path: Path) -> Any:
+        """Load the authors' released weights: the folder of an unpacked archive; returns the import reports."""
+        from contrapposto.models.sage.official import find_files
+
+        files = find_files(path)
+        return self.tracker.load_official(files.decoder, files.refiner)
