@@ -1,0 +1,1 @@
+"""PoseGPT: motion from an action, a length and a past, as tokens of a quantised auto-encoder."""

@@ -1,0 +1,158 @@
+"""Pose vectors of PoseGPT and what its networks make of them (sheet, sections 2 and 8).
+
+A pose vector (..., 3 J + 3) holds J local axis-angles in the order of the skeleton, then the root
+translation: 168 numbers for SMPL-X (55 joints), 159 for SMPL-H (52), 75 for SMPL (24). Its world is that of
+the original: AMASS turned by +90 degrees about x, so y points down. `from_motion` and `to_motion` are the border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contrapposto import rotations as rot
+from contrapposto.errors import InputError
+from contrapposto.motion import Label, Motion
+from contrapposto.skeleton import SMPLH52, Skeleton
+
+FPS = 30.0
+_SKELETONS = ("smpl22", "smpl24", "smplh52", "smplx55")
+_TO_POSE = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # +90 degrees about x
+
+
+def num_joints_of(width: int) -> int:
+    """J of a pose vector of that width.
+
+    Raises:
+        ValueError: no such pose.
+    """
+    if width < 6 or width % 3:
+        raise ValueError(f"a pose vector has 3 J + 3 numbers, not {width}")
+    return width // 3 - 1
+
+
+def split_pose(pose: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., 3 J + 3) to axis-angles (..., J, 3) in radians and root translation (..., 3) in metres."""
+    joints = num_joints_of(pose.shape[-1])
+    return pose[..., :-3].unflatten(-1, (joints, 3)), pose[..., -3:]
+
+
+def join_pose(axis_angles: Tensor, translation: Tensor) -> Tensor:
+    """Inverse of `split_pose`."""
+    return torch.cat([axis_angles.flatten(-2), translation], dim=-1)
+
+
+def network_input(pose: Tensor) -> Tensor:
+    """(..., 3 J + 3) to (..., 6 J + 3): interleaved 6D of every joint, then the absolute translation."""
+    axis_angles, translation = split_pose(pose)
+    sixd = rot.matrix_to_sixd_interleaved(rot.axis_angle_to_matrix(axis_angles))
+    return torch.cat([sixd.flatten(-2), translation], dim=-1)
+
+
+def pose_of(matrices: Tensor, translation: Tensor) -> Tensor:
+    """(..., J, 3, 3) and (..., 3) to the pose vector (..., 3 J + 3)."""
+    return join_pose(rot.matrix_to_axis_angle(matrices), translation)
+
+
+def integrate_translation(deltas: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Positions (..., T, 3) from a first position and the steps after it (..., T, 3).
+
+    Args:
+        deltas: frame 0 is absolute.
+        valid: (..., T); steps into frames that are not valid count as zero.
+    """
+    if valid is not None:
+        first = torch.ones_like(valid[..., :1], dtype=deltas.dtype)
+        deltas = deltas * torch.cat([first, valid[..., 1:].to(deltas.dtype)], dim=-1)[..., None]
+    return deltas.cumsum(-2)
+
+
+def zero_start(pose: Tensor) -> Tensor:
+    """(..., T, 3 J + 3) moved so that the first frame's translation is zero."""
+    return torch.cat([pose[..., :-3], pose[..., -3:] - pose[..., :1, -3:]], dim=-1)
+
+
+def turn_world(pose: Tensor, turn: Tensor) -> Tensor:
+    """Rotate (..., 3 J + 3) by (3, 3) about the world's origin: root rotation and translation."""
+    axis_angles, translation = split_pose(pose)
+    turn = turn.to(pose)
+    root = rot.matrix_to_axis_angle(turn @ rot.axis_angle_to_matrix(axis_angles[..., 0, :]))
+    turned = torch.cat([root[..., None, :], axis_angles[..., 1:, :]], dim=-2)
+    return join_pose(turned, translation @ turn.T)
+
+
+def repeat_last_valid(values: Tensor, valid: Tensor) -> Tensor:
+    """(B, T, ...) with every frame past the last valid one replaced by it; a clip without any is left alone."""
+    frames = torch.arange(values.shape[1], device=values.device)
+    last = torch.where(valid.bool(), frames, 0).amax(1)
+    index = torch.minimum(frames, torch.where(valid.bool().any(1), last, len(frames))[:, None])
+    return values.gather(1, index.view(*index.shape, *[1] * (values.ndim - 2)).expand_as(values))
+
+
+def from_motion(motion: Motion, skeleton: Skeleton = SMPLH52) -> Tensor:
+    """(F, 3 J + 3) float32 pose vectors at 30 frames/s, the first frame at the origin.
+
+    Args:
+        motion: any clip of the SMPL family; joints that it lacks are at rest.
+        skeleton: which joints.
+
+    Raises:
+        InputError: the clip is on a skeleton of another family.
+    """
+    clip = motion.resample(FPS).to_skeleton(skeleton)
+    pose = join_pose(torch.from_numpy(clip.rotations), torch.from_numpy(clip.root_translation))
+    return zero_start(turn_world(pose, _TO_POSE))
+
+
+def to_motion(
+    pose: Tensor,
+    skeleton: Skeleton = SMPLH52,
+    *,
+    fps: float = FPS,
+    height: float | None = None,
+    labels: Sequence[Label] = (),
+    metadata: Mapping[str, str] | None = None,
+) -> Motion:
+    """A clip from pose vectors (F, 3 J + 3).
+
+    Pose vectors do not say how high above the floor they begin: the clip is lifted or lowered so that its feet
+    stand on the floor (z = 0).
+
+    Args:
+        pose: in this module's world.
+        skeleton: of J joints.
+        fps: frames per second.
+        height: z of the root translation of the first frame, metres, in place of the search for the floor.
+        labels: of the clip.
+        metadata: of the clip.
+
+    Raises:
+        InputError: the pose has another number of joints.
+    """
+    if num_joints_of(pose.shape[-1]) != skeleton.num_joints:
+        raise InputError(
+            f"A pose of {pose.shape[-1]} numbers does not fit the skeleton {skeleton.name}.",
+            expected=f"{3 * skeleton.num_joints + 3} numbers",
+        )
+    axis_angles, translation = split_pose(turn_world(pose.detach().float().cpu(), _TO_POSE.T))
+    clip = Motion(
+        axis_angles.contiguous().numpy(),
+        translation.contiguous().numpy(),
+        fps,
+        skeleton,
+        labels=tuple(labels),
+        metadata=dict(metadata or {}),
+    )
+    lift = -_floor(clip) if height is None else height - float(clip.root_translation[0, 2])
+    return clip.transform(np.eye(3), (0.0, 0.0, lift))
+
+
+def _floor(motion: Motion) -> float:
+    """Height of the soles where they stand still, or of their lowest point where they never do."""
+    from contrapposto.retarget.ground import floor_height, sole_heights
+
+    found = floor_height(motion)
+    return float(sole_heights(motion)[0].min()) if found is None else found
