@@ -79,8 +79,8 @@ def load_file_safely(path: str | Path) -> Any:
 def load_state_dicts(path: str | Path) -> dict[str, StateDict]:
     """Read a file and find the state dicts in it.
 
-    Layouts: a bare state dict, `{state_dict: ...}` or `{model_state_dict: ...}` beside epoch and optimiser,
-    and
+    Layouts: a bare state dict, `{state_dict: ...}`, `{model_state_dict: ...}` or `{model: ...}` (NPR sheet,
+    section 12) beside epoch and optimiser, and
     `{upper_state_dict: ..., lower_state_dict: ..., decoder_state_dict: ...}` (SAGE sheet, section 7; PoseGPT
     sheet,
     section 12; A-NeRF's `network_fn_state_dict` and so on). A leading `module.` of every name, left by
@@ -98,7 +98,7 @@ def load_state_dicts(path: str | Path) -> dict[str, StateDict]:
     if isinstance(content, Mapping):
         if content and all(isinstance(value, Tensor) for value in content.values()):
             found[""] = dict(content)
-        for key in ("state_dict", "model_state_dict"):
+        for key in ("state_dict", "model_state_dict", "model"):
             if isinstance(content.get(key), Mapping):
                 found[""] = dict(content[key])
         for key, value in content.items():
