@@ -1,0 +1,1 @@
+"""Triangle meshes: operators, the Poisson layer, neighbours, sampling, cleaning, files."""

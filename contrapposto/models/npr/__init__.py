@@ -1,0 +1,1 @@
+"""NPR: the pose of one mesh on any other mesh (arXiv 2406.09728)."""
