@@ -14,7 +14,7 @@ from contrapposto.models.npr.model import NPR, vertex_loss
 from contrapposto.weights import import_official
 from tests.parity.golden import Case, parity
 
-EVAL = 1e-5
+EVAL = 2e-5  # of the extractor; the sheet: independent float32 implementations agree to 7e-7
 
 
 def official(case: Case, **options: str) -> NPR:
@@ -99,9 +99,9 @@ def test_decoder(case: Case) -> None:
     pose = PoseCode(case["anchors"], case["anchor_feats"], case["z"])
     for gradients in (False, True):
         with torch.set_grad_enabled(gradients):
-            case.check(model.decoder.ct1(case["queries"], pose)[:, :64], "ct1", tolerance=EVAL)
-            case.check(model.decoder(case["queries"], pose), "out", tolerance=EVAL)
-            case.check(model.encoder.code_of(case["anchor_feats"]), "z_from_feats", tolerance=EVAL)
+            case.check(model.decoder.ct1(case["queries"], pose)[:, :64], "ct1")
+            case.check(model.decoder(case["queries"], pose), "out")
+            case.check(model.encoder.code_of(case["anchor_feats"]), "z_from_feats")
 
 
 @parity("npr_transfer")
