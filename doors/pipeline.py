@@ -28,16 +28,17 @@ def run_pipeline(config: DictConfig, overrides: list[str]) -> None:
     for number, stage in enumerate(stages, start=1):
         title = f"[{number}/{len(stages)}] {stage}"
         composed = compose_config("train", [f"model={stage}", *shared])
+        runs, data, experiment = composed.paths.runs, composed.data.name, composed.get("experiment_name")
         done = [
-            r
-            for r in finished_runs(composed.paths.runs, stage)
-            if r.data.get("name") == composed.data.name and r.experiment == composed.get("experiment_name")
+            result
+            for result in finished_runs(runs, stage)
+            if result.data.get("name") == data and result.experiment == experiment
         ]
         if done:
             print(f"{title}: finished before, in {done[-1].run}; skipped")
             continue
         command = [sys.executable, str(ROOT / "train.py"), f"model={stage}", *shared]
-        if unfinished_run(composed.paths.runs, stage):
+        if unfinished_run(runs, stage, data, experiment):
             command.append("resume=true")
         print(f"{title}: {' '.join(command[1:])}", flush=True)
         status = subprocess.run(command, check=False).returncode

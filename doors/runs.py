@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from contrapposto.errors import ConfigError, MissingError
@@ -150,12 +151,48 @@ def finished_runs(runs: str | Path, model: str) -> list[Result]:
     return [result for result in results if result.checkpoint.is_file()]
 
 
-def unfinished_run(runs: str | Path, model: str) -> Path | None:
-    """The newest run of a model that has a checkpoint but no result."""
+def unfinished_run(runs: str | Path, model: str, data: str | None, experiment: str | None) -> Path | None:
+    """The newest run of a model on the same data and experiment that has a checkpoint but no result.
+
+    One that another process is still training is passed over.
+    """
     for folder in sorted((Path(runs) / model).glob("*/"), reverse=True):
-        if not (folder / "result.json").exists() and any((folder / "checkpoints").glob("*.ckpt")):
+        if (folder / "result.json").exists() or not any((folder / "checkpoints").glob("*.ckpt")):
+            continue
+        try:
+            config = load_config(folder)
+        except MissingError:
+            continue
+        if (config.data.name, config.get("experiment_name")) == (data, experiment) and not _in_use(folder):
             return folder.absolute()
     return None
+
+
+def hold(run: Path) -> None:
+    """Keep other processes from training into the same run directory for as long as this one lives.
+
+    Raises:
+        ConfigError: another process does already.
+    """
+    lock = FileLock(run / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(
+            f"{run} is being trained by another process.", fix="wait for it, or start a run of its own"
+        ) from None
+    _HELD.append(lock)
+
+
+_HELD: list[FileLock] = []
+
+
+def _in_use(run: Path) -> bool:
+    try:
+        with FileLock(run / ".lock", timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def best_run(runs: str | Path, model: str, data: str | None, experiment: str | None) -> Result:

@@ -14,6 +14,7 @@ from doors.launch import groups
 from doors.preflight import preflight
 from doors.runs import (
     RUN_VARIABLE,
+    hold,
     load_config,
     new_run_directory,
     register_best_resolver,
@@ -135,6 +136,7 @@ def _open_run(config: DictConfig) -> tuple[Path, DictConfig, bool]:
         return run, saved, bool(saved.get("resumed"))
     if config.resume:
         run = _run_to_resume(config)
+        hold(run)
         saved = load_config(run)
         with open_dict(saved):
             for override in _task_overrides():
@@ -146,6 +148,7 @@ def _open_run(config: DictConfig) -> tuple[Path, DictConfig, bool]:
         resumed = True
     else:
         run = new_run_directory(config.paths.runs, config.name)
+        hold(run)
         saved = config.copy()
         with open_dict(saved):
             saved.paths.run = str(run)
@@ -162,11 +165,14 @@ def _run_to_resume(config: DictConfig) -> Path:
         run = Path(config.resume).absolute()
         load_config(run)
         return run
-    found = unfinished_run(config.paths.runs, config.name)
+    data, experiment = config.data.name, config.get("experiment_name")
+    found = unfinished_run(config.paths.runs, config.name, data, experiment)
     if found is None:
         raise MissingError(
-            f"There is no unfinished run of {config.name} in {config.paths.runs} to resume.",
-            fix=f"start one: python train.py model={config.name}",
+            f"There is no unfinished run of {config.name} with data={data} experiment={experiment} in "
+            f"{config.paths.runs} to resume.",
+            expected="one that no other process is training",
+            fix=f"start one: python train.py model={config.name}; or name a run: resume=runs/...",
         )
     return found
 

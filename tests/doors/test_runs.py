@@ -1,12 +1,18 @@
 """Run directories and how later stages find earlier ones."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 from omegaconf import OmegaConf
 
-from contrapposto.errors import MissingError
+from contrapposto.errors import ConfigError, MissingError
 from doors.runs import (
     best_run,
     finished_runs,
+    hold,
     load_config,
     new_run_directory,
     register_best_resolver,
@@ -14,6 +20,8 @@ from doors.runs import (
     unfinished_run,
     write_result,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 def finish(runs, model, score, *, data="demo", experiment=None, mode="min"):
@@ -72,9 +80,29 @@ def test_damaged_and_unfinished_runs_are_told_apart(tmp_path):
     bad = finish(tmp_path, "m", 2.0)
     (bad.run / "result.json").write_text("{")
     assert [result.run for result in finished_runs(tmp_path, "m")] == [good.run]
-    assert unfinished_run(tmp_path, "m") is None
+    assert unfinished_run(tmp_path, "m", "demo", None) is None
     (bad.run / "result.json").unlink()
-    assert unfinished_run(tmp_path, "m") == bad.run
+    (bad.run / "config.yaml").write_text("data: {name: demo}\nexperiment_name: null\n")
+    assert unfinished_run(tmp_path, "m", "demo", None) == bad.run
+
+
+def test_a_run_of_another_experiment_or_in_use_is_not_resumed(tmp_path):
+    run = finish(tmp_path, "m", 1.0).run
+    (run / "result.json").unlink()
+    (run / "config.yaml").write_text("data: {name: demo}\nexperiment_name: long\n")
+    assert unfinished_run(tmp_path, "m", "demo", "short") is None
+    assert unfinished_run(tmp_path, "m", "other", "long") is None
+    assert unfinished_run(tmp_path, "m", "demo", "long") == run
+    code = f"from pathlib import Path; from doors.runs import hold; hold(Path({str(run)!r})); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, cwd=ROOT) as other:
+        deadline = time.monotonic() + 20
+        while unfinished_run(tmp_path, "m", "demo", "long") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert unfinished_run(tmp_path, "m", "demo", "long") is None
+        with pytest.raises(ConfigError, match="another process"):
+            hold(run)
+        other.kill()
+    assert unfinished_run(tmp_path, "m", "demo", "long") == run
 
 
 def test_a_saved_configuration_keeps_references_and_fixes_checkpoints(tmp_path):
