@@ -20,7 +20,7 @@ from contrapposto.data.features import FeatureCache, Resample
 from contrapposto.data.frozen import WindowCache, WindowFunction, print_progress
 from contrapposto.data.splits import hash_split, list_lines, match_list
 from contrapposto.data.store import MotionStore
-from contrapposto.data.windows import StepBatchDataset
+from contrapposto.data.windows import StepBatchDataset, Weighting
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import sha256
 from contrapposto.models.sage.features import sage_features
@@ -72,6 +72,9 @@ class SageDataModule(pl.LightningDataModule):
             window.
         cache: whether outputs of frozen networks are computed once and kept (`cache_frozen`).
         cache_gib: room for one such cache; a stride between windows is chosen so that it fits.
+        cache_windows: at most about so many windows are cached (and trained on): by a stride between them; with
+            sequences, which need every window, by leaving clips out. None for all.
+        weighting: see `draw_windows`.
         body: file of the body whose zero shape gives the positions; the default skeleton where None.
         seed: of the windows.
     """
@@ -94,12 +97,15 @@ class SageDataModule(pl.LightningDataModule):
         sequence: int | None = None,
         cache: bool = True,
         cache_gib: float = 20.0,
+        cache_windows: int | None = None,
+        weighting: Weighting = "clip",
         body: str | None = None,
         seed: int = 10,
     ) -> None:
         super().__init__()
         self.sequence, self.max_val_frames, self.body = sequence, max_val_frames, body
         self.cache_bytes = cache_gib * 2**30 if cache else 0
+        self.cache_windows, self.weighting = cache_windows, weighting
         self.frozen: WindowCache | None = None
         self.store_path, self.batch_size, self.window = Path(store), batch_size, window
         self.repeats, self.num_workers, self.resample, self.seed = repeats, num_workers, resample, seed
@@ -165,6 +171,7 @@ class SageDataModule(pl.LightningDataModule):
                     steps=last,
                     rank=trainer.global_rank,
                     world_size=trainer.world_size,
+                    weighting=self.weighting,
                     clips=clips,
                 ),
                 self.frozen,
@@ -186,6 +193,10 @@ class SageDataModule(pl.LightningDataModule):
                 f"No training clip of {self.store_path} has {self.window} frames at 60 frames/s.",
                 found=f"{len(self.split.train)} training clips",
             )
+        if self.sequence and self.cache_bytes and self.cache_windows:
+            order = sorted(clips, key=lambda clip: self.store.clips[clip].sha256)
+            windows = np.cumsum([self.cache.lengths[clip] - self.window + 1 for clip in order])
+            clips = np.sort(order[: int(np.searchsorted(windows, self.cache_windows)) + 1])
         return clips
 
     def cache_frozen(self, name: str, facts: dict[str, Any], function: WindowFunction) -> None:
@@ -209,6 +220,7 @@ class SageDataModule(pl.LightningDataModule):
             self.window,
             function,
             max_bytes=self.cache_bytes,
+            max_windows=None if self.sequence else self.cache_windows,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             barrier=self.trainer.strategy.barrier,

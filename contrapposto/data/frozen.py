@@ -64,6 +64,7 @@ class WindowCache:
         function: WindowFunction,
         *,
         max_bytes: float = math.inf,
+        max_windows: int | None = None,
         batch_size: int = 256,
         rank: int = 0,
         world_size: int = 1,
@@ -80,7 +81,7 @@ class WindowCache:
             window: rows of a window.
             function: a batch of windows ({array: (B, window, ...)} and `frames` (B,), the number of the last row) to
                 named outputs (B, ...).
-            max_bytes: on the disk; the stride is the smallest with which the outputs fit.
+            max_bytes, max_windows: on the disk; the stride is the smallest with which the outputs fit.
             batch_size: windows per call.
             rank, world_size, barrier: of the processes.
             progress: called with (windows done, all windows).
@@ -88,11 +89,13 @@ class WindowCache:
         Raises:
             InputError: the disk is full or cannot be written.
         """
-        chosen = {**facts, "window": window, "clips": np.asarray(clips).tolist(), "max_bytes": str(max_bytes)}
+        limits = {"max_bytes": str(max_bytes), "max_windows": max_windows}
+        chosen = {**facts, **limits, "window": window, "clips": np.asarray(clips).tolist()}
         key = hashlib.sha256(json.dumps([name, chosen], sort_keys=True).encode()).hexdigest()[:16]
         path = folder / f"{name}-{key}"
         if not (path / "windows.json").is_file():
-            maker = _Maker(path, reader, np.asarray(clips), window, function, max_bytes, batch_size)
+            maker = _Maker(path, reader, np.asarray(clips), window, function, batch_size)
+            maker.plan(max_bytes, max_windows)
             try:
                 if rank == 0:
                     maker.allocate()
@@ -124,21 +127,25 @@ class _Maker:
         clips: np.ndarray,
         window: int,
         function: WindowFunction,
-        max_bytes: float,
         batch_size: int,
     ) -> None:
         self.path, self.partial = path, path.with_name(f"{path.name}.partial")
         self.reader, self.window, self.function, self.batch_size = reader, window, function, batch_size
         lengths = np.zeros_like(reader.lengths)
         lengths[clips] = reader.lengths[clips]
-        possible = np.maximum(lengths - window + 1, 0)
-        first = int(np.flatnonzero(possible)[0])
+        self.possible = np.maximum(lengths - window + 1, 0)
+
+    def plan(self, max_bytes: float, max_windows: int | None) -> None:
+        """Look at one output, and choose the stride."""
+        first = int(np.flatnonzero(self.possible)[0])
         self.shapes = {
             name: value[0] for name, value in self._compute(np.array([first]), np.array([0])).items()
         }
         row_bytes = sum(value.nbytes for value in self.shapes.values())
-        self.stride = max(1, math.ceil(int(possible.sum()) * row_bytes / max_bytes))
-        self.counts = -(-possible // self.stride)
+        everything = int(self.possible.sum())
+        most = min(max_bytes / row_bytes, max_windows or math.inf)
+        self.stride = max(1, math.ceil(everything / most))
+        self.counts = -(-self.possible // self.stride)
         self.offsets = np.concatenate([[0], np.cumsum(self.counts)])
         self.total = int(self.offsets[-1])
 
