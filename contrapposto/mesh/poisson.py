@@ -27,6 +27,7 @@ from contrapposto.mesh.operators import (
 )
 
 Solve = Callable[[np.ndarray], np.ndarray]
+_POSES = 16
 BACKENDS = ("auto", "cholespy", "scipy")
 
 
@@ -114,6 +115,10 @@ class PoissonSolver:
 
     def _forward(self, field: np.ndarray) -> np.ndarray:
         """(B, F, 3, 3) float64 to (B, V, 3) with zeros at the pins."""
+        if len(field) > _POSES:  # more columns than this fall out of the cache
+            return np.concatenate(
+                [self._forward(field[i : i + _POSES]) for i in range(0, len(field), _POSES)]
+            )
         count = len(field)
         columns = field.transpose(1, 3, 0, 2).reshape(
             -1, count * 3
@@ -124,6 +129,10 @@ class PoissonSolver:
 
     def _backward(self, gradient: np.ndarray) -> np.ndarray:
         """(B, V, 3) to (B, F, 3, 3): the transposed map, with the same factor since the matrix is symmetric."""
+        if len(gradient) > _POSES:
+            return np.concatenate(
+                [self._backward(gradient[i : i + _POSES]) for i in range(0, len(gradient), _POSES)]
+            )
         count = len(gradient)
         columns = gradient.transpose(1, 0, 2).reshape(-1, count * 3)[self._free]
         spread = self._divergence.T @ self._solve(columns)

@@ -8,7 +8,17 @@ from torch.nn import functional as F
 
 from contrapposto.mesh.neighbours import nearest
 from contrapposto.models.npr.extractor import PoseCode
-from contrapposto.models.npr.layers import PairAttention, _relu, mix, mlp, offsets, over_points
+from contrapposto.models.npr.layers import (
+    PairAttention,
+    add,
+    homogeneous,
+    mix,
+    mlp,
+    offsets,
+    over_points,
+    parameters,
+    relu,
+)
 
 
 class CrossAttention(nn.Module):
@@ -52,30 +62,27 @@ class CrossAttention(nn.Module):
 class _Attend:
     def __init__(self, block: CrossAttention, pose: PoseCode) -> None:
         self.attention = attention = PairAttention(block.fc_delta, block.fc_gamma)
-        self.delta, self.keypoints = block.fc_delta, pose.keypoints
+        self.delta, self.keypoints = block.fc_delta, homogeneous(pose.keypoints, 0)
         query = block.w_qs(pose.code)  # B, C
-        self.key = attention.project(query[:, None] - block.w_ks(pose.features))  # B, K, C
-        self.value = block.w_vs(pose.features)
+        self.query = F.linear(query, attention.first, attention.score_bias)
+        self.key = attention.keys(block.w_ks, pose.features)
+        self.value = attention.values(block.w_vs, pose.features)
         # The global token has no position, hence one score and one value for all queries.
-        lone = F.linear(query - block.w_k_global(pose.code), *_parameters(block.fc_gamma[0]))
-        self.score = F.linear(F.relu(lone), *_parameters(block.fc_gamma[2]))
-        self.rest = block.w_v_global(pose.code)
+        lone = F.relu(F.linear(query - block.w_k_global(pose.code), *parameters(block.fc_gamma[0])))
+        self.lone_logit = F.linear(
+            lone, attention.last, attention.last_bias if torch.is_grad_enabled() else None
+        )
+        self.lone_value = block.w_v_global(pose.code)
 
     def __call__(self, sample: int, queries: Tensor, index: Tensor) -> Tensor:
-        flat, shape = index.reshape(-1), (*index.shape, -1)
-        places = self.keypoints[sample].index_select(0, flat).view(shape)
-        hidden = offsets(self.delta, queries[:, None] - places)
-        score = F.linear(hidden, self.attention.score, self.attention.score_bias)
-        score = score + self.key[sample].index_select(0, flat).view(shape)
-        logits = F.linear(_relu(score), *self.attention.last)  # type: ignore[arg-type]
-        values = self.attention.values(hidden, self.value[sample].index_select(0, flat).view(shape))
-        count = len(queries)
-        lone = [part[sample].expand(count, 1, -1) for part in (self.score, self.rest)]
-        return mix(torch.cat([logits, lone[0]], dim=1), torch.cat([values, lone[1]], dim=1))
-
-
-def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    return layer.weight, layer.bias  # type: ignore[return-value]
+        places, key, value = (
+            table[sample].index_select(0, index.reshape(-1)).view(*index.shape, -1)
+            for table in (self.keypoints, self.key, self.value)
+        )
+        hidden = offsets(self.delta, homogeneous(queries, 1)[:, None] - places)
+        logits = self.attention.logits(hidden, self.query[sample], key)
+        values = add(F.linear(hidden, self.attention.position), value)
+        return mix(logits, values, self.lone_logit[sample], self.lone_value[sample])
 
 
 class ResidualBlock(nn.Module):
@@ -88,7 +95,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """(..., C) to (..., C)."""
-        return points + self.fc_1(_relu(self.fc_0(F.relu(points))))
+        return points + self.fc_1(relu(self.fc_0(F.relu(points))))
 
 
 class PoseApplier(nn.Module):

@@ -7,7 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrapposto.mesh.neighbours import nearest
-from contrapposto.models.npr.layers import PairAttention, PointConv, PointNorm, mlp, offsets, over_points
+from contrapposto.models.npr.layers import (
+    PairAttention,
+    PointConv,
+    PointNorm,
+    homogeneous,
+    mlp,
+    offsets,
+    over_points,
+)
 
 
 class AttentionBlock(nn.Module):
@@ -45,25 +53,30 @@ class AttentionBlock(nn.Module):
     def _attend(
         self, attention: PairAttention, places: Tensor, features: Tensor | None, near: Tensor | None
     ) -> Tensor:
-        if features is not None:
-            query = attention.project(self.w_qs(features))
-            key, value = attention.project(self.w_ks(features)), self.w_vs(features)
+        # Centre minus neighbour; in the set abstraction it is the other way round.
+        centres, around = homogeneous(places, 1), homogeneous(places, 0)
+        if features is None:
 
-        def part(chosen: slice) -> Tensor:
-            around = slice(None) if near is None else near[chosen]
-            # Centre minus neighbour; in the set abstraction it is the other way round.
-            hidden = offsets(self.fc_delta, places[chosen][:, None] - _rows(places, around))
-            if features is None:
-                return attention(hidden, None, None, None)
-            return attention(hidden, query[chosen][:, None], _rows(key, around), _rows(value, around))
+            def part(chosen: slice) -> Tensor:
+                hidden = offsets(self.fc_delta, centres[chosen][:, None] - _rows(around, near, chosen))
+                return attention(hidden, attention.score_bias, None, attention.position_bias)
+        else:
+            query = attention.queries(self.w_qs, features)
+            key, value = attention.keys(self.w_ks, features), attention.values(self.w_vs, features)
+
+            def part(chosen: slice) -> Tensor:
+                hidden = offsets(self.fc_delta, centres[chosen][:, None] - _rows(around, near, chosen))
+                keys, values = _rows(key, near, chosen), _rows(value, near, chosen)
+                return attention(hidden, query[chosen][:, None], keys, values)
 
         return over_points(part, len(places), len(places) if near is None else near.shape[1])
 
 
-def _rows(table: Tensor, index: Tensor | slice) -> Tensor:
-    """(N, C) by (P, K) to (P, K, C); all rows, (1, N, C), for a slice."""
-    if isinstance(index, slice):
+def _rows(table: Tensor, near: Tensor | None, chosen: slice) -> Tensor:
+    """Neighbours' rows of (N, C): (P, K, C) for the chosen points; all rows, (1, N, C), where all are neighbours."""
+    if near is None:
         return table[None]
+    index = near[chosen]
     return table.index_select(0, index.reshape(-1)).view(*index.shape, -1)
 
 
@@ -90,13 +103,12 @@ class SetAbstraction(nn.Module):
         centres = take(positions, chosen)
         own = take(features, chosen)
         index = nearest(centres, positions, self.neighbours)
-        near = take(positions, index) - centres[:, :, None]  # neighbour minus centre
-        hidden = offsets(self.fc_delta1, near)
-        first = self._attend(hidden, features, index, self.w_qs(own), self.w_ks, self.w_vs, self.fc_gamma1)
+        differences = take(positions, index) - centres[:, :, None]  # neighbour minus centre
+        hidden = offsets(self.fc_delta1, homogeneous(differences, 1))
+        first = self._attend(hidden, features, index, own, (self.w_qs, self.w_ks, self.w_vs), self.fc_gamma1)
         first = self.bnorm0(first + self.conv2(F.relu(self.bn1(self.conv1(first)))))
-        second = self._attend(
-            hidden, features, index, self.w_qs2(first), self.w_ks2, self.w_vs2, self.fc_gamma2
-        )
+        layers = (self.w_qs2, self.w_ks2, self.w_vs2)
+        second = self._attend(hidden, features, index, first, layers, self.fc_gamma2)
         return self.bnorm2(self.bnorm1(first + second) + own)
 
     def _attend(
@@ -104,15 +116,16 @@ class SetAbstraction(nn.Module):
         hidden: Tensor,
         features: Tensor,
         index: Tensor,
-        query: Tensor,
-        key: nn.Linear,
-        value: nn.Linear,
+        own: Tensor,
+        layers: tuple[nn.Linear, nn.Linear, nn.Linear],
         gamma: nn.Sequential,
     ) -> Tensor:
         attention = PairAttention(self.fc_delta1, gamma)
-        keys, values = take(attention.project(key(features)), index), take(value(features), index)
-        pairs = (hidden.flatten(0, 1), attention.project(query).flatten(0, 1)[:, None])
-        return attention(*pairs, keys.flatten(0, 1), values.flatten(0, 1)).view_as(query)
+        query, key, value = layers
+        keys = take(attention.keys(key, features), index).flatten(0, 1)
+        values = take(attention.values(value, features), index).flatten(0, 1)
+        queries = attention.queries(query, own).flatten(0, 1)[:, None]
+        return attention(hidden.flatten(0, 1), queries, keys, values).view_as(own)
 
 
 def take(table: Tensor, index: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from contrapposto.nn.distributed import all_sum, world_size
 NormStatistics = Literal["batch", "running"]
 TrainNorm = Literal["sample", "batch"]
 
-_CHUNK_PAIRS = 4096
+_CHUNK_PAIRS = 2048
 
 
 class PointNorm(nn.BatchNorm1d):
@@ -44,11 +44,12 @@ class PointNorm(nn.BatchNorm1d):
             return torch.addcmul(self.bias - mean * scale, points, scale)
         if self.training and self.train_norm == "batch":
             return super().forward(points.flatten(0, 1)).view_as(points)
-        variance, mean = torch.var_mean(points, dim=1, correction=0, keepdim=True)
+        mean = points.mean(dim=1, keepdim=True)
+        centred = points - mean
+        variance = centred.square().mean(dim=1, keepdim=True)
         if self.training:
             self._track(mean.detach(), variance.detach(), points.shape[1])
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return torch.addcmul(self.bias - mean * scale, points, scale)
+        return torch.addcmul(self.bias, centred, self.weight * (variance + self.eps).rsqrt())
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -98,16 +99,23 @@ def mlp(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width))
 
 
+def homogeneous(points: Tensor, last: float) -> Tensor:
+    """(..., 3) points with a fourth coordinate, so that a layer's bias is part of the product."""
+    return F.pad(points, (0, 1), value=last)
+
+
 def offsets(delta: nn.Sequential, differences: Tensor) -> Tensor:
-    """Hidden layer of a position network `mlp(3, C)`: (..., 3) differences to (..., C), before its last layer."""
-    return _relu(F.linear(differences, delta[0].weight, delta[0].bias))  # type: ignore[arg-type]
+    """Hidden layer of a position network `mlp(3, C)`: (..., 4) differences, the last 1, to (..., C)."""
+    weight, bias = parameters(delta[0])
+    return relu(F.linear(differences, torch.cat([weight, bias[:, None]], dim=1)))
 
 
 class PairAttention:
     """Softmax over neighbours, for each channel, of gamma(query - key + position); the mixed values + positions.
 
     The last layer of the position network and the first of gamma are linear with nothing between, so their product is
-    formed once, and gamma's first layer is applied to queries and keys before they are spread over pairs.
+    formed once. Gamma's first layer goes into the weights of queries and keys, and biases into what belongs to a point,
+    before anything is spread over pairs.
 
     Args:
         delta: position network, `mlp(3, C)`.
@@ -115,43 +123,54 @@ class PairAttention:
     """
 
     def __init__(self, delta: nn.Sequential, gamma: nn.Sequential) -> None:
-        position, first, last = delta[2], gamma[0], gamma[2]
-        self.position = (position.weight, position.bias)
-        self.first = first.weight
-        self.score = first.weight @ position.weight  # type: ignore[operator]
-        self.score_bias = F.linear(position.bias, first.weight, first.bias)  # type: ignore[arg-type]
-        self.last = (last.weight, last.bias)
+        self.position, self.position_bias = parameters(delta[2])
+        self.first, first_bias = parameters(gamma[0])
+        self.last, self.last_bias = parameters(gamma[2])
+        self.score = self.first @ self.position
+        self.score_bias = F.linear(self.position_bias, self.first, first_bias)
 
-    def project(self, features: Tensor) -> Tensor:
-        """Queries or keys (..., C) through gamma's first layer."""
-        return F.linear(features, self.first)  # type: ignore[arg-type]
+    def queries(self, layer: nn.Linear, features: Tensor) -> Tensor:
+        """(..., C) features to what `logits` wants of the points that ask."""
+        return F.linear(features, self.first @ layer.weight, self.score_bias)
 
-    def logits(self, hidden: Tensor, query: Tensor | None, key: Tensor | None) -> Tensor:
-        """Scores (P, K, C) from position hidden (P, K, C), projected queries (P, 1, C) and keys (P, K, C)."""
-        score = F.linear(hidden, self.score, self.score_bias)
-        if query is not None and key is not None:
-            score = _add(_add(score, query), key, -1)
-        return F.linear(_relu(score), *self.last)  # type: ignore[arg-type]
+    def keys(self, layer: nn.Linear, features: Tensor) -> Tensor:
+        """(..., C) features to what `logits` wants of the points that are asked."""
+        return F.linear(features, self.first @ layer.weight)
 
-    def values(self, hidden: Tensor, value: Tensor | None) -> Tensor:
-        """Values plus positions (P, K, C)."""
-        position = F.linear(hidden, *self.position)  # type: ignore[arg-type]
-        return position if value is None else _add(position, value)
+    def values(self, layer: nn.Linear, features: Tensor) -> Tensor:
+        """(..., C) features to what `mixed` wants of them."""
+        return F.linear(features, layer.weight, self.position_bias)
 
-    def __call__(
-        self, hidden: Tensor, query: Tensor | None, key: Tensor | None, value: Tensor | None
-    ) -> Tensor:
+    def logits(self, hidden: Tensor, query: Tensor, key: Tensor | None) -> Tensor:
+        """Scores (P, K, C) from position hidden (P, K, C), queries (P, 1, C) and keys (P, K, C)."""
+        score = add(F.linear(hidden, self.score), query)
+        score = relu(score if key is None else add(score, key, -1))
+        # The last bias is the same for all neighbours: the softmax does not see it. Training keeps it all the same, so
+        # that every parameter has a gradient.
+        return F.linear(score, self.last, self.last_bias if torch.is_grad_enabled() else None)
+
+    def __call__(self, hidden: Tensor, query: Tensor, key: Tensor | None, value: Tensor) -> Tensor:
         """(P, K, C) position hidden, (P, 1, C), (P, K, C), (P, K, C) to (P, C)."""
-        return mix(self.logits(hidden, query, key), self.values(hidden, value))
+        return mix(self.logits(hidden, query, key), add(F.linear(hidden, self.position), value))
 
 
-def mix(logits: Tensor, values: Tensor) -> Tensor:
-    """(P, K, C) twice to (P, C): values weighted by a softmax over K, for each channel."""
-    if torch.is_grad_enabled():
-        return (logits.softmax(dim=1) * values).sum(dim=1)
-    logits.sub_(logits.amax(dim=1, keepdim=True)).exp_()
-    total = logits.sum(dim=1)
-    return values.mul_(logits).sum(dim=1).div_(total)
+def mix(
+    logits: Tensor, values: Tensor, lone_logit: Tensor | None = None, lone_value: Tensor | None = None
+) -> Tensor:
+    """(P, K, C) twice to (P, C): values weighted by a softmax over K, for each channel.
+
+    `lone_logit` and `lone_value` (C,) are those of one more token that all points see.
+    """
+    top = logits.detach().amax(dim=1, keepdim=True)
+    if lone_logit is not None:
+        top = torch.maximum(top, lone_logit.detach())
+    weights = _exp(add(logits, top, -1))
+    total = weights.sum(dim=1)
+    mixed = _times(values, weights).sum(dim=1)
+    if lone_logit is not None and lone_value is not None:
+        lone = torch.exp(lone_logit - top[:, 0])
+        total, mixed = total + lone, torch.addcmul(mixed, lone, lone_value)
+    return mixed / total
 
 
 def over_points(function: Callable[[slice], Tensor], count: int, neighbours: int) -> Tensor:
@@ -162,13 +181,28 @@ def over_points(function: Callable[[slice], Tensor], count: int, neighbours: int
     return torch.cat([function(slice(start, start + step)) for start in range(0, count, step)])
 
 
-def _relu(values: Tensor) -> Tensor:
+def parameters(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a linear layer."""
+    return cast(tuple[Tensor, Tensor], (layer.weight, layer.bias))
+
+
+def relu(values: Tensor) -> Tensor:
+    """ReLU; in place where no gradient is asked for, so only for values that nobody else holds. So do the next ones."""
     return F.relu(values) if torch.is_grad_enabled() else values.relu_()
 
 
-def _add(first: Tensor, second: Tensor, factor: float = 1) -> Tensor:
+def add(first: Tensor, second: Tensor, factor: float = 1) -> Tensor:
+    """First plus factor times second; see `relu`."""
     return (
         torch.add(first, second, alpha=factor)
         if torch.is_grad_enabled()
         else first.add_(second, alpha=factor)
     )
+
+
+def _exp(values: Tensor) -> Tensor:
+    return values.exp() if torch.is_grad_enabled() else values.exp_()
+
+
+def _times(first: Tensor, second: Tensor) -> Tensor:
+    return first * second if torch.is_grad_enabled() else first.mul_(second)
