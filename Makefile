@@ -32,8 +32,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: setup
 	$(VENV)/bin/python prepare.py data=demo
-	$(VENV)/bin/python train.py model=sage_upper_vqvae experiment=sage_vqvae_demo
-	$(VENV)/bin/python evaluate.py model=sage_upper_vqvae experiment=sage_vqvae_demo
+	$(VENV)/bin/python train.py pipeline=sage experiment=sage_demo
+	$(VENV)/bin/python evaluate.py model=sage_refiner experiment=sage_demo
 
 test: setup
 	$(VENV)/bin/python -m pytest

@@ -19,9 +19,9 @@ def finish(runs, model, data, experiment):
 
 
 def test_finished_stages_are_skipped_and_only_those(tmp_path, capsys):
-    overrides = ["pipeline=sage_vqvae", "experiment=sage_vqvae_demo", f"paths.runs={tmp_path}"]
+    overrides = ["pipeline=sage_vqvae", "experiment=sage_demo", f"paths.runs={tmp_path}"]
     for model in ("sage_upper_vqvae", "sage_lower_vqvae"):
-        finish(tmp_path, model, "demo", "sage_vqvae_demo")
+        finish(tmp_path, model, "demo", "sage_demo")
     pipeline.run_pipeline(compose_config("train", overrides), overrides)
     assert capsys.readouterr().out.count("skipped") == 2
 
@@ -30,7 +30,7 @@ def test_a_stage_that_fails_stops_the_pipeline(tmp_path):
     # There is no store there, so the first stage's preflight refuses.
     overrides = [
         "pipeline=sage_vqvae",
-        "experiment=sage_vqvae_demo",
+        "experiment=sage_demo",
         f"paths.runs={tmp_path}",
         f"paths.stores={tmp_path}",
         "trainer.accelerator=cpu",
