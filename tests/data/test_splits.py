@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from contrapposto.data.names import SUBSETS, canonical_name, comparable
-from contrapposto.data.splits import hash_split, match_list, read_list
+from contrapposto.data.splits import hash_split, list_lines, match_list, read_list
 from contrapposto.data.store import ClipRecord
 from contrapposto.errors import ConfigError, InputError
 
@@ -132,3 +132,19 @@ def test_the_lists_of_sage(data_folder: Path) -> None:
         assert not match.missing and len(match.indices) == count
     with pytest.raises(ConfigError, match="11756 lines"):
         match_list([], read_list(folder / "train_full_rand0.txt"))
+
+
+def test_patterns_choose_whole_folders_under_any_alias(tmp_path):
+    names = [
+        "HumanEva/S1/a_poses.npz",
+        "Transitions/b_poses.npz",
+        "CMU/01/01_01_poses.npz",
+        "CMU/02/02_01_poses.npz",
+    ]
+    clips = records(*names)
+    listed = tmp_path / "list.txt"
+    listed.write_text("CMU/02/02_01_poses.npz\n")
+    lines = list_lines(["HumanEva/*", "Transitions_mocap/*", listed])
+    match = match_list(clips, lines)
+    assert match.indices.tolist() == [0, 1, 3] and not match.missing
+    assert match_list(clips, ["SFU/*"]).missing == ("SFU/*",)

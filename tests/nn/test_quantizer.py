@@ -179,3 +179,34 @@ def test_two_processes_are_one_with_the_whole_batch(tmp_path):
     command = [sys.executable, "-m", "tests.nn.two_processes", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_bypassed_quantizer_passes_the_latent_in_training_only():
+    quantizer = quantizer_of_width_12(AnchoredQuantizer)
+    quantizer.bypass = True
+    z = torch.randn(2, 5, 12, requires_grad=True)
+    before = quantizer.books().detach().clone()
+    output = quantizer.train()(z)
+    assert torch.equal(output.z_q, z) and not output.loss.any() and not output.extra
+    (output.z_q.sum() + output.loss.sum()).backward()
+    assert all(not book.weight.grad.any() for book in quantizer.embeddings)
+    assert torch.equal(quantizer.books(), before) and not quantizer.embed_prob.any()
+    assert not torch.equal(quantizer.eval()(z).z_q, z)
+
+
+def test_books_start_at_the_clusters_of_the_latents():
+    quantizer = quantizer_of_width_12(AnchoredQuantizer)
+    generator = torch.Generator().manual_seed(3)
+    centres = 10 * torch.randn(3, 8, 4, generator=generator)
+    choice = torch.arange(8).repeat(40)
+    z = centres[:, choice].permute(1, 0, 2).reshape(8, 40, 12)
+    z = z + 0.01 * torch.randn(z.shape, generator=generator)
+    quantizer.start_books(z, seed=0, rounds=30)
+    for book, wanted in zip(quantizer.books(), centres):
+        distance = torch.cdist(book.detach(), wanted).min(0).values
+        # Lloyd's algorithm may merge a pair of clusters, hardly more with so many rounds.
+        assert (distance < 0.05).sum() >= 4
+    shares = quantizer.embed_prob.sum(0)
+    torch.testing.assert_close(shares, torch.ones(3))
+    codes = quantizer.eval()(z).indices
+    assert (codes.flatten(0, 1).t().sort(1).values.diff(dim=1) != 0).sum() >= 3 * 4
