@@ -8,6 +8,7 @@ import torch
 
 from contrapposto import rotations as rot
 from contrapposto.io.quest import read_quest
+from contrapposto.models.sage.fast import prepare_tracker
 from contrapposto.models.sage.features import sparse_features
 from contrapposto.models.sage.tracker import SageTracker
 from contrapposto.weights import import_official
@@ -28,6 +29,7 @@ def test_pipeline(case: Case) -> None:
         case.check(upper, "upper_latent")
         case.check(lower, "lower_latent")
         case.check(tracker.coarse(sparse, noise=noise, batch_size=5), "coarse6d")
+    case.check(prepare_tracker(tracker).track(sparse, noise=noise).sixd, "final6d")
     body = tracker.track(sparse, noise=noise)
     case.check(body.sixd, "final6d")
     case.check(body.rotations, "final_matrot")

@@ -27,12 +27,17 @@ def embed_sparse(
     Returns:
         (B, T, C).
     """
-    bias = spread.bias if spread.bias is not None else sparse.new_zeros(NUM_SLOTS)
     if hidden_slots is None:
-        weight = project.weight.unflatten(1, (NUM_SLOTS, -1))
-        combined = torch.einsum("osf,sd->odf", weight, spread.weight[..., 0]).flatten(1)
-        offset = project.bias + torch.einsum("osf,s->o", weight, bias)
-        return F.linear(sparse.flatten(2), combined, offset)
-    slots = F.linear(sparse.transpose(2, 3), spread.weight[..., 0], bias).transpose(2, 3)  # (B, T, 22, 18)
+        return F.linear(sparse.flatten(2), *combined_embedding(spread, project))
+    # (B, T, 22, 18)
+    slots = F.linear(sparse.transpose(2, 3), spread.weight[..., 0], spread.bias).transpose(2, 3)
     hidden = F.one_hot(hidden_slots, NUM_SLOTS).any(1)
     return project(torch.where(hidden[:, None, :, None], 0.01, slots).flatten(2))
+
+
+def combined_embedding(spread: nn.Conv1d, project: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Weight (C, 54) and bias (C,) of the product of the two maps of `embed_sparse`."""
+    bias = spread.bias if spread.bias is not None else project.bias.new_zeros(NUM_SLOTS)
+    weight = project.weight.unflatten(1, (NUM_SLOTS, -1))
+    combined = torch.einsum("osf,sd->odf", weight, spread.weight[..., 0]).flatten(1)
+    return combined, project.bias + torch.einsum("osf,s->o", weight, bias)

@@ -40,6 +40,10 @@ class FullBodyDecoder(nn.Module):
         self.reg_body = _head(hidden, 126)
         self.reg_root = _head(hidden, 6)
 
+    def condition(self, sparse: Tensor) -> Tensor:
+        """(B, T, 3, 18) device features to (B, T, D)."""
+        return embed_sparse(self.cond_encoder, self.cond_encoder2, sparse)
+
     def forward(self, upper: Tensor, lower: Tensor, sparse: Tensor, *, last_only: bool = False) -> Tensor:
         """6D rotations of the 22 joints, columns layout.
 
@@ -52,7 +56,7 @@ class FullBodyDecoder(nn.Module):
         Returns:
             (B, T, 132), or (B, 1, 132).
         """
-        condition = self.sparse_up_conv(embed_sparse(self.cond_encoder, self.cond_encoder2, sparse))
+        condition = self.sparse_up_conv(self.condition(sparse))
         tokens = self.post_quant_emb(torch.cat([condition, upper, lower], dim=-1))
         features, _ = self.decoder_stacks[0](tokens, last_only=last_only)
         return torch.cat([self.reg_root(features), self.reg_body(features)], dim=-1)

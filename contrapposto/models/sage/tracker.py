@@ -55,7 +55,7 @@ class CoarseTracker(nn.Module):
     Args:
         first, second, decoder: the networks; freshly made ones of the original's size where absent.
         steps: inference steps of each diffusion.
-        seed: of the start noise.
+        seed: of the start noise; None starts from zero (the noise is small: a hundredth of a normal number).
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class CoarseTracker(nn.Module):
         decoder: FullBodyDecoder | None = None,
         *,
         steps: int = 5,
-        seed: int = 0,
+        seed: int | None = 0,
     ) -> None:
         super().__init__()
         self.first = first or MotionDiffusion(use_upper=False)
@@ -88,11 +88,15 @@ class CoarseTracker(nn.Module):
             frames: (B,) int64 numbers of the last frames, which key the start noise.
             noise: `upper` and `lower`, (B, L, D) standard normal, in place of the keyed noise.
         """
-        draws = noise or {
-            name: start_noise(self.seed, frames, self.first.latent_shape, name) for name in ("upper", "lower")
-        }
+        draws = noise or {name: self._start_noise(frames, name) for name in ("upper", "lower")}
         upper = self.first.sample(windows, draws["upper"], steps=self.steps)
         return upper, self.second.sample(windows, draws["lower"], upper, steps=self.steps)
+
+    def _start_noise(self, frames: Tensor, part: str) -> Tensor:
+        shape = self.first.latent_shape
+        if self.seed is None:
+            return torch.zeros(len(frames), *shape, device=frames.device)
+        return start_noise(self.seed, frames, shape, part)
 
     def coarse(
         self, sparse: Tensor, *, batch_size: int = 64, noise: Mapping[str, Tensor] | None = None
@@ -134,7 +138,7 @@ class SageTracker(CoarseTracker):
         rest_positions: Tensor | None = None,
         *,
         steps: int = 5,
-        seed: int = 0,
+        seed: int | None = 0,
     ) -> None:
         super().__init__(first, second, decoder, steps=steps, seed=seed)
         self.refiner = refiner or Refiner()
@@ -175,10 +179,19 @@ class SageTracker(CoarseTracker):
 
     def place(self, sixd: Tensor, head: Tensor) -> TrackedBody:
         """Pose the body by 6D (N, 132) with its head at (N, 3)."""
-        rotations = rot.sixd_columns_to_matrix(sixd.unflatten(-1, (NUM_JOINTS, 6)))
-        joints = self.kinematics(sixd)
-        translation = head - joints[:, HEAD]
-        return TrackedBody(sixd, rotations, translation, joints + translation[:, None])
+        return place(self.kinematics, sixd, head)
+
+    def stream(self) -> SageStream:
+        """Live tracking by these networks."""
+        return SageStream(self)
+
+
+def place(kinematics: BodyKinematics, sixd: Tensor, head: Tensor) -> TrackedBody:
+    """The body posed by 6D (N, 132) with its head at (N, 3) metres."""
+    rotations = rot.sixd_columns_to_matrix(sixd.unflatten(-1, (NUM_JOINTS, 6)))
+    joints = kinematics(sixd)
+    translation = head - joints[:, HEAD]
+    return TrackedBody(sixd, rotations, translation, joints + translation[:, None])
 
 
 def windows_of(sparse: Tensor, frames: Tensor, window: int) -> Tensor:
