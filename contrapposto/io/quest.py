@@ -1,22 +1,31 @@
 """Reader of the text logs that the SAGE authors' Quest app writes (SAGE sheet, section 4, "Quest log").
 
-One record per frame, records separated by blank lines:
+One record per frame and line, records of a batch separated by blank lines:
 `FPS:72.0;Headset-Position: (x, y, z);Headset-Rotation: (x, y, z, w);LeftController-Position: ...;` and so on;
-metres, Unity's left-handed frame with y up.
+metres, Unity's left-handed frame with y up. A batch of 200 records follows another without a blank line; the frame
+between them was not recorded, so time goes on by two frames there.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from contrapposto import rotations as rot
 from contrapposto.errors import InputError, MissingError
+from contrapposto.io.devices import (
+    CONVENTIONS,
+    Convention,
+    DeviceTrack,
+    Repairs,
+    chunked,
+    make_track,
+    read_lines,
+)
+
+__all__ = ["DeviceTrack", "read_quest", "stream_quest"]
 
 _FIELDS = (
     "FPS",
@@ -27,134 +36,127 @@ _FIELDS = (
     ),
 )
 _SIZES = (1, 3, 4, 3, 4, 3, 4)
-# Orientation of each device when its wearer stands in the T-pose: head, left, right.
-_T_POSE = np.array(
-    [
-        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-        [[0, 0, 1], [1, 0, 0], [0, 1, 0]],
-        [[0, 0, -1], [-1, 0, 0], [0, 1, 0]],
-    ],
-    dtype=np.float64,
-)
-_LARGEST = 64 * 2**20
+_BATCH = 200  # records after which the app misses a frame
 
 
-@dataclass(frozen=True)
-class DeviceTrack:
-    """Poses of head, left hand and right hand over F frames, z up, metres, turned to match the body's joints.
-
-    Args:
-        rotations: (F, 3, 3, 3) float64, global; those of joints 15, 20, 21 for a figure that stands like the
-            wearer.
-        positions: (F, 3, 3) float64 metres.
-        times: (F,) float64 seconds from the first frame.
-    """
-
-    rotations: Tensor
-    positions: Tensor
-    times: np.ndarray
-
-    def resample(self, fps: float = 60.0) -> DeviceTrack:
-        """At an even frame rate: rotations by the shortest way, positions linearly."""
-        wanted = np.arange(int(np.floor(self.times[-1] * fps + 1e-6)) + 1) / fps
-        low = np.clip(np.searchsorted(self.times, wanted, side="right") - 1, 0, max(len(self.times) - 2, 0))
-        high = np.minimum(low + 1, len(self.times) - 1)
-        span = np.maximum(self.times[high] - self.times[low], 1e-9)
-        fraction = torch.from_numpy(np.clip((wanted - self.times[low]) / span, 0, 1))[:, None]
-        quaternions = rot.matrix_to_quaternion(self.rotations)
-        mixed = rot.slerp(quaternions[low], quaternions[high], fraction.expand(-1, 3))
-        positions = torch.lerp(self.positions[low], self.positions[high], fraction[..., None])
-        return DeviceTrack(rot.quaternion_to_matrix(mixed), positions, wanted)
+def read_quest(path: str | Path, *, normalize: bool = True, strict: bool = True) -> DeviceTrack:
+    """Read a whole log into memory; see `stream_quest` for the arguments and errors."""
+    chunks = list(stream_quest(path, normalize=normalize, repairs=Repairs(path, strict)))
+    return DeviceTrack(
+        torch.cat([chunk.rotations for chunk in chunks]),
+        torch.cat([chunk.positions for chunk in chunks]),
+        np.concatenate([chunk.times for chunk in chunks]),
+        np.concatenate([chunk.tracked for chunk in chunks]),
+    )
 
 
-def read_quest(path: str | Path, *, normalize: bool = True) -> DeviceTrack:
-    """Read a log.
+def stream_quest(
+    path: str | Path,
+    *,
+    repairs: Repairs | None = None,
+    normalize: bool = True,
+    convention: Convention = CONVENTIONS["quest"],
+) -> Iterator[DeviceTrack]:
+    """Read a log of any size, some thousand frames at a time.
 
     Args:
         path: the text file.
+        repairs: strict or lenient; strict where absent. In lenient mode unreadable records are passed over, a
+            device with values that are not finite or no unit quaternion counts as not seen.
         normalize: scale the quaternions, which are written with four decimals, to length one; the original
             does not.
+        convention: of the axes.
 
     Raises:
         MissingError: no such file.
-        InputError: not such a log, a record is incomplete, values are not finite, or a quaternion is far from
-            length one.
+        InputError: not such a log; in strict mode also any damage.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise MissingError(f"There is no Quest log at {path}.")
-    if path.stat().st_size > _LARGEST:
-        raise InputError(
-            f"{path} is too large for a Quest log.", found=f"{path.stat().st_size / 2**20:.0f} MiB"
-        )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file.", found=str(error)) from error
-    records = [record for record in re.split(r"\n\s*\n", text) if record.strip()]
-    if not records:
+    repairs = repairs or Repairs(path, strict=True)
+    for block in chunked(_records(Path(path), repairs)):
+        devices = block[:, 1:].reshape(-1, 3, 7)
+        quaternions = devices[..., [6, 3, 4, 5]]
+        yield make_track(quaternions, devices[..., :3], block[:, 0], convention, normalize=normalize)
+
+
+def _records(path: Path, repairs: Repairs) -> Iterator[list[float]]:
+    """Time and the 21 numbers of each usable record."""
+    number, in_batch, blank, time, rate, lost, good = 0, 0, True, 0.0, 72.0, 0, 0
+    for _, line in read_lines(path, "a Quest log: records of one line, separated by blank lines"):
+        if not line.strip():
+            blank = True
+            continue
+        number += 1
+        missing = not blank and in_batch >= _BATCH
+        in_batch, blank = (1 if missing else in_batch + 1), False
+        values = _record(line, number, repairs, whole=line.endswith("\n"))
+        lost += missing
+        if values is None:
+            lost += 1
+            _refuse_rubbish(path, number, good)
+            continue
+        rate = values[0]
+        time += (1 + lost) / rate if good else 0.0
+        good, lost = good + 1, 0
+        yield [time, *values[1:]]
+    if not good:
         raise InputError(f"{path} holds no records.", expected="records separated by blank lines")
-    values = np.array([_record(record, number, path) for number, record in enumerate(records, start=1)])
-    return _track(values, path, normalize)
 
 
-def _record(record: str, number: int, path: Path) -> list[float]:
-    """The 22 numbers of a record."""
-    parts = [part.strip() for part in record.strip().split(";") if part.strip()]
+def _refuse_rubbish(path: Path, number: int, good: int) -> None:
+    if number >= 50 and good * 2 < number:
+        raise InputError(
+            f"{path} is no Quest log.",
+            found=f"{good} readable records among the first {number}",
+            expected=f"records with the fields {', '.join(_FIELDS)}",
+        )
+
+
+def _record(line: str, number: int, repairs: Repairs, *, whole: bool) -> list[float] | None:
+    """Frame rate and 21 numbers of a record, NaN for a device that cannot be used; None if it must be passed over."""
+    where = f"record {number}"
+    parts = [part.strip() for part in line.strip().split(";") if part.strip()]
     result: list[float] = []
     for part, name, size in zip(parts, _FIELDS, _SIZES):
         key, _, value = part.rpartition(":")
-        numbers = value.strip().strip("()").split(",")
-        try:
-            floats = [float(text) for text in numbers]
-        except ValueError:
-            floats = []
-        if key.strip() != name or len(floats) != size or not np.isfinite(floats).all():
-            raise InputError(
-                f"{path}: record {number} cannot be read.",
-                found=part[:80],
-                expected=f"{name} with {size} finite numbers",
+        numbers = _floats(value)
+        if key.strip() != name or len(numbers) != size:
+            kind = "cannot be read" if whole else "is cut off at the end of the file"
+            repairs.note(
+                kind, where, found=part[:80], expected=f"{name} with {size} finite numbers", fix=_CUT
             )
-        result.extend(floats)
+            return None
+        if not np.isfinite(numbers).all():
+            repairs.note("has values that are not finite", where, found=part[:80], expected=name)
+        result.extend(numbers)
     if len(parts) != len(_FIELDS):
-        raise InputError(
-            f"{path}: record {number} has {len(parts)} fields.",
-            found=record.strip()[:80],
+        repairs.note(
+            f"has {len(parts)} fields" if repairs.strict else "has another number of fields",
+            where,
+            found=line.strip()[:80],
             expected=f"the {len(_FIELDS)} fields {', '.join(_FIELDS)}",
-            fix="cut the incomplete last record off" if len(parts) < len(_FIELDS) else "",
+            fix=_CUT if len(parts) < len(_FIELDS) else "",
         )
+        return None
+    if not (np.isfinite(result[0]) and result[0] > 0):
+        repairs.note("has no frame rate", where, found=parts[0])
+        return None
+    for start in (4, 11, 18):
+        length = float(np.linalg.norm(result[start : start + 4]))
+        if not abs(length - 1) < 0.05:
+            repairs.note(
+                "has a rotation that is no unit quaternion", where, fix="untracked frames must be cut"
+            )
+            result[start : start + 4] = [np.nan] * 4
     return result
 
 
-def _track(values: np.ndarray, path: Path, normalize: bool) -> DeviceTrack:
-    rates, devices = values[:, 0], values[:, 1:].reshape(-1, 3, 7)
-    if (rates <= 0).any():
-        raise InputError(
-            f"{path}: record {int((rates <= 0).argmax()) + 1} has no frame rate.", found=str(rates.min())
-        )
-    quaternions = devices[..., [6, 3, 4, 5]] * np.array(
-        [1, 1, -1, -1]
-    )  # wxyz, mirrored to a right-handed frame
-    length = np.linalg.norm(quaternions, axis=-1, keepdims=True)
-    if (np.abs(length - 1) > 0.05).any():
-        bad = int((np.abs(length - 1) > 0.05).any((1, 2)).argmax()) + 1
-        raise InputError(
-            f"{path}: record {bad} has a rotation that is no unit quaternion.",
-            fix="untracked frames must be cut",
-        )
-    positions = devices[..., :3] * np.array([-1, 1, 1])
-    rotations = _matrices(quaternions / length if normalize else quaternions) @ _T_POSE.transpose(0, 2, 1)
-    upright = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=np.float64)
-    times = np.concatenate([[0.0], np.cumsum(1 / rates[1:])])
-    return DeviceTrack(torch.from_numpy(upright @ rotations), torch.from_numpy(positions @ upright.T), times)
+_CUT = "cut the incomplete record off, or read leniently"
 
 
-def _matrices(quaternions: np.ndarray) -> np.ndarray:
-    """The unit-quaternion formula, also where the length is only nearly one (..., 4) wxyz to (..., 3, 3)."""
-    w, x, y, z = np.moveaxis(quaternions, -1, 0)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+def _floats(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.strip().strip("()").split(",")]
+    except ValueError:
+        return []

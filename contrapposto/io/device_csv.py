@@ -1,0 +1,145 @@
+"""Tracks of three devices as CSV, read as a stream; and written.
+
+Columns by name, in any order, others are ignored: `time` in seconds; for each of `head`, `left`, `right`:
+`head_x, head_y, head_z` in metres and the quaternion `head_qx, head_qy, head_qz, head_qw`; optional `head_tracked`
+(0 or 1). An empty cell or `nan` means that the device was not tracked. Comma, semicolon or tab between columns.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from contrapposto import rotations as rot
+from contrapposto.errors import InputError
+from contrapposto.files import atomic_path
+from contrapposto.io.devices import (
+    CONVENTIONS,
+    DEVICES,
+    Convention,
+    DeviceTrack,
+    Repairs,
+    chunked,
+    make_track,
+    read_lines,
+)
+
+_PARTS = ("x", "y", "z", "qw", "qx", "qy", "qz")
+COLUMNS = ("time", *(f"{device}_{part}" for device in DEVICES for part in _PARTS))
+_KIND = "a CSV file with a header"
+
+
+def stream_csv(
+    path: str | Path, *, repairs: Repairs | None = None, convention: Convention = CONVENTIONS["joints"]
+) -> Iterator[DeviceTrack]:
+    """Read a file of any size, some thousand frames at a time.
+
+    Args:
+        path: the file.
+        repairs: strict or lenient; strict where absent. In lenient mode rows without a time or with too few cells
+            are passed over; times that repeat or run backward are left in the track as they are.
+        convention: of the axes; by default z up, and orientations of the body's joints.
+
+    Raises:
+        InputError: no file, not text, columns missing, no row that can be used; in strict mode any damage.
+    """
+    repairs = repairs or Repairs(path, strict=True)
+    found = False
+    for block in chunked(_rows(Path(path), repairs)):
+        found = True
+        devices = block[:, 1:22].reshape(-1, 3, 7)
+        quaternions = np.where(block[:, 22:, None] > 0, devices[..., 3:], np.nan)
+        yield make_track(quaternions, devices[..., :3], block[:, 0], convention)
+    if not found:
+        raise InputError(f"{path} holds no row that can be used.", found=str(repairs) or "only a header")
+
+
+def write_csv(path: str | Path, track: DeviceTrack) -> Path:
+    """Write a track, z up, orientations of the joints; devices that were not seen get empty cells."""
+    quaternions = rot.matrix_to_quaternion(track.rotations).numpy()
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for time, turns, places, seen in zip(track.times, quaternions, track.positions, track.tracked):
+            row: list[str] = [f"{time:.6f}"]
+            for device in range(3):
+                values = [*places[device].tolist(), *turns[device].tolist()]
+                row += [f"{value:.7f}" if seen[device] else "" for value in values]
+            writer.writerow(row)
+    return Path(path)
+
+
+def _rows(path: Path, repairs: Repairs) -> Iterator[list[float]]:
+    """Time, 21 numbers and three flags of each usable row."""
+    lines = read_lines(path, _KIND)
+    _, header = next(lines)
+    delimiter = max(",;\t", key=header.count)
+    indices = _indices(path, next(csv.reader([header], delimiter=delimiter), []))
+    columns, flags = indices[:22], indices[22:]
+    before, last = -np.inf, max(indices[:22])
+    for number, line in lines:
+        if not line.strip():
+            continue
+        where = f"line {number}"
+        cells = next(csv.reader([line], delimiter=delimiter), [])
+        if len(cells) <= last:
+            kind = "has too few cells" if line.endswith("\n") else "is cut off at the end of the file"
+            repairs.note(kind, where, found=f"{len(cells)} cells", expected=f"at least {last + 1}")
+            continue
+        values = [_number(cells[index]) for index in columns]
+        if not np.isfinite(values[0]):
+            repairs.note("has no time", where, found=repr(cells[columns[0]][:40]), expected="seconds")
+            continue
+        if repairs.strict and values[0] <= before:
+            repairs.note(
+                "has a time that is not after the one before", where, found=f"{values[0]} after {before}"
+            )
+        before = values[0]
+        tracked = [float(i < 0 or i >= len(cells) or _number(cells[i]) != 0) for i in flags]
+        _check_devices(values, tracked, cells, columns, where, repairs)
+        yield [*values, *tracked]
+
+
+def _check_devices(
+    values: list[float],
+    tracked: list[float],
+    cells: list[str],
+    columns: list[int],
+    where: str,
+    repairs: Repairs,
+) -> None:
+    """Note poses that cannot be used although they are not stated to be untracked."""
+    for device, name in enumerate(DEVICES):
+        start = 1 + 7 * device
+        pose = values[start : start + 7]
+        stated = not any(cells[index].strip() for index in columns[start : start + 7])
+        if not tracked[device] or stated:
+            continue
+        if not np.isfinite(pose).all():
+            repairs.note(f"has no usable pose of {name}", where, found="values that are not finite numbers")
+        elif not abs(float(np.linalg.norm(pose[3:])) - 1) < 0.05:
+            repairs.note(f"has a rotation of {name} that is no unit quaternion", where)
+
+
+def _indices(path: Path, header: list[str]) -> list[int]:
+    """Where each of `COLUMNS` stands, then the three `_tracked` columns (-1: absent)."""
+    names = [name.strip().strip('"').lower() for name in header]
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise InputError(
+            f"{path} lacks columns: {', '.join(missing[:8])}{' ...' if len(missing) > 8 else ''}.",
+            found=", ".join(names)[:200] or "an empty first line",
+            expected=f"a header with {', '.join(COLUMNS[:8])}, and so on for left_ and right_ (docs/live.md)",
+        )
+    flags = [f"{device}_tracked" for device in DEVICES]
+    return [*map(names.index, COLUMNS), *(names.index(flag) if flag in names else -1 for flag in flags)]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

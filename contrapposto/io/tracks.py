@@ -1,0 +1,59 @@
+"""Any recording of three devices, by the suffix of its name, as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from contrapposto.errors import InputError
+from contrapposto.io import READABLE, read_motion
+from contrapposto.io.device_csv import stream_csv
+from contrapposto.io.devices import CONVENTIONS, Convention, DeviceTrack, Repairs, devices_of
+from contrapposto.io.devices import convention as find_convention
+from contrapposto.io.packets import stream_packets
+from contrapposto.io.quest import stream_quest
+
+LOGS = (".txt", ".csv", ".jsonl")
+"""Suffixes of device recordings; motion files (`contrapposto.io.READABLE`) are read as well."""
+
+
+def recorded_convention(path: str | Path, name: str | None = None) -> Convention:
+    """The named axis convention, or the usual one of this kind of file: `quest` for `.txt`, else `joints`.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    if name:
+        return find_convention(name)
+    return CONVENTIONS["quest" if Path(path).suffix.lower() == ".txt" else "joints"]
+
+
+def stream_devices(
+    path: str | Path, *, repairs: Repairs | None = None, convention: str | None = None
+) -> Iterator[DeviceTrack]:
+    """Tracks of successive stretches of a recording: a Quest log, CSV, packets, or what a motion file would show.
+
+    Args:
+        path: the file.
+        repairs: strict or lenient, and the place where repairs are counted; strict where absent.
+        convention: name of the axis convention; see `recorded_convention`.
+
+    Raises:
+        MissingError, InputError: the file cannot be used; in strict mode any damage.
+        ConfigError: an unknown convention.
+    """
+    suffix = Path(path).suffix.lower()
+    axes = recorded_convention(path, convention)
+    if suffix == ".txt":
+        return stream_quest(path, repairs=repairs, convention=axes)
+    if suffix == ".csv":
+        return stream_csv(path, repairs=repairs, convention=axes)
+    if suffix == ".jsonl":
+        return stream_packets(path, repairs=repairs, convention=axes)
+    if suffix in READABLE:
+        return iter([devices_of(read_motion(path))])
+    raise InputError(
+        f"{path} cannot be read as a recording of three devices.",
+        found=f"suffix {suffix!r}" if suffix else "no suffix",
+        expected=", ".join((*LOGS, *READABLE)),
+    )
