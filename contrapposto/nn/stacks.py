@@ -151,7 +151,12 @@ class Stack(nn.Module):
         self.up_conv = UpConv(width, look_ahead=look_ahead) if up else None
 
     def forward(
-        self, tokens: Tensor, valid: Tensor | None = None, *, last_only: bool = False
+        self,
+        tokens: Tensor,
+        valid: Tensor | None = None,
+        *,
+        last_only: bool = False,
+        hide_padding: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """Features (B, T', C) and their validity (B, T') or None.
 
@@ -159,6 +164,8 @@ class Stack(nn.Module):
             tokens: (B, T, C).
             valid: (B, T) bool, False for padding.
             last_only: give only the last frame (T' = 1), the same numbers for less work.
+            hide_padding: the up-convolution sees zeros in place of padding, as it does beyond the end: the
+                last valid frame then does not depend on how far the batch is padded (it does in the originals).
         """
         if self.down_conv is not None:
             tokens, valid = self.down_conv(tokens, valid)
@@ -171,6 +178,8 @@ class Stack(nn.Module):
             tokens = tokens[:, -1:] if self.up_conv is None else self.up_conv.last(tokens)
             valid = None if valid is None else valid[:, -1:]
         elif self.up_conv is not None:
+            if hide_padding and valid is not None:
+                tokens = tokens * valid[..., None]
             tokens, valid = self.up_conv(tokens, valid)
         return self.head(self.ln_f(tokens)), valid
 

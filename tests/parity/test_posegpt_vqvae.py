@@ -35,6 +35,7 @@ def vqvae_of(config: dict[str, Any]) -> PoseVQVAE:
         positions=config["pos_type"],
         position_every_block=bool(config["pos_all"]),
         block_size=config["block_size"],
+        original_padding=True,
     ).eval()
 
 

@@ -94,6 +94,8 @@ class PoseVQVAE(nn.Module):
             leaves 0.1 at all other places: `dropout=0.1, entry_dropout=0`.
         entry_dropout: rate at the encoder's entry; as `dropout` where absent.
         block_size: rows of the position tables, the largest number of tokens.
+        original_padding: let the decoder's up-convolutions see padding, as the original does: the last frame
+            of a motion then depends on how far its batch is padded.
 
     Raises:
         ConfigError: an unknown variant, or a list of layers without a scale.
@@ -115,11 +117,12 @@ class PoseVQVAE(nn.Module):
         dropout: float = 0.1,
         entry_dropout: float | None = None,
         block_size: int = 2048,
+        original_padding: bool = False,
     ) -> None:
         super().__init__()
         _check(variant, num_layers)
         self.variant: Variant = variant
-        self.num_joints = num_joints
+        self.num_joints, self.original_padding = num_joints, original_padding
         scales = [(index, count) for index, count in enumerate(num_layers) if count > 0]
         self.factor = 2 ** sum(index > 0 for index, _ in scales)
 
@@ -221,7 +224,7 @@ class PoseVQVAE(nn.Module):
         mask: Tensor | None = None if token_valid is None else token_valid.bool()
         features = self.post_quant_emb(latent)
         for stack in self.decoder_stacks:
-            features, mask = stack(features, mask)
+            features, mask = stack(features, mask, hide_padding=not self.original_padding)
         return self.heads(features, mask)
 
     def heads(self, features: Tensor, valid: Tensor | None = None) -> DecodedMotion:
