@@ -7,7 +7,7 @@ import platform
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("figure", "sage_vqvae", "pictures")
+BENCHMARKS = ("figure", "sage_vqvae", "sage", "pictures")
 
 
 def main() -> None:
