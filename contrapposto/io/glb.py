@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _COLORS = ((0.17, 0.34, 0.60), (0.78, 0.28, 0.14), (0.25, 0.47, 0.28), (0.47, 0.30, 0.58))  # linear RGB
 _COMPONENT = {np.dtype(np.uint8): 5121, np.dtype(np.uint16): 5123, np.dtype(np.uint32): 5125}
 _FLOAT = 5126
-_TYPE = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
+_TYPE = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 _VERTEX_DATA, _INDEX_DATA = 34962, 34963
 _Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # z-up coordinates to y-up ones
 
@@ -60,7 +60,7 @@ def write_glb(
             "There is no clip to write.", found="an empty mapping", expected="at least one Motion"
         )
     body = body or load_body()
-    document = _Document()
+    document = Document()
     for name, clip in clips.items():
         _add_figure(document, name, clip if fps is None else clip.resample(fps), body)
     path = Path(path)
@@ -70,7 +70,7 @@ def write_glb(
 
 
 @dataclass
-class _Document:
+class Document:
     """The growing JSON part and the binary part that it points into."""
 
     nodes: list[dict[str, Any]] = field(default_factory=list)
@@ -82,7 +82,18 @@ class _Document:
     channels: list[dict[str, Any]] = field(default_factory=list)
     accessors: list[dict[str, Any]] = field(default_factory=list)
     views: list[dict[str, Any]] = field(default_factory=list)
+    images: list[dict[str, Any]] = field(default_factory=list)
+    textures: list[dict[str, Any]] = field(default_factory=list)
     binary: bytearray = field(default_factory=bytearray)
+
+    def picture(self, data: bytes) -> int:
+        """Append an encoded PNG or JPEG; returns the texture."""
+        self.views.append({"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data)})
+        self.binary += data + bytes(-len(data) % 4)
+        kind = "image/jpeg" if data[:2] == b"\xff\xd8" else "image/png"
+        self.images.append({"bufferView": len(self.views) - 1, "mimeType": kind})
+        self.textures.append({"source": len(self.images) - 1})
+        return len(self.textures) - 1
 
     def array(self, values: np.ndarray, target: int | None = None, *, bounds: bool = False) -> int:
         """Append (N,) or (N, C) values; returns the accessor. `bounds` where the specification asks for them."""
@@ -113,6 +124,7 @@ class _Document:
     def encode(self, credit: str) -> bytes:
         """The whole file."""
         animation = {"name": "motion", "samplers": self.samplers, "channels": self.channels}
+        animations = [animation] if self.channels else []
         content = {
             "asset": {
                 "version": "2.0",
@@ -125,11 +137,16 @@ class _Document:
             "meshes": self.meshes,
             "materials": self.materials,
             "skins": self.skins,
-            "animations": [animation],
+            "animations": animations,
+            "images": self.images,
+            "textures": self.textures,
             "accessors": self.accessors,
             "bufferViews": self.views,
             "buffers": [{"byteLength": len(self.binary)}],
         }
+        content = {
+            name: value for name, value in content.items() if value != []
+        }  # empty lists are not allowed
         text = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
         text += b" " * (-len(text) % 4)
         size = 12 + 8 + len(text) + 8 + len(self.binary)
@@ -144,7 +161,7 @@ class _Document:
         )
 
 
-def _add_figure(document: _Document, name: str, clip: Motion, body: BodyModel) -> None:
+def _add_figure(document: Document, name: str, clip: Motion, body: BodyModel) -> None:
     from contrapposto.body import clip_betas
 
     betas = torch.from_numpy(clip_betas(body, clip))
@@ -170,7 +187,7 @@ def _add_figure(document: _Document, name: str, clip: Motion, body: BodyModel) -
     _animate(document, clip, first, rest)
 
 
-def _add_joints(document: _Document, body: BodyModel, rest: np.ndarray) -> int:
+def _add_joints(document: Document, body: BodyModel, rest: np.ndarray) -> int:
     """Append the joint nodes in their order; returns the root's number."""
     first, parents = len(document.nodes), body.skeleton.parents
     for joint, parent in enumerate(parents):
@@ -181,7 +198,7 @@ def _add_joints(document: _Document, body: BodyModel, rest: np.ndarray) -> int:
     return first
 
 
-def _add_mesh(document: _Document, name: str, body: BodyModel, vertices: np.ndarray) -> None:
+def _add_mesh(document: Document, name: str, body: BodyModel, vertices: np.ndarray) -> None:
     faces = body.faces.cpu().numpy()
     joints, weights = top_four(body.skinning.weights.cpu().numpy())
     index_type = np.uint16 if len(vertices) < 65535 else np.uint32
@@ -199,7 +216,7 @@ def _add_mesh(document: _Document, name: str, body: BodyModel, vertices: np.ndar
     document.meshes.append({"name": body.name, "primitives": [primitive]})
 
 
-def _animate(document: _Document, clip: Motion, first: int, rest: np.ndarray) -> None:
+def _animate(document: Document, clip: Motion, first: int, rest: np.ndarray) -> None:
     """Tracks of the root's place and of every joint that turns; the others keep one rotation."""
     times = document.array((np.arange(clip.num_frames) / clip.fps).astype(np.float32), bounds=True)
     matrices = clip.local_matrices()

@@ -1,0 +1,199 @@
+"""The container of glTF 2.0: JSON, buffers and accessors of .glb and .gltf files, checked before they are used."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contrapposto.errors import InputError
+from contrapposto.io.checks import check_file, shorten
+
+_TYPES: dict[int, Any] = {
+    5120: np.int8,
+    5121: np.uint8,
+    5122: np.int16,
+    5123: np.uint16,
+    5125: np.uint32,
+    5126: np.float32,
+}
+_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+_UNDERSTOOD = {
+    "KHR_materials_unlit",
+    "KHR_texture_transform",
+    "KHR_mesh_quantization",
+    "KHR_materials_specular",
+}
+_MOST = 2**28
+
+
+class Gltf:
+    """A glTF file.
+
+    Args:
+        path: .glb, or .gltf with its buffers inside or beside it.
+
+    Attributes:
+        json: the document.
+
+    Raises:
+        InputError: damaged, truncated, not glTF 2.0, or in need of an extension that is not understood (Draco
+            compression).
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = check_file(path, "glTF")
+        data = self.path.read_bytes()
+        try:
+            self.json, self._binary = _container(data) if data[:4] == b"glTF" else (json.loads(data), None)
+        except (ValueError, struct.error, RecursionError) as error:
+            raise self.error("The file is damaged or is not glTF.", shorten(str(error), 120)) from error
+        if not isinstance(self.json, dict) or not str(self.items("asset").get("version", "")).startswith("2"):
+            raise self.error("The file is not glTF 2.0.")
+        strange = set(self.json.get("extensionsRequired", [])) - _UNDERSTOOD
+        if strange:
+            fix = "export it again without compression"
+            raise self.error(
+                "The file needs extensions that are not understood.", ", ".join(sorted(strange)), fix
+            )
+        self._buffers: dict[int, bytes] = {}
+
+    def error(self, what: str, found: str = "", fix: str = "") -> InputError:
+        """An error that names the file."""
+        return InputError(
+            f"{self.path}: {what}", found=found, expected="a glTF 2.0 file (.glb, .gltf)", fix=fix
+        )
+
+    def items(self, name: str) -> Any:
+        """A top-level entry; an empty one where there is none."""
+        return self.json.get(name, {} if name == "asset" else [])
+
+    def entry(self, name: str, index: object) -> dict[str, Any]:
+        """One item of a top-level list."""
+        items = self.items(name)
+        if not isinstance(items, list) or not isinstance(index, int) or not 0 <= index < len(items):
+            raise self.error(f"The file refers to {name} that are not there.", shorten(str(index)))
+        if not isinstance(items[index], dict):
+            raise self.error(f"An entry of {name} is not an object.")
+        return items[index]
+
+    def array(self, index: object) -> np.ndarray:
+        """An accessor as (N,) or (N, C) values; normalised integers become floats."""
+        accessor = self.entry("accessors", index)
+        try:
+            values = self._values(accessor)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self.error(f"Accessor {index} is damaged.", shorten(str(error), 120)) from error
+        if accessor.get("normalized") and values.dtype.kind in "iu":
+            values = np.maximum(values.astype(np.float32) / np.iinfo(values.dtype).max, -1)
+        return values
+
+    def picture(self, index: object) -> bytes | None:
+        """The encoded picture of a texture; None where it cannot be had."""
+        source = self.entry("textures", index).get("source")
+        if source is None:
+            return None
+        image = self.entry("images", source)
+        if "bufferView" in image:
+            return self._view(self.entry("bufferViews", image["bufferView"]))[0]
+        return self._resource(str(image.get("uri", "")))
+
+    def _values(self, accessor: dict[str, Any]) -> np.ndarray:
+        kind, width, count = (
+            np.dtype(_TYPES[accessor["componentType"]]),
+            _WIDTHS[accessor["type"]],
+            accessor["count"],
+        )
+        if not isinstance(count, int) or not 0 <= count * width <= _MOST:
+            raise ValueError(f"{count} elements")
+        if "bufferView" in accessor:
+            values = self._read(accessor["bufferView"], accessor.get("byteOffset", 0), kind, count, width)
+        else:
+            values = np.zeros((count, width), kind)
+        if "sparse" in accessor:
+            sparse = accessor["sparse"]
+            where, given = sparse["indices"], sparse["values"]
+            rows = self._read(
+                where["bufferView"],
+                where.get("byteOffset", 0),
+                np.dtype(_TYPES[where["componentType"]]),
+                sparse["count"],
+                1,
+            )
+            if len(rows) and rows.max() >= count:
+                raise ValueError("a sparse index beyond the end")
+            values = values.copy()
+            values[rows[:, 0]] = self._read(
+                given["bufferView"], given.get("byteOffset", 0), kind, sparse["count"], width
+            )
+        return values[:, 0] if width == 1 else values
+
+    def _read(self, view_index: object, offset: int, kind: np.dtype, count: int, width: int) -> np.ndarray:
+        data, stride = self._view(self.entry("bufferViews", view_index))
+        size = kind.itemsize * width
+        stride = stride or size
+        if offset < 0 or stride < size or (count and offset + stride * (count - 1) + size > len(data)):
+            raise ValueError(f"{count} elements of {size} bytes do not fit into {len(data)} bytes")
+        raw = np.frombuffer(data, np.uint8)
+        rows = np.lib.stride_tricks.as_strided(raw[offset:], (count, size), (stride, 1), writeable=False)
+        return np.ascontiguousarray(rows).view(kind.newbyteorder("<")).astype(kind).reshape(count, width)
+
+    def _view(self, view: dict[str, Any]) -> tuple[bytes, int]:
+        data = self._buffer(view.get("buffer"))
+        start, length = view.get("byteOffset", 0), view.get("byteLength", 0)
+        if (
+            not isinstance(start, int)
+            or not isinstance(length, int)
+            or start < 0
+            or start + length > len(data)
+        ):
+            raise self.error(
+                "The file is truncated.", f"a view of {length} bytes at {start}, {len(data)} bytes"
+            )
+        return data[start : start + length], int(view.get("byteStride", 0))
+
+    def _buffer(self, index: object) -> bytes:
+        buffer = self.entry("buffers", index)
+        number = int(index)  # type: ignore[call-overload]
+        if number not in self._buffers:
+            data = self._resource(str(buffer["uri"])) if "uri" in buffer else self._binary
+            if data is None or len(data) < buffer.get("byteLength", 0):
+                raise self.error("The file is truncated.", f"buffer {number} is missing or too short")
+            self._buffers[number] = data
+        return self._buffers[number]
+
+    def _resource(self, uri: str) -> bytes | None:
+        """What a URI holds: data inside the URI, or a file in the same folder or below; nothing else is opened."""
+        if uri.startswith("data:"):
+            try:
+                return base64.b64decode(uri.partition(",")[2], validate=True)
+            except binascii.Error as error:
+                raise self.error("Data inside the file is damaged.") from error
+        folder = self.path.parent.resolve()
+        file = (folder / uri).resolve()
+        if not uri or not file.is_relative_to(folder) or not file.is_file():
+            return None
+        return check_file(file, "glTF buffer").read_bytes()
+
+
+def _container(data: bytes) -> tuple[Any, bytes | None]:
+    version, length = struct.unpack_from("<II", data, 4)
+    if version != 2 or length > len(data):
+        raise ValueError(f"version {version}, {length} bytes announced, {len(data)} there")
+    document, binary, offset = None, None, 12
+    while offset + 8 <= length:
+        size, kind = struct.unpack_from("<I4s", data, offset)
+        chunk = data[offset + 8 : offset + 8 + size]
+        if len(chunk) < size:
+            raise ValueError("a chunk is truncated")
+        if kind == b"JSON" and document is None:
+            document = json.loads(chunk)
+        elif kind == b"BIN\0" and binary is None:
+            binary = chunk
+        offset += 8 + size
+    return document, binary

@@ -1,0 +1,244 @@
+"""Wavefront OBJ with its MTL and textures; vertex order, texture seams and materials are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from contrapposto.errors import InputError
+from contrapposto.files import atomic_path
+from contrapposto.io.checks import read_text, shorten
+from contrapposto.mesh.asset import Material, MeshAsset
+from contrapposto.mesh.clean import MAX_FACES
+
+_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
+
+
+@dataclass
+class _Parsed:
+    vertices: list[list[float]] = field(default_factory=list)
+    colors: list[list[float]] = field(default_factory=list)
+    coordinates: list[list[float]] = field(default_factory=list)
+    faces: list[tuple[int, int, int]] = field(default_factory=list)
+    texture_faces: list[tuple[int, int, int]] = field(default_factory=list)
+    paint: list[int] = field(default_factory=list)
+    materials: dict[str, int] = field(default_factory=dict)
+    libraries: list[str] = field(default_factory=list)
+    current: int = -1
+    name: str = ""
+
+
+def read_obj(path: str | Path) -> MeshAsset:
+    """Read a mesh; polygons become fans of triangles, groups and smoothing are passed over.
+
+    Raises:
+        InputError: not text, a line that cannot be read (named), no faces, or indices with nothing behind them.
+    """
+    path = Path(path)
+    parsed = _Parsed()
+    for number, words in _lines(read_text(path, "OBJ")):
+        try:
+            _statement(parsed, words)
+        except (ValueError, IndexError) as error:
+            line = shorten(" ".join(words))
+            raise InputError(f"{path}: line {number} cannot be read.", found=line, expected="OBJ") from error
+        if len(parsed.faces) > MAX_FACES:
+            raise InputError(
+                f"{path} has too many faces.", expected=f"at most {MAX_FACES}", fix="decimate it first"
+            )
+    if not parsed.faces or not parsed.vertices:
+        raise InputError(
+            f"{path} has no faces.", found=f"{len(parsed.vertices)} vertices", expected="an OBJ mesh"
+        )
+    return _asset(parsed, path)
+
+
+def write_obj(path: str | Path, mesh: MeshAsset) -> Path:
+    """Write a mesh, its MTL file and its textures beside it (same stem), each atomically."""
+    path = Path(path)
+    lines = ["# Contrapposto"]
+    if mesh.materials:
+        library = path.with_suffix(".mtl")
+        _write_materials(library, mesh.materials)
+        lines.append(f"mtllib {library.name}")
+    lines.append(f"o {mesh.name or 'mesh'}")
+    if mesh.vertex_colors is None:
+        lines += [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in mesh.vertices.tolist()]
+    else:
+        shades = (mesh.vertex_colors[:, :3] / 255).tolist()
+        lines += [
+            f"v {x:.9g} {y:.9g} {z:.9g} {r:.4g} {g:.4g} {b:.4g}"
+            for (x, y, z), (r, g, b) in zip(mesh.vertices.tolist(), shades)
+        ]
+    if mesh.texture_coordinates is not None:
+        lines += [f"vt {u:.9g} {v:.9g}" for u, v in mesh.texture_coordinates.tolist()]
+    lines += _face_lines(mesh)
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    pending = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        line = pending + line.split("#", 1)[0]
+        if line.endswith("\\"):
+            pending = line[:-1] + " "
+            continue
+        pending = ""
+        words = line.split()
+        if words:
+            yield number, words
+
+
+def _statement(parsed: _Parsed, words: list[str]) -> None:
+    kind = words[0]
+    if kind == "v":
+        values = [float(word) for word in words[1:8]]
+        parsed.vertices.append([values[0], values[1], values[2]])
+        if len(values) >= 6:
+            parsed.colors.append(values[3:6])
+    elif kind == "vt":
+        parsed.coordinates.append([float(words[1]), float(words[2]) if len(words) > 2 else 0.0])
+    elif kind == "f":
+        _face(parsed, words[1:])
+    elif kind == "usemtl":
+        name = " ".join(words[1:])
+        parsed.current = parsed.materials.setdefault(name, len(parsed.materials))
+    elif kind == "mtllib":
+        parsed.libraries.append(" ".join(words[1:]))
+    elif kind == "o" and not parsed.name:
+        parsed.name = " ".join(words[1:])
+
+
+def _face(parsed: _Parsed, corners: list[str]) -> None:
+    points, textures = [], []
+    for corner in corners:
+        parts = corner.split("/")
+        points.append(_index(int(parts[0]), len(parsed.vertices)))
+        given = len(parts) > 1 and parts[1]
+        textures.append(_index(int(parts[1]), len(parsed.coordinates)) if given else -1)
+    if len(points) < 3:
+        raise ValueError("a face needs three corners")
+    for last in range(2, len(points)):
+        parsed.faces.append((points[0], points[last - 1], points[last]))
+        texture = (textures[0], textures[last - 1], textures[last])
+        parsed.texture_faces.append(texture if min(texture) >= 0 else (-1, -1, -1))
+        parsed.paint.append(parsed.current)
+
+
+def _index(value: int, count: int) -> int:
+    """OBJ counts from 1, and from -1 backwards from the last one so far."""
+    if value > 0:
+        return value - 1
+    if value == 0 or -value > count:
+        raise ValueError("an index with nothing behind it")
+    return count + value
+
+
+def _asset(parsed: _Parsed, path: Path) -> MeshAsset:
+    texture_faces = np.array(parsed.texture_faces)
+    textured = bool(parsed.coordinates) and bool((texture_faces >= 0).any())
+    colors = None
+    if parsed.colors and len(parsed.colors) == len(parsed.vertices):
+        shades = np.clip(np.array(parsed.colors), 0, 1) * 255
+        colors = np.concatenate([shades, np.full((len(shades), 1), 255)], axis=1).round().astype(np.uint8)
+    looks: dict[str, Material] = {}
+    for library in parsed.libraries:
+        looks |= _read_materials(path.parent / library)
+    materials = tuple(looks.get(name, Material(name)) for name in parsed.materials)
+    return MeshAsset(
+        np.array(parsed.vertices),
+        np.array(parsed.faces),
+        np.array(parsed.coordinates) if textured else None,
+        texture_faces if textured else None,
+        np.array(parsed.paint) if materials else None,
+        materials,
+        colors,
+        parsed.name or path.stem,
+    )
+
+
+def _read_materials(path: Path) -> dict[str, Material]:
+    """Materials of an MTL file by name; a file that is missing has none, as in every viewer."""
+    if not path.is_file():
+        return {}
+    found: dict[str, dict[str, object]] = {}
+    current: dict[str, object] = {}
+    for _, words in _lines(read_text(path, "MTL")):
+        if words[0] == "newmtl":
+            current = found.setdefault(" ".join(words[1:]), {})
+        elif words[0] in ("Kd", "d"):
+            try:
+                current[words[0]] = [float(word) for word in words[1:4]]
+            except ValueError:
+                continue
+        elif words[0] == "map_Kd":
+            current["map"] = _picture(path.parent, words)
+    return {name: _material(name, values) for name, values in found.items()}
+
+
+def _material(name: str, values: dict[str, object]) -> Material:
+    shade, alpha, picture = values.get("Kd"), values.get("d"), values.get("map")
+    color = shade if isinstance(shade, list) and len(shade) == 3 else [1.0, 1.0, 1.0]
+    opacity = alpha[0] if isinstance(alpha, list) and alpha else 1.0
+    return Material(name, (*color, opacity), picture if isinstance(picture, bytes) else None)
+
+
+def _picture(folder: Path, words: list[str]) -> bytes | None:
+    """The texture of a `map_Kd` line: its name is the last word, or all of them where it holds spaces."""
+    for name in (" ".join(words[1:]), words[-1]):
+        file = folder / name.replace("\\", "/")
+        if len(words) > 1 and file.is_file() and file.stat().st_size < 2**28:
+            data = file.read_bytes()
+            if data.startswith(_PICTURES):  # nothing but pictures is ever taken along
+                return data
+    return None
+
+
+def _write_materials(path: Path, materials: tuple[Material, ...]) -> None:
+    lines = []
+    for number, (key, material) in enumerate(zip(_keys(materials), materials)):
+        red, green, blue, alpha = material.color
+        lines += [
+            f"newmtl {key}",
+            f"Kd {red:.6g} {green:.6g} {blue:.6g}",
+            f"d {alpha:.6g}",
+        ]
+        if material.texture is not None:
+            picture = path.with_name(f"{path.stem}_{number}{material.texture_suffix}")
+            with atomic_path(picture) as temporary:
+                temporary.write_bytes(material.texture)
+            lines.append(f"map_Kd {picture.name}")
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _keys(materials: tuple[Material, ...]) -> list[str]:
+    """A name without spaces for each material, no two alike."""
+    keys: list[str] = []
+    for number, material in enumerate(materials):
+        key = "_".join(material.name.split()) or "material"
+        keys.append(f"{key}_{number}" if key in keys else key)
+    return keys
+
+
+def _face_lines(mesh: MeshAsset) -> list[str]:
+    lines: list[str] = []
+    keys, current = _keys(mesh.materials), -1
+    paint = np.full(len(mesh.faces), -1) if mesh.face_materials is None else mesh.face_materials
+    textures = np.full_like(mesh.faces, -1) if mesh.texture_faces is None else mesh.texture_faces
+    for corners, coordinates, material in zip(
+        (mesh.faces + 1).tolist(), (textures + 1).tolist(), paint.tolist(), strict=True
+    ):
+        if material != current and material >= 0:
+            lines.append(f"usemtl {keys[material]}")
+            current = material
+        if min(coordinates) > 0:
+            lines.append("f " + " ".join(f"{v}/{t}" for v, t in zip(corners, coordinates)))
+        else:
+            lines.append("f {} {} {}".format(*corners))
+    return lines

@@ -1,0 +1,316 @@
+"""Meshes of glTF files with their nodes, skins and clips: the rest mesh, and its poses by its own animations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from contrapposto.errors import InputError, nearest
+from contrapposto.io.checks import shorten
+from contrapposto.mesh.asset import Material, MeshAsset, joined
+from contrapposto.mesh.clean import MAX_FACES
+from contrapposto.mesh.gltf import Gltf
+
+_PATHS = {"translation": 3, "rotation": 4, "scale": 3}
+_SETTINGS = ("alphaMode", "alphaCutoff", "doubleSided")
+
+
+@dataclass(frozen=True, eq=False)
+class _Track:
+    node: int
+    path: str
+    times: np.ndarray
+    values: np.ndarray
+    interpolation: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A primitive: vertices (V, 3) on a node, or on a skin's joints by (V, K) weights."""
+
+    node: int
+    vertices: np.ndarray
+    skin: int | None
+    joints: np.ndarray
+    weights: np.ndarray
+
+
+class RiggedMesh:
+    """A glTF file's meshes and clips.
+
+    Args:
+        path: .glb or .gltf.
+        only: names (with * and ?) of nodes or meshes to take; None: all of the scene.
+
+    Attributes:
+        mesh: `MeshAsset` in the pose of the file's nodes, in the file's axes (y up) and units.
+        clips: name to duration in seconds.
+
+    Raises:
+        InputError: see `Gltf`; no triangles, or nothing of the wanted names.
+    """
+
+    def __init__(self, path: str | Path, only: Sequence[str] | None = None) -> None:
+        self._file = Gltf(path)
+        try:
+            self._read(only)
+        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+            raise self._file.error("The file is damaged.", shorten(str(error), 120)) from error
+
+    def _read(self, only: Sequence[str] | None) -> None:
+        self._nodes = [self._file.entry("nodes", index) for index in range(len(self._file.items("nodes")))]
+        self._parents = self._find_parents()
+        self._parts: list[_Part] = []
+        self._materials: dict[int, Material] = {}
+        assets = [asset for node in self._scene() for asset in self._read_node(node, only)]
+        if not assets:
+            names = sorted({name for node in range(len(self._nodes)) for name in self._names(node)})
+            raise self._file.error(
+                "There are no triangles to take.", f"meshes {', '.join(names) or '(none)'}"
+            )
+        if sum(len(asset.faces) for asset in assets) > MAX_FACES:
+            raise self._file.error("The mesh has too many faces.", fix=f"decimate it to at most {MAX_FACES}")
+        self._inverse_binds = {
+            part.skin: self._binds(part.skin) for part in self._parts if part.skin is not None
+        }
+        self._tracks = self._read_clips()
+        self.clips = {
+            name: max((t.times[-1] for t in tracks), default=0.0) for name, tracks in self._tracks.items()
+        }
+        self.mesh = joined(assets, self._file.path.stem)
+        self.mesh = self.mesh.moved(self._skinned(self._locals([], 0.0)))
+
+    def pose(self, clip: str, times: np.ndarray | Sequence[float]) -> np.ndarray:
+        """Vertices (T, V, 3) float64 of a clip at times in seconds, held at its ends.
+
+        Raises:
+            InputError: no such clip.
+        """
+        if clip not in self._tracks:
+            found = nearest(clip, self._tracks) if self._tracks else "(no clips)"
+            raise InputError(
+                f"{self._file.path} has no clip {clip!r}.", found=found, expected="the name of a clip"
+            )
+        tracks = self._tracks[clip]
+        return np.stack([self._skinned(self._locals(tracks, float(time))) for time in np.asarray(times)])
+
+    def frames(self, clip: str, fps: float = 30.0) -> np.ndarray:
+        """Vertices (T, V, 3) of a whole clip at a rate."""
+        return self.pose(clip, np.arange(int(self.clips.get(clip, 0.0) * fps + 1e-6) + 1) / fps)
+
+    def _names(self, node: int) -> list[str]:
+        mesh = self._nodes[node].get("mesh")
+        if mesh is None:
+            return []
+        return [str(self._nodes[node].get("name", "")), str(self._file.entry("meshes", mesh).get("name", ""))]
+
+    def _find_parents(self) -> list[int]:
+        parents = [-1] * len(self._nodes)
+        for index, node in enumerate(self._nodes):
+            for child in node.get("children", []):
+                self._file.entry("nodes", child)
+                if parents[child] != -1:
+                    raise self._file.error("A node has two parents.", str(child))
+                parents[child] = index
+        self._order: list[int] = [index for index, parent in enumerate(parents) if parent < 0]
+        for index in self._order:  # grows while it is walked
+            self._order += self._nodes[index].get("children", [])
+        if len(self._order) != len(self._nodes):
+            raise self._file.error("The nodes go round in a circle.")
+        return parents
+
+    def _scene(self) -> list[int]:
+        if not self._file.items("scenes"):
+            return self._order
+        wanted = set(self._file.entry("scenes", self._file.json.get("scene", 0)).get("nodes", []))
+        for index in self._order:
+            if self._parents[index] in wanted:
+                wanted.add(index)
+        return [index for index in self._order if index in wanted]
+
+    def _read_node(self, node: int, only: Sequence[str] | None) -> list[MeshAsset]:
+        names = self._names(node)
+        if not names or (only is not None and not any(fnmatch(name, p) for name in names for p in only)):
+            return []
+        mesh = self._file.entry("meshes", self._nodes[node]["mesh"])
+        return [
+            self._read_primitive(node, primitive)
+            for primitive in mesh.get("primitives", [])
+            if primitive.get("mode", 4) == 4 and "POSITION" in primitive.get("attributes", {})
+        ]
+
+    def _read_primitive(self, node: int, primitive: dict[str, Any]) -> MeshAsset:
+        attributes = primitive["attributes"]
+        vertices = self._rows(attributes["POSITION"], 3).astype(np.float64)
+        count = len(vertices)
+        flat = self._file.array(primitive["indices"]) if "indices" in primitive else np.arange(count)
+        faces = flat[: len(flat) // 3 * 3].astype(np.int64).reshape(-1, 3)
+        skin = self._nodes[node].get("skin")
+        joints, weights = np.zeros((count, 0), np.int64), np.zeros((count, 0))
+        if skin is not None and "JOINTS_0" in attributes:
+            sets = [i for i in range(4) if f"JOINTS_{i}" in attributes and f"WEIGHTS_{i}" in attributes]
+            joints = np.concatenate(
+                [self._rows(attributes[f"JOINTS_{i}"], 4, count) for i in sets], axis=1
+            ).astype(np.int64)
+            weights = np.concatenate([self._rows(attributes[f"WEIGHTS_{i}"], 4, count) for i in sets], axis=1)
+            weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+        else:
+            skin = None
+        self._parts.append(_Part(node, vertices, skin, joints, weights.astype(np.float64)))
+        coordinates = colors = None
+        if "TEXCOORD_0" in attributes:
+            coordinates = self._rows(attributes["TEXCOORD_0"], 2, count) * [1.0, -1.0] + [0.0, 1.0]
+        if "COLOR_0" in attributes:
+            shades = self._file.array(attributes["COLOR_0"])
+            colors = np.full((count, 4), 255, np.uint8)
+            colors[:, : shades.shape[1]] = np.clip(shades * 255, 0, 255).round().astype(np.uint8)
+        material = self._material(primitive.get("material"))
+        return MeshAsset(
+            vertices,
+            faces,
+            coordinates,
+            None if coordinates is None else faces,
+            None if material is None else np.zeros(len(faces), np.int64),
+            () if material is None else (material,),
+            colors,
+        )
+
+    def _rows(self, accessor: object, width: int, count: int | None = None) -> np.ndarray:
+        values = self._file.array(accessor)
+        if values.ndim != 2 or values.shape[1] != width or (count is not None and len(values) != count):
+            raise self._file.error("A mesh has data of the wrong shape.", str(values.shape))
+        return values
+
+    def _material(self, index: object) -> Material | None:
+        if index is None:
+            return None
+        number = int(index)  # type: ignore[call-overload]
+        if number not in self._materials:
+            entry = self._file.entry("materials", number)
+            surface = dict(entry.get("pbrMetallicRoughness", {}))
+            color = surface.pop("baseColorFactor", [1.0, 1.0, 1.0, 1.0])
+            texture = surface.pop("baseColorTexture", None)
+            picture = None if texture is None else self._file.picture(texture.get("index"))
+            surface = {key: value for key, value in surface.items() if key.endswith("Factor")}
+            settings = {key: entry[key] for key in _SETTINGS if key in entry}
+            self._materials[number] = Material(
+                str(entry.get("name", f"material {number}")),
+                tuple(color),
+                picture,
+                {"surface": surface, **settings},
+            )
+        return self._materials[number]
+
+    def _binds(self, skin: int) -> np.ndarray:
+        entry = self._file.entry("skins", skin)
+        joints = entry.get("joints", [])
+        for joint in joints:
+            self._file.entry("nodes", joint)
+        if "inverseBindMatrices" not in entry:
+            return np.tile(np.eye(4), (len(joints), 1, 1))
+        binds = self._rows(entry["inverseBindMatrices"], 16, len(joints))
+        return binds.reshape(-1, 4, 4).transpose(0, 2, 1).astype(np.float64)
+
+    def _read_clips(self) -> dict[str, list[_Track]]:
+        clips: dict[str, list[_Track]] = {}
+        for number, animation in enumerate(self._file.items("animations")):
+            samplers = animation.get("samplers", [])
+            tracks = []
+            for channel in animation.get("channels", []):
+                target = channel.get("target", {})
+                path, node, index = target.get("path"), target.get("node"), channel.get("sampler", -1)
+                if path not in _PATHS or node is None or not 0 <= index < len(samplers):
+                    continue
+                self._file.entry("nodes", node)
+                tracks.append(self._track(node, path, samplers[index]))
+            clips[str(animation.get("name", f"clip {number}"))] = tracks
+        return clips
+
+    def _track(self, node: int, path: str, sampler: dict[str, Any]) -> _Track:
+        times = self._file.array(sampler.get("input")).astype(np.float64)
+        kind = sampler.get("interpolation", "LINEAR")
+        count = len(times) * (3 if kind == "CUBICSPLINE" else 1)
+        values = self._rows(sampler.get("output"), _PATHS[path], count).astype(np.float64)
+        if not len(times) or (np.diff(times) < 0).any() or not np.isfinite(values).all():
+            raise self._file.error("An animation has times that do not rise, or values that are not finite.")
+        return _Track(node, path, times, values, kind)
+
+    def _locals(self, tracks: Sequence[_Track], time: float) -> np.ndarray:
+        """(N, 4, 4) local transforms of all nodes."""
+        values: dict[tuple[int, str], np.ndarray] = {}
+        for track in tracks:
+            values[track.node, track.path] = _sample(track, time)
+        animated = {node for node, _ in values}
+        return np.stack([self._local(index, values, index in animated) for index in range(len(self._nodes))])
+
+    def _local(self, index: int, values: dict[tuple[int, str], np.ndarray], animated: bool) -> np.ndarray:
+        node = self._nodes[index]
+        if "matrix" in node and not animated:
+            return np.array(node["matrix"], np.float64).reshape(4, 4).T
+        defaults = {"translation": [0.0] * 3, "rotation": [0.0, 0.0, 0.0, 1.0], "scale": [1.0] * 3}
+        parts = {
+            path: np.asarray(values.get((index, path), node.get(path, default)), np.float64)
+            for path, default in defaults.items()
+        }
+        result = np.eye(4)
+        result[:3, :3] = Rotation.from_quat(parts["rotation"]).as_matrix() * parts["scale"]
+        result[:3, 3] = parts["translation"]
+        return result
+
+    def _skinned(self, local: np.ndarray) -> np.ndarray:
+        world = np.empty_like(local)
+        for index in self._order:
+            parent = self._parents[index]
+            world[index] = local[index] if parent < 0 else world[parent] @ local[index]
+        return np.concatenate([self._place(part, world) for part in self._parts])
+
+    def _place(self, part: _Part, world: np.ndarray) -> np.ndarray:
+        points = np.concatenate([part.vertices, np.ones((len(part.vertices), 1))], axis=1)
+        if part.skin is None:
+            return (points @ world[part.node].T)[:, :3]
+        # glTF: the transform of a skinned mesh's own node is ignored.
+        joints = world[self._file.entry("skins", part.skin)["joints"]] @ self._inverse_binds[part.skin]
+        if part.joints.max(initial=0) >= len(joints):
+            raise self._file.error("A vertex hangs on a joint that is not there.")
+        result = np.zeros((len(points), 3))
+        for column in range(part.joints.shape[1]):
+            moved = np.einsum("vij,vj->vi", joints[part.joints[:, column]], points)[:, :3]
+            result += part.weights[:, column, None] * moved
+        return result
+
+
+def _sample(track: _Track, time: float) -> np.ndarray:
+    """Value of a track at a time: steps, lines (arcs for rotations), or cubic splines (Khronos specification, C)."""
+    times, values = track.times, track.values
+    after = int(np.searchsorted(times, time, side="right"))
+    low, high = max(after - 1, 0), min(after, len(times) - 1)
+    span = times[high] - times[low]
+    share = (time - times[low]) / span if span > 0 else 0.0
+    if track.interpolation == "STEP":
+        return values[low]
+    if track.interpolation == "CUBICSPLINE":
+        knots = values.reshape(len(times), 3, -1)
+        s2, s3 = share**2, share**3
+        leave, arrive = span * knots[low, 2], span * knots[high, 0]
+        start, end = knots[low, 1], knots[high, 1]
+        result = (2 * s3 - 3 * s2 + 1) * start + (s3 - 2 * s2 + share) * leave
+        return result + (3 * s2 - 2 * s3) * end + (s3 - s2) * arrive
+    first, second = values[low], values[high]
+    if track.path != "rotation":
+        return first + share * (second - first)
+    return _slerp(first, second, share)
+
+
+def _slerp(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    cosine = float(first @ second)
+    second, cosine = (second, cosine) if cosine >= 0 else (-second, -cosine)
+    angle = np.arccos(min(cosine, 1.0))
+    if angle < 1e-6:
+        return first + share * (second - first)
+    return (np.sin((1 - share) * angle) * first + np.sin(share * angle) * second) / np.sin(angle)

@@ -1,0 +1,250 @@
+"""Poses of one mesh on any other mesh (NPR sheet, sections 1, 11 and 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from contrapposto.errors import InputError
+from contrapposto.mesh.asset import MeshAsset
+from contrapposto.mesh.blend import blend_jacobians
+from contrapposto.mesh.operators import face_normals
+from contrapposto.mesh.template import Template
+from contrapposto.models.npr.extractor import PoseCode, interpolate_codes
+from contrapposto.models.npr.model import NPR
+from contrapposto.models.npr.njf import NeuralJacobianFields
+from contrapposto.models.npr.refiner import PoseRefiner
+
+Codes = PoseCode | Tensor
+Place = Literal["origin", "template", "carry"]
+_FEWEST_FACES = 16
+
+
+@dataclass(frozen=True)
+class SourcePoses:
+    """Poses taken off a source: encode once, apply to many targets.
+
+    Args:
+        codes: (T poses) in the source's normalised units; what the model's `encode` gives.
+        rotations: (T, 3, 3) of each pose as a whole, taken off before encoding; identities where it was left in.
+        shifts: (T, 3) of the mean vertex against the template's, as shares of the source's size.
+    """
+
+    codes: Codes
+    rotations: Tensor
+    shifts: Tensor
+
+
+class PoseTransfer:
+    """A source with its poses, and targets that take them.
+
+    Works with any weights; what comes out is as good as they are.
+
+    Args:
+        model: trained on the source; `NPR`, or the baseline. It is put into evaluation mode.
+        source: template of the source: same faces as its poses.
+        refiner: of the target, trained for it; None: none.
+        place: where the mean vertex of a posed target lies: `origin` (as the release), `template` (where the
+            template's is), or `carry` (moved with the source, scaled by the sizes of the two).
+        canonical_rotation: take the rotation of each pose as a whole off before the network sees it and put it back
+            on afterwards, so that a turned source gives the turned result. For figures that turn in the world, where
+            the network was not trained on turned ones.
+        rest_correction: subtract what the network says of the source's template, so that the rest pose of the source
+            gives exactly the target's template.
+        batch_size: poses in one pass of the networks.
+
+    Raises:
+        InputError: a source with fewer than 16 faces.
+    """
+
+    def __init__(
+        self,
+        model: NPR | NeuralJacobianFields,
+        source: Template | MeshAsset,
+        *,
+        refiner: PoseRefiner | None = None,
+        place: Place = "template",
+        canonical_rotation: bool = False,
+        rest_correction: bool = False,
+        batch_size: int = 4,
+    ) -> None:
+        if place not in ("origin", "template", "carry"):
+            raise ValueError(f"place: expected origin, template or carry, got {place!r}")
+        self.model, self.refiner = model.eval(), refiner
+        self.source = source if isinstance(source, Template) else Template(source)
+        if self.source.num_faces < _FEWEST_FACES:
+            raise InputError(
+                "The source has too few faces for the networks to look at.",
+                found=f"{self.source.num_faces} faces",
+                expected=f"at least {_FEWEST_FACES}",
+                fix="subdivide it (contrapposto.mesh.subdivide)",
+            )
+        self.place: Place = place
+        self.canonical_rotation, self.rest_correction = canonical_rotation, rest_correction
+        self.batch_size = batch_size
+
+    @torch.no_grad()
+    def encode(self, poses: np.ndarray) -> SourcePoses:
+        """Take poses (T, V, 3) of the source, in its units and vertex order.
+
+        Raises:
+            InputError: another number of vertices than the template, or values that are not finite.
+        """
+        if np.ndim(poses) != 3 or not len(poses):
+            raise InputError(
+                "Poses come as frames of vertices.", found=str(np.shape(poses)), expected="(T, V, 3)"
+            )
+        vertices = self.source.normalized(poses)
+        rest = self.source.solver.vertices
+        means = vertices.mean(1, keepdim=True)
+        shifts = means[:, 0] - rest.mean(0)
+        rotations = torch.eye(3, dtype=torch.float64).expand(len(vertices), 3, 3)
+        if self.canonical_rotation:
+            rotations = best_rotations(rest, vertices)
+            vertices = (vertices - means) @ rotations + rest.mean(0)
+        reference = next(self.model.parameters())
+        given = vertices.to(reference.device, reference.dtype).split(self.batch_size)
+        return SourcePoses(
+            _joined([self.model.encode(self.source.solver, part) for part in given]), rotations, shifts
+        )
+
+    def transfer(
+        self, poses: np.ndarray | SourcePoses, target: Template | MeshAsset, *, smooth: float = 0.0
+    ) -> np.ndarray:
+        """Pose a target.
+
+        Args:
+            poses: (T, V, 3) of the source, or what `encode` gave for them.
+            target: any mesh; make a `Template` of it once where it is used several times.
+            smooth: standard deviation, in frames, of a smoothing over time of a sequence; 0: none.
+
+        Returns:
+            (T, V_target, 3) float64 in the target's vertex order and units. One factorisation serves all poses.
+        """
+        taken = poses if isinstance(poses, SourcePoses) else self.encode(poses)
+        template = target if isinstance(target, Template) else Template(target)
+        shape = self.apply(taken.codes, template)
+        if smooth > 0:
+            shape = torch.from_numpy(gaussian_filter1d(shape.numpy(), smooth, axis=0, mode="nearest"))
+        return self._put(template, shape @ taken.rotations.transpose(-1, -2), taken.shifts)
+
+    @torch.no_grad()
+    def apply(self, codes: Codes, template: Template) -> Tensor:
+        """Pose codes of any origin (T) to (T, V', 3) float64: the clean target in its normalised units, mean at 0."""
+        rest = self._decode(self._rest_code(), template) if self.rest_correction else None
+        parts = []
+        for start in range(0, len(codes), self.batch_size):
+            decoded = self._decode(codes[start : start + self.batch_size], template)
+            if rest is not None:
+                decoded = decoded - rest + self._neutral(template)
+            parts.append(self._vertices(decoded, template))
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def interpolate(
+        self,
+        poses: np.ndarray,
+        target: Template | MeshAsset,
+        shares: Sequence[float],
+        *,
+        by: str = "jacobians",
+    ) -> np.ndarray:
+        """Between two poses.
+
+        Args:
+            poses: (2, V, 3) of the source.
+            target: any mesh.
+            shares: 0 gives the first pose, 1 the second.
+            by: `jacobians`: blend the decoded field, rotations along arcs; `codes`: match and blend the keypoints.
+
+        Returns:
+            (S, V_target, 3).
+        """
+        template = target if isinstance(target, Template) else Template(target)
+        taken = self.encode(poses)
+        if len(taken.codes) != 2 or by not in ("jacobians", "codes") or self.model.output != "jacobians":
+            raise ValueError(
+                f"interpolation of {len(taken.codes)} poses by {by!r}: expected 2, jacobians or codes"
+            )
+        if by == "codes":
+            first, second = taken.codes[:1], taken.codes[1:]
+            blended = [interpolate_codes(self.model.encoder, first, second, share) for share in shares]
+            shape = self.apply(_joined(blended), template)
+        else:
+            ends = [self._completed(taken.codes[i : i + 1], template) for i in range(2)]
+            shape = torch.cat([template.solve(blend_jacobians(ends[0], ends[1], share)) for share in shares])
+        fraction = torch.tensor(shares, dtype=torch.float64)[:, None]
+        turn = blend_jacobians(taken.rotations[:1], taken.rotations[1:], 0.0).expand(len(shares), 3, 3)
+        if self.canonical_rotation:
+            turn = torch.cat(
+                [blend_jacobians(taken.rotations[:1], taken.rotations[1:], share) for share in shares]
+            )
+        shifts = torch.lerp(taken.shifts[:1], taken.shifts[1:], fraction)
+        return self._put(template, shape @ turn.transpose(-1, -2), shifts)
+
+    def _completed(self, code: Codes, template: Template) -> Tensor:
+        """Decoded Jacobians as the solved surface has them, with its normals: full rank."""
+        solver = template.solver
+        vertices = self.apply(code, template)
+        normals = face_normals(solver.vertices, solver.faces), face_normals(vertices, solver.faces)
+        return solver.jacobians(vertices) + normals[1][..., :, None] * normals[0][..., None, :]
+
+    def _rest_code(self) -> Codes:
+        reference = next(self.model.parameters())
+        rest = self.source.solver.vertices.to(reference.device, reference.dtype)
+        return self.model.encode(self.source.solver, rest[None])
+
+    def _decode(self, codes: Codes, template: Template) -> Tensor:
+        if isinstance(self.model, NPR) and isinstance(codes, PoseCode):
+            if self.refiner is not None:
+                codes = self.refiner.refine(self.model.encoder, codes)
+            return self.model.decode(template.solver, codes).double().cpu()
+        if isinstance(self.model, NPR) or isinstance(codes, PoseCode):
+            raise ValueError("codes: they are not of this kind of model")
+        return self.model.decode(template.solver, codes).double().cpu()
+
+    def _neutral(self, template: Template) -> Tensor:
+        """What a network that leaves the template alone would say."""
+        if self.model.output == "vertices":
+            return template.solver.vertices
+        return torch.eye(3, dtype=torch.float64).flatten()
+
+    def _vertices(self, decoded: Tensor, template: Template) -> Tensor:
+        if self.model.output == "vertices":
+            return decoded - decoded.mean(-2, keepdim=True)
+        return template.solve(decoded)
+
+    def _put(self, template: Template, shape: Tensor, shifts: Tensor) -> np.ndarray:
+        """Centred normalised vertices to the target's units, order and place."""
+        mean = template.solver.vertices.mean(0)
+        if self.place == "carry":
+            shape = shape + (mean + shifts)[:, None]
+        elif self.place == "template":
+            shape = shape + mean
+        else:
+            shape = shape - torch.from_numpy(template.centre / template.side)
+        return template.restored(shape)
+
+
+def best_rotations(rest: Tensor, poses: Tensor) -> Tensor:
+    """(T, 3, 3) rotations that turn the template (V, 3) to lie on poses (T, V, 3) as well as can be (Kabsch)."""
+    first, second = rest - rest.mean(0), poses - poses.mean(1, keepdim=True)
+    left, _, right = torch.linalg.svd(second.transpose(-1, -2) @ first)
+    flip = torch.ones(len(poses), 3, dtype=poses.dtype)
+    flip[:, 2] = torch.det(left @ right).sign()
+    return (left * flip[:, None]) @ right
+
+
+def _joined(codes: Sequence[Codes]) -> Codes:
+    poses = [code for code in codes if isinstance(code, PoseCode)]
+    if not poses:
+        return torch.cat([code for code in codes if isinstance(code, Tensor)])
+    return PoseCode(
+        *(torch.cat([getattr(pose, name) for pose in poses]) for name in ("keypoints", "features", "code"))
+    )
