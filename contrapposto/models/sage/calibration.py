@@ -1,0 +1,147 @@
+"""What must be known about a wearer and how the devices are worn: axes from a T-pose, size from the head's height."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from contrapposto.errors import InputError
+from contrapposto.io.devices import JOINTS
+from contrapposto.skeleton import SMPL22
+
+SMALLEST, LARGEST = 0.55, 1.35
+"""Wearers relative to the default figure: about 0.9 m to 2.25 m."""
+_UPRIGHT = Rotation.from_euler("x", np.pi / 2)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Corrections from what the devices report to the joints of the body.
+
+    Args:
+        turns: (3, 3, 3) orientation of each joint in the axes of its device.
+        offsets: (3, 3) metres, where each device is in the axes of its joint.
+    """
+
+    turns: np.ndarray = field(default_factory=lambda: np.tile(np.eye(3), (3, 1, 1)))
+    offsets: np.ndarray = field(default_factory=lambda: np.zeros((3, 3)))
+
+    def apply(self, rotations: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rotations (3, 3, 3) and positions (3, 3) of the joints from those of the devices."""
+        joints = rotations @ self.turns
+        return joints, positions - (joints @ self.offsets[..., None])[..., 0]
+
+
+def calibrate_t_pose(rotations: np.ndarray, positions: np.ndarray, scale: float | None = None) -> Calibration:
+    """From frames in which the wearer stood still in the T-pose: arms level to the sides, palms down, eyes ahead.
+
+    The direction in which the wearer looks is taken from the hands, so that the headset may sit askew.
+
+    Args:
+        rotations: (F, 3, 3, 3) of head, left and right device, z up.
+        positions: (F, 3, 3) metres.
+        scale: of the wearer relative to the default figure; where given, the distance of each device from its joint
+            is found too (a headset sits before the eyes, the head's joint is between the ears).
+
+    Raises:
+        InputError: these frames are no T-pose.
+    """
+    places = np.median(positions, axis=0)
+    across = places[1] - places[2]
+    moved = float(np.abs(positions - places).max())
+    if (
+        np.hypot(*across[:2]) < 0.6
+        or abs(across[2]) > 0.3
+        or moved > 0.15
+        or places[0, 2] < places[1:, 2].max()
+    ):
+        raise InputError(
+            "The wearer did not stand in a T-pose.",
+            found=f"hands {np.hypot(*across[:2]):.2f} m apart, {abs(across[2]):.2f} m different in height, "
+            f"devices moved by up to {moved:.2f} m",
+            expected="arms stretched out level to both sides, held still",
+        )
+    stand = Rotation.from_euler("z", float(np.arctan2(across[1], across[0]))) * _UPRIGHT
+    device = Rotation.concatenate([Rotation.from_matrix(rotations[:, i]).mean() for i in range(3)])
+    turns = (device.inv() * stand).as_matrix()
+    if scale is None:
+        return Calibration(turns)
+    rest = scale * (SMPL22.rest_positions[list(JOINTS)].astype(np.float64) - [0, sole_height(), 0])
+    expected = stand.apply(rest)
+    shift = places[1:, :2].mean(0) - expected[1:, :2].mean(0)
+    expected[:, :2] += shift
+    return Calibration(turns, stand.inv().apply(places - expected))
+
+
+def scale_of_head(height: float) -> float:
+    """Size of a standing wearer whose head joint is at this height (metres), relative to the default figure.
+
+    Raises:
+        InputError: nobody is that small or tall; the floor of the recording may be elsewhere.
+    """
+    default = float(SMPL22.rest_positions[JOINTS[0], 1]) - sole_height()
+    return _checked(height / default, f"a head at {height:.2f} m", "the floor must be at height 0")
+
+
+def scale_of_height(height: float) -> float:
+    """Size of a wearer of this height (metres, sole to crown), relative to the default figure.
+
+    Raises:
+        InputError: nobody is that small or tall.
+    """
+    return _checked(height / figure_height(), f"a height of {height:.2f} m", "give the height in metres")
+
+
+def standing_height(heights: np.ndarray) -> float:
+    """Height of the head while standing: what only a twentieth of the frames (F,) exceed."""
+    return float(np.quantile(heights, 0.95))
+
+
+def _checked(scale: float, found: str, fix: str) -> float:
+    if not SMALLEST <= scale <= LARGEST:
+        raise InputError(
+            "The wearer's size cannot be right.",
+            found=found,
+            expected=f"a height of {SMALLEST * figure_height():.2f} to {LARGEST * figure_height():.2f} m",
+            fix=fix,
+        )
+    return float(scale)
+
+
+@lru_cache(maxsize=1)
+def _extent() -> tuple[float, float]:
+    from contrapposto.body import load_body
+
+    heights = load_body().v_template[:, 1]
+    return float(heights.min()), float(heights.max())
+
+
+def sole_height() -> float:
+    """Height of the soles in the rest pose of the default figure, metres (negative)."""
+    return _extent()[0]
+
+
+def figure_height() -> float:
+    """Height of the default figure, metres."""
+    return _extent()[1] - _extent()[0]
+
+
+@lru_cache(maxsize=64)
+def fitted_betas(scale: float) -> np.ndarray:
+    """(S,) shape of the shipped body whose bones are nearest to `scale` times the default ones.
+
+    Within 15 % of the default size all joints then lie within 8 mm of the scaled skeleton.
+    """
+    from contrapposto.body import load_body
+
+    body = load_body()
+    directions = body.rest_directions.unflatten(1, (-1, 3))[:, :22].double()
+    matrix = (directions - directions[:, :1]).flatten(1).T
+    rest = body.rest_joints()[0, :22].double()
+    wanted = ((scale - 1) * (rest - rest[:1])).flatten()
+    ridge = 1e-4 * torch.eye(matrix.shape[1], dtype=torch.float64)
+    return torch.linalg.solve(matrix.T @ matrix + ridge, matrix.T @ wanted).float().numpy()
