@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import write_json
 from doors.preflight import preflight
-from doors.report import print_metrics
-from doors.runs import RUN_VARIABLE, best_run, load_config, register_best_resolver, save_config
+from doors.runs import (
+    RUN_VARIABLE,
+    best_run,
+    forget_earlier_stages,
+    load_config,
+    register_best_resolver,
+    save_config,
+)
+from doors.tables import by_frame, format_tables, read_clips
 from doors.training import build_trainer, load_weights, quiet_lightning
 
 
@@ -33,6 +42,8 @@ def evaluate(config: DictConfig) -> None:
     output = _output_directory(config, checkpoint)
     with open_dict(config):
         config.paths.run = str(output)
+        if not checkpoint:
+            forget_earlier_stages(config)
         for name in ("best", "resume"):
             config.callbacks.pop(name, None)
     save_config(config, output)
@@ -41,19 +52,19 @@ def evaluate(config: DictConfig) -> None:
     datamodule = instantiate(config.datamodule, _convert_="all")
     module = instantiate(config.module, _convert_="all")
     if config.official:
-        print(module.load_official(Path(config.official)))
+        _load_official(module, Path(config.official), output)
     elif checkpoint:
         load_weights(module, checkpoint)
     trainer = build_trainer(config, output)
     run = trainer.validate if config.stage == "val" else trainer.test
     metrics = run(module, datamodule=datamodule, verbose=False)
     if trainer.is_global_zero:
-        _report(config, output, checkpoint or Path(config.official), metrics[0] if metrics else {})
+        _report(config, output, checkpoint, metrics[0] if metrics else {})
     finish_loggers(trainer.loggers)
 
 
 def _checkpoint(config: DictConfig) -> Path | None:
-    """The checkpoint to evaluate: `ckpt=`, or the best run of `model=`; None with `official=`."""
+    """The checkpoint to evaluate: `ckpt=`, or the best run of `model=`; None for `official=` and where nothing is trained."""
     if config.official:
         if not config.name:
             raise ConfigError("official= needs the model it belongs to.", fix="add model=NAME")
@@ -67,6 +78,8 @@ def _checkpoint(config: DictConfig) -> Path | None:
         return path
     if not config.name:
         raise ConfigError("Nothing to evaluate.", expected="model=NAME (its best run), or ckpt=PATH")
+    if not config.trained:
+        return None
     return best_run(
         config.paths.runs, config.name, config.data.name, config.get("experiment_name")
     ).checkpoint
@@ -99,25 +112,58 @@ def _self_described(config: DictConfig, checkpoint: Path | None) -> DictConfig:
     return saved
 
 
+def _options() -> list[str]:
+    """What the command line sets of model and data: evaluations that differ in it lie in different folders."""
+    given = [a for a in sys.argv[1:] if a.startswith(("module.", "data.")) and "=" in a]
+    return [a for a in given if a.partition("=")[0] not in ("data.store", "data.name", "data.cache")]
+
+
 def _output_directory(config: DictConfig, checkpoint: Path | None) -> Path:
-    """`<run>/evaluation/<data>-<stage>`, or under runs/ for checkpoints from elsewhere."""
+    """`<run>/evaluation/<data>-<stage>[-option=value...]`, or under runs/ for what was not trained here."""
     given = os.environ.get(RUN_VARIABLE)
     if given:
         return Path(given)
-    run = (_run_of(checkpoint) if checkpoint else None) or Path(config.paths.runs) / config.name / "external"
-    path = (run / "evaluation" / f"{config.data.name}-{config.stage}").absolute()
+    place = "official" if config.official else "external" if config.trained else "untrained"
+    run = (_run_of(checkpoint) if checkpoint else None) or Path(config.paths.runs) / config.name / place
+    options = "".join(f"-{option.partition('.')[2]}" for option in _options())
+    name = f"{config.data.name}-{config.stage}{re.sub(r'[^A-Za-z0-9_=.+-]', '_', options)}"[:120]
+    path = (run / "evaluation" / name).absolute()
     path.mkdir(parents=True, exist_ok=True)
     os.environ[RUN_VARIABLE] = str(path)
     return path
 
 
-def _report(config: DictConfig, output: Path, checkpoint: Path, metrics: dict[str, Any]) -> None:
+def _load_official(module: Any, path: Path, output: Path) -> None:
+    """Load the authors' weights; what became of every key goes to official.json."""
+    reports = module.load_official(path)
+    print(f"the authors' weights in {path}:")
+    for name, report in reports.items():
+        print(f"  {name:<12}{str(report).replace(chr(10), chr(10) + ' ' * 14)}")
+    write_json(output / "official.json", {name: asdict(report) for name, report in reports.items()})
+
+
+def _report(config: DictConfig, output: Path, checkpoint: Path | None, metrics: dict[str, Any]) -> None:
+    prefix = f"{config.stage}/"
     values = {name: float(value) for name, value in metrics.items()}
+    table = output / "media" / f"clips_{config.stage}.csv"
+    clips = read_clips(table)
+    weighted = by_frame(clips)
     path = output / "metrics.json"
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    content.setdefault(config.stage, {"metrics": values})["checkpoint"] = str(checkpoint)
+    entry = content.setdefault(config.stage, {"metrics": values})
+    entry["checkpoint"] = str(config.official or checkpoint)
+    entry["weights"] = "official" if config.official else "checkpoint" if checkpoint else None
+    entry["options"] = _options()
+    entry["clips"] = len(clips)
+    entry["frames"] = sum(int(row["frames"] or 0) for row in clips)
+    entry["by_frame"] = {f"{prefix}{name}": value for name, value in weighted.items()}
     write_json(path, content)
-    print_metrics(f"{config.name} on {config.data.name} ({config.stage})", values)
+    print(
+        f"\n{config.name} on {config.data.name} ({config.stage}): "
+        f"{entry['clips']:,} clips, {entry['frames']:,} frames\n"
+    )
+    print(format_tables({n.removeprefix(prefix): v for n, v in values.items()}, weighted))
     print(f"\nresults: {output}")
     for path in sorted(p for pattern in ("*.json", "*.csv", "media/*") for p in output.glob(pattern)):
-        print(f"  {path.relative_to(output)}")
+        said = "  (every metric and the length of every clip)" if path == table else ""
+        print(f"  {path.relative_to(output)}{said}")

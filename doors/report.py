@@ -72,14 +72,6 @@ def print_places(run: Path, checkpoint: Path, monitor: str | None, score: float 
         print(f"  {name:<11}{value}")
 
 
-def print_metrics(title: str, values: dict[str, float]) -> None:
-    """Print metrics as an aligned table."""
-    print(f"\n{title}")
-    width = max((len(name) for name in values), default=0)
-    for name, value in values.items():
-        print(f"  {name:<{width}}  {value:10.4f}")
-
-
 def _short(path: Path) -> Path:
     try:
         return path.absolute().relative_to(Path.cwd())

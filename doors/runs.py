@@ -82,6 +82,14 @@ def _fix_checkpoints(node: Any) -> None:
             _fix_checkpoints(node[key])
 
 
+def forget_earlier_stages(config: DictConfig) -> None:
+    """Set references to checkpoints of earlier stages to null, where the weights come from elsewhere."""
+    raw: Any = OmegaConf.to_container(config.module, resolve=False)
+    for key, value in raw.items():
+        if isinstance(value, str) and "${best:" in value:
+            config.module[key] = None
+
+
 def load_config(run: Path) -> DictConfig:
     """Read a run's configuration.
 

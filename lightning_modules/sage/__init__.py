@@ -2,7 +2,16 @@
 
 from lightning_modules.sage.decoder import SageDecoderModule
 from lightning_modules.sage.diffusion import SageDiffusionModule
+from lightning_modules.sage.held_pose import HeldPoseModule
 from lightning_modules.sage.refiner import SageRefinerModule
+from lightning_modules.sage.sparse_transformer import SparseTransformerModule
 from lightning_modules.sage.vqvae import SageVQVAEModule
 
-__all__ = ["SageDecoderModule", "SageDiffusionModule", "SageRefinerModule", "SageVQVAEModule"]
+__all__ = [
+    "HeldPoseModule",
+    "SageDecoderModule",
+    "SageDiffusionModule",
+    "SageRefinerModule",
+    "SageVQVAEModule",
+    "SparseTransformerModule",
+]

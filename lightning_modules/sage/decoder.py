@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from contrapposto.models.sage.decoder import FullBodyDecoder
 from contrapposto.models.sage.diffusion import MotionDiffusion
 from contrapposto.models.sage.tracker import CoarseTracker
 from contrapposto.nn.distributed import world_size
+from contrapposto.weights import ImportReport
 from lightning_modules.sage.common import SageBodyModule, load_stage
 from lightning_modules.sage.diffusion import SageDiffusionModule
 from lightning_modules.sage.optim import steps_per_epoch
@@ -133,6 +135,13 @@ class SageDecoderModule(SageBodyModule):
     def predict_sixd(self, sparse: Tensor) -> Tensor:
         """Every frame as the last one of its window."""
         return self.tracker.coarse(sparse, batch_size=self.hparams["eval_batch_size"])
+
+    def load_official(self, path: Path) -> dict[str, ImportReport]:
+        """Load the authors' released weights (see `official.find_files`)."""
+        from contrapposto.models.sage.official import find_files, import_decoder
+
+        networks = {name: getattr(self.tracker, name) for name in ("first", "second", "decoder")}
+        return import_decoder(find_files(path).need("decoder")[0], networks)
 
     def configure_optimizers(self) -> Any:
         """AdamW with one rate for the decoder and one for the diffusions, which is zero before the switch."""

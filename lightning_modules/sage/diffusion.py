@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from contrapposto.models.sage.features import part_columns
 from contrapposto.models.sage.joints import PART_JOINTS, Part
 from contrapposto.models.sage.tracker import start_noise, windows_of
 from contrapposto.nn.random import keyed_integers, keyed_normal
+from contrapposto.weights import ImportReport
 from lightning_modules.sage.common import SageBodyModule, frozen_vqvae, load_stage
 
 
@@ -66,8 +68,10 @@ class SageDiffusionModule(SageBodyModule):
         self.network = MotionDiffusion(use_upper, window, latent, **(network or {}))
 
     def setup(self, stage: str) -> None:
-        """Load the earlier stages."""
+        """Load the earlier stages, unless they came with the authors' weights."""
         options = self.hparams
+        if self.frozen:
+            return
         self.frozen["upper"] = frozen_vqvae(options["upper_vqvae"], "upper", options["latent"])
         if options["use_upper"]:
             self.frozen["lower"] = frozen_vqvae(options["lower_vqvae"], "lower", options["latent"])
@@ -152,6 +156,24 @@ class SageDiffusionModule(SageBodyModule):
         columns = part_columns(PART_JOINTS["upper"])
         target[:, columns] = sixd[:, columns]
         return target
+
+    def load_official(self, path: Path) -> dict[str, ImportReport]:
+        """Load the authors' released weights (see `official.find_files`), the auto-encoders of the stage too."""
+        from contrapposto.models.sage.official import find_files, import_decoder, load_vqvae
+
+        files, second = find_files(path), self.hparams["use_upper"]
+        parts: list[Part] = ["upper", "lower"] if second else ["upper"]
+        decoder, *autoencoders = files.need("decoder", *(f"{part}_vqvae" for part in parts))
+        networks: dict[str, nn.Module] = {"second" if second else "first": self.network}
+        if second:
+            sizes = self.hparams["window"], self.hparams["latent"]
+            networks["first"] = MotionDiffusion(False, *sizes, **(self.hparams["network"] or {})).eval()
+        reports = import_decoder(decoder, networks)
+        for part, file in zip(parts, autoencoders):
+            self.frozen[part], reports[f"{part}_vqvae"] = load_vqvae(file, part)
+        if second:
+            self.frozen["first"] = networks["first"]
+        return reports
 
 
 def straight(count: int, like: Tensor) -> Tensor:

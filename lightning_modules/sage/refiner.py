@@ -13,6 +13,7 @@ from contrapposto.models.sage.body_losses import RefinerLoss
 from contrapposto.models.sage.decoder import FullBodyDecoder, Refiner
 from contrapposto.models.sage.diffusion import MotionDiffusion
 from contrapposto.models.sage.tracker import SageTracker
+from contrapposto.weights import ImportReport
 from lightning_modules.sage.common import SageBodyModule, load_stage
 from lightning_modules.sage.decoder import SageDecoderModule, copy_weights
 from lightning_modules.sage.optim import adamw
@@ -136,9 +137,12 @@ class SageRefinerModule(SageBodyModule):
         """AdamW on the refiner."""
         return adamw(self.trainer, self.tracker.refiner.parameters(), self.hparams)
 
-    def load_official(self, path: Path) -> Any:
-        """Load the authors' released weights: the folder of an unpacked archive; returns the import reports."""
-        from contrapposto.models.sage.official import find_files
+    def load_official(self, path: Path) -> dict[str, ImportReport]:
+        """Load the authors' released weights (see `official.find_files`), with 2 or 3 layers in the refiner."""
+        from contrapposto.models.sage.official import find_files, import_decoder, load_refiner
 
-        files = find_files(path)
-        return self.tracker.load_official(files.decoder, files.refiner)
+        decoder, refiner = find_files(path).need("decoder", "refiner")
+        networks = {name: getattr(self.tracker, name) for name in ("first", "second", "decoder")}
+        reports = import_decoder(decoder, networks)
+        self.tracker.refiner, reports["refiner"] = load_refiner(refiner, self.hparams["network"])
+        return reports

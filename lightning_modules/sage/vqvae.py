@@ -20,6 +20,7 @@ from contrapposto.models.sage.vqvae import SageVQVAE
 from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_uniform
 from contrapposto.skeleton import SMPL22, forward_kinematics
+from contrapposto.weights import ImportReport
 from lightning_modules.sage.optim import adamw
 
 
@@ -171,11 +172,14 @@ class SageVQVAEModule(pl.LightningModule):
         }
         return {Path(str(batch["name"])).stem: clips}
 
-    def load_official(self, path: Path) -> Any:
-        """Load the authors' released weights; returns the import report."""
-        from contrapposto.weights import import_official, load_official_state_dict
+    def load_official(self, path: Path) -> dict[str, ImportReport]:
+        """Load the authors' released weights (see `official.find_files`), of 4 or 6 blocks."""
+        from contrapposto.models.sage.official import find_files, load_vqvae
 
-        return import_official(self.network, load_official_state_dict(path))
+        name = f"{self.network.part}_vqvae"
+        (file,) = find_files(path).need(name)
+        self.network, report = load_vqvae(file, self.network.part, self.hparams["network"])
+        return {name: report}
 
     def configure_optimizers(self) -> Any:
         """AdamW; the learning rate rises over the first steps and is lowered after the milestones."""

@@ -1,0 +1,160 @@
+"""Metrics as tables: like those of papers on a terminal, and as markdown with several evaluations side by side."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric of a table: its name, title, unit, and what its value is multiplied by."""
+
+    name: str
+    title: str
+    unit: str
+    scale: float = 1.0
+
+
+# The columns of the papers on tracking from three devices, in their units (SAGE sheet, section 5); then what else tells.
+PUBLISHED = (
+    Column("mpjre", "MPJRE", "deg"),
+    Column("mpjpe", "MPJPE", "cm"),
+    Column("mpjve", "MPJVE", "cm/s"),
+    Column("hand", "hand", "cm"),
+    Column("upper", "upper", "cm"),
+    Column("lower", "lower", "cm"),
+    Column("root", "root", "cm"),
+    Column("jitter", "jitter", "10^2 m/s^3", 0.01),
+)
+FURTHER = (
+    Column("mpjre_geodesic", "geodesic", "deg"),
+    Column("root_rotation", "root", "deg"),
+    Column("upper_rotation", "upper", "deg"),
+    Column("lower_rotation", "lower", "deg"),
+    Column("pa_mpjpe", "PA-MPJPE", "cm"),
+    Column("foot_skate", "foot skate", "cm/s"),
+    Column("floor_penetration", "in floor", "cm"),
+)
+_COLUMNS = PUBLISHED + FURTHER
+
+
+def read_clips(path: Path) -> list[dict[str, str]]:
+    """Rows of a table of single clips; none where there is no such file."""
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def by_frame(clips: Sequence[Mapping[str, str]]) -> dict[str, float]:
+    """Means over clips weighted by their number of frames, of every metric; clips without a value are left out."""
+    names = dict.fromkeys(name for row in clips for name in row if name not in ("clip", "frames"))
+    means: dict[str, float] = {}
+    for name in names:
+        pairs = [
+            (float(row["frames"]), float(row[name])) for row in clips if row.get(name) and row.get("frames")
+        ]
+        pairs = [(frames, value) for frames, value in pairs if math.isfinite(value)]
+        total = sum(frames for frames, _ in pairs)
+        if total:
+            means[name] = sum(frames * value for frames, value in pairs) / total
+    return means
+
+
+def format_tables(values: Mapping[str, float], weighted: Mapping[str, float]) -> str:
+    """Tables of a person's motion, at most 100 columns wide, and a list of the metrics that have no column.
+
+    Args:
+        values: metric to mean over clips.
+        weighted: metric to mean over frames.
+    """
+    rows = (
+        ("mean over clips", values),
+        ("mean over frames", weighted),
+        ("truth", {c.name: values[f"true_{c.name}"] for c in _COLUMNS if f"true_{c.name}" in values}),
+    )
+    blocks = [_block(columns, rows) for columns in (PUBLISHED, FURTHER)]
+    shown = {c.name for c in _COLUMNS}
+    known = {*shown, *(f"true_{n}" for n in shown), *(f"{n}_by_frame" for n in shown)}
+    rest = {name: value for name, value in values.items() if name not in known}
+    width = max(map(len, rest), default=0)
+    blocks.append("\n".join(f"  {name:<{width}}  {value:10.4f}" for name, value in rest.items()))
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _block(columns: Sequence[Column], rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+    columns = [column for column in columns if column.name in rows[0][1]]
+    if not columns:
+        return ""
+    widths = [max(len(column.title), len(column.unit), 6) + 2 for column in columns]
+    lines = [
+        " " * 18 + "".join(f"{getattr(c, part):>{w}}" for c, w in zip(columns, widths))
+        for part in ("title", "unit")
+    ]
+    for title, values in rows:
+        cells = [f"{_cell(values, c):>{w}}" for c, w in zip(columns, widths)]
+        if any(cell.strip() for cell in cells):
+            lines.append(f"  {title:<16}{''.join(cells)}")
+    return "\n".join(lines)
+
+
+def _cell(values: Mapping[str, float], column: Column) -> str:
+    return f"{values[column.name] * column.scale:.2f}" if column.name in values else ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation as `compare` shows it.
+
+    Args:
+        model: name, with what was set differently.
+        trained_on: data and experiment.
+        tested_on: data and part.
+        clips: number of clips.
+        values: metric to mean over clips.
+        weighted: metric to mean over frames.
+    """
+
+    model: str
+    trained_on: str
+    tested_on: str
+    clips: int
+    values: Mapping[str, float]
+    weighted: Mapping[str, float]
+
+
+def markdown(evaluations: Sequence[Evaluation], *, frames: bool = False) -> str:
+    """A markdown table with one evaluation per row.
+
+    Args:
+        evaluations: the rows.
+        frames: show means over frames in place of means over clips.
+    """
+    columns = [c for c in (*PUBLISHED, *FURTHER) if any(c.name in e.values for e in evaluations)]
+    titles = [f"{_markdown_title(c)}, {c.unit}" for c in columns]
+    lines = [
+        "| " + " | ".join(["model", "trained on", "tested on", "clips", *titles]) + " |",
+        "|" + "---|" * (4 + len(columns)),
+    ]
+    for e in evaluations:
+        values = e.weighted if frames else e.values
+        cells = [_with_truth(values, e.values, column) for column in columns]
+        lines.append("| " + " | ".join([e.model, e.trained_on, e.tested_on, str(e.clips), *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _markdown_title(column: Column) -> str:
+    extra = " (truth)" if column.name in ("jitter", "foot_skate", "floor_penetration") else ""
+    rotation = " rotation" if column.name.endswith("_rotation") else ""
+    return f"{column.title}{rotation}{extra}"
+
+
+def _with_truth(values: Mapping[str, float], all_values: Mapping[str, float], column: Column) -> str:
+    cell = _cell(values, column) or "-"
+    name = f"true_{column.name}"
+    truth = values.get(name, all_values.get(name))
+    return cell if truth is None else f"{cell} ({truth * column.scale:.2f})"
