@@ -10,6 +10,12 @@
 | `FloorPenetration(joints, floor)` | points, lengths | cm |
 | `CodebookUse`, `CodebookPerplexity`, `CodebookHistogram` `(num_books, book_size)` | indices | - |
 | `FrechetDistance(num_features)` | pred_features, true_features | - |
+| `Diversity()` | features | - |
+| `Multimodality()` | features, labels (k-hot) | - |
+| `MeanAveragePrecision(absent)` | logits, labels (k-hot) | 0 to 1 |
+| `ActionAccuracy(num_actions, average)` | logits, labels (k-hot) | 0 to 1 |
+| `ADE()`, `FDE()` | pred_joints (B, S, T, J, 3), true_joints | that of the joints |
+| `APD()` | pred_joints (B, S, T, J, 3) | that of the joints |
 
 `joints` of the constructors is a name (`all`, `body`, `root`, `upper`, `lower`, `hands`, `feet`), indices, or
 None.
@@ -32,19 +38,35 @@ from contrapposto.metrics.distribution import (
     CodebookUse,
     FrechetDistance,
 )
+from contrapposto.metrics.generation import (
+    ADE,
+    APD,
+    FDE,
+    ActionAccuracy,
+    Diversity,
+    MeanAveragePrecision,
+    Multimodality,
+)
 
 __all__ = [
+    "ADE",
+    "APD",
+    "FDE",
     "JOINT_GROUPS",
     "MPJPE",
     "MPJRE",
     "MPJVE",
     "PAMPJPE",
+    "ActionAccuracy",
     "ClipMetric",
     "CodebookHistogram",
     "CodebookPerplexity",
     "CodebookUse",
+    "Diversity",
     "FloorPenetration",
     "FootSkate",
     "FrechetDistance",
     "Jitter",
+    "MeanAveragePrecision",
+    "Multimodality",
 ]
