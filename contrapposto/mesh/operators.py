@@ -91,8 +91,20 @@ def jacobians(gradients: Tensor, vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def completed_jacobians(tangent: Tensor, template_normals: Tensor, posed_normals: Tensor) -> Tensor:
-    """Tangent Jacobians (..., F, 3, 3) that also carry the template's normal (F, 3) to the posed one (..., F, 3)."""
-    return tangent + posed_normals[..., :, None] * template_normals[..., None, :].to(tangent.dtype)
+    """Full-rank Jacobians from tangent ones: they also carry the template's normal to the posed one.
+
+    The normal is stretched as the lengths in the face are, on geometric average, so a similarity comes out as itself.
+
+    Args:
+        tangent: (..., F, 3, 3) as `jacobians` gives them.
+        template_normals: (F, 3) unit.
+        posed_normals: (..., F, 3) unit.
+    """
+    normal = posed_normals[..., :, None] * template_normals[..., None, :].to(tangent.dtype)
+    stretch = (
+        torch.linalg.det(tangent + normal).clamp_min(0).sqrt()
+    )  # the determinant is the ratio of the areas
+    return tangent + stretch[..., None, None] * normal
 
 
 def unique_edges(faces: np.ndarray) -> np.ndarray:

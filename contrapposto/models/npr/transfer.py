@@ -14,7 +14,7 @@ from torch import Tensor
 from contrapposto.errors import InputError
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.blend import blend_jacobians
-from contrapposto.mesh.operators import face_normals
+from contrapposto.mesh.operators import completed_jacobians, face_normals
 from contrapposto.mesh.template import Template
 from contrapposto.models.npr.extractor import PoseCode, interpolate_codes
 from contrapposto.models.npr.model import NPR
@@ -173,9 +173,7 @@ class PoseTransfer:
                 f"interpolation of {len(taken.codes)} poses by {by!r}: expected 2, jacobians or codes"
             )
         if by == "codes":
-            first, second = taken.codes[:1], taken.codes[1:]
-            blended = [interpolate_codes(self.model.encoder, first, second, share) for share in shares]
-            shape = self.apply(_joined(blended), template)
+            shape = self.apply(self._blended(taken.codes, shares), template)
         else:
             ends = [self._completed(taken.codes[i : i + 1], template) for i in range(2)]
             shape = torch.cat([template.solve(blend_jacobians(ends[0], ends[1], share)) for share in shares])
@@ -188,12 +186,18 @@ class PoseTransfer:
         shifts = torch.lerp(taken.shifts[:1], taken.shifts[1:], fraction)
         return self._put(template, shape @ turn.transpose(-1, -2), shifts)
 
+    def _blended(self, codes: Codes, shares: Sequence[float]) -> Codes:
+        if not isinstance(self.model, NPR) or not isinstance(codes, PoseCode):
+            raise ValueError("by: only NPR's codes can be blended, take jacobians")
+        first, second = codes[:1], codes[1:]
+        return _joined([interpolate_codes(self.model.encoder, first, second, share) for share in shares])
+
     def _completed(self, code: Codes, template: Template) -> Tensor:
         """Decoded Jacobians as the solved surface has them, with its normals: full rank."""
         solver = template.solver
         vertices = self.apply(code, template)
-        normals = face_normals(solver.vertices, solver.faces), face_normals(vertices, solver.faces)
-        return solver.jacobians(vertices) + normals[1][..., :, None] * normals[0][..., None, :]
+        normals = [face_normals(points, solver.faces) for points in (solver.vertices, vertices)]
+        return completed_jacobians(solver.jacobians(vertices), *normals)
 
     def _rest_code(self) -> Codes:
         reference = next(self.model.parameters())
