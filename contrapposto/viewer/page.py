@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
-import torch
 
 from contrapposto.body import BodyModel, clip_betas, load_body
 from contrapposto.errors import InputError
-from contrapposto.io.glb import top_four
 from contrapposto.motion import Motion
+from contrapposto.viewer.scene import COLORS, HOST, add_figure, add_world, open_server
 from contrapposto.viewer.track import Track
 
-HOST = "127.0.0.1"
 SPEEDS = {"1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4.0}
-_COLORS = ((112, 158, 204), (226, 138, 96), (128, 178, 132), (178, 146, 196), (220, 182, 96), (124, 178, 184))
 _TICK = 1 / 40  # seconds between pictures that are sent
 _SPACING = 1.5  # metres between figures that stand side by side
 _LARGEST_LIST = 5000
@@ -47,16 +42,11 @@ class Viewer:
         body: BodyModel | None = None,
         port: int = 8080,
     ) -> None:
-        import viser
-
         if not clips:
             raise InputError("There is nothing to look at.", found="no clips", expected="at least one clip")
         self.body = body or load_body()
         self.tracks = [Track.of(name, clip, self.body) for name, clip in clips.items()]
-        with redirect_stdout(io.StringIO()):  # its banner; the door prints the address
-            self._server = viser.ViserServer(host=HOST, port=port, verbose=False)
-        # viser opens a tunnel to a public server when a page asks for it; no page may, whoever wrote it.
-        self._server.request_share_url = lambda verbose=True: None  # type: ignore[method-assign]
+        self._server = open_server(port)
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._clock = 0.0
@@ -111,22 +101,7 @@ class Viewer:
 
     def _build_scene(self) -> None:
         scene = self._server.scene
-        scene.set_up_direction("+z")
-        self._world = scene.add_frame("/world", show_axes=False)
-        scene.add_grid(
-            "/world/ground",
-            200.0,
-            200.0,
-            cell_size=0.5,
-            section_size=1.0,
-            cell_color=(214, 217, 222),
-            section_color=(176, 182, 190),
-            fade_distance=18.0,
-            shadow_opacity=0.25,
-            plane_color=(238, 240, 243),
-            plane_opacity=1.0,
-        )
-        scene.configure_default_lights(cast_shadow=True)
+        self._world = add_world(scene)
 
         @self._server.on_client_connect
         def _(client: Any) -> None:
@@ -195,25 +170,15 @@ class Viewer:
 
     def _show_figures(self) -> None:
         scene, body = self._server.scene, self.body
-        joints, values = top_four(body.skinning.weights.numpy())
-        weights = np.zeros(body.skinning.weights.shape, np.float32)
-        np.add.at(weights, (np.arange(len(weights))[:, None], joints), values)
         self._handles, self._bones, self._names, self._skeletons = [], [], [], []
         for number, track in enumerate(self.tracks):
-            betas = torch.from_numpy(clip_betas(body, track.motion))
-            rest = body.rest_joints(betas)[0].numpy()
-            color = _COLORS[number % len(_COLORS)]
-            mesh = scene.add_mesh_skinned(
-                f"/world/figure_{number}",
-                body.rest_vertices(betas)[0].numpy(),
-                body.faces.numpy(),
-                bone_wxyzs=np.tile([1.0, 0, 0, 0], (len(rest), 1)),
-                bone_positions=rest,
-                skin_weights=weights,
-                color=color,
-            )
+            color = COLORS[number % len(COLORS)]
+            mesh = add_figure(scene, f"/world/figure_{number}", body, clip_betas(body, track.motion), color)
             lines = scene.add_line_segments(
-                f"/world/joints_{number}", np.zeros((len(rest) - 1, 2, 3), np.float32), color, thickness=0.012
+                f"/world/joints_{number}",
+                np.zeros((len(mesh.bones) - 1, 2, 3), np.float32),
+                color,
+                thickness=0.012,
             )
             name = scene.add_label(f"/world/name_{number}", track.name, anchor="bottom-center")
             self._handles += [mesh, lines, name]

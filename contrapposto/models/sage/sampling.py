@@ -46,7 +46,7 @@ class PoseSampler:
         self.fps, self.max_gap = fps, max_gap
         self.guard = guard or DropoutGuard()
         self.clock = DeviceClock()
-        self._before: tuple[float, Rotation, np.ndarray] | None = None
+        self._before: tuple[float, np.ndarray, np.ndarray] | None = None
         self._next = 0
 
     def push(
@@ -65,28 +65,32 @@ class PoseSampler:
             return []
         seen = np.ones(3, bool) if seen is None else np.asarray(seen, bool)
         seen = seen & np.isfinite(rotations).all((1, 2)) & np.isfinite(positions).all(1)
+        with np.errstate(invalid="ignore"):
+            seen &= np.abs(np.linalg.det(rotations) - 1) < 0.2
         safe = np.where(seen[:, None, None], rotations, np.eye(3))
-        filled = self.guard.fill(now, Rotation.from_matrix(safe), np.where(seen[:, None], positions, 0), seen)
+        filled = self.guard.fill(now, safe, np.where(seen[:, None], positions, 0), seen)
         if filled is None:
             return []
         before, self._before = self._before, (now, *filled)
         last = int(np.floor(now * self.fps + 1e-6))
         if before is None or now - before[0] > self.max_gap:
             first, self._next = max(self._next, last), max(self._next, last + 1)
-            return [Tick(first, filled[0].as_matrix(), filled[1], seen, restart=True)]
+            return [Tick(first, filled[0], filled[1], seen, restart=True)]
         numbers = range(self._next, last + 1)
         self._next = max(self._next, last + 1)
         return [self._between(before, self._before, number, seen) for number in numbers]
 
     def _between(
         self,
-        low: tuple[float, Rotation, np.ndarray],
-        high: tuple[float, Rotation, np.ndarray],
+        low: tuple[float, np.ndarray, np.ndarray],
+        high: tuple[float, np.ndarray, np.ndarray],
         number: int,
         seen: np.ndarray,
     ) -> Tick:
         share = float(np.clip((number / self.fps - low[0]) / (high[0] - low[0]), 0, 1))
-        step = (low[1].inv() * high[1]).as_rotvec()
-        rotation = low[1] * Rotation.from_rotvec(share * step)
+        if share == 1.0:  # a device of 60 Hz: nothing to interpolate
+            return Tick(number, high[1], high[2], seen, restart=False)
+        step = Rotation.from_matrix(low[1].transpose(0, 2, 1) @ high[1]).as_rotvec()
+        rotation = low[1] @ Rotation.from_rotvec(share * step).as_matrix()
         place = (1 - share) * low[2] + share * high[2]
-        return Tick(number, rotation.as_matrix(), place, seen, restart=False)
+        return Tick(number, rotation, place, seen, restart=False)
