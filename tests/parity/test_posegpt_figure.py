@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
+from contrapposto.data.babel import read_babel
+from contrapposto.data.vocabulary import Vocabulary
+from contrapposto.io.amass import read_amass
 from contrapposto.metrics.functional import procrustes_align
 from contrapposto.models.posegpt import cameras, clips, poses
 from tests.parity.golden import Case, parity
@@ -83,3 +90,78 @@ def check_cameras(case: Case) -> None:
         points.flatten(0, 1)[None], 1.3, distance=5, chosen=case["perm"][:30], original=True
     )
     case.check(video, "best_camera_video", **TIGHT)
+
+
+@parity("posegpt_data")
+def test_data(case: Case, tmp_path: Path) -> None:
+    clips30 = [amass_pose(case, number, tmp_path) for number in range(3)]
+    for number, pose in enumerate(clips30):
+        check_columns(case, pose, f"amass{number}")
+    for length, overlap in ((64, 0), (32, 8)):
+        pieces = clips.cut(clips30[0], length, 16, overlap)
+        key = f"subseq_{length}_{overlap}"
+        case.check(torch.tensor([len(piece) for piece in pieces]), f"{key}_len")
+        padded = [clips.crop(piece, length, 0)[0][:, -3:] for piece in pieces]
+        case.check(torch.stack(padded), f"{key}_first", **TIGHT)
+    check_babel(case, clips30, tmp_path)
+    check_items(case)
+
+
+def amass_pose(case: Case, number: int, folder: Path) -> Tensor:
+    """A stored file, written, read, thinned to 30 frames/s and turned."""
+    entry = case.manifest["amass_files"][number]
+    poses55 = np.full((entry["frames"], 165), 0.01 * (number + 1), np.float32)
+    poses55[:, :12] = case.arrays[f"file{number}_poses"]
+    path = folder / f"{number}.npz"
+    trans = case.arrays[f"file{number}_trans"]
+    np.savez(path, poses=poses55, trans=trans, mocap_frame_rate=entry["fps"])
+    motion = read_amass(path)
+    kept = clips.frames_at(motion.num_frames, motion.fps)
+    pose = poses.join_pose(
+        torch.from_numpy(motion.rotations[kept]), torch.from_numpy(motion.root_translation[kept])
+    )
+    turned = poses.zero_start(poses.turn_world(pose, poses._TO_POSE))
+    if motion.fps % 30 == 0:  # then nothing falls between frames, and interpolating gives the same
+        own = poses.from_motion(motion, motion.skeleton)
+        assert (own[: len(turned)] - turned).abs().max() < 1e-4
+    return turned
+
+
+def check_columns(case: Case, pose: Tensor, key: str) -> None:
+    case.check(torch.cat([pose[..., :15], pose[..., -3:]], dim=-1), key, **TIGHT)
+
+
+def check_babel(case: Case, clips30: list[Tensor], folder: Path) -> None:
+    path = folder / "train.json"
+    path.write_text(json.dumps(case.manifest["babel_annotations"]), encoding="utf-8")
+    labels, vocabulary = read_babel(path, original=True), Vocabulary.load("babel").first(60)
+    pieces, actions = [], []
+    for entry, pose in zip(case.manifest["amass_files"], clips30):
+        for span in labels.of(entry["path"].removeprefix("smplx/")):
+            hot = vocabulary.encode(span.categories)
+            if hot.any():
+                cut = clips.cut(clips.stretch(pose, span.start, span.end))
+                pieces += cut
+                actions += [hot] * len(cut)
+    case.check(torch.tensor([len(piece) for piece in pieces]), "babel_len")
+    case.check(torch.stack(actions).int(), "babel_action")
+    check_columns(case, torch.stack([piece[0] for piece in pieces]), "babel_first_frame")
+    check_columns(case, torch.stack([piece[-1] for piece in pieces]), "babel_last_frame")
+    assert labels.problems["labels with swapped times"] == 1
+    mended = read_babel(path).of(case.manifest["amass_files"][0]["path"])
+    assert [(span.start, span.end) for span in mended] == [(0.3, 2.9), (3.1, 3.2), (1.0, 3.0)]
+
+
+def check_items(case: Case) -> None:
+    sequences = [case["ds_pose0"], case["ds_pose1"]]
+    for number, pose in enumerate(sequences):
+        item, valid = clips.crop(pose, 64)
+        case.check(item[:, -3:], f"ds_eval_trans{number}", **TIGHT)
+        case.check(valid.long(), f"ds_eval_valid{number}")
+        case.check(item[[0, 20, 39, 63], :30], f"ds_eval_f{number}", **TIGHT)
+    for row, (index, start, tilt, yaw, roll, flip) in enumerate(case["ds_train_draws"].tolist()):
+        item, valid = clips.crop(sequences[int(index)], 64, int(start))
+        item = clips.augment(item, clips.Augmentation(tilt, yaw, roll, flip == 1))
+        expected = case["ds_train_pose"][row]
+        assert (item[::8] - expected).abs().max() < 1e-5 * expected.abs().max()
+        assert (valid.long() == case["ds_train_valid"][row]).all()

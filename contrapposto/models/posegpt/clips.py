@@ -47,6 +47,12 @@ def cut(pose: Tensor, seq_len: int = 64, min_len: int = 16, overlap: int = 0) ->
     return [zero_start(piece) for piece in pieces if len(piece) >= min_len]
 
 
+def stretch(pose: Tensor, start: float, end: float | None, fps: float = FPS) -> Tensor:
+    """Frames of (T, D) from `start` to `end` seconds, both included, at the origin; all without an end."""
+    frames = slice(int(start * fps), None if end is None else int(end * fps) + 1)
+    return zero_start(pose[frames])
+
+
 def crop(pose: Tensor, seq_len: int, start: int | None = None) -> tuple[Tensor, Tensor]:
     """`seq_len` frames of (T, D) from `start`, padded by the last frame, the first frame at the origin.
 

@@ -1,0 +1,132 @@
+"""BABEL's annotations: which actions a clip of AMASS shows, and when (PoseGPT sheet, section 8).
+
+Source: Punnakkal et al., "BABEL: Bodies, Action and Behavior with English Labels", 2021; v1.0 json files from
+https://babel.is.tue.mpg.de (registration, non-commercial).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contrapposto.data.names import comparable
+from contrapposto.errors import InputError, MissingError
+
+
+@dataclass(frozen=True)
+class Span:
+    """What happens from `start` to `end` seconds: any number of categories; no end means the whole clip."""
+
+    categories: tuple[str, ...]
+    start: float = 0.0
+    end: float | None = None
+
+
+@dataclass
+class BabelLabels:
+    """Annotations by clip.
+
+    Args:
+        spans: by `data.names.comparable` name of the clip, so SMPL-H and SMPL-X releases both find theirs.
+        problems: what was mended or left out, counted.
+    """
+
+    spans: dict[str, list[Span]] = field(default_factory=dict)
+    problems: Counter[str] = field(default_factory=Counter)
+
+    def of(self, name: str) -> list[Span]:
+        """Spans of a clip by its file name inside AMASS; none where BABEL has none."""
+        return self.spans.get(comparable(name), [])
+
+
+def read_babel(*paths: str | Path, original: bool = False) -> BabelLabels:
+    """Read annotation files (`train.json`, `val.json`).
+
+    A clip has the labels of its frames where there are any, else those of the sequence as a whole. Mended and
+    counted: times in the wrong order are swapped, negative ones become 0. Left out and counted: labels
+    without categories (`act_cat` is null), without a length, or with times that are no numbers.
+
+    Args:
+        paths: the files.
+        original: as the original code does: of labels with swapped times only one frame is left.
+
+    Raises:
+        MissingError: no such file.
+        InputError: it is not a BABEL file.
+    """
+    found = BabelLabels()
+    for path in map(Path, paths):
+        for entry in _entries(path):
+            feature = entry.get("feat_p")
+            if not isinstance(feature, str) or "/" not in feature:
+                found.problems["entries without a clip"] += 1
+                continue
+            spans = list(_spans(entry, found.problems, original))
+            found.spans.setdefault(comparable(feature.split("/", 1)[1]), []).extend(spans)
+            if not spans:
+                found.problems["clips without labels"] += 1
+    return found
+
+
+def _entries(path: Path) -> Iterator[Mapping[str, Any]]:
+    if not path.is_file():
+        raise MissingError(
+            f"There is no BABEL file {path}.",
+            fix="download it from https://babel.is.tue.mpg.de (registration)",
+        )
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not a BABEL file.", found=str(error)[:200], expected="JSON") from error
+    if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
+        raise InputError(
+            f"{path} is not a BABEL file.",
+            found=type(value).__name__,
+            expected="an object of annotated sequences, each with feat_p, seq_ann and frame_ann",
+        )
+    yield from value.values()
+
+
+def _spans(entry: Mapping[str, Any], problems: Counter[str], original: bool) -> Iterator[Span]:
+    frames = _labels(entry.get("frame_ann"))
+    for label in _labels(entry.get("seq_ann")) or [] if frames is None else frames:
+        categories = label.get("act_cat") if isinstance(label, dict) else None
+        if not isinstance(categories, list) or not all(isinstance(name, str) for name in categories):
+            problems["labels without categories"] += 1
+        elif frames is None:
+            yield Span(tuple(categories))
+        else:
+            times = _times(label, problems, original)
+            if times is not None:
+                yield Span(tuple(categories), *times)
+
+
+def _labels(annotation: Any) -> list[Any] | None:
+    """The list of labels of `frame_ann` or `seq_ann`; None where there is none."""
+    labels = annotation.get("labels") if isinstance(annotation, dict) else None
+    return labels if isinstance(labels, list) else None
+
+
+def _times(label: Mapping[str, Any], problems: Counter[str], original: bool) -> tuple[float, float] | None:
+    try:
+        start, end = float(label["start_t"]), float(label["end_t"])
+    except (KeyError, TypeError, ValueError):
+        start = end = math.nan
+    if not (math.isfinite(start) and math.isfinite(end)):
+        problems["labels without times"] += 1
+        return None
+    if end < start:
+        problems["labels with swapped times"] += 1
+        start, end = (start, start) if original else (end, start)
+    if start < 0:
+        problems["labels with negative times"] += 1
+        start, end = 0.0, max(end, 0.0)
+    if end <= start and not original:
+        problems["labels of no length"] += 1
+        return None
+    return start, end
