@@ -11,7 +11,7 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import check_file, shorten
+from contrapposto.io.checks import check_file, naming, shorten
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.gltf_write import write_mesh_glb
 from contrapposto.mesh.obj import read_obj, write_obj
@@ -32,6 +32,16 @@ def read_mesh(path: str | Path, only: Sequence[str] | None = None) -> MeshAsset:
         InputError: an unknown suffix, or a file that cannot be used.
     """
     path = Path(path)
+    try:
+        return _read(path, only)
+    except InputError as error:
+        if str(path) in error.what:
+            raise
+        with naming(path):  # what was found only when the mesh was put together
+            raise
+
+
+def _read(path: Path, only: Sequence[str] | None) -> MeshAsset:
     suffix = path.suffix.lower()
     if suffix == ".obj":
         return read_obj(path)
