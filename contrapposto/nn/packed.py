@@ -26,17 +26,19 @@ class PackedLinear(nn.Module):
     Args:
         weight: (out, in) float32 on the CPU.
         bias: (out,) or None.
+        gelu: whether a GELU (tanh form) follows, computed while the outputs are still in the cache.
         rows: of the usual input.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, rows: int = 10) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, gelu: bool = False, rows: int = 10) -> None:
         super().__init__()
+        self.after = ("gelu", [], "tanh") if gelu else ("none", [], "")
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), rows)
         self.bias = None if bias is None else bias.detach().clone()
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(features, self.weight, self.bias, "none", [], "")
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(features, self.weight, self.bias, *self.after)
         return result
 
 
@@ -71,10 +73,15 @@ class Int8Linear(nn.Module):
         return result
 
 
-def make_linear(weight: Tensor, bias: Tensor | None, kind: LinearKind) -> nn.Module:
+def make_linear(weight: Tensor, bias: Tensor | None, kind: LinearKind, *, gelu: bool = False) -> nn.Module:
     """A linear layer of that kind with copies of weight (out, in) and bias; plain where the kind is not to be had.
 
     Packed and 8-bit layers exist on CPUs only, and in builds of torch with oneDNN.
+
+    Args:
+        weight, bias: of the layer.
+        kind: of the layer.
+        gelu: whether a GELU (tanh form) follows.
 
     Raises:
         ValueError: an unknown kind.
@@ -82,10 +89,16 @@ def make_linear(weight: Tensor, bias: Tensor | None, kind: LinearKind) -> nn.Mod
     if kind not in LINEAR_KINDS:
         raise ValueError(f"kind: expected one of {', '.join(LINEAR_KINDS)}, got {kind!r}")
     on_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
-    if kind == "int8" and on_cpu and set(_ENGINES) & set(torch.backends.quantized.supported_engines):
-        return Int8Linear(weight, bias)
     if kind == "packed" and on_cpu and torch.backends.mkldnn.is_available():
-        return PackedLinear(weight, bias)
+        return PackedLinear(weight, bias, gelu=gelu)
+    if kind == "int8" and on_cpu and set(_ENGINES) & set(torch.backends.quantized.supported_engines):
+        layer: nn.Module = Int8Linear(weight, bias)
+    else:
+        layer = _plain(weight, bias)
+    return nn.Sequential(layer, nn.GELU(approximate="tanh")) if gelu else layer
+
+
+def _plain(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
     layer.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
     if bias is not None:

@@ -22,6 +22,9 @@ def test_against_numpy(shape, bias):
     for kind in ("plain", "packed"):
         found = make_linear(weight, offset, kind)(features)
         np.testing.assert_allclose(found, expected, atol=2e-5, rtol=1e-5)
+        curved = make_linear(weight, offset, kind, gelu=True)(features)
+        inner = np.sqrt(2 / np.pi) * (expected + 0.044715 * expected**3)
+        np.testing.assert_allclose(curved, expected * (1 + np.tanh(inner)) / 2, atol=2e-5, rtol=1e-5)
     # Weights are off by half a step of 1/127 of their row's largest, inputs by half a step of their range / 255.
     rounded = make_linear(weight, offset, "int8")(features).double().numpy()
     range_ = float(features.max().clamp_min(0) - features.min().clamp_max(0))

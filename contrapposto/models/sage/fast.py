@@ -122,9 +122,13 @@ class PreparedDiffusion(nn.Module):
 class _PreparedBlock(nn.Module):
     def __init__(self, block: DiTBlock, linears: LinearKind) -> None:
         super().__init__()
-        self.attn, self.mlp = deepcopy(block.attn), deepcopy(block.mlp)
+        self.attn = deepcopy(block.attn)
         replace_linears(self.attn, linears)
-        replace_linears(self.mlp, linears)
+        first, second = block.mlp.fc1, block.mlp.fc2
+        self.mlp = nn.Sequential(
+            make_linear(first.weight, first.bias, linears, gelu=True),
+            make_linear(second.weight, second.bias, linears),
+        )
 
     def forward(self, tokens: Tensor, modulation: Tensor) -> Tensor:
         """(B, L, C) and (6, C), the scales one larger than in `DiTBlock`, to (B, L, C)."""
