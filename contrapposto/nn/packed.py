@@ -32,7 +32,7 @@ class PackedLinear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None, *, gelu: bool = False, rows: int = 10) -> None:
         super().__init__()
-        self.after = ("gelu", [], "tanh") if gelu else ("none", [], "")
+        self.after: tuple[str, list[float], str] = ("gelu", [], "tanh") if gelu else ("none", [], "")
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), rows)
         self.bias = None if bias is None else bias.detach().clone()
 
