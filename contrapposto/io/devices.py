@@ -51,6 +51,12 @@ class DeviceTrack:
         """(F, 3) `seen`, also where it was not given."""
         return np.ones((len(self.times), 3), bool) if self.seen is None else self.seen
 
+    def part(self, chosen: np.ndarray) -> DeviceTrack:
+        """The frames where `chosen` (F,) is true."""
+        index = torch.from_numpy(np.flatnonzero(chosen))
+        seen = None if self.seen is None else self.seen[chosen]
+        return DeviceTrack(self.rotations[index], self.positions[index], self.times[chosen], seen)
+
     def resample(self, fps: float = 60.0) -> DeviceTrack:
         """At an even frame rate, from time zero, all devices seen: rotations by the shortest way, positions linearly."""
         wanted = np.arange(int(np.floor(self.times[-1] * fps + 1e-6)) + 1) / fps

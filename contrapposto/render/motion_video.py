@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def render_motion_video(
     style: str = "panels",
     device: str | None = None,
     quality: float = 8,
+    extras: Callable[[float], Sequence[Figure]] | None = None,
 ) -> Path:
     """Write clips as an mp4, each in a panel of its own, clips of the same event seen by the same camera.
 
@@ -59,6 +61,7 @@ def render_motion_video(
         style: `panels`, or `overlay`: one panel with all clips, the first one translucent.
         device: see `contrapposto.render.render`.
         quality: 0 to 10, see `VideoWriter`.
+        extras: further things to draw in every panel, by the time in seconds.
 
     Returns:
         The path.
@@ -67,7 +70,7 @@ def render_motion_video(
         InputError: no clips, or a path, size or rate that cannot be used.
         ConfigError: an unknown back-end, camera or style.
     """
-    stage = make_stage(clips, size, fps, body, camera, style)
+    stage = replace(make_stage(clips, size, fps, body, camera, style), extras=extras)
     width, height = stage.picture_size
     report, bar = _reporting(progress, stage.num_frames, Path(path).name)
     with bar as shown, VideoWriter(path, fps, (width, height), quality, shown or report) as writer:
@@ -78,11 +81,12 @@ def render_motion_video(
 
 def _draw(stage: Stage, renderer: Any, frame: int, figures: list[Figure]) -> np.ndarray:
     """One frame of the video (H, W, 3)."""
+    more = stage.extras(frame / stage.fps) if stage.extras is not None else ()
     if stage.overlay:
-        panels = [_overlay(stage, renderer, stage.cameras[0][frame], figures)]
+        panels = [_overlay(stage, renderer, stage.cameras[0][frame], [*figures, *more])]
     else:
         panels = [
-            renderer.render(scene_of([figure], stage.ground), cameras[frame]).color.copy()
+            renderer.render(scene_of([figure, *more], stage.ground), cameras[frame]).color.copy()
             for figure, cameras in zip(figures, stage.cameras)
         ]
     width, height = stage.panel_size

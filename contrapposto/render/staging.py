@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ class Stage:
     overlay: bool
     num_frames: int
     fps: float
+    extras: Callable[[float], Sequence[Figure]] | None = None
 
     @property
     def panel_size(self) -> tuple[int, int]:

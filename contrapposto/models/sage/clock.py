@@ -27,6 +27,11 @@ class DeviceClock:
         self._shift = 0.0
         self._newest: float | None = None
 
+    @property
+    def time(self) -> float:
+        """Seconds from the first stamp to the newest one that was accepted."""
+        return self._newest or 0.0
+
     def accept(self, stamp: float) -> float | None:
         """Seconds since the first stamp, or None for a packet that must be passed over."""
         if not np.isfinite(stamp):

@@ -86,6 +86,11 @@ class SparseTracker:
         """Whether the head has not been seen yet: there is no body without it."""
         return self._last is None
 
+    @property
+    def time(self) -> float:
+        """Seconds of the device's clock from the first packet to the newest."""
+        return self.sampler.clock.time
+
     def reset(self) -> None:
         """Forget everything, for a new recording."""
         self.sampler = PoseSampler(FPS, self.max_gap, DropoutGuard(self.scale))

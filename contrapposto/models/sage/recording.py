@@ -29,6 +29,10 @@ class Recording:
     """
 
     def __init__(self, scale: float = 1.0) -> None:
+        self.restart(scale)
+
+    def restart(self, scale: float) -> None:
+        """Forget all frames; go on with a wearer of this size."""
         self.scale = scale
         self._numbers: list[int] = []
         self._rotations: list[Tensor] = []
