@@ -5,6 +5,7 @@ from lightning_modules.sage.diffusion import SageDiffusionModule
 from lightning_modules.sage.held_pose import HeldPoseModule
 from lightning_modules.sage.refiner import SageRefinerModule
 from lightning_modules.sage.sparse_transformer import SparseTransformerModule
+from lightning_modules.sage.student import SageStudentModule
 from lightning_modules.sage.vqvae import SageVQVAEModule
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "SageDecoderModule",
     "SageDiffusionModule",
     "SageRefinerModule",
+    "SageStudentModule",
     "SageVQVAEModule",
     "SparseTransformerModule",
 ]
