@@ -32,7 +32,7 @@ class SageStudentModule(SageBodyModule):
         self,
         network: Mapping[str, Any] | None = None,
         teacher: str | None = None,
-        loss_weights: Sequence[float] = (0.5, 1.0, 5.0, 30.0, 5.0, 0.5),
+        loss_weights: Sequence[float] = (0.5, 1.0, 5.0, 2.0, 30.0, 5.0, 0.5),
         learning_rate: float = 1e-3,
         betas: Sequence[float] = (0.9, 0.999),
         weight_decay: float = 1e-4,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from contrapposto.models.sage.body_losses import BodyKinematics, align_heads
+from contrapposto.models.sage.joints import HANDS
 from contrapposto.models.sage.tracker import TrackedBody, place
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -156,6 +157,7 @@ class StudentLosses:
         root: norm of the root's 6D error.
         body: norm of the 6D errors of the other joints.
         aligned: joint distance in metres once both heads stand in the same place.
+        hands: the same for both wrists alone.
         velocity: norm of the error of the aligned joints' differences of neighbouring frames, metres per frame.
         jitter: norm of the third difference of the predicted aligned joints, metres per frame^3.
         teacher: norm of the 6D difference to the teacher, all joints; zero without one.
@@ -165,6 +167,7 @@ class StudentLosses:
     root: Tensor
     body: Tensor
     aligned: Tensor
+    hands: Tensor
     velocity: Tensor
     jitter: Tensor
     teacher: Tensor
@@ -182,7 +185,7 @@ class StudentLoss(nn.Module):
         self,
         rest_positions: Tensor | None = None,
         *,
-        weights: tuple[float, ...] = (0.5, 1.0, 5.0, 30.0, 5.0, 0.5),
+        weights: tuple[float, ...] = (0.5, 1.0, 5.0, 2.0, 30.0, 5.0, 0.5),
     ) -> None:
         super().__init__()
         self.kinematics = BodyKinematics(rest_positions)
@@ -206,6 +209,7 @@ class StudentLoss(nn.Module):
             _mean(error[..., :1], valid),
             _mean(error[..., 1:], valid),
             _mean(_norms(difference), valid),
+            _mean(_norms(difference[..., list(HANDS), :]), valid),
             _mean(_norms(difference.diff(dim=1)), valid[:, 1:]),
             _mean(_norms(joints.diff(n=3, dim=1)), valid[:, 3:]),
             near,

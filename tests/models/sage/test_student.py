@@ -83,7 +83,7 @@ def test_loss_against_the_terms_written_out():
     generator = torch.Generator().manual_seed(0)
     prediction, target, teacher = (torch.randn(2, 9, 132, generator=generator) for _ in range(3))
     lengths = torch.tensor([9, 5])
-    weights = (0.5, 1.0, 5.0, 30.0, 5.0, 0.5)
+    weights = (0.5, 1.0, 5.0, 2.0, 30.0, 5.0, 0.5)
     losses = StudentLoss(weights=weights)(prediction, target, lengths, teacher)
     rows = [(0, slice(0, 9)), (1, slice(0, 5))]
     flat, true, taught = (torch.cat([value[row] for row in rows]) for value in (prediction, target, teacher))
@@ -91,17 +91,20 @@ def test_loss_against_the_terms_written_out():
     for name in ("root", "body", "aligned"):
         torch.testing.assert_close(getattr(losses, name), getattr(decoder, name))
     kinematics = BodyKinematics()
-    speeds, jerks = [], []
+    speeds, jerks, wrists = [], [], []
     for row in rows:
         joints, others = kinematics(prediction[row]).numpy(), kinematics(target[row]).numpy()
         joints, others = joints - joints[:, 15:16], others - others[:, 15:16]
+        wrists.append(np.linalg.norm((joints - others)[:, 20:22], axis=-1))
         speeds.append(np.linalg.norm(np.diff(joints - others, axis=0), axis=-1))
         jerks.append(np.linalg.norm(np.diff(joints, n=3, axis=0), axis=-1))
+    np.testing.assert_allclose(losses.hands, np.concatenate(wrists).mean(), rtol=1e-5)
     np.testing.assert_allclose(losses.velocity, np.concatenate(speeds).mean(), rtol=1e-5)
     np.testing.assert_allclose(losses.jitter, np.concatenate(jerks).mean(), rtol=1e-5)
     distance = np.linalg.norm((flat - taught).numpy().reshape(14, 22, 6), axis=-1).mean()
     np.testing.assert_allclose(losses.teacher, distance, rtol=1e-5)
-    terms = [losses.root, losses.body, losses.aligned, losses.velocity, losses.jitter, losses.teacher]
+    names = ("root", "body", "aligned", "hands", "velocity", "jitter", "teacher")
+    terms = [getattr(losses, name) for name in names]
     torch.testing.assert_close(losses.total, sum(w * t for w, t in zip(weights, terms)))
 
 
