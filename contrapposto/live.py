@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TICK = 1 / 60
-_MOST_WAITING = 4096  # packets; more than a second of any device
+_DRIFT_FRAMES = 120
+_MOST_WAITING = 120  # packets, a second of the fastest device; beyond it the oldest are given up
 
 
 def udp_address(text: str) -> tuple[str, int] | None:
@@ -237,6 +238,8 @@ class LiveSession:
                 continue
             self.counts["packets"] += 1
             self.rates["packets"].mark(now)
+            if len(self._waiting) == _MOST_WAITING:
+                self.counts["packets given up"] += 1
             self._waiting.append(_Arrived(packet, data, now))
             self._arrived.set()
 
@@ -248,12 +251,14 @@ class LiveSession:
             if self._stopped.is_set():
                 return
             newest = None
-            while self._waiting:
+            for _ in range(len(self._waiting)):  # not those that come meanwhile: they are for the next body
                 newest = self._waiting.popleft()
                 self._take(newest, offset)
             start = time.monotonic()
             frame = self.tracker.pose()
             now = time.monotonic()
+            if self._waiting:
+                self._arrived.set()
             if frame is None or newest is None:
                 continue
             self.measured["waiting"].add(start - newest.at)
@@ -316,12 +321,12 @@ class Drift:
 
     def __init__(self) -> None:
         self._first: list[float] = []
-        self._late: deque[float] = deque(maxlen=300)
+        self._late: deque[float] = deque(maxlen=_DRIFT_FRAMES)
 
     def add(self, arrival: float, pose_time: float) -> None:
         """Seconds at which a packet came (any clock) and of the body that it led to (the device's clock)."""
         lag = arrival - pose_time
-        if len(self._first) < 300:
+        if len(self._first) < _DRIFT_FRAMES:
             self._first.append(lag)
         self._late.append(lag)
 

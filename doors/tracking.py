@@ -229,7 +229,7 @@ def part_of(
             first = float(track.times[0])
         begin = first + (start or 0.0)
         end = np.inf if seconds is None else first + (start or 0.0) + seconds
-        chosen = np.asarray((track.times >= begin) & (track.times < end))
+        chosen = np.array((track.times >= begin) & (track.times < end))
         if start is None and seconds is None:
             yield track
         elif chosen.any():

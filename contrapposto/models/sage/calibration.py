@@ -45,7 +45,8 @@ def calibrate_t_pose(rotations: np.ndarray, positions: np.ndarray, scale: float 
         rotations: (F, 3, 3, 3) of head, left and right device, z up.
         positions: (F, 3, 3) metres.
         scale: of the wearer relative to the default figure; where given, the distance of each device from its joint
-            is found too (a headset sits before the eyes, the head's joint is between the ears).
+            is found too (a headset sits before the eyes, the head's joint is between the ears); the controllers are
+            taken to be as far in front as the wrists.
 
     Raises:
         InputError: these frames are no T-pose.
