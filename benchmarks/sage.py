@@ -15,6 +15,7 @@ from benchmarks.measure import Row, compare, floor_share, flops, matmul_speed, s
 from contrapposto.models.sage.body_losses import DecoderLoss, RefinerLoss
 from contrapposto.models.sage.diffusion import MotionDiffusion
 from contrapposto.models.sage.fast import prepare_tracker
+from contrapposto.models.sage.student import StudentTracker
 from contrapposto.models.sage.tracker import SageTracker, TrackedBody, start_noise
 
 BATCH = 64
@@ -25,8 +26,8 @@ def run(threads: int) -> list[Row]:
     """Every figure; each part makes its own rows."""
     torch.manual_seed(0)
     tracker = SageTracker().eval()
-    rows = [*_live(tracker, threads), _windows(tracker, threads)]
-    return [*rows, *_training(tracker, threads)]
+    rows = [*_live(tracker, threads), _windows(tracker, threads), *_training(tracker, threads)]
+    return [*rows, _student(1), _student(2)]
 
 
 def _live(tracker: SageTracker, threads: int) -> list[Row]:
@@ -57,6 +58,18 @@ def _live(tracker: SageTracker, threads: int) -> list[Row]:
 
 def _pusher(stream: object, frame: Tensor) -> Callable[[], object]:
     return lambda: stream.push(frame)  # type: ignore[attr-defined]
+
+
+def _student(threads: int) -> Row:
+    """The student, live, with its own number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    tracker = StudentTracker().eval()
+    taken = seconds(_pusher(tracker.stream(), 0.3 * torch.randn(3, 18)), minimum=2.0)
+    size = sum(p.numel() for p in tracker.network.parameters())
+    row = Row(f"sage student ({size / 1e6:.1f} M weights), live", 1 / taken, "frames/s", threads)
+    torch.set_num_threads(before)
+    return row
 
 
 def _windows(tracker: SageTracker, threads: int) -> Row:

@@ -1,19 +1,31 @@
 """Inverse kinematics of any skeleton: poses in which some joints stand where they were seen.
 
 Of all poses that meet the targets, the one closest to a given pose is taken, where every joint may be looser or stiffer
-than others: least squares with a prior, solved by Gauss-Newton steps. A step solves a system of the size of the targets
+than others: least squares with a prior, solved by damped Gauss-Newton steps. A step solves a system of the size of the targets
 (6 rows per joint), not of the skeleton, for any number of poses at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from contrapposto.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from contrapposto.skeleton import forward_kinematics
+
+
+class _State(NamedTuple):
+    """A pose with what is left to its targets, the derivative of that, its distance from the prior, and its cost."""
+
+    rotations: Tensor
+    root_translation: Tensor
+    error: Tensor
+    jacobian: Tensor
+    away: Tensor
+    cost: Tensor
 
 
 class InverseKinematics(nn.Module):
@@ -87,37 +99,61 @@ class InverseKinematics(nn.Module):
         Returns:
             Local rotations (..., J, 3, 3) and root translation (..., 3).
         """
-        prior, origin = rotations[..., self.moving, :, :], root_translation
-        current, moved = rotations.clone(), root_translation
-        if start is not None:
-            current, moved = start[0].clone(), start[1]
+        prior = (rotations[..., self.moving, :, :], root_translation)
+        targets = (target_positions, target_rotations)
+        best = self._at(*(start or (rotations, root_translation)), prior, targets)
+        damping = torch.zeros_like(best.cost)
         for _ in range(self.iterations):
-            turned = matrix_to_axis_angle(prior.mT @ current[..., self.moving, :, :])
-            away = torch.cat([turned.flatten(-2), moved - origin], dim=-1)
-            error, jacobian = self._linearise(current, moved, target_positions, target_rotations)
-            step = self._step(error, jacobian, away)
-            turns = step[..., :-3].unflatten(-1, (-1, 3))
-            largest = torch.linalg.vector_norm(turns, dim=-1).amax(-1)
-            factor = (self.max_turn / largest.clamp_min(1e-9)).clamp_max(1.0)
-            current[..., self.moving, :, :] = current[..., self.moving, :, :] @ axis_angle_to_matrix(
-                turns * factor[..., None, None]
-            )
-            moved = moved + factor[..., None] * step[..., -3:]
-            if float(largest.max()) < 1e-4:
+            turns, shift = self._step(best, damping)
+            current = best.rotations.clone()
+            current[..., self.moving, :, :] = current[..., self.moving, :, :] @ axis_angle_to_matrix(turns)
+            tried = self._at(current, best.root_translation + shift, prior, targets)
+            better = tried.cost <= best.cost
+            damping = torch.where(better, damping / 4, (4 * damping).clamp_min(0.5))
+            best = _State(*(_choose(better, new, old) for new, old in zip(tried, best)))
+            if float(torch.linalg.vector_norm(turns, dim=-1).max()) < 1e-4:
                 break
-        return current, moved
+        return best.rotations, best.root_translation
 
-    def _step(self, error: Tensor, jacobian: Tensor, away: Tensor) -> Tensor:
-        """The best change (..., M): of those that meet the targets within their tolerance, the nearest to the prior."""
+    def _at(
+        self,
+        rotations: Tensor,
+        root: Tensor,
+        prior: tuple[Tensor, Tensor],
+        targets: tuple[Tensor, Tensor | None],
+    ) -> _State:
+        """A pose with all that the next step needs."""
+        turned = matrix_to_axis_angle(prior[0].mT @ rotations[..., self.moving, :, :])
+        away = torch.cat([turned.flatten(-2), root - prior[1]], dim=-1)
+        error, jacobian = self._linearise(rotations, root, *targets)
+        noise = self._noise(error)
+        held = torch.where(self.spread > 0, away.square() / self.spread.clamp_min(1e-30), 0.0)
+        cost = (error.square() / noise).sum(-1) + held.sum(-1)
+        return _State(rotations, root, error, jacobian, away, cost)
+
+    def _noise(self, error: Tensor) -> Tensor:
         position, rotation = self.tolerances
-        count = 3 * len(self.targets)
         noise = error.new_full((error.shape[-1],), position**2)
-        noise[count:] = rotation**2
-        weighted = self.spread[:, None] * jacobian.mT
-        system = jacobian @ weighted + torch.diag(noise)
-        right = error + (jacobian @ away[..., None]).squeeze(-1)
+        noise[3 * len(self.targets) :] = rotation**2
+        return noise
+
+    def _step(self, state: _State, damping: Tensor) -> tuple[Tensor, Tensor]:
+        """Turns (..., m, 3) and shift (..., 3): of the changes that meet the targets the one nearest to the prior.
+
+        Damping is a second prior at the current pose (Levenberg and Marquardt): both together are one that is tighter
+        and lies nearer.
+        """
+        looser = 1 / (1 + damping)[..., None]
+        away = state.away * looser
+        weighted = (self.spread * looser)[..., :, None] * state.jacobian.mT
+        system = state.jacobian @ weighted + torch.diag(self._noise(state.error))
+        right = state.error + (state.jacobian @ away[..., None]).squeeze(-1)
         factor = torch.linalg.cholesky(system)
-        return (weighted @ torch.cholesky_solve(right[..., None], factor)).squeeze(-1) - away
+        step = (weighted @ torch.cholesky_solve(right[..., None], factor)).squeeze(-1) - away
+        turns = step[..., :-3].unflatten(-1, (-1, 3))
+        largest = torch.linalg.vector_norm(turns, dim=-1).amax(-1)
+        share = (self.max_turn / largest.clamp_min(1e-9)).clamp_max(1.0)[..., None]
+        return turns * share[..., None], step[..., -3:] * share
 
     def _linearise(
         self, current: Tensor, moved: Tensor, positions: Tensor, rotations: Tensor | None
@@ -145,6 +181,11 @@ class InverseKinematics(nn.Module):
         """(..., K, m, 3 turns, 3) to (..., 3 K, 3 m), zero where a joint does not carry the target."""
         masked = derivatives * self.above[:, :, None, None]
         return masked.movedim(-1, -3).flatten(-4, -3).flatten(-2)
+
+
+def _choose(chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """Per pose: the new value where chosen (...), else the old."""
+    return torch.where(chosen.reshape(chosen.shape + (1,) * (new.ndim - chosen.ndim)), new, old)
 
 
 def _ancestors(parents: Sequence[int], joint: int) -> set[int]:

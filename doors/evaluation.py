@@ -26,6 +26,8 @@ from doors.runs import (
 from doors.tables import by_frame, format_tables, read_clips
 from doors.training import build_trainer, load_weights, quiet_lightning
 
+_NO_OPTIONS = ("data.store", "data.name", "data.cache", "data.batch_size", "data.num_workers", "data.repeats")
+
 
 def evaluate(config: DictConfig) -> None:
     """Evaluate a checkpoint on the validation or test part of a store."""
@@ -37,9 +39,10 @@ def evaluate(config: DictConfig) -> None:
 
     quiet_lightning()
     checkpoint = _checkpoint(config)
+    options = _options(config, checkpoint)
     config = _self_described(config, checkpoint)
     preflight(config)
-    output = _output_directory(config, checkpoint)
+    output = _output_directory(config, checkpoint, options)
     with open_dict(config):
         config.paths.run = str(output)
         if not checkpoint:
@@ -59,12 +62,12 @@ def evaluate(config: DictConfig) -> None:
     run = trainer.validate if config.stage == "val" else trainer.test
     metrics = run(module, datamodule=datamodule, verbose=False)
     if trainer.is_global_zero:
-        _report(config, output, checkpoint, metrics[0] if metrics else {})
+        _report(config, output, checkpoint, options, metrics[0] if metrics else {})
     finish_loggers(trainer.loggers)
 
 
 def _checkpoint(config: DictConfig) -> Path | None:
-    """The checkpoint to evaluate: `ckpt=`, or the best run of `model=`; None for `official=` and where nothing is trained."""
+    """The checkpoint to evaluate: `ckpt=`, or the best run of `model=`; None for `official=` and untrained models."""
     if config.official:
         if not config.name:
             raise ConfigError("official= needs the model it belongs to.", fix="add model=NAME")
@@ -112,21 +115,25 @@ def _self_described(config: DictConfig, checkpoint: Path | None) -> DictConfig:
     return saved
 
 
-def _options() -> list[str]:
-    """What the command line sets of model and data: evaluations that differ in it lie in different folders."""
+def _options(config: DictConfig, checkpoint: Path | None) -> list[str]:
+    """What the command line sets otherwise than the training did: such results lie in folders of their own."""
     given = [a for a in sys.argv[1:] if a.startswith(("module.", "data.")) and "=" in a]
-    return [a for a in given if a.partition("=")[0] not in ("data.store", "data.name", "data.cache")]
+    keys = [a.partition("=")[0] for a in given]
+    run = _run_of(checkpoint) if checkpoint else None
+    saved = load_config(run) if run else OmegaConf.create()
+    differing = [key for key in keys if OmegaConf.select(saved, key) != OmegaConf.select(config, key)]
+    return [f"{key}={OmegaConf.select(config, key)}" for key in differing if key not in _NO_OPTIONS]
 
 
-def _output_directory(config: DictConfig, checkpoint: Path | None) -> Path:
+def _output_directory(config: DictConfig, checkpoint: Path | None, options: list[str]) -> Path:
     """`<run>/evaluation/<data>-<stage>[-option=value...]`, or under runs/ for what was not trained here."""
     given = os.environ.get(RUN_VARIABLE)
     if given:
         return Path(given)
     place = "official" if config.official else "external" if config.trained else "untrained"
     run = (_run_of(checkpoint) if checkpoint else None) or Path(config.paths.runs) / config.name / place
-    options = "".join(f"-{option.partition('.')[2]}" for option in _options())
-    name = f"{config.data.name}-{config.stage}{re.sub(r'[^A-Za-z0-9_=.+-]', '_', options)}"[:120]
+    marks = "".join(f"-{option.partition('.')[2]}" for option in options)
+    name = f"{config.data.name}-{config.stage}{re.sub(r'[^A-Za-z0-9_=.+-]', '_', marks)}"[:120]
     path = (run / "evaluation" / name).absolute()
     path.mkdir(parents=True, exist_ok=True)
     os.environ[RUN_VARIABLE] = str(path)
@@ -142,7 +149,9 @@ def _load_official(module: Any, path: Path, output: Path) -> None:
     write_json(output / "official.json", {name: asdict(report) for name, report in reports.items()})
 
 
-def _report(config: DictConfig, output: Path, checkpoint: Path | None, metrics: dict[str, Any]) -> None:
+def _report(
+    config: DictConfig, output: Path, checkpoint: Path | None, options: list[str], metrics: dict[str, Any]
+) -> None:
     prefix = f"{config.stage}/"
     values = {name: float(value) for name, value in metrics.items()}
     table = output / "media" / f"clips_{config.stage}.csv"
@@ -153,7 +162,7 @@ def _report(config: DictConfig, output: Path, checkpoint: Path | None, metrics: 
     entry = content.setdefault(config.stage, {"metrics": values})
     entry["checkpoint"] = str(config.official or checkpoint)
     entry["weights"] = "official" if config.official else "checkpoint" if checkpoint else None
-    entry["options"] = _options()
+    entry["options"] = options
     entry["clips"] = len(clips)
     entry["frames"] = sum(int(row["frames"] or 0) for row in clips)
     entry["by_frame"] = {f"{prefix}{name}": value for name, value in weighted.items()}

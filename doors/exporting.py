@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from omegaconf import DictConfig
 
-from contrapposto.errors import ConfigError
+from contrapposto.errors import ConfigError, InputError, nearest
+from doors.launch import groups
 from doors.prediction import load_module
 from doors.runs import best_run, read_result
 
@@ -52,6 +53,9 @@ class SageExport:
 
         checkpoint = source
         if not source.exists():
+            if source.name not in groups()["model"]:
+                near = nearest(source.name, groups()["model"])
+                raise InputError(f"There is neither a file nor a model {source}.", fix=near)
             checkpoint = best_run(config.paths.runs, source.name, self.data, self.experiment).checkpoint
         tracker = getattr(load_module(checkpoint), "tracker", None)
         if not isinstance(tracker, SageTracker | StudentTracker):

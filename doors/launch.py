@@ -33,6 +33,7 @@ PATH_OPTIONS = frozenset(
             "target",
         ),
         *("past", "asf", "paths.runs", "paths.stores", "paths.run", "data.store", "task.upper", "task.lower"),
+        *("data.body", "data.lists"),
     )
 )
 # Flags that Hydra answers on its own; everything else is checked first so that errors are ours.

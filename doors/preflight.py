@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.files import existing_parent
@@ -25,6 +26,7 @@ def preflight(config: DictConfig, *, parameters: int = 0) -> None:
         ContrappostoError: the first thing that is missing, and how to mend it.
     """
     _check_data(config)
+    _check_lists(config)
     _check_weights(config)
     _check_device(config)
     # Weights and two optimiser moments, for the best, the last and the one being written.
@@ -41,6 +43,30 @@ def _check_data(config: DictConfig) -> None:
             f"The data {data.name!r} has not been prepared: there is no store at {store}.",
             fix=f"python prepare.py data={data.recipe}" + (" raw=FOLDER" if data.recipe == "amass" else ""),
         )
+
+
+def _check_lists(config: DictConfig) -> None:
+    """Split lists, and the body, that the command line or an experiment names."""
+    raw: Any = OmegaConf.to_container(config.data, resolve=False)
+    named = [str(raw.get(key)) for key in ("train_list", "test_list")]
+    if any("${data.lists}" in value for value in named) and not config.data.get("lists"):
+        raise ConfigError(
+            f"experiment={config.get('experiment_name')} splits by the official lists, and no folder is named.",
+            expected="a folder with CMU_train.txt, CMU_test.txt and so on (the authors' prepare_data/data_split)",
+            fix="add data.lists=FOLDER",
+        )
+    for key in ("train_list", "test_list"):
+        value = config.data.get(key) or []
+        for entry in [value] if isinstance(value, str) else value:
+            if "*" not in entry and not Path(entry).is_file():
+                raise MissingError(
+                    f"data.{key} names a list that does not exist: {entry}",
+                    expected="a file with one clip path a line, or a pattern with *",
+                    fix="data.lists=FOLDER of the official lists" if config.data.get("lists") else "",
+                )
+    body = config.data.get("body")
+    if body and not Path(body).is_file():
+        raise MissingError(f"data.body={body} does not exist.", expected="a body file (SMPL-H, model.npz)")
 
 
 def _check_weights(config: DictConfig) -> None:

@@ -1,5 +1,6 @@
 """Triangle meshes: files, cleaning, operators, the Poisson layer, neighbours, sampling."""
 
+from contrapposto.mesh.anime import read_anime
 from contrapposto.mesh.asset import Material, MeshAsset
 from contrapposto.mesh.clean import CleanMesh, CleanReport, clean_mesh
 from contrapposto.mesh.files import read_mesh, write_mesh
@@ -22,6 +23,7 @@ __all__ = [
     "clean_mesh",
     "cut_holes",
     "decimate",
+    "read_anime",
     "read_mesh",
     "subdivide",
     "write_mesh",

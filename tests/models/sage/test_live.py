@@ -69,7 +69,7 @@ def poses_at(times, seed=0):
     rng = np.random.default_rng(seed)
     keys = np.arange(0, 700, 0.25) if times[-1] > 100 else np.arange(0, 12, 0.25)
     vectors = 0.3 * rng.normal(size=(len(keys), 3, 3))
-    places = np.cumsum(0.03 * rng.normal(size=(len(keys), 3, 3)), 0) + [
+    start = np.array([
         [0, 0, 1.6],
         [0.5, 0, 1],
         [-0.5, 0, 1],
