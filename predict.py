@@ -8,9 +8,13 @@ Use a model on your own files.
   python predict.py task=sage_reconstruct input=clip.npz output=out/    a clip through the two SAGE VQ-VAEs
   python predict.py task=convert input=walk.bvh output=out/             a motion file into npz, bvh, glb and mp4
 
+  python predict.py task=sage_track input=log.txt output=out/           head and hands (Quest log, .csv, clip) to a body
+  python predict.py task=sage_track input=udp://127.0.0.1:9000          the same live, shown in the browser (docs/live.md)
+
 Options:
   input=FILE            .npz (AMASS), .bvh, .amc       output=FOLDER     created where needed
   task.upper=, task.lower=   (sage_reconstruct) other checkpoints than the best runs'
+  task.checkpoint=, task.steps=, task.height=   (sage_track) and more: see configs/task/sage_track.yaml
   task.formats=[npz,glb]   which files to write
 """
 

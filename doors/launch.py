@@ -32,7 +32,17 @@ PATH_OPTIONS = frozenset(
             "source",
             "target",
         ),
-        *("past", "asf", "paths.runs", "paths.stores", "paths.run", "data.store", "task.upper", "task.lower"),
+        *(
+            "past",
+            "asf",
+            "paths.runs",
+            "paths.stores",
+            "paths.run",
+            "data.store",
+            "task.upper",
+            "task.checkpoint",
+            "task.lower",
+        ),
         *("data.body", "data.lists"),
     )
 )

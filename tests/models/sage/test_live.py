@@ -69,11 +69,8 @@ def poses_at(times, seed=0):
     rng = np.random.default_rng(seed)
     keys = np.arange(0, 700, 0.25) if times[-1] > 100 else np.arange(0, 12, 0.25)
     vectors = 0.3 * rng.normal(size=(len(keys), 3, 3))
-    start = np.array([
-        [0, 0, 1.6],
-        [0.5, 0, 1],
-        [-0.5, 0, 1],
-    ]
+    start = np.array([[0, 0, 1.6], [0.5, 0, 1], [-0.5, 0, 1]])
+    places = start + np.cumsum(0.03 * rng.normal(size=(len(keys), 3, 3)), 0)
     turns = [Slerp(keys, Rotation.from_rotvec(vectors[:, d]))(times).as_matrix() for d in range(3)]
     moved = np.stack([np.interp(times, keys, column) for column in places.reshape(len(keys), 9).T], -1)
     return UPRIGHT @ np.stack(turns, 1), moved.reshape(-1, 3, 3)
@@ -200,7 +197,7 @@ def test_a_lost_hand_glides_stays_sinks_and_comes_back_without_a_jump():
     guard, shown, times = DropoutGuard(), [], np.arange(0, 4, 1 / 72)
     gone = (times > 0.5) & (times < 3.0)
     for time, away in zip(times, gone):
-        turns, places = guard.fill(time, *moving(time), np.array([True, not away, True]))
+        _, places = guard.fill(time, *moving(time), np.array([True, not away, True]))
         shown.append(places[1])
     shown = np.array(shown)
     lost = times[gone][0] - 1 / 72  # when last seen
@@ -315,7 +312,7 @@ def test_finding_out_about_the_wearer_while_packets_come():
     wearer.ask(10.0)
     changes = [now for now in np.arange(10, 16, 1 / 72) if wearer.look(now, turns, joints, seen)]
     assert len(changes) == 1 and 14 <= changes[0] < 14.1 and wearer.hands_known
-    np.testing.assert_allclose(wearer.calibration.turns, np.stack([np.eye(3)] * 3), atol=1e-6)
+    np.testing.assert_allclose(wearer.calibration.turns, np.stack([np.eye(3)] * 3), atol=1e-5)
     with pytest.raises(InputError, match="height=tall"):
         Wearer("tall")
 
@@ -347,6 +344,6 @@ def test_no_drift_in_ten_minutes():
             newest = tick
         lag.append(stamps[index] - stamps[0] - newest.number / 60)
     lag = np.array(lag)
-    assert 0 <= lag.min() + 1e-6 and lag.max() < 1 / 60 + 1e-6
+    assert lag.min() > -1e-6 and lag.max() < 1 / 60 + 1e-6
     assert abs(np.median(lag[-2000:]) - np.median(lag[:2000])) < 1e-3
     assert newest.number == pytest.approx(36000 * (1 + 2e-4), abs=3)
