@@ -70,6 +70,9 @@ class SageRefinerModule(SageBodyModule):
         self.loss = RefinerLoss(self.rest_positions, weights=tuple(loss_weights))
         for network_ in self.frozen_networks():
             network_.requires_grad_(False)
+        # The first correction is none: training never starts worse than the decoder. (The original starts at random.)
+        nn.init.zeros_(self.tracker.refiner.linear.weight)
+        nn.init.zeros_(self.tracker.refiner.linear.bias)
 
     def setup(self, stage: str) -> None:
         """Start from the networks of the decoder stage."""
