@@ -1,8 +1,8 @@
 """Inverse kinematics of any skeleton: poses in which some joints stand where they were seen.
 
 Of all poses that meet the targets, the one closest to a given pose is taken, where every joint may be looser or stiffer
-than others: least squares with a prior, solved by damped Gauss-Newton steps. A step solves a system of the size of the targets
-(6 rows per joint), not of the skeleton, for any number of poses at once.
+than others: least squares with a prior, solved by damped Gauss-Newton steps. A step solves a system of the size of the
+targets (6 rows per joint), not of the skeleton, for any number of poses at once.
 """
 
 from __future__ import annotations
