@@ -55,7 +55,7 @@ class SageExport:
         if not source.exists():
             if source.name not in groups()["model"]:
                 near = nearest(source.name, groups()["model"])
-                raise InputError(f"There is neither a file nor a model {source}.", fix=near)
+                raise InputError(f"There is neither a file nor a model {source}.", expected=near)
             checkpoint = best_run(config.paths.runs, source.name, self.data, self.experiment).checkpoint
         tracker = getattr(load_module(checkpoint), "tracker", None)
         if not isinstance(tracker, SageTracker | StudentTracker):
