@@ -50,6 +50,9 @@ def test_merging_by_distance_or_not_at_all():
     faces = np.arange(240).reshape(-1, 3)
     assert clean_mesh(vertices, faces).report.components == 80
     assert clean_mesh(vertices, faces, merge=1e-5).report.kept_vertices == 42
+    sliver = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1e-6, 0, 0]])
+    collapsed = clean_mesh(sliver, np.array([[0, 1, 2], [0, 3, 2]]), merge=1e-3).report
+    assert (collapsed.degenerate_faces, collapsed.kept_faces) == (1, 1)
     exact = mesh.vertices[mesh.faces].reshape(-1, 3)
     assert clean_mesh(exact, faces, merge=None).report.components == 80
 
