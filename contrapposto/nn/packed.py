@@ -18,6 +18,28 @@ LINEAR_KINDS: tuple[LinearKind, ...] = ("plain", "packed", "int8")
 _ENGINES = ("onednn", "fbgemm", "x86")  # the first that this build of torch has
 
 
+class ColumnLinear(nn.Module):
+    """A linear layer whose weight lies in memory as (in, out): exported files need no turned copies of it.
+
+    Args:
+        weight: (out, in).
+        bias: (out,) or None.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight.detach().t().contiguous())
+        self.register_buffer("bias", None if bias is None else bias.detach().clone())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., in) to (..., out)."""
+        product = features @ self.weight
+        return product if self.bias is None else product + self.bias
+
+
 class PackedLinear(nn.Module):
     """A linear layer whose weight is packed for about `rows` rows of input: the same numbers to rounding.
 
@@ -94,16 +116,8 @@ def make_linear(weight: Tensor, bias: Tensor | None, kind: LinearKind, *, gelu: 
     if kind == "int8" and on_cpu and set(_ENGINES) & set(torch.backends.quantized.supported_engines):
         layer: nn.Module = Int8Linear(weight, bias)
     else:
-        layer = _plain(weight, bias)
+        layer = ColumnLinear(weight, bias)
     return nn.Sequential(layer, nn.GELU(approximate="tanh")) if gelu else layer
-
-
-def _plain(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
-    layer.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
-    if bias is not None:
-        layer.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
-    return layer
 
 
 def replace_linears(module: nn.Module, kind: LinearKind) -> None:

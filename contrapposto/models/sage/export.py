@@ -116,6 +116,8 @@ def export_onnx(
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
     if missing:
         raise MissingError(f"Export needs {', '.join(missing)}.", fix="pip install 'contrapposto[export]'")
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     step = step_module(tracker, steps)
     inputs = (torch.zeros(1, 3, 18), *step.memory())
     path = Path(path)
@@ -130,6 +132,8 @@ def export_onnx(
             input_names=["sparse", *step.names],
             output_names=[*_POSE, *(f"next_{name}" for name in step.names)],
         )
+        # Among it the source paths of this machine, for every node.
+        ClearMetadataAndDocStringPass()(program.model)
         program.model.metadata_props.update({**(metadata or {}), "fps": "60", "joints": "SMPL, 22"})
         program.save(temporary, external_data=False)
         if int8:
