@@ -61,9 +61,7 @@ class Measured:
         self.values.append(1000 * seconds)
 
     def quantiles(self) -> dict[str, float]:
-        """`p50` and `p95`; NaN as long as there is nothing."""
-        if not self.values:
-            return {"p50": float("nan"), "p95": float("nan")}
+        """`p50` and `p95` of at least one value."""
         p50, p95 = np.percentile(list(self.values), [50, 95])  # a copy in one step: other threads append
         return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
 
@@ -87,7 +85,6 @@ class Rate:
 @dataclass(frozen=True)
 class _Arrived:
     packet: Packet
-    data: bytes
     at: float  # monotonic seconds
 
 
@@ -137,6 +134,8 @@ class LiveSession:
         self._newest: tuple[LiveFrame, float] | None = None
         self._tracked = threading.Event()
         self._failure: BaseException | None = None
+        # Arrival minus device time: the smallest is that of the fastest way here.
+        self._offsets: deque[float] = deque(maxlen=600)
 
     @property
     def port(self) -> int:
@@ -172,6 +171,7 @@ class LiveSession:
             self._socket.close()
         if self._failure is not None:
             raise self._failure
+        self._advance()  # what came last
 
     def stop(self) -> None:
         """End `run`, from any thread."""
@@ -182,7 +182,7 @@ class LiveSession:
         """What was measured, as plain values: milliseconds, rates per second, counts."""
         now = time.monotonic()
         return {
-            "latency_ms": {name: measured.quantiles() for name, measured in self.measured.items()},
+            "latency_ms": {name: m.quantiles() for name, m in self.measured.items() if m.values},
             "rates": {name: rate.value(now) for name, rate in self.rates.items()},
             "drift_ms": round(1000 * self.drift.value, 2),
             "counts": dict(self.counts + self.tracker.counts),
@@ -208,8 +208,9 @@ class LiveSession:
             "behind": "body behind newest packet",
         }
         for name, title in titles.items():
-            quantiles = summary["latency_ms"][name]
-            lines.append(f"| {title} | {quantiles['p50']:.1f} | {quantiles['p95']:.1f} |")
+            if name in summary["latency_ms"]:
+                quantiles = summary["latency_ms"][name]
+                lines.append(f"| {title} | {quantiles['p50']:.1f} | {quantiles['p95']:.1f} |")
         told = {name: count for name, count in counts.items() if name not in ("packets", "bodies")}
         lines += ["", "  \n".join(f"{count} {name}" for name, count in sorted(told.items()))]
         lines += ["", f"drift {summary['drift_ms']:+.1f} ms", "", self.wearer.describe()]
@@ -238,43 +239,45 @@ class LiveSession:
                 continue
             self.counts["packets"] += 1
             self.rates["packets"].mark(now)
+            if self._log is not None:
+                self._log.write(data.strip().replace(b"\n", b" ") + b"\n")
             if len(self._waiting) == _MOST_WAITING:
                 self.counts["packets given up"] += 1
-            self._waiting.append(_Arrived(packet, data, now))
+            self._waiting.append(_Arrived(packet, now))
             self._arrived.set()
 
     def _track(self) -> None:
-        offset = deque[float](maxlen=600)  # arrival minus device time: its minimum is the fastest way here
-        while True:
+        while not self._stopped.is_set():
             self._arrived.wait()
             self._arrived.clear()
-            if self._stopped.is_set():
-                return
-            newest = None
-            for _ in range(len(self._waiting)):  # not those that come meanwhile: they are for the next body
-                newest = self._waiting.popleft()
-                self._take(newest, offset)
-            start = time.monotonic()
-            frame = self.tracker.pose()
-            now = time.monotonic()
-            if self._waiting:
-                self._arrived.set()
-            if frame is None or newest is None:
-                continue
-            self.measured["waiting"].add(start - newest.at)
-            self.measured["model"].add(now - start)
-            self.measured["behind"].add(max(self.tracker.time - frame.time, 0.0))
-            self.drift.add(newest.at, frame.time)
-            self.rates["bodies"].mark(now)
-            self.counts["bodies"] += 1
-            if frame.passed:
-                self.counts["frames passed over"] += frame.passed
-            if self.wearer.known:
-                self.recording.add(frame)
-            self._newest = (frame, newest.at)
-            self._tracked.set()
+            self._advance()
 
-    def _take(self, arrived: _Arrived, offset: deque[float]) -> None:
+    def _advance(self) -> None:
+        """Take what has come, compute the newest body."""
+        newest = None
+        for _ in range(len(self._waiting)):  # not those that come meanwhile: they are for the next body
+            newest = self._waiting.popleft()
+            self._take(newest)
+        start = time.monotonic()
+        frame = self.tracker.pose()
+        if frame is not None and newest is not None:
+            self._keep(frame, newest.at, start, time.monotonic())
+
+    def _keep(self, frame: LiveFrame, arrived: float, start: float, now: float) -> None:
+        """A body that was computed from `start` to `now`, its newest packet having `arrived` before."""
+        self.measured["waiting"].add(start - arrived)
+        self.measured["model"].add(now - start)
+        self.measured["behind"].add(max(self.tracker.time - frame.time, 0.0))
+        self.drift.add(arrived, frame.time)
+        self.rates["bodies"].mark(now)
+        self.counts["bodies"] += 1
+        self.counts["frames passed over"] += frame.passed
+        if self.wearer.known:
+            self.recording.add(frame)
+        self._newest = (frame, arrived)
+        self._tracked.set()
+
+    def _take(self, arrived: _Arrived) -> None:
         """One packet into the tracker."""
         packet = arrived.packet
         if np.isfinite(packet.sent):
@@ -282,10 +285,8 @@ class LiveSession:
                 max(time.time() - (time.monotonic() - arrived.at) - packet.sent, 0.0)
             )
         else:
-            offset.append(arrived.at - packet.time)
-            self.measured["network"].add(offset[-1] - min(offset))
-        if self._log is not None:
-            self._log.write(arrived.data.strip().replace(b"\n", b" ") + b"\n")
+            self._offsets.append(arrived.at - packet.time)
+            self.measured["network"].add(self._offsets[-1] - min(self._offsets))
         track = packet_track(packet, self.convention)
         turns, places, seen = track.rotations[0].numpy(), track.positions[0].numpy(), track.tracked[0]
         if self.page is not None and self.page.t_pose_wanted.is_set():
