@@ -150,7 +150,7 @@ class StudentStream:
 
 @dataclass(frozen=True)
 class StudentLosses:
-    """Scalars, means over all frames; `total` is the weighted sum, the others are unweighted.
+    """Scalars, means over the frames of a sequence, then over sequences; `total` is the weighted sum of the others.
 
     Args:
         total: what is minimised.
@@ -223,6 +223,9 @@ def _norms(vectors: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of (B, N, J) over the frames that are valid (B, N); zero, with a gradient, where none is."""
-    count = valid.sum().clamp_min(1) * values.shape[-1]
-    return torch.where(valid[..., None], values, 0).sum() / count
+    """Mean over sequences of their means of (B, N, J) over the frames that are valid (B, N); zero where none is.
+
+    Sequences count alike, whatever their length, so that two processes with half a batch each agree with one.
+    """
+    counts = valid.sum(1).clamp_min(1) * values.shape[-1]
+    return (torch.where(valid[..., None], values, 0).sum((1, 2)) / counts).mean()
