@@ -20,7 +20,10 @@ def parts():
     offset = torch.randn(JOINTS, 3, generator=generator) * 0.3
     turns, places = split_pose(pose)
     turned = torch.from_numpy(
-        (Rotation.from_rotvec(offset.repeat(20, 1).numpy()) * Rotation.from_rotvec(turns.reshape(-1, 3).numpy()))
+        (
+            Rotation.from_rotvec(offset.repeat(20, 1).numpy())
+            * Rotation.from_rotvec(turns.reshape(-1, 3).numpy())
+        )
         .as_rotvec()
         .astype(np.float32)
     ).view(1, 20, JOINTS, 3)
