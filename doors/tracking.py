@@ -246,7 +246,7 @@ def all_seen(tracks: Iterator[DeviceTrack]) -> tuple[np.ndarray, np.ndarray]:
     """
     rotations, positions = [], []
     for track in tracks:
-        good = track.part(track.tracked.all(1))
+        good = track.part(np.array(track.tracked.all(1)))
         rotations.append(good.rotations.numpy())
         positions.append(good.positions.numpy())
     if sum(map(len, rotations)) < 5:
