@@ -74,6 +74,7 @@ class SageDecoderModule(SageBodyModule):
             seed=seed,
         )
         self.loss = DecoderLoss(self.rest_positions, **(loss or {}))
+        self._resumed_at = 0
 
     def setup(self, stage: str) -> None:
         """Start from the diffusions of the earlier stages; a checkpoint that is resumed replaces them."""
@@ -88,11 +89,21 @@ class SageDecoderModule(SageBodyModule):
         """Whether the diffusions learn too by now."""
         return self.trainer.global_step >= self._switch
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Where a resumed run goes on: the trainer's own count is restored after `on_fit_start`."""
+        self._resumed_at = checkpoint["global_step"]
+
     def on_fit_start(self) -> None:
         """Find the step of the switch; cache the latents if there is anything left to do before it."""
         self._switch = self.hparams["epochs_alone"] * steps_per_epoch(self.trainer)
-        if not self.joint:
+        if self._resumed_at < self._switch:
             super().on_fit_start()
+
+    def on_train_epoch_start(self) -> None:
+        """Once all learn, the latents of the cache are stale, and windows need not be those that it has."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self.joint and datamodule is not None:
+            datamodule.frozen = None
 
     def frozen_networks(self) -> list[nn.Module]:
         """Both diffusions."""
