@@ -1,0 +1,198 @@
+"""SAGE's whole-body stages and the baselines: learn, evaluate, resume, several processes, cached or not."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+
+from callbacks import load_checkpoint
+from contrapposto.errors import ConfigError
+from doors.launch import ROOT, compose_config
+from doors.report import read_curves
+from doors.runs import register_best_resolver
+from tests.lightning_modules.sage_tiny import BODY_MODELS, OPTIONS, door, only_run, tiny
+
+
+def losses(run):
+    return dict(read_curves(run / "metrics.csv")["train/loss"])
+
+
+@pytest.fixture
+def earlier(stages, tmp_path):
+    """A function that makes a folder of runs with the stages before one."""
+
+    def make(model):
+        names = list(OPTIONS)
+        for name in names[: names.index(model)]:
+            shutil.copytree(stages / name, tmp_path / name)
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("model", BODY_MODELS)
+def test_what_was_saved_evaluates_to_the_same_metrics(model, stages, stores, capsys):
+    run = only_run(stages, model)
+    score = json.loads((run / "result.json").read_text())["score"]
+    door("evaluate", tiny(model, stores, stages, "stage=val"))
+    entry = json.loads((run / "evaluation" / "tiny-val" / "metrics.json").read_text())["val"]
+    assert entry["metrics"]["val/mpjpe"] == pytest.approx(score, rel=1e-5)
+    assert entry["by_frame"]["val/mpjpe"] == pytest.approx(entry["metrics"]["val/mpjpe_by_frame"], rel=1e-5)
+    printed = capsys.readouterr().out
+    assert max(map(len, printed[: printed.index("results:")].splitlines())) <= 100
+    for text in ("MPJRE", "MPJPE", "10^2 m/s^3", "truth", "foot skate", "mean over frames"):
+        assert text in printed
+
+
+def test_the_table_of_clips_has_every_metric_and_the_length(stages, stores):
+    door("evaluate", tiny("sage_refiner", stores, stages, "stage=test"))
+    run = only_run(stages, "sage_refiner")
+    with open(run / "evaluation" / "tiny-test" / "media" / "clips_test.csv") as file:
+        rows = list(csv.DictReader(file))
+    entry = json.loads((run / "evaluation" / "tiny-test" / "metrics.json").read_text())["test"]
+    means = {name.removeprefix("test/"): value for name, value in entry["metrics"].items()}
+    assert set(rows[0]) == {"clip", "frames"} | {n for n in means if not n.endswith("_by_frame")}
+    assert all(int(row["frames"]) in (119, 179) for row in rows)
+    for name in ("mpjpe", "mpjre", "jitter", "foot_skate"):
+        mean = sum(float(row[name]) for row in rows) / len(rows)
+        assert mean == pytest.approx(means[name], rel=1e-5)
+    assert entry["frames"] == sum(int(row["frames"]) for row in rows)
+
+
+def test_the_first_second_can_be_left_out(stages, stores):
+    door("evaluate", tiny("sage_decoder", stores, stages, "module.skip_seconds=1.0"))
+    folder = only_run(stages, "sage_decoder") / "evaluation" / "tiny-test-skip_seconds=1.0"
+    with open(folder / "media" / "clips_test.csv") as file:
+        assert {int(row["frames"]) for row in csv.DictReader(file)} <= {59, 119}
+
+
+POSES = ("sage_refiner", "sage_student")  # whose frozen outputs are poses
+
+
+@pytest.mark.parametrize("model", ["sage_first", "sage_second", "sage_decoder", *POSES])
+def test_cached_frozen_outputs_change_no_loss(model, earlier, stages, stores):
+    runs = earlier(model)
+    door("train", tiny(model, stores, runs, "data.cache=false"))
+    cached, computed = losses(only_run(stages, model)), losses(only_run(runs, model))
+    assert len(cached) > 2
+    # latents are cached in half precision, the refiner's poses in full
+    assert cached == pytest.approx(computed, rel=1e-4 if model in POSES else 3e-3)
+    assert cached != computed or model in POSES
+
+
+class Losses(pl.Callback):
+    """The loss of every step."""
+
+    def __init__(self):
+        self.values = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.values.append(float(outputs["loss"]))
+
+
+# share of the first loss that is left after 150 steps on one batch
+OVERFIT = {
+    "sage_first": 0.5,
+    "sage_second": 0.5,
+    "sage_decoder": 0.3,
+    "sage_refiner": 0.5,
+    "sage_student": 0.5,
+    "sparse_transformer": 0.3,
+}
+
+
+@pytest.mark.parametrize("model", BODY_MODELS)
+def test_one_batch_is_learnt_by_heart(model, stages, stores):
+    """The decoder: one epoch alone, one with the diffusions."""
+    register_best_resolver()
+    config = compose_config("train", tiny(model, stores, stages, "module.learning_rate=3e-3"))
+    datamodule = instantiate(config.datamodule, _convert_="all")
+    datamodule.trainer = pl.Trainer(logger=False, accelerator="cpu")
+    datamodule.setup("fit")
+    batch = next(iter(datamodule.train_dataloader()))
+    losses = Losses()
+    epochs = 2 if model == "sage_decoder" else 1
+    trainer = pl.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        callbacks=[losses],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(instantiate(config.module, _convert_="all"), [batch] * (150 // epochs))
+    assert min(losses.values[-10:]) < OVERFIT[model] * losses.values[0], losses.values[::15]
+
+
+def test_the_baseline_without_weights_is_evaluated_as_it_is(stores, tmp_path, capsys):
+    door("evaluate", tiny("sage_ik", stores, tmp_path))
+    folder = tmp_path / "sage_ik" / "untrained" / "evaluation" / "tiny-test"
+    metrics = json.loads((folder / "metrics.json").read_text())["test"]["metrics"]
+    assert metrics["test/hand"] < 0.5 and metrics["test/mpjpe"] < 40
+    with pytest.raises(ConfigError, match="nothing to train"):
+        door("train", tiny("sage_ik", stores, tmp_path))
+
+
+def command(model, stores, runs, *more):
+    return [sys.executable, str(ROOT / "train.py"), *tiny(model, stores, runs, *more)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["sage_decoder", "sage_refiner", "sage_student"])
+def test_two_processes_learn_what_one_learns(model, earlier, stages, stores):
+    """The decoder in both of its phases; refiner and student with sequences of unequal lengths."""
+    runs = earlier(model)
+    result = subprocess.run(
+        command(model, stores, runs, "trainer=ddp_cpu"),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    one, two = only_run(stages, model), only_run(runs, model)
+    assert losses(two) == pytest.approx(losses(one), rel=2e-3)
+    first, second = (json.loads((run / "metrics.json").read_text())["last"]["metrics"] for run in (one, two))
+    assert second == pytest.approx(first, rel=1e-2)
+
+
+@pytest.mark.slow
+def test_a_killed_decoder_goes_on_as_if_nothing_had_been(earlier, stages, stores):
+    """Killed while the decoder is trained alone; the switch to all three networks comes after the resume."""
+    runs = earlier("sage_decoder")
+    options = ("callbacks.resume.every_n_steps=2",)
+    process = subprocess.Popen(
+        command("sage_decoder", stores, runs, *options),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list((runs / "sage_decoder").glob("*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    killed, whole = only_run(runs, "sage_decoder"), only_run(stages, "sage_decoder")
+    assert not (killed / "result.json").exists()
+    door("train", tiny("sage_decoder", stores, runs, *options, "resume=true"))
+    found, expected = losses(killed), losses(whole)
+    assert found == {step: expected[step] for step in found} and len(expected) - len(found) <= 1
+    one, two = (load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, killed))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_student_takes_what_the_refiners_training_has_cached(stages, stores):
+    """Both read the frozen networks' poses of the same windows: there is one cache."""
+    assert only_run(stages, "sage_student").is_dir()
+    folders = [path.parent.name.rpartition("-")[0] for path in stores.rglob("frozen/*/windows.json")]
+    assert folders.count("SageRefinerModule") >= 1
+    assert "SageStudentModule" not in folders
