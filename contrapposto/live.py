@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TICK = 1 / 60
 _DRIFT_FRAMES = 120
-_MOST_WAITING = 120  # packets, a second of the fastest device; beyond it the oldest are given up
+_MOST_WAITING = 48  # packets, more than the 20 frames of a window; beyond it the oldest are given up
 
 
 def udp_address(text: str) -> tuple[str, int] | None:

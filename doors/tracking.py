@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,10 +178,8 @@ class SageTrack:
                 print(f"listening at udp://{address[0]}:{session.port}, showing at {page.url}")
                 print("end with Ctrl+C: what was tracked is then written", flush=True)
                 self._browse(page.url)
-                try:
+                with stopped_by_signals(session.stop):
                     session.run(self.seconds)
-                except KeyboardInterrupt:
-                    print()
         finally:
             page.stop()
         print(session.describe(), flush=True)
@@ -217,6 +217,17 @@ def prepared(model: Any, steps: int | None, speed: str) -> Any:
     from contrapposto.models.sage.fast import prepare_tracker
 
     return prepare_tracker(model, steps=steps, linears="int8" if speed == "int8" else "packed")
+
+
+@contextmanager
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` on Ctrl+C and on a polite kill, also where a shell has made the process ignore the first."""
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def part_of(
