@@ -136,10 +136,8 @@ class SageDataModule(pl.LightningDataModule):
         if train_list and not test_list:
             raise ConfigError("A list of training clips without one for testing.", fix="give data.test_list")
         if test_list:
-            test = match_list(clips, list_lines(test_list)).indices
-            chosen = (
-                match_list(clips, list_lines(train_list)).indices if train_list else np.arange(len(clips))
-            )
+            test = self._listed("test_list", test_list)
+            chosen = self._listed("train_list", train_list) if train_list else np.arange(len(clips))
             train = np.setdiff1d(chosen, test)
         else:
             train, test = hash_split(clips, test_share, salt="test", by=self.split_by)
@@ -153,6 +151,13 @@ class SageDataModule(pl.LightningDataModule):
                     fix="change data.test_share, data.val_share or the lists",
                 )
         return split
+
+    def _listed(self, name: str, entries: str | Sequence[str]) -> np.ndarray:
+        """Numbers of the clips of a list; says how many of its lines have none in the store."""
+        match = match_list(self.store.clips, list_lines(entries))
+        if match.missing and (self.trainer is None or self.trainer.is_global_zero):
+            print(f"data.{name}: {match.summary()}, not {match.missing[0]}", flush=True)
+        return match.indices
 
     def train_dataloader(self) -> StepLoader:
         """Windows of the training clips."""
