@@ -8,7 +8,7 @@ Evaluate a checkpoint on stretches it has not seen.
   python evaluate.py model=sage_upper_vqvae                the model's best run so far (on data=demo)
   python evaluate.py model=sage_upper_vqvae data=amass     the best run on that store
   python evaluate.py ckpt=runs/sage_upper_vqvae/...        a checkpoint or run directory; it knows its own configuration
-  python evaluate.py model=... official=outputs            the authors' released weights: the folder they unpack to, or a file
+  python evaluate.py model=... official=outputs            the authors' weights: their unpacked folder, or a file
   python evaluate.py model=sage_ik data=...                a baseline that has nothing to train
   python -m doors.compare runs/...                         several evaluations side by side, as markdown
 

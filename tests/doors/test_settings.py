@@ -61,10 +61,14 @@ def test_setting_1_is_split_by_the_lists(world):
     assert len(train) == 12 and {name.split("/")[0] for name in train} == {"BMLrub", "CMU", "HDM05"}
 
 
-def test_setting_2_is_split_by_subsets(world):
+def test_setting_2_is_split_by_subsets(world, capsys):
     config = compose("sage_first", "sage_s2", world, "data.val_share=0.3")
     preflight(config)
     train, test = split_of(config)
+    # three of the twelve subsets for training are there
+    assert (
+        "data.train_list: 3 of 12 lines match 15 clips of the store, not ACCAD/*" in capsys.readouterr().out
+    )
     assert len(test) == 10 and {name.split("/")[0] for name in test} == {"HumanEva", "Transitions"}
     assert len(train) == 15 and {name.split("/")[0] for name in train} == {"BMLrub", "CMU", "HDM05"}
 
