@@ -5,7 +5,7 @@ Weights are random: the speed does not depend on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -22,38 +22,37 @@ BATCH = 64
 PLAIN = "5 calls of each network, all recomputed"
 
 
-def run(threads: int) -> list[Row]:
-    """Every figure; each part makes its own rows."""
+def run(threads: int) -> Iterator[Row]:
+    """Every figure, one by one."""
     torch.manual_seed(0)
     tracker = SageTracker().eval()
-    rows = [*_live(tracker, threads), _windows(tracker, threads), *_training(tracker, threads)]
-    return [*rows, _student(1), _student(2)]
+    yield _student(1)
+    yield _student(2)
+    yield from _live(tracker, threads)
+    yield _windows(tracker, threads)
+    yield from _training(tracker, threads)
 
 
-def _live(tracker: SageTracker, threads: int) -> list[Row]:
+def _live(tracker: SageTracker, threads: int) -> Iterator[Row]:
     """Batch 1: one frame in, one pose out."""
     frame = 0.3 * torch.randn(3, 18)
     plain = PlainStream(tracker)
-    rows = []
     for steps in (5, 2, 1):
         for linears in ("packed", "int8"):
             stream = prepare_tracker(tracker, steps=steps, linears=linears).stream()
-            taken, ratio = compare(_pusher(stream, frame), _pusher(plain, frame), repeats=5)
+            taken, ratio = compare(_pusher(stream, frame), _pusher(plain, frame), repeats=3)
             exact = prepare_tracker(tracker, steps=steps, linears="plain").stream()
             share = floor_share(flops(_pusher(exact, frame)), taken, matmul_speed())
-            rows.append(
-                Row(
-                    f"sage, live, {steps} step{'s' if steps > 1 else ''}, {linears}",
-                    1 / taken,
-                    "frames/s",
-                    threads,
-                    "int8" if linears == "int8" else "float32",
-                    share,
-                    ratio,
-                    PLAIN,
-                )
+            yield Row(
+                f"sage, live, {steps} step{'s' if steps > 1 else ''}, {linears}",
+                1 / taken,
+                "frames/s",
+                threads,
+                "int8" if linears == "int8" else "float32",
+                share,
+                ratio,
+                PLAIN,
             )
-    return rows
 
 
 def _pusher(stream: object, frame: Tensor) -> Callable[[], object]:
@@ -85,7 +84,7 @@ def _windows(tracker: SageTracker, threads: int) -> Row:
     return Row(name, BATCH / taken, "frames/s", threads, floor_share=share, ratio=ratio, plain=PLAIN)
 
 
-def _training(tracker: SageTracker, threads: int) -> list[Row]:
+def _training(tracker: SageTracker, threads: int) -> Iterator[Row]:
     """Steps of the decoder (32 windows) and of the refiner (one sequence of 61 windows), as the sheet measured."""
     decoder, refiner = tracker.decoder, tracker.refiner
     decoder_step = _step(decoder, _decoder_loss(decoder, 32))
@@ -103,7 +102,6 @@ def _training(tracker: SageTracker, threads: int) -> list[Row]:
             tracker.coarse(clip)
         refiner_step()
 
-    rows = []
     for name, cached, uncached in (
         ("decoder, training step, batch 32", decoder_step, sampled),
         ("refiner, training step, 61 frames", refiner_step, decoded),
@@ -111,9 +109,7 @@ def _training(tracker: SageTracker, threads: int) -> list[Row]:
         taken, ratio = compare(cached, uncached, repeats=2)
         taken = min(taken, seconds(cached, minimum=1.0))
         share = floor_share(flops(cached), taken, matmul_speed())
-        row = Row(f"sage {name}", 1 / taken, "steps/s", threads, "float32", share, ratio, "frozen not cached")
-        rows.append(row)
-    return rows
+        yield Row(f"sage {name}", 1 / taken, "steps/s", threads, "float32", share, ratio, "frozen not cached")
 
 
 def _step(network: torch.nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
