@@ -9,8 +9,8 @@ Use a model on your own files.
   python predict.py task=convert input=walk.bvh output=out/             a motion file into npz, bvh, glb and mp4
 
   python predict.py task=sage_track input=log.txt output=out/           head and hands (Quest log, .csv, clip) to a body
-  python predict.py task=sage_track input=udp://127.0.0.1:9000          the same live, shown in the browser (docs/live.md)
-  python predict.py task=sage_export input=sage_student output=out/     a trained tracker as an ONNX file (docs/sage_student.md)
+  python predict.py task=sage_track input=udp://127.0.0.1:9000          the same live, in the browser (docs/live.md)
+  python predict.py task=sage_export input=sage_student output=out/     a trained tracker as an ONNX file
 
 Options:
   input=FILE            .npz (AMASS), .bvh, .amc       output=FOLDER     created where needed
