@@ -13,6 +13,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
+from torch.utils.data import DataLoader
 
 from callbacks import load_checkpoint
 from contrapposto.errors import ConfigError
@@ -130,7 +131,9 @@ def test_one_batch_is_learnt_by_heart(model, stages, stores):
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(instantiate(config.module, _convert_="all"), [batch] * (150 // epochs))
+    # A bare list would be taken for a collection of loaders.
+    loader = DataLoader([batch] * (150 // epochs), batch_size=None)
+    trainer.fit(instantiate(config.module, _convert_="all"), loader)
     assert min(losses.values[-10:]) < OVERFIT[model] * losses.values[0], losses.values[::15]
 
 
