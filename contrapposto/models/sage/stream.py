@@ -87,6 +87,16 @@ class LiveStream(SageStream):
         self._count += 1
 
 
-def stream_of(model: SageTracker | PoseStream) -> PoseStream:
+class Streams(Protocol):
+    """A tracker that makes its own streams, such as `StudentTracker`."""
+
+    def stream(self) -> PoseStream:
+        """A new stream."""
+        ...
+
+
+def stream_of(model: SageTracker | PoseStream | Streams) -> PoseStream:
     """A stream for a tracker; what is a stream already comes back as it is."""
-    return model if isinstance(model, PoseStream) else LiveStream(model)
+    if isinstance(model, PoseStream):
+        return model
+    return LiveStream(model) if isinstance(model, SageTracker) else model.stream()

@@ -11,7 +11,14 @@ from scipy.spatial.transform import Rotation
 
 from contrapposto.models.sage.body_losses import BodyKinematics, DecoderLoss
 from contrapposto.models.sage.features import sage_features, sparse_features
-from contrapposto.models.sage.student import StudentLoss, StudentNetwork, StudentTracker, heading
+from contrapposto.models.sage.stream import stream_of
+from contrapposto.models.sage.student import (
+    StudentLoss,
+    StudentNetwork,
+    StudentStream,
+    StudentTracker,
+    heading,
+)
 from tests.models.sage.test_features import motion
 
 
@@ -36,6 +43,10 @@ def test_live_equals_offline(tracker, sparse):
             torch.testing.assert_close(body.sixd[0], whole.sixd[frame], atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(body.joints[0], whole.joints[frame], atol=1e-5, rtol=1e-5)
         stream.reset()
+
+
+def test_the_live_tracker_takes_it(tracker):
+    assert isinstance(stream_of(tracker), StudentStream)
 
 
 def test_the_future_does_not_matter_and_the_past_does(tracker, sparse):
