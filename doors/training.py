@@ -39,7 +39,9 @@ def train(config: DictConfig) -> None:
             "No model chosen.", expected=f"model= one of {models}", fix="python train.py --help"
         )
     if not config.trained:
-        raise ConfigError(f"{config.name} has nothing to train.", fix=f"python evaluate.py model={config.name}")
+        raise ConfigError(
+            f"{config.name} has nothing to train.", fix=f"python evaluate.py model={config.name}"
+        )
     run, config, resumed = _open_run(config)
     fit(config, run, resume_from=_resume_checkpoint(run) if resumed else None)
 
