@@ -100,7 +100,7 @@ def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path):
     evaluation = door(
         "evaluate", "model=sage_upper_vqvae", "stage=val", stores=stores, runs=tmp_path / "whole"
     )
-    assert "val/mpjpe" in evaluation.stdout
+    assert "MPJPE" in evaluation.stdout
     values = json.loads(next(whole.glob("evaluation/*/metrics.json")).read_text())
     assert values["val"]["metrics"]["val/mpjpe"] == pytest.approx(result["score"], rel=1e-5)
 
