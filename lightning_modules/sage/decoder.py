@@ -33,7 +33,8 @@ class SageDecoderModule(SageBodyModule):
         latent: size of a token.
         diffusion: `width`, `heads`, `layers` of both diffusions.
         network: `hidden`, `heads`, `layers`, `dropout` of the decoder.
-        first, second: checkpoints of the earlier stages, read when training starts.
+        first, second: checkpoints of the earlier stages, read when training starts; None keeps what there is
+            (`init_from=`).
         steps: of the samplers.
         loss: weights of `DecoderLoss`.
         epochs_alone: epochs before the diffusions learn too.
@@ -81,6 +82,8 @@ class SageDecoderModule(SageBodyModule):
         if stage != "fit":
             return
         for name, network in (("first", self.tracker.first), ("second", self.tracker.second)):
+            if self.hparams[name] is None:
+                continue
             module = load_stage(SageDiffusionModule, self.hparams[name], f"sage_{name}")
             copy_weights(module.network, network, self.hparams[name])
 

@@ -26,7 +26,7 @@ class SageRefinerModule(SageBodyModule):
         window, latent, diffusion: see `SageDecoderModule`.
         decoder_network: `hidden`, `heads`, `layers`, `dropout` of the decoder.
         network: `layers`, `hidden` of the refiner.
-        decoder: checkpoint of the decoder stage, read when training starts.
+        decoder: checkpoint of the decoder stage, read when training starts; None keeps what there is (`init_from=`).
         steps: of the samplers.
         loss_weights: see `RefinerLoss`.
         learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
@@ -76,7 +76,7 @@ class SageRefinerModule(SageBodyModule):
 
     def setup(self, stage: str) -> None:
         """Start from the networks of the decoder stage."""
-        if stage == "fit":
+        if stage == "fit" and self.hparams["decoder"] is not None:
             module = load_stage(SageDecoderModule, self.hparams["decoder"], "sage_decoder")
             for name in ("first", "second", "decoder"):
                 copy_weights(
