@@ -81,7 +81,7 @@ def _checkpoint(config: DictConfig) -> Path | None:
         return path
     if not config.name:
         raise ConfigError("Nothing to evaluate.", expected="model=NAME (its best run), or ckpt=PATH")
-    if not config.trained:
+    if not config.get("trained", True):
         return None
     return best_run(
         config.paths.runs, config.name, config.data.name, config.get("experiment_name")
@@ -130,7 +130,7 @@ def _output_directory(config: DictConfig, checkpoint: Path | None, options: list
     given = os.environ.get(RUN_VARIABLE)
     if given:
         return Path(given)
-    place = "official" if config.official else "external" if config.trained else "untrained"
+    place = "official" if config.official else "external" if config.get("trained", True) else "untrained"
     run = (_run_of(checkpoint) if checkpoint else None) or Path(config.paths.runs) / config.name / place
     marks = "".join(f"-{option.partition('.')[2]}" for option in options)
     name = f"{config.data.name}-{config.stage}{re.sub(r'[^A-Za-z0-9_=.+-]', '_', marks)}"[:120]

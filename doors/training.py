@@ -38,7 +38,7 @@ def train(config: DictConfig) -> None:
         raise ConfigError(
             "No model chosen.", expected=f"model= one of {models}", fix="python train.py --help"
         )
-    if not config.trained:
+    if not config.get("trained", True):
         raise ConfigError(
             f"{config.name} has nothing to train.", fix=f"python evaluate.py model={config.name}"
         )
