@@ -109,7 +109,12 @@ def quiet_lightning() -> None:
     import logging
     import warnings
 
-    for text in (".*LeafSpec.*", ".*smaller than the logging interval.*", ".*does not have many workers.*"):
+    for text in (
+        ".*LeafSpec.*",
+        ".*smaller than the logging interval.*",
+        ".*does not have many workers.*",
+        ".*module.s. in eval mode.*",
+    ):
         warnings.filterwarnings("ignore", text)
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

@@ -92,8 +92,11 @@ class DiffusionSchedule(nn.Module):
         """(step, previous) pairs of the deterministic sampler.
 
         The last pair, from step 0 to itself, changes nothing, so it is left out and its call of the network
-        saved; `skip_idle=False` keeps it, as the originals do. A single step is kept: it is the only one.
+        saved; `skip_idle=False` keeps it, as the originals do. A single step would be that idle one alone: here it
+        goes at once from where five steps begin to the end (docs/results.md has the errors).
         """
+        if count == 1 and skip_idle:
+            return [(self.inference_steps(5)[0], 0)]
         steps = self.inference_steps(count)
         pairs = [*pairwise(steps), (steps[-1], steps[-1] - self.num_steps // count)]
-        return pairs[:-1] if skip_idle and count > 1 else pairs
+        return pairs[:-1] if skip_idle else pairs

@@ -51,7 +51,8 @@ def test_steps():
     assert schedule.inference_steps(5) == [800, 600, 400, 200, 0]
     assert schedule.transitions(5) == [(800, 600), (600, 400), (400, 200), (200, 0)]
     assert schedule.transitions(5, skip_idle=False)[-1] == (0, -200)
-    assert schedule.transitions(1) == [(0, -1000)]
+    assert schedule.transitions(1) == [(800, 0)]  # not the idle one, which would be the only one
+    assert schedule.transitions(1, skip_idle=False) == [(0, -1000)]
     for count in (0, 1001):
         with pytest.raises(ValueError, match="count"):
             schedule.inference_steps(count)
