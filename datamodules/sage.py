@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,13 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from contrapposto.body import load_body
 from contrapposto.data.features import FeatureCache, Resample
 from contrapposto.data.frozen import WindowCache, WindowFunction, print_progress
-from contrapposto.data.splits import hash_split, list_lines, match_list
 from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset, Weighting
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import sha256
 from contrapposto.models.sage.features import sage_features
 from contrapposto.motion import Motion
+from datamodules.splitting import Split, split_clips, store_provenance
 from datamodules.steps import Shard, StepLoader
 
 FEATURES_VERSION = 1
@@ -35,15 +34,6 @@ def numpy_features(motion: Motion, body: str | None = None) -> dict[str, np.ndar
     """The arrays that training and evaluation read, of one clip, on the skeleton of a body file if one is given."""
     features = sage_features(motion, load_body("smplh", path=body) if body else None)
     return {name: features[name].numpy() for name in _ARRAYS}
-
-
-@dataclass(frozen=True)
-class Split:
-    """Numbers of the clips of each part, int64, ascending."""
-
-    train: np.ndarray
-    val: np.ndarray
-    test: np.ndarray
 
 
 class SageDataModule(pl.LightningDataModule):
@@ -132,32 +122,15 @@ class SageDataModule(pl.LightningDataModule):
     def _split(self) -> Split:
         test_share, val_share = self.shares
         train_list, test_list = self.lists
-        clips = self.store.clips
-        if train_list and not test_list:
-            raise ConfigError("A list of training clips without one for testing.", fix="give data.test_list")
-        if test_list:
-            test = self._listed("test_list", test_list)
-            chosen = self._listed("train_list", train_list) if train_list else np.arange(len(clips))
-            train = np.setdiff1d(chosen, test)
-        else:
-            train, test = hash_split(clips, test_share, salt="test", by=self.split_by)
-        rest, val = hash_split([clips[i] for i in train], val_share, salt="val", by=self.split_by)
-        split = Split(train[rest], train[val], test)
-        for part in ("train", "val", "test"):
-            if not len(getattr(split, part)):
-                raise InputError(
-                    f"The {part} part of {self.store_path} is empty.",
-                    found=f"{len(clips)} clips, {len(train)} for training and validation, {len(test)} for testing",
-                    fix="change data.test_share, data.val_share or the lists",
-                )
-        return split
-
-    def _listed(self, name: str, entries: str | Sequence[str]) -> np.ndarray:
-        """Numbers of the clips of a list; says how many of its lines have none in the store."""
-        match = match_list(self.store.clips, list_lines(entries))
-        if match.missing and (self.trainer is None or self.trainer.is_global_zero):
-            print(f"data.{name}: {match.summary()}, not {match.missing[0]}", flush=True)
-        return match.indices
+        return split_clips(
+            self.store,
+            test_share=test_share,
+            val_share=val_share,
+            train_list=train_list,
+            test_list=test_list,
+            split_by=self.split_by,
+            say=self.trainer is None or self.trainer.is_global_zero,
+        )
 
     def train_dataloader(self) -> StepLoader:
         """Windows of the training clips."""
@@ -256,14 +229,7 @@ class SageDataModule(pl.LightningDataModule):
 
     def provenance(self) -> dict[str, Any]:
         """Hash, source and licence of the data, for provenance files and checkpoints."""
-        manifest = self.store.manifest
-        facts = {key: manifest[key] for key in ("source", "licence", "attribution")}
-        return {
-            **facts,
-            "store": self.store_path.name,
-            "content_hash": self.store.content_hash,
-            "clips": {part: len(getattr(self.split, part)) for part in ("train", "val", "test")},
-        }
+        return store_provenance(self.store, self.split)
 
 
 class ClipDataset(Dataset):

@@ -77,6 +77,15 @@ class Vocabulary:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path} is not a vocabulary.", found=str(error)[:200]) from error
+        return cls.of_lines(lines)
+
+    @classmethod
+    def of_lines(cls, lines: Iterable[str]) -> Vocabulary:
+        """From the lines of a file.
+
+        Raises:
+            ConfigError: they contradict themselves.
+        """
         names, synonyms = [], {}
         for line in lines:
             name, _, others = line.partition("#")[0].partition(":")
@@ -98,12 +107,23 @@ class Vocabulary:
 
     def save(self, path: str | Path) -> None:
         """Write it in the format of this module."""
+        with atomic_path(path) as temporary:
+            temporary.write_text("\n".join(self.lines) + "\n", encoding="utf-8")
+
+    @property
+    def lines(self) -> list[str]:
+        """What `save` writes and `of_lines` reads."""
         lines = []
         for name in self.names:
             others = [text for text, meant in self.synonyms.items() if _plain(meant) == _plain(name)]
             lines.append(name + (": " + ", ".join(others) if others else ""))
-        with atomic_path(path) as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return lines
+
+    def mirrored(self) -> list[int]:
+        """What every class is in a mirror: itself, or that with left for right; -1 where that is no class."""
+        swap = {"left": "right", "right": "left"}
+        texts = [" ".join(swap.get(word, word) for word in _plain(name).split()) for name in self.names]
+        return [self._index.get(text, -1) for text in texts]
 
     def __len__(self) -> int:
         return len(self.names)

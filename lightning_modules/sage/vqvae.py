@@ -21,6 +21,7 @@ from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_uniform
 from contrapposto.skeleton import SMPL22, forward_kinematics
 from contrapposto.weights import ImportReport
+from lightning_modules.quantizing import start_quantizing
 from lightning_modules.sage.optim import adamw
 
 
@@ -82,7 +83,13 @@ class SageVQVAEModule(pl.LightningModule):
             self.hparams["seed"], int(batch["step"]), batch["sample_ids"], (count,), "joint mask"
         )
         hidden = corrupt(motion, keep_joints(draws, self.hparams["mask_ratio"]))
-        self._start_quantizing(int(batch["step"]), hidden, batch["sparse"])
+        start_quantizing(
+            self.network.quantizer,
+            int(batch["step"]),
+            self.hparams["quantize_after"],
+            self.hparams["seed"],
+            lambda: self.network.encode(hidden, batch["sparse"]),
+        )
         output = self.network(hidden, batch["sparse"], last_only=True)
         losses = self.loss(
             output.reconstruction[:, -1], motion[:, -1], output.quantizer_loss, batch["sparse"][:, -1]
@@ -95,14 +102,6 @@ class SageVQVAEModule(pl.LightningModule):
             sync_dist=True,
         )
         return {"loss": losses.total, "indices": output.indices}
-
-    def _start_quantizing(self, step: int, motion: Tensor, sparse: Tensor) -> None:
-        first = self.hparams["quantize_after"]
-        self.network.quantizer.bypass = step < first
-        if step == first > 0:
-            with torch.no_grad():
-                latent = self.network.encode(motion, sparse)
-            self.network.quantizer.start_books(latent, self.hparams["seed"])
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """Named outputs of one clip."""

@@ -109,6 +109,19 @@ def augment(pose: Tensor, how: Augmentation) -> Tensor:
     return mirror(turned) if how.mirror else turned
 
 
+def random_turns(uniform: Tensor, *, max_tilt: int = 15) -> Tensor:
+    """(B, 3, 3) float32 turns of `Augmentation.draw` for numbers (B, 3) in [0, 1), all at once."""
+    limits = uniform.new_tensor([max_tilt, 180, max_tilt], dtype=torch.float64)
+    radians = torch.deg2rad((uniform.double() * (2 * limits + 1)).floor() - limits)
+    tilt, yaw, roll = axis_angle_to_matrix(torch.diag_embed(radians)).unbind(-3)
+    return (tilt @ yaw @ roll).float()
+
+
+def mirror_some(pose: Tensor, chosen: Tensor) -> Tensor:
+    """(B, T, 3 J + 3), those clips in a mirror that (B,) bool says."""
+    return torch.where(chosen[:, None, None], mirror(pose), pose) if chosen.any() else pose
+
+
 def mirror(pose: Tensor, skeleton: Skeleton | None = None) -> Tensor:
     """(..., 3 J + 3) seen in a mirror at x = 0: left and right change places.
 

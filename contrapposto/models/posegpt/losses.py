@@ -167,7 +167,7 @@ class VertexSampler(nn.Module):
     """Vertices of some frames of prediction and truth, for the vertex term and for errors in millimetres.
 
     Args:
-        body: whose joints are those of the pose vectors.
+        body: whose joints are those of the pose vectors; joints that these lack at the end (hands) are at rest.
         frame_share: share of the frames; every int(1 / share)-th is taken, int(T share) of them.
         batch_share: share of the batch, its beginning.
         hand_mean: (90,) axis-angles added to those of both hands' 30 joints (the last ones), which the
@@ -206,6 +206,10 @@ class VertexSampler(nn.Module):
         """(..., V, 3) metres of local rotations (..., J, 3, 3) and root positions (..., 3)."""
         lead = matrices.shape[:-3]
         matrices, translation = matrices.flatten(0, -4), translation.flatten(0, -2)
+        absent = self.body.skeleton.num_joints - matrices.shape[1]
+        if absent > 0:
+            rest = torch.eye(3).to(matrices).expand(len(matrices), absent, 3, 3)
+            matrices = torch.cat([matrices, rest], dim=1)
         if self.hand_mean is not None:
             hands = rot.matrix_to_axis_angle(matrices[:, -30:]) + self.hand_mean.view(30, 3)
             matrices = torch.cat([matrices[:, :-30], rot.axis_angle_to_matrix(hands)], dim=1)

@@ -76,12 +76,31 @@ def zero_start(pose: Tensor) -> Tensor:
 
 
 def turn_world(pose: Tensor, turn: Tensor) -> Tensor:
-    """Rotate (..., 3 J + 3) by (3, 3) about the world's origin: root rotation and translation."""
+    """Rotate (..., 3 J + 3) about the world's origin: root rotation and translation.
+
+    Args:
+        pose: pose vectors.
+        turn: (3, 3), or one for each pose vector in a shape that broadcasts: (B, 1, 3, 3) for (B, T, 3 J + 3).
+    """
     axis_angles, translation = split_pose(pose)
     turn = turn.to(pose)
     root = rot.matrix_to_axis_angle(turn @ rot.axis_angle_to_matrix(axis_angles[..., 0, :]))
     turned = torch.cat([root[..., None, :], axis_angles[..., 1:, :]], dim=-2)
-    return join_pose(turned, translation @ turn.T)
+    return join_pose(turned, (turn @ translation[..., None]).squeeze(-1))
+
+
+def face_forward(pose: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., T, 3 J + 3) turned about the vertical so that the first frame faces -z, and the turn (..., 3, 3).
+
+    `turn_world(pose, turn.mT[..., None, :, :])` turns back. Where the figure faces is told by its left side, which
+    stays horizontal when it bows or lies on its back.
+    """
+    left = rot.axis_angle_to_matrix(pose[..., 0, :3])[..., :, 0]
+    angle = torch.atan2(left[..., 2], left[..., 0])
+    turn = rot.axis_angle_to_matrix(
+        torch.stack([torch.zeros_like(angle), angle, torch.zeros_like(angle)], -1)
+    )
+    return turn_world(pose, turn[..., None, :, :]), turn
 
 
 def repeat_last_valid(values: Tensor, valid: Tensor) -> Tensor:

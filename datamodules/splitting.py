@@ -1,0 +1,87 @@
+"""Which clips of a store are for training, validation and testing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from contrapposto.data.splits import hash_split, list_lines, match_list
+from contrapposto.data.store import MotionStore
+from contrapposto.errors import ConfigError, InputError
+
+Lines = str | Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Numbers of the clips of each part, int64, ascending."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+def split_clips(
+    store: MotionStore,
+    *,
+    test_share: float,
+    val_share: float,
+    train_list: Lines = None,
+    test_list: Lines = None,
+    split_by: str = "clip",
+    say: bool = False,
+) -> Split:
+    """Split by lists where they are given, else by the hashes of the clips' names.
+
+    Args:
+        store: the clips.
+        test_share: of all clips, where there is no list.
+        val_share: of the training clips.
+        train_list, test_list: files with one clip path per line, or patterns; all other clips where there is no
+            training list.
+        split_by: see `hash_split`.
+        say: print how many lines of the lists have a clip in the store.
+
+    Raises:
+        ConfigError: a training list alone.
+        InputError: a part is empty.
+    """
+    clips = store.clips
+    if train_list and not test_list:
+        raise ConfigError("A list of training clips without one for testing.", fix="give data.test_list")
+    if test_list:
+        test = _listed(store, "test_list", test_list, say)
+        chosen = _listed(store, "train_list", train_list, say) if train_list else np.arange(len(clips))
+        train = np.setdiff1d(chosen, test)
+    else:
+        train, test = hash_split(clips, test_share, salt="test", by=split_by)
+    rest, val = hash_split([clips[i] for i in train], val_share, salt="val", by=split_by)
+    split = Split(train[rest], train[val], test)
+    for part in ("train", "val", "test"):
+        if not len(getattr(split, part)):
+            raise InputError(
+                f"The {part} part of {store.path} is empty.",
+                found=f"{len(clips)} clips, {len(train)} for training and validation, {len(test)} for testing",
+                fix="change data.test_share, data.val_share or the lists",
+            )
+    return split
+
+
+def _listed(store: MotionStore, name: str, entries: str | Sequence[str], say: bool) -> np.ndarray:
+    match = match_list(store.clips, list_lines(entries))
+    if match.missing and say:
+        print(f"data.{name}: {match.summary()}, not {match.missing[0]}", flush=True)
+    return match.indices
+
+
+def store_provenance(store: MotionStore, split: Split) -> dict[str, object]:
+    """Hash, source and licence of the data, for provenance files and checkpoints."""
+    facts = {key: store.manifest[key] for key in ("source", "licence", "attribution")}
+    return {
+        **facts,
+        "store": store.path.name,
+        "content_hash": store.content_hash,
+        "clips": {part: len(getattr(split, part)) for part in ("train", "val", "test")},
+    }

@@ -1,0 +1,7 @@
+"""PoseGPT: one LightningModule per network (sheet, sections 5 to 7)."""
+
+from lightning_modules.posegpt.classifier import PoseGPTClassifierModule
+from lightning_modules.posegpt.gpt import PoseGPTModule
+from lightning_modules.posegpt.vqvae import PoseGPTVQVAEModule
+
+__all__ = ["PoseGPTClassifierModule", "PoseGPTModule", "PoseGPTVQVAEModule"]

@@ -1,0 +1,122 @@
+"""What PoseGPT's three modules share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from contrapposto.body import BodyModel, load_body
+from contrapposto.data.segments import open_vocabulary
+from contrapposto.data.vocabulary import Vocabulary
+from contrapposto.errors import ConfigError, InputError
+from contrapposto.nn.distributed import all_sum, world_size
+from contrapposto.skeleton import SKELETONS, Skeleton
+from lightning_modules.sage.optim import adamw
+
+_LAYOUTS = {"smpl22": "smplh", "smpl24": "smpl", "smplh52": "smplh", "smplx55": "smplx"}
+
+
+class PoseModule(pl.LightningModule):
+    """A network on windows of pose vectors. A subclass saves its hyper-parameters, among them those of `adamw`.
+
+    Args:
+        skeleton: whose joints the pose vectors have: smpl22, smpl24, smplh52 or smplx55.
+        heading: of the windows, see the data module. With `canonical`, their first frames face forward
+            (`poses.face_forward`), which inference must see to as well.
+    """
+
+    def __init__(self, skeleton: str, heading: str) -> None:
+        super().__init__()
+        if skeleton not in SKELETONS:
+            raise ConfigError(f"There is no skeleton {skeleton}.", expected=", ".join(SKELETONS))
+        self.skeleton: Skeleton = SKELETONS[skeleton]
+        self.canonical = heading == "canonical"
+
+    def log_losses(self, terms: Mapping[str, Tensor], batch_size: int) -> None:
+        """Log scalars under train/; the one called `total` is the loss."""
+        self.log_dict(
+            {f"train/{'loss' if name == 'total' else name}": value.detach() for name, value in terms.items()},
+            batch_size=batch_size,
+            sync_dist=True,
+        )
+
+    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Named outputs of an evaluation batch."""
+        raise NotImplementedError
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Named outputs of a batch of windows."""
+        return {**self.evaluate_batch(batch), **_names(batch)}
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Named outputs of a batch of windows."""
+        return {**self.evaluate_batch(batch), **_names(batch)}
+
+    def configure_optimizers(self) -> Any:
+        """Adam (without weight decay AdamW is just that) on everything that is trained; see `adamw`."""
+        return adamw(self.trainer, (p for p in self.parameters() if p.requires_grad), self.hparams)
+
+
+def _names(batch: dict[str, Any]) -> dict[str, Any]:
+    return {"clips": batch["names"], "num_frames": batch["lengths"].tolist()}
+
+
+def keep_vocabulary(module: PoseModule, source: str | Sequence[str], store: str | None) -> Vocabulary:
+    """The module's actions; its hyper-parameters then hold the words themselves, not where they were found.
+
+    Args:
+        module: whose hyper-parameters `vocabulary` and `store` are set.
+        source: lines of a vocabulary, its name, a file, or `auto`.
+        store: whose texts `auto` takes.
+    """
+    if not isinstance(source, str):
+        words = Vocabulary.of_lines(source)
+    else:
+        if source == "auto" and store is None:
+            raise ConfigError("vocabulary=auto needs a store.")
+        words = open_vocabulary(source, store or "")
+    module.hparams["vocabulary"], module.hparams["store"] = words.lines, None
+    return words
+
+
+def body_of(skeleton: str, path: str | None) -> BodyModel:
+    """The body that pose vectors of a skeleton pose; see `load_body` for `path`."""
+    return load_body(_LAYOUTS[skeleton], path=path)
+
+
+def hand_means(path: str | None) -> Tensor | None:
+    """(90,) mean hand pose of an official SMPL-X file (.npz), which the original adds by accident; None without.
+
+    Raises:
+        InputError: it is another file.
+    """
+    if path is None:
+        return None
+    try:
+        with np.load(Path(path), allow_pickle=False) as arrays:
+            parts = [
+                np.asarray(arrays[name], np.float32).reshape(45) for name in ("hands_meanl", "hands_meanr")
+            ]
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} has no mean hand pose.",
+            found=str(error)[:200],
+            expected="an SMPL-X model file with hands_meanl and hands_meanr",
+        ) from error
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def token_share(token_valid: Tensor) -> Tensor:
+    """By what a mean over this process's valid tokens is multiplied so that the processes' mean is that of all tokens.
+
+    Args:
+        token_valid: (B, L) bool.
+    """
+    own = token_valid.sum().float()
+    return own * world_size() / all_sum(own).clamp_min(1)

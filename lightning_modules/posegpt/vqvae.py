@@ -1,0 +1,168 @@
+"""PoseGPT: training of the motion auto-encoder (sheet, sections 4 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contrapposto import rotations as rot
+from contrapposto.models.posegpt.losses import PoseLoss, PoseLosses, VertexSampler
+from contrapposto.models.posegpt.official import load_official
+from contrapposto.models.posegpt.poses import FPS, network_input, pose_of, split_pose, to_motion
+from contrapposto.models.posegpt.vqvae import PoseVQVAE, VQVAEOutput
+from contrapposto.nn.random import keyed_integers
+from contrapposto.skeleton import forward_kinematics
+from contrapposto.weights import ImportReport
+from lightning_modules.posegpt.common import PoseModule, body_of, hand_means, token_share
+from lightning_modules.quantizing import start_quantizing
+
+
+class PoseGPTVQVAEModule(PoseModule):
+    """Trains `PoseVQVAE`.
+
+    Validation and test steps return named outputs of B windows of T frames: `pred_rotations`, `true_rotations`
+    (B, T, J, 3, 3) local; `pred_joints`, `true_joints` (B, T, J, 3) and `pred_vertices`, `true_vertices`
+    (B, T', V, 3), of every `eval_vertex_period`-th frame, metres, translation included; `lengths`, `vertex_lengths`
+    (B,); `indices` (B, L, K); `fps`; `clips`; `num_frames`.
+
+    Args:
+        network: options of `PoseVQVAE`; `num_joints` follows from the skeleton.
+        loss: options of `PoseLoss`.
+        skeleton, heading: see `PoseModule`.
+        vertices: options of `VertexSampler`.
+        vertex_every: the vertex loss counts in every n-th step (`freq_vert`); no vertices with a `vert_weight` of 0.
+        body: body file; see `load_body`.
+        hand_mean: see `common.hand_means`.
+        eval_vertex_period: see above.
+        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
+        quantize_after: see `start_quantizing`.
+        seed: of the choice of vertex frames and of the books.
+    """
+
+    def __init__(
+        self,
+        network: Mapping[str, Any] | None = None,
+        loss: Mapping[str, Any] | None = None,
+        skeleton: str = "smplh52",
+        heading: str = "random",
+        vertices: Mapping[str, Any] | None = None,
+        vertex_every: int = 1,
+        body: str | None = None,
+        hand_mean: str | None = None,
+        eval_vertex_period: int = 8,
+        learning_rate: float = 5e-5,
+        betas: Sequence[float] = (0.95, 0.999),
+        weight_decay: float = 0.0,
+        milestones: Sequence[int] = (),
+        gamma: float = 0.3,
+        warmup_steps: int = 0,
+        quantize_after: int = 0,
+        seed: int = 10,
+    ) -> None:
+        super().__init__(skeleton, heading)
+        self.save_hyperparameters()
+        self.network = PoseVQVAE(num_joints=self.skeleton.num_joints, **(network or {}))
+        self.loss = PoseLoss(**(loss or {}))
+        self.loss.train_spreads(self.network.log_sigmas)
+        self.vertices = VertexSampler(
+            body_of(skeleton, body), hand_mean=hand_means(hand_mean), **(vertices or {})
+        )
+        offsets = self.vertices.body.skeleton.offsets[: self.skeleton.num_joints]
+        self.register_buffer("offsets", torch.tensor(offsets), persistent=False)
+
+    offsets: Tensor
+
+    def forward(self, pose: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Reconstruction of pose vectors (B, T, 3 J + 3)."""
+        motion = self.network(network_input(pose), valid).motion
+        return pose_of(motion.matrices, motion.translation(valid))
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Losses of a batch of windows, logged under train/."""
+        pose, valid, step = batch["pose"], batch["valid"], int(batch["step"])
+        x = network_input(pose)
+        start_quantizing(
+            self.network.quantizer,
+            step,
+            self.hparams["quantize_after"],
+            self.hparams["seed"],
+            lambda: self._valid_latents(x, valid),
+        )
+        output: VQVAEOutput = self.network(x, valid)
+        losses = self._losses(output, pose, valid, step)
+        self.log_losses(vars(losses), len(pose))
+        return {"loss": losses.total, "indices": output.quantized.indices}
+
+    def _valid_latents(self, x: Tensor, valid: Tensor) -> Tensor:
+        latent, token_valid = self.network.encode(x, valid)
+        return latent[token_valid][None]
+
+    def _losses(self, output: VQVAEOutput, pose: Tensor, valid: Tensor, step: int) -> PoseLosses:
+        vertices = None
+        if self.loss.vert_weight > 0 and step % self.hparams["vertex_every"] == 0:
+            first = torch.zeros(1, dtype=torch.int64)
+            period = self.vertices.period
+            offset = int(keyed_integers(self.hparams["seed"], step, first, (), period, "vertex frames"))
+            vertices = self.vertices(output.motion, pose, valid, offset)
+        sigmas = self.network.log_sigmas
+        losses: PoseLosses = self.loss(
+            output.motion,
+            pose,
+            valid,
+            output.quantized.loss,
+            output.token_valid,
+            dict(sigmas.items()),
+            vertices,
+        )
+        # The quantiser's term is a mean over tokens, and the processes may have different numbers of them.
+        excess = self.loss.quantizer_weight * (token_share(output.token_valid) - 1) * losses.quantizer
+        # Zero times the spreads: every one has a gradient in steps without vertices too.
+        unused = 0 * sum(value.sum() for value in sigmas.values() if value.requires_grad)
+        return replace(losses, total=losses.total + excess + unused)
+
+    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """See the class."""
+        pose, valid = batch["pose"], batch["valid"]
+        output: VQVAEOutput = self.network(network_input(pose), valid)
+        period = self.hparams["eval_vertex_period"]
+        outputs: dict[str, Any] = {
+            "indices": output.quantized.indices,
+            "lengths": batch["lengths"],
+            "vertex_lengths": -(-batch["lengths"] // period),
+            "fps": FPS,
+        }
+        axis_angles, position = split_pose(pose)
+        motion = output.motion
+        sides = {
+            "pred": (motion.matrices, motion.translation(valid)),
+            "true": (rot.axis_angle_to_matrix(axis_angles), position),
+        }
+        for name, (matrices, root) in sides.items():
+            joints = forward_kinematics(self.skeleton.parents, matrices, self.offsets, root)[1]
+            outputs[f"{name}_rotations"], outputs[f"{name}_joints"] = matrices, joints
+            outputs[f"{name}_vertices"] = self.vertices.vertices(matrices[:, ::period], root[:, ::period])
+        return outputs
+
+    def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
+        """The first window of a batch beside its reconstruction, for the media callback."""
+        count = int(batch["lengths"][0])
+        recovered = pose_of(
+            outputs["pred_rotations"][0, :count], self._root(outputs["pred_joints"][0, :count])
+        )
+        clips = {
+            "truth": to_motion(batch["pose"][0, :count], self.skeleton),
+            "reconstruction": to_motion(recovered, self.skeleton),
+        }
+        return {Path(str(batch["names"][0])).name: clips}
+
+    def _root(self, joints: Tensor) -> Tensor:
+        return joints[:, 0] - self.offsets[0]
+
+    def load_official(self, path: Path) -> dict[str, ImportReport]:
+        """Load a checkpoint in the layout of the authors' code."""
+        return {"vqvae": load_official(self.network, path)}
