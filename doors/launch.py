@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
 
-# Values of these options are file names: quoted as typed, because Hydra's grammar refuses spaces, brackets and `=`.
+# Values of these options are file names or labels: quoted as typed, because Hydra's grammar refuses spaces, brackets
+# and `=`.
 PATH_OPTIONS = frozenset(
     (
         *(
@@ -44,6 +45,7 @@ PATH_OPTIONS = frozenset(
             "task.lower",
         ),
         *("data.body", "data.lists"),
+        "action",
     )
 )
 # Flags that Hydra answers on its own; everything else is checked first so that errors are ours.

@@ -23,10 +23,10 @@ def predict(config: DictConfig) -> None:
 
     if config.task is None:
         raise ConfigError("No task chosen.", expected=f"task= one of {', '.join(groups()['task'])}")
-    if not config.input:
-        raise ConfigError("No input given.", expected="input=FILE")
     task = instantiate(config.task, _convert_="all")
-    for path in task(config, Path(config.input), Path(config.output)):
+    if not config.input and getattr(task, "needs_input", True):
+        raise ConfigError("No input given.", expected="input=FILE")
+    for path in task(config, Path(config.input or ""), Path(config.output)):
         print(path)
 
 
@@ -60,7 +60,7 @@ class Convert:
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Convert `source` into files in `output`."""
-        motion = _read(source)
+        motion = read_clip(source)
         motion = motion.resample(self.fps) if self.fps else motion
         return write_formats(motion, output / source.stem, self.formats)
 
@@ -86,7 +86,7 @@ class SageReconstruct:
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Reconstruct `source` into files in `output`."""
-        motion = _read(source).resample(60)
+        motion = read_clip(source).resample(60)
         result = motion
         for model, checkpoint in self.checkpoints.items():
             path = Path(checkpoint) if checkpoint else self._best(config, model)
@@ -117,7 +117,12 @@ def load_module(checkpoint: Path) -> Any:
     return module.eval()
 
 
-def _read(path: Path) -> Motion:
+def read_clip(path: Path) -> Motion:
+    """Read a motion file; its metadata then says where the clip comes from.
+
+    Raises:
+        InputError: no such file, or not one of a known format.
+    """
     from contrapposto.io import read_motion
 
     if not path.exists():

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.models.posegpt.gpt import PoseGPT
 from contrapposto.models.posegpt.plan import Plan, Segment
-from contrapposto.models.posegpt.poses import network_input, num_joints_of, repeat_last_valid, zero_start
+from contrapposto.models.posegpt.poses import (
+    face_forward,
+    network_input,
+    num_joints_of,
+    repeat_last_valid,
+    turn_world,
+    zero_start,
+)
 from contrapposto.models.posegpt.rollout import FrameStream, Noise, poses_of, roll_out
 from contrapposto.models.posegpt.sampling import Draw, keyed_exponential
 from contrapposto.models.posegpt.seams import Seam
@@ -61,6 +68,8 @@ class PoseGPTSampler(nn.Module):
         fade: frames over which the seam between windows fades, see `Seam`.
         per_frame: the generator was trained with actions frame by frame; segments may then meet inside a
             window. Else a window ends where a segment does.
+        canonical: the networks were trained on windows whose first frame faces forward (`poses.face_forward`): a
+            past is turned before it is encoded, and what continues it is turned back.
         original_decode: decode code 0 beyond a motion's end, seen by the tokens before it, as the original
             does, in place of nothing.
         cached: see `roll_out`.
@@ -77,6 +86,7 @@ class PoseGPTSampler(nn.Module):
         overlap: int = 16,
         fade: int = 10,
         per_frame: bool = False,
+        canonical: bool = False,
         original_decode: bool = False,
         cached: bool = True,
     ) -> None:
@@ -95,7 +105,7 @@ class PoseGPTSampler(nn.Module):
             raise ConfigError("Actions frame by frame need a generator with every_step=true.")
         self.model, self.vqvae = model.eval(), model.vqvae
         self.window, self.overlap, self.fade, self.per_frame = window, overlap, fade, per_frame
-        self.original_decode, self.cached = original_decode, cached
+        self.canonical, self.original_decode, self.cached = canonical, original_decode, cached
 
     @property
     def device(self) -> torch.device:
@@ -133,7 +143,7 @@ class PoseGPTSampler(nn.Module):
             )
         draw, factor = draw or Draw(), self.model.factor
         ids = self._ids(len(lengths), sample_ids)
-        known = None if past is None else self.past_tokens(past)
+        known, turn = (None, None) if past is None else self._encode(past)
         count = -(-int(lengths.max()) // factor)
         steps = [] if known is None else [known]
         margins = [torch.full((len(ids),), torch.inf, device=self.device)]
@@ -147,6 +157,7 @@ class PoseGPTSampler(nn.Module):
         token_valid = torch.arange(count, device=self.device) < (-(-lengths // factor))[:, None]
         token_valid &= ~(tokens < 0).any(-1).cumsum(1).bool()
         pose, frame_valid = self._decode(tokens, token_valid, lengths)
+        pose = _turned_back(pose, turn)
         num_past = 0 if known is None else known.shape[1] * factor
         codes = tokens.masked_fill(~token_valid[..., None], -1)
         return Sampled(pose, frame_valid, codes, torch.stack(margins).amin(0), num_past)
@@ -169,6 +180,10 @@ class PoseGPTSampler(nn.Module):
             ConfigError: the auto-encoder of the variant `offline` cannot be conditioned on a past.
             InputError: the past is shorter than one token, fills the window, or has other joints.
         """
+        return self._encode(past)[0]
+
+    def _encode(self, past: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`past_tokens`, and the turns (B, 3, 3) that were made before encoding."""
         if not self.vqvae.causal_encoder:
             raise ConfigError(
                 "An auto-encoder of the variant offline sees the future, so it cannot encode a past alone.",
@@ -187,8 +202,10 @@ class PoseGPTSampler(nn.Module):
                 f"A past of {past.shape[1]} frames cannot be continued in a window of {self.window}.",
                 expected=f"{factor} to {self.window - 1} frames",
             )
-        kept = past[:, past.shape[1] % factor :].to(self.device)
-        return self.vqvae.tokens(network_input(zero_start(kept)))[0]
+        kept, turn = zero_start(past[:, past.shape[1] % factor :].to(self.device)), None
+        if self.canonical:
+            kept, turn = face_forward(kept)
+        return self.vqvae.tokens(network_input(kept))[0], turn
 
     def generate(
         self,
@@ -284,12 +301,12 @@ class PoseGPTSampler(nn.Module):
     ) -> Iterator[Tensor]:
         """Decoded frames of one window, the context's first, as soon as they are final."""
         count = -(-frames // self.model.factor)
-        known = None if context is None else self.past_tokens(context)
+        known, turn = (None, None) if context is None else self._encode(context)
         lengths = torch.full((record.batch,), frames, device=self.device)
         stream = FrameStream(self.vqvae, count) if self.vqvae.causal_decoder else None
         tokens = [] if known is None else [known]
         if stream is not None and known is not None:
-            yield stream.push(known)
+            yield _turned_back(stream.push(known), turn)
         for step in roll_out(
             self.model, count, actions, lengths, draw=draw, noise=noise, past=known, batch=record.batch,
             cached=self.cached,
@@ -298,13 +315,13 @@ class PoseGPTSampler(nn.Module):
             record.tokens.append(tokens[-1])
             record.margins.append(step.margin)
             if stream is not None:
-                yield stream.push(tokens[-1])
+                yield _turned_back(stream.push(tokens[-1]), turn)
         if stream is None:
-            yield poses_of(self.vqvae.decode_tokens(torch.cat(tokens, dim=1)))
+            yield _turned_back(poses_of(self.vqvae.decode_tokens(torch.cat(tokens, dim=1))), turn)
         else:
             last = stream.finish()
             if last is not None:
-                yield last
+                yield _turned_back(last, turn)
 
     def _noise(self, draw: Draw, ids: Tensor, window: int) -> Noise | None:
         if draw.greedy:
@@ -335,6 +352,11 @@ class PoseGPTSampler(nn.Module):
 
     def _to_device(self, value: Tensor | None) -> Tensor | None:
         return None if value is None else value.to(self.device)
+
+
+def _turned_back(pose: Tensor, turn: Tensor | None) -> Tensor:
+    """Poses (B, T, D) in the world that `turn` (B, 3, 3) was made from."""
+    return pose if turn is None else turn_world(pose, turn.mT[:, None])
 
 
 def _after(decoded: Iterator[Tensor], context: Tensor | None, new: int, fade: int) -> Iterator[Tensor]:
