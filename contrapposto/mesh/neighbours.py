@@ -7,7 +7,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-_SMALL = 256  # so few points are compared with all queries faster than a tree is built
+_SMALL = 32  # so few points are compared with all queries faster than a tree is built
 _CHUNK = 2**22
 
 
@@ -43,7 +43,9 @@ def squared_distances(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _by_tree(queries: Tensor, points: Tensor, count: int) -> Tensor:
-    tree = cKDTree(points.double().numpy(), balanced_tree=False, compact_nodes=False)
+    # Measured on meshes: the fastest of these settings for building and asking once.
+    leaf = 8 if len(points) <= 512 else 24
+    tree = cKDTree(points.double().numpy(), leafsize=leaf, balanced_tree=False)
     found = tree.query(queries.double().numpy(), k=count)[1]
     return torch.from_numpy(np.asarray(found, np.int64).reshape(len(queries), count))
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrapposto.mesh.neighbours import nearest
+from contrapposto.models.npr.attention import PairAttention, attend, homogeneous, over_points
 from contrapposto.models.npr.extractor import PoseCode
-from contrapposto.models.npr.layers import (
-    PairAttention,
-    add,
-    homogeneous,
-    mix,
-    mlp,
-    offsets,
-    over_points,
-    parameters,
-    relu,
-)
+from contrapposto.models.npr.layers import mlp, parameters
 
 
 class CrossAttention(nn.Module):
@@ -42,47 +36,21 @@ class CrossAttention(nn.Module):
 
     def forward(self, queries: Tensor, pose: PoseCode) -> Tensor:
         """Query points (B, Q, 3) to (B, Q, C)."""
-        index = nearest(queries, pose.keypoints, self.neighbours)
-        attend = self.prepare(pose)
-        samples = [
-            over_points(
-                lambda chosen, b=b: attend(b, queries[b, chosen], index[b, chosen]),  # type: ignore[misc]
-                queries.shape[1],
-                self.neighbours + 1,
-            )
-            for b in range(len(queries))
-        ]
-        return torch.stack(samples)
-
-    def prepare(self, pose: PoseCode) -> _Attend:
-        """What depends on the pose alone, computed for its K keypoints, not for every query."""
-        return _Attend(self, pose)
-
-
-class _Attend:
-    def __init__(self, block: CrossAttention, pose: PoseCode) -> None:
-        self.attention = attention = PairAttention(block.fc_delta, block.fc_gamma)
-        self.delta, self.keypoints = block.fc_delta, homogeneous(pose.keypoints, 0)
-        query = block.w_qs(pose.code)  # B, C
-        self.query = F.linear(query, attention.first, attention.score_bias)
-        self.key = attention.keys(block.w_ks, pose.features)
-        self.value = attention.values(block.w_vs, pose.features)
-        # The global token has no position, hence one score and one value for all queries.
-        lone = F.relu(F.linear(query - block.w_k_global(pose.code), *parameters(block.fc_gamma[0])))
-        self.lone_logit = F.linear(
-            lone, attention.last, attention.last_bias if torch.is_grad_enabled() else None
+        attention = PairAttention(self.fc_delta, self.fc_gamma)
+        near = nearest(queries, pose.keypoints, self.neighbours)
+        query = self.w_qs(pose.code)  # B, C
+        # The global token has no position, hence one logit and one value for all queries.
+        lone = F.relu(F.linear(query - self.w_k_global(pose.code), *parameters(self.fc_gamma[0])))
+        return attend(
+            attention,
+            homogeneous(queries, 1),
+            homogeneous(pose.keypoints, 0),
+            near,
+            F.linear(query, attention.first, attention.score_bias)[:, None],
+            attention.keys(self.w_ks, pose.features),
+            attention.values(self.w_vs, pose.features),
+            (attention.logits(lone), self.w_v_global(pose.code)),
         )
-        self.lone_value = block.w_v_global(pose.code)
-
-    def __call__(self, sample: int, queries: Tensor, index: Tensor) -> Tensor:
-        places, key, value = (
-            table[sample].index_select(0, index.reshape(-1)).view(*index.shape, -1)
-            for table in (self.keypoints, self.key, self.value)
-        )
-        hidden = offsets(self.delta, homogeneous(queries, 1)[:, None] - places)
-        logits = self.attention.logits(hidden, self.query[sample], key)
-        values = add(F.linear(hidden, self.attention.position), value)
-        return mix(logits, values, self.lone_logit[sample], self.lone_value[sample])
 
 
 class ResidualBlock(nn.Module):
@@ -95,7 +63,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """(..., C) to (..., C)."""
-        return points + self.fc_1(relu(self.fc_0(F.relu(points))))
+        return points + self.fc_1(F.relu(self.fc_0(F.relu(points))))
 
 
 class PoseApplier(nn.Module):
@@ -128,16 +96,38 @@ class PoseApplier(nn.Module):
 
     def forward(self, queries: Tensor, pose: PoseCode) -> Tensor:
         """Query points (B, Q, 3), or (1, Q, 3) for all poses, to (B, Q, outputs)."""
-        queries = queries.expand(len(pose), -1, -1)
-        context = self.ct1(queries, pose)
+        context = self.ct1(queries.expand(len(pose), -1, -1), pose)
         if torch.is_grad_enabled():
             return self._decode(context)
-        flat = context.flatten(0, 1)
-        parts = over_points(lambda chosen: self._decode(flat[chosen]), len(flat), 4)
-        return parts.view(*context.shape[:2], -1)
+        weight, bias = self._conditions()
+        decode = partial(self._decode_in_place, weight=weight, bias=bias)
+        return over_points(decode, context.flatten(0, 1), 4).view(*context.shape[:2], -1)
 
     def _decode(self, context: Tensor) -> Tensor:
         points = self.init_enc(context)
         for block, condition in zip(self.blocks, self.fc_c):
             points = block(points + condition(context))
         return self.fc_out(F.relu(points))
+
+    def _residuals(self) -> list[ResidualBlock]:
+        return cast(list[ResidualBlock], list(self.blocks))
+
+    def _conditions(self) -> tuple[Tensor, Tensor]:
+        """All layers that see the context as one; the last bias of a block goes into the next one."""
+        layers = [parameters(layer) for layer in (self.init_enc, *self.fc_c)]
+        biases = [bias for _, bias in layers]
+        for number, block in enumerate(self._residuals()[:-1]):
+            biases[number + 2] = biases[number + 2] + parameters(block.fc_1)[1]
+        return torch.cat([weight for weight, _ in layers]), torch.cat(biases)
+
+    def _decode_in_place(self, context: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """As `_decode` of (P, C), for inference: sums are made by the products that they follow."""
+        points, *conditions = F.linear(context, weight, bias).chunk(len(self.blocks) + 1, dim=-1)
+        points = points.contiguous()
+        for block, condition in zip(self._residuals(), conditions):
+            points += condition
+            inner = F.linear(F.relu(points), *parameters(block.fc_0)).relu_()
+            points.addmm_(inner, parameters(block.fc_1)[0].t())
+        for block in self._residuals()[-1:]:
+            points += parameters(block.fc_1)[1]
+        return self.fc_out(points.relu_())

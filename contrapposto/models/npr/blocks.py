@@ -7,15 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrapposto.mesh.neighbours import nearest
-from contrapposto.models.npr.layers import (
-    PairAttention,
-    PointConv,
-    PointNorm,
-    homogeneous,
-    mlp,
-    offsets,
-    over_points,
-)
+from contrapposto.models.npr.attention import PairAttention, attend, homogeneous, take
+from contrapposto.models.npr.layers import PointConv, PointNorm, mlp
 
 
 class AttentionBlock(nn.Module):
@@ -38,46 +31,25 @@ class AttentionBlock(nn.Module):
             for unused in (self.w_qs, self.w_ks, self.w_vs):
                 unused.requires_grad_(False)
 
-    def forward(self, positions: Tensor, features: Tensor | None = None) -> Tensor:
-        """Positions (B, N, 3) and features (B, N, C), None with `positions_only`, to (B, N, C)."""
-        attention = PairAttention(self.fc_delta, self.fc_gamma)
-        index = None if self.neighbours is None else nearest(positions, positions, self.neighbours)
-        samples = []
-        for number, places in enumerate(positions):
-            near = None if index is None else index[number]
-            own = None if features is None else features[number]
-            samples.append(self._attend(attention, places, own, near))
-        mixed = torch.stack(samples)
-        return self.bn(mixed if features is None else mixed + features)
-
-    def _attend(
-        self, attention: PairAttention, places: Tensor, features: Tensor | None, near: Tensor | None
+    def forward(
+        self, positions: Tensor, features: Tensor | None = None, near: Tensor | None = None
     ) -> Tensor:
+        """Positions (B, N, 3) and features (B, N, C), None with `positions_only`, to (B, N, C).
+
+        `near` (B, N, K): the nearest points where somebody knows them already.
+        """
+        attention = PairAttention(self.fc_delta, self.fc_gamma)
+        if near is None and self.neighbours is not None:
+            near = nearest(positions, positions, self.neighbours)
         # Centre minus neighbour; in the set abstraction it is the other way round.
-        centres, around = homogeneous(places, 1), homogeneous(places, 0)
+        centres, around = homogeneous(positions, 1), homogeneous(positions, 0)
         if features is None:
-
-            def part(chosen: slice) -> Tensor:
-                hidden = offsets(self.fc_delta, centres[chosen][:, None] - _rows(around, near, chosen))
-                return attention(hidden, attention.score_bias, None, attention.position_bias)
+            query, key, value = attention.score_bias[None, None], None, attention.position_bias[None, None]
         else:
-            query = attention.queries(self.w_qs, features)
-            key, value = attention.keys(self.w_ks, features), attention.values(self.w_vs, features)
-
-            def part(chosen: slice) -> Tensor:
-                hidden = offsets(self.fc_delta, centres[chosen][:, None] - _rows(around, near, chosen))
-                keys, values = _rows(key, near, chosen), _rows(value, near, chosen)
-                return attention(hidden, query[chosen][:, None], keys, values)
-
-        return over_points(part, len(places), len(places) if near is None else near.shape[1])
-
-
-def _rows(table: Tensor, near: Tensor | None, chosen: slice) -> Tensor:
-    """Neighbours' rows of (N, C): (P, K, C) for the chosen points; all rows, (1, N, C), where all are neighbours."""
-    if near is None:
-        return table[None]
-    index = near[chosen]
-    return table.index_select(0, index.reshape(-1)).view(*index.shape, -1)
+            query, key = attention.queries(self.w_qs, features), attention.keys(self.w_ks, features)
+            value = attention.values(self.w_vs, features)
+        mixed = attend(attention, centres, around, near, query, key, value)
+        return self.bn(mixed if features is None else mixed + features)
 
 
 class SetAbstraction(nn.Module):
@@ -100,36 +72,18 @@ class SetAbstraction(nn.Module):
 
     def forward(self, positions: Tensor, features: Tensor, chosen: Tensor) -> Tensor:
         """Positions (B, N, 3), features (B, N, C) and chosen indices (B, M) to features (B, M, C)."""
-        centres = take(positions, chosen)
-        own = take(features, chosen)
-        index = nearest(centres, positions, self.neighbours)
-        differences = take(positions, index) - centres[:, :, None]  # neighbour minus centre
-        hidden = offsets(self.fc_delta1, homogeneous(differences, 1))
-        first = self._attend(hidden, features, index, own, (self.w_qs, self.w_ks, self.w_vs), self.fc_gamma1)
+        centres, own = take(positions, chosen), take(features, chosen)
+        near = nearest(centres, positions, self.neighbours)
+        if near[0].numel() < positions.shape[1]:  # most points are nobody's neighbours: leave them out
+            positions, features = (take(table, near.flatten(1)) for table in (positions, features))
+            near = torch.arange(near[0].numel(), device=near.device).view(1, *near.shape[1:]).expand_as(near)
+        # Neighbour minus centre; in the attention block it is the other way round.
+        places = homogeneous(-centres, 1), homogeneous(-positions, 0), near
+        attention = PairAttention(self.fc_delta1, self.fc_gamma1)
+        query, key = attention.queries(self.w_qs, own), attention.keys(self.w_ks, features)
+        first = attend(attention, *places, query, key, attention.values(self.w_vs, features))
         first = self.bnorm0(first + self.conv2(F.relu(self.bn1(self.conv1(first)))))
-        layers = (self.w_qs2, self.w_ks2, self.w_vs2)
-        second = self._attend(hidden, features, index, first, layers, self.fc_gamma2)
+        attention = PairAttention(self.fc_delta1, self.fc_gamma2)
+        query, key = attention.queries(self.w_qs2, first), attention.keys(self.w_ks2, features)
+        second = attend(attention, *places, query, key, attention.values(self.w_vs2, features))
         return self.bnorm2(self.bnorm1(first + second) + own)
-
-    def _attend(
-        self,
-        hidden: Tensor,
-        features: Tensor,
-        index: Tensor,
-        own: Tensor,
-        layers: tuple[nn.Linear, nn.Linear, nn.Linear],
-        gamma: nn.Sequential,
-    ) -> Tensor:
-        attention = PairAttention(self.fc_delta1, gamma)
-        query, key, value = layers
-        keys = take(attention.keys(key, features), index).flatten(0, 1)
-        values = take(attention.values(value, features), index).flatten(0, 1)
-        queries = attention.queries(query, own).flatten(0, 1)[:, None]
-        return attention(hidden.flatten(0, 1), queries, keys, values).view_as(own)
-
-
-def take(table: Tensor, index: Tensor) -> Tensor:
-    """(B, N, C) by (B, ...) int64 to (B, ..., C)."""
-    flat = index.flatten(1)
-    rows = table.gather(1, flat[..., None].expand(-1, -1, table.shape[-1]))
-    return rows.view(*index.shape, table.shape[-1])

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from contrapposto.mesh.sampling import furthest_points
-from contrapposto.models.npr.blocks import AttentionBlock, SetAbstraction, take
+from contrapposto.models.npr.attention import take
+from contrapposto.models.npr.blocks import AttentionBlock, SetAbstraction
 from contrapposto.models.npr.layers import ElementwiseMLP, mlp
 
 
