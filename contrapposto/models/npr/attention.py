@@ -7,7 +7,7 @@ processor's cache, in buffers that are used again, so memory does not grow with 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -183,12 +183,12 @@ def attend(
     """`PairAttention` of samples, one after another: every argument with a leading dimension B, or 1 for all alike."""
     results = []
     for sample in range(len(centres)):
-        parts = [
+        parts: list[Any] = [
             None if table is None else table[sample if len(table) > 1 else 0]
             for table in (centres, around, near, query, key, value)
         ]
-        single = None if lone is None else (lone[0][sample], lone[1][sample])
-        results.append(attention(*cast(Any, parts), lone=single))
+        parts.append(None if lone is None else (lone[0][sample], lone[1][sample]))
+        results.append(attention(*parts))
     return torch.stack(results)
 
 
