@@ -20,6 +20,7 @@ from contrapposto.models.sage.vqvae import SageVQVAE
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22
 from lightning_modules.sage.optim import adamw
+from lightning_modules.sage.rest import rest_positions
 from lightning_modules.sage.vqvae import SageVQVAEModule
 
 FPS = 60.0
@@ -151,15 +152,6 @@ class SageBodyModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW on everything that is trained; see `adamw`."""
         return adamw(self.trainer, (p for p in self.parameters() if p.requires_grad), self.hparams)
-
-
-def rest_positions(body: str | None) -> Tensor | None:
-    """(22, 3) rest positions of a body file at zero shape; None for the default skeleton."""
-    if body is None:
-        return None
-    from contrapposto.body import load_body
-
-    return torch.from_numpy(load_body("smplh", path=body).skeleton.rest_positions[:NUM_JOINTS]).float()
 
 
 def frozen_vqvae(checkpoint: str | None, part: str, latent: int) -> SageVQVAE:

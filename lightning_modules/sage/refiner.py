@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from contrapposto.models.sage.body_losses import RefinerLoss
 from contrapposto.models.sage.decoder import FullBodyDecoder, Refiner
 from contrapposto.models.sage.diffusion import MotionDiffusion
+from contrapposto.models.sage.fast import prepare_tracker
 from contrapposto.models.sage.tracker import SageTracker
 from contrapposto.weights import ImportReport
 from lightning_modules.sage.common import SageBodyModule, load_stage
@@ -83,6 +84,11 @@ class SageRefinerModule(SageBodyModule):
                     getattr(module.tracker, name), getattr(self.tracker, name), self.hparams["decoder"]
                 )
 
+    def on_fit_start(self) -> None:
+        """As in every stage; what was prepared of other weights is forgotten."""
+        self.frozen.pop("fast", None)
+        super().on_fit_start()
+
     def on_train_epoch_start(self) -> None:
         """The frozen networks stay in evaluation mode: the decoder has dropout."""
         for network in self.frozen_networks():
@@ -99,9 +105,10 @@ class SageRefinerModule(SageBodyModule):
     @torch.no_grad()
     def frozen_outputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`coarse`, the unrefined 6D of the last frame."""
-        for network in self.frozen_networks():
-            network.eval()
-        return {"coarse": self.tracker.coarse_windows(batch["sparse"], batch["frames"])}
+        if "fast" not in self.frozen:
+            self.frozen["fast"] = prepare_tracker(self.tracker)
+        fast = cast(SageTracker, self.frozen["fast"])
+        return {"coarse": fast.coarse_windows(batch["sparse"], batch["frames"])}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Mean loss of the batch's sequences, logged under train/.

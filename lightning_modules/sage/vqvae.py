@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
+from contrapposto.models.sage.body_losses import BodyKinematics
 from contrapposto.models.sage.features import part_columns, sage_features
 from contrapposto.models.sage.joints import Part
 from contrapposto.models.sage.losses import VQLoss, corrupt, keep_joints
 from contrapposto.models.sage.vqvae import SageVQVAE
 from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_uniform
-from contrapposto.skeleton import SMPL22, forward_kinematics
+from contrapposto.skeleton import SMPL22
 from contrapposto.weights import ImportReport
 from lightning_modules.quantizing import start_quantizing
 from lightning_modules.sage.optim import adamw
+from lightning_modules.sage.rest import rest_positions
 
 
 class SageVQVAEModule(pl.LightningModule):
@@ -45,6 +47,7 @@ class SageVQVAEModule(pl.LightningModule):
         seed: of the masks, which are keyed by (seed, step, sample).
         window: frames per window.
         eval_batch_size: windows per forward pass in evaluation.
+        body: see `SageBodyModule`.
     """
 
     def __init__(
@@ -63,11 +66,14 @@ class SageVQVAEModule(pl.LightningModule):
         seed: int = 10,
         window: int = 20,
         eval_batch_size: int = 512,
+        body: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.network = SageVQVAE(part, **(network or {}))
-        self.loss = VQLoss(part, **(loss or {}))
+        positions = rest_positions(body)
+        self.loss = VQLoss(part, positions, **(loss or {}))
+        self.kinematics = BodyKinematics(positions)
         self.columns = part_columns(self.network.joints)
 
     def forward(self, motion: Tensor, sparse: Tensor) -> Tensor:
@@ -114,12 +120,11 @@ class SageVQVAEModule(pl.LightningModule):
     def _evaluate(self, batch: dict[str, Any]) -> dict[str, Any]:
         sixd, indices = self._reconstruct(batch["rotation_local_6d"], batch["sparse"])
         true = batch["rotation_local_6d"]
-        offsets = self.rest_offsets(true)
         outputs: dict[str, Any] = {}
         for name, values in (("pred", sixd), ("true", true)):
             local = rot.sixd_columns_to_matrix(values.view(-1, 22, 6))
-            positions = forward_kinematics(SMPL22.parents, local, offsets, batch["root_translation"])[1]
-            outputs[f"{name}_rotations"], outputs[f"{name}_joints"] = local[None], positions[None]
+            joints = self.kinematics(values) + batch["root_translation"][:, None]
+            outputs[f"{name}_rotations"], outputs[f"{name}_joints"] = local[None], joints[None]
         outputs.update(indices=indices[None], fps=60.0, clips=[batch["name"]], num_frames=[len(true)])
         return outputs
 
@@ -141,10 +146,6 @@ class SageVQVAEModule(pl.LightningModule):
         result = sixd.clone()
         result[:, self.columns] = torch.cat(frames).to(result.dtype)
         return result, torch.cat(codes)
-
-    def rest_offsets(self, like: Tensor) -> Tensor:
-        """(22, 3) rest offsets of the default skeleton on the device of `like`."""
-        return torch.from_numpy(SMPL22.offsets).to(like)
 
     @torch.inference_mode()
     def reconstruct(self, motion: Motion) -> Motion:
