@@ -44,7 +44,7 @@ PATH_OPTIONS = frozenset(
             "task.checkpoint",
             "task.lower",
         ),
-        *("data.body", "data.lists"),
+        *("data.body", "data.lists", "data.target", "data.options.body", "data.options.root"),
         "action",
     )
 )

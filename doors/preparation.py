@@ -18,6 +18,7 @@ def prepare(config: DictConfig) -> None:
     """Prepare the store that `data=` names."""
     if config.data is None:
         raise ConfigError("No data chosen.", expected=f"data= one of {', '.join(groups()['data'])}")
+    from contrapposto.data.mesh_recipes import MESH_RECIPES, prepare_meshes
     from contrapposto.data.prepare import prepare as run
 
     output = Path(config.data.store)
@@ -26,6 +27,12 @@ def prepare(config: DictConfig) -> None:
 
         shutil.rmtree(output, ignore_errors=True)
     options: Any = OmegaConf.to_container(config.data.options, resolve=True)
+    if config.data.recipe in MESH_RECIPES:
+        meshes = prepare_meshes(
+            config.data.recipe, output=output, raw=config.raw, progress=Lines(), **options
+        )
+        print(meshes.summary())
+        return
     report = run(
         config.data.recipe,
         output=output,

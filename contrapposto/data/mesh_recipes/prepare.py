@@ -1,0 +1,123 @@
+"""`prepare_meshes`: one recipe, one mesh store. Unchanged input leaves the store alone."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from contrapposto.data.mesh_store import Identity, MeshStore, Origin, write_store
+from contrapposto.errors import ConfigError, ContrappostoError, nearest
+
+Progress = Callable[[str, int, int], None]
+MESH_RECIPES = ("smpl_poses", "npr_meshes", "deform4d")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe found, before the work.
+
+    Args:
+        origin: where the data come from; its `input_hash` says whether a store is up to date.
+        make: makes the identities.
+    """
+
+    origin: Origin
+    make: Callable[[Progress | None], Sequence[Identity]]
+
+
+@dataclass(frozen=True)
+class MeshReport:
+    """What `prepare_meshes` did: the store, and whether it was up to date already."""
+
+    store: MeshStore
+    unchanged: bool = False
+
+    def summary(self) -> str:
+        """Some lines for a terminal."""
+        lines = [f"{self.store.path}: {len(self.store.identities)} identities"]
+        lines += [
+            f"  {r.name:<24}{r.vertices:>7,} vertices {r.faces:>7,} faces {len(r.poses):>5} poses"
+            + (f"   a copy of {r.copy_of} in other triangles" if r.copy_of else "")
+            for r in self.store.identities[:20]
+        ]
+        if len(self.store.identities) > 20:
+            lines.append(f"  and {len(self.store.identities) - 20} more")
+        if self.unchanged:
+            lines.append("The store is up to date with its input: nothing was done.")
+        return "\n".join(lines)
+
+
+def prepare_meshes(
+    recipe: str,
+    *,
+    output: str | Path,
+    raw: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> MeshReport:
+    """Make the store `output`.
+
+    Args:
+        recipe: one of `MESH_RECIPES`.
+        output: folder of the store; a mesh store there is replaced when its input has changed.
+        raw: folder or file with the input.
+        progress: called with (stage, done, total).
+        options: of the recipe.
+
+    Raises:
+        ConfigError: no such recipe or option, or `output` is something else than a mesh store.
+        MissingError, InputError: nothing usable in the input.
+    """
+    output = Path(output).absolute()
+    plan_of = _recipe(recipe, options)
+    plan: Plan = plan_of(None if raw is None else Path(raw).absolute(), **options)
+    origin = replace(plan.origin, input_hash=_digest(plan.origin))
+    old = _existing(output)
+    if old is not None and old.manifest.get("input_hash") == origin.input_hash:
+        return MeshReport(old, unchanged=True)
+    return MeshReport(write_store(output, plan.make(progress), origin))
+
+
+def _recipe(name: str, options: Mapping[str, Any]) -> Callable[..., Plan]:
+    if name not in MESH_RECIPES:
+        raise ConfigError(f"There is no recipe {name} for meshes.", expected=", ".join(MESH_RECIPES))
+    found: Callable[..., Plan] = import_module(f"contrapposto.data.mesh_recipes.{name}").plan
+    known = [key for key in inspect.signature(found).parameters if key != "raw"]
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"The recipe {name} has no option {option}.",
+                expected=", ".join(known),
+                fix=f"did you mean {nearest(option, known)}?",
+            )
+    return found
+
+
+def _digest(origin: Origin) -> str:
+    facts = [origin.recipe, origin.input_hash, dict(origin.options)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _existing(output: Path) -> MeshStore | None:
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return None
+    if not (output / "manifest.json").is_file():
+        raise ConfigError(
+            f"The output {output} is not a store.",
+            found="a file" if output.is_file() else "a folder with other things in it",
+            fix="choose another place: paths.stores=FOLDER, or another name: data.name=NAME",
+        )
+    try:
+        return MeshStore.open(output)
+    except ContrappostoError as error:
+        if "not a mesh store" in error.what and "motion" in str(error.found):
+            raise ConfigError(
+                f"The output {output} is a store of motion.", fix="choose another name: data.name=NAME"
+            ) from error
+        return None  # damaged or of another version: made anew

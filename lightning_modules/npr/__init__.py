@@ -1,0 +1,13 @@
+"""NPR: one LightningModule per network (sheet, sections 6, 8 and 9)."""
+
+from lightning_modules.npr.autoencoder import NJFModule, NPRModule
+from lightning_modules.npr.diffusion import NPRFeatureDiffusionModule, NPRKeypointDiffusionModule
+from lightning_modules.npr.refiner import NPRRefinerModule
+
+__all__ = [
+    "NJFModule",
+    "NPRFeatureDiffusionModule",
+    "NPRKeypointDiffusionModule",
+    "NPRModule",
+    "NPRRefinerModule",
+]
