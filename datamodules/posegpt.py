@@ -25,7 +25,7 @@ from contrapposto.data.segments import (
     open_vocabulary,
 )
 from contrapposto.data.store import MotionStore
-from contrapposto.data.windows import StepBatchDataset, Weighting
+from contrapposto.data.windows import StepBatchDataset
 from contrapposto.errors import ConfigError
 from contrapposto.models.posegpt.clips import mirror_some, random_turns
 from contrapposto.models.posegpt.poses import FPS, face_forward, from_motion, turn_world, zero_start
@@ -127,7 +127,7 @@ class PoseGPTDataModule(pl.LightningDataModule):
         max_tilt: degrees by which figures lean at random in training; 15 in the original.
         mirror: half of the training windows in a mirror; left and right change places in labels too.
         mirror_labels: False keeps the labels as they are, as the original does.
-        weighting: `clip`: every segment equally often (the original), `length`: every window.
+        weighting: `clip`: every segment equally often (the original); `length`: as often as windows fit into it.
         balance: 0: segments as they are; 1: rare actions as often as common ones; between: a compromise.
         per_frame: add `frame_actions`, and draw windows from whole clips, so that they hold several actions.
         test_share, val_share, split_by, train_list, test_list: see `split_clips`.
@@ -155,7 +155,7 @@ class PoseGPTDataModule(pl.LightningDataModule):
         max_tilt: int = 0,
         mirror: bool = True,
         mirror_labels: bool = True,
-        weighting: Weighting = "clip",
+        weighting: Literal["clip", "length"] = "clip",
         balance: float = 0.0,
         per_frame: bool = False,
         test_share: float = 0.1,
@@ -235,8 +235,10 @@ class PoseGPTDataModule(pl.LightningDataModule):
         return found
 
     def train_segments(self) -> np.ndarray:
-        """Numbers of the training segments; rare actions several times where `balance` says so."""
+        """Numbers of the training segments; several times where `weighting` and `balance` say so."""
         units = need_units(self.segments.of_clips(self.split.train), "train", self.store_path)
+        if self.weighting == "length":
+            units = np.repeat(units, -(-self.segments.frames[units] // self.window))
         hot = self.segments.actions[units]
         if not self.balance or not hot.any():
             return units
@@ -262,7 +264,6 @@ class PoseGPTDataModule(pl.LightningDataModule):
                 rank=trainer.global_rank,
                 world_size=trainer.world_size,
                 include_last_start=True,
-                weighting=self.weighting,
                 clips=units,
             )
             return TrainBatches(windows, self)

@@ -34,14 +34,20 @@ class BabelLabels:
     Args:
         spans: by `data.names.comparable` name of the clip, so SMPL-H and SMPL-X releases both find theirs.
         problems: what was mended or left out, counted.
+        parts: name of the file (`train`, `val`) that a clip stands in, by the same names.
     """
 
     spans: dict[str, list[Span]] = field(default_factory=dict)
     problems: Counter[str] = field(default_factory=Counter)
+    parts: dict[str, str] = field(default_factory=dict)
 
     def of(self, name: str) -> list[Span]:
         """Spans of a clip by its file name inside AMASS; none where BABEL has none."""
         return self.spans.get(comparable(name), [])
+
+    def part_of(self, name: str) -> str | None:
+        """Part of BABEL's own split that a clip belongs to."""
+        return self.parts.get(comparable(name))
 
 
 def read_babel(*paths: str | Path, original: bool = False) -> BabelLabels:
@@ -67,9 +73,31 @@ def read_babel(*paths: str | Path, original: bool = False) -> BabelLabels:
                 found.problems["entries without a clip"] += 1
                 continue
             spans = list(_spans(entry, found.problems, original))
-            found.spans.setdefault(comparable(feature.split("/", 1)[1]), []).extend(spans)
+            name = comparable(feature.split("/", 1)[1])
+            found.spans.setdefault(name, []).extend(spans)
+            found.parts[name] = path.stem
             if not spans:
                 found.problems["clips without labels"] += 1
+    return found
+
+
+def babel_files(path: str | Path) -> list[Path]:
+    """`train.json`, `val.json` and `test.json` of a folder, as far as they are there; or the one file itself.
+
+    Raises:
+        MissingError: none of them is there.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    files = [path / f"{part}.json" for part in ("train", "val", "test")]
+    found = [file for file in files if file.is_file()]
+    if not found:
+        raise MissingError(
+            f"There are no BABEL files in {path}.",
+            expected="train.json and val.json of BABEL v1.0",
+            fix="download them from https://babel.is.tue.mpg.de (registration)",
+        )
     return found
 
 
@@ -101,7 +129,7 @@ def _spans(entry: Mapping[str, Any], problems: Counter[str], original: bool) -> 
         elif frames is None:
             yield Span(tuple(categories))
         else:
-            times = _times(label, problems, original)
+            times = span_times(label, problems, original)
             if times is not None:
                 yield Span(tuple(categories), *times)
 
@@ -112,7 +140,10 @@ def _labels(annotation: Any) -> list[Any] | None:
     return labels if isinstance(labels, list) else None
 
 
-def _times(label: Mapping[str, Any], problems: Counter[str], original: bool) -> tuple[float, float] | None:
+def span_times(
+    label: Mapping[str, Any], problems: Counter[str], original: bool = False
+) -> tuple[float, float] | None:
+    """Start and end of a label in seconds, mended as `read_babel` says; None where it is left out. Counts both."""
     try:
         start, end = float(label["start_t"]), float(label["end_t"])
     except (KeyError, TypeError, ValueError):

@@ -38,21 +38,30 @@ class PositionTable(nn.Module):
         persistent: whether a frozen table is part of the state dict (released SAGE files hold it). Files with
             and
             without it load either way.
+        scale: of the table at the start.
     """
 
     pe: Tensor
 
     def __init__(
-        self, length: int, width: int, kind: PositionKind = "sine_frozen", *, persistent: bool = True
+        self,
+        length: int,
+        width: int,
+        kind: PositionKind = "sine_frozen",
+        *,
+        persistent: bool = True,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.kind, self.persistent = kind, persistent
         if kind == "sine_ft":
-            self.pe = nn.Parameter(sine_table(length, width))
+            self.pe = nn.Parameter(scale * sine_table(length, width))
         elif kind == "learned":
-            self.pe = nn.Parameter(torch.randn(1, length, width))
+            self.pe = nn.Parameter(scale * torch.randn(1, length, width))
         elif kind in ("sine_frozen", "none"):
-            table = sine_table(length, width) if kind == "sine_frozen" else torch.zeros(1, length, width)
+            table = (
+                scale * sine_table(length, width) if kind == "sine_frozen" else torch.zeros(1, length, width)
+            )
             self.register_buffer("pe", table, persistent=persistent)
         else:
             raise ValueError(f"kind: expected sine_frozen, sine_ft, learned or none, got {kind!r}")

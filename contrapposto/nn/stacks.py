@@ -115,6 +115,7 @@ class Stack(nn.Module):
         block_size: rows of the position tables.
         persistent_positions: see `PositionTable`.
         look_ahead: see `UpConv`.
+        position_scale: of the position tables.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Stack(nn.Module):
         block_size: int = 2048,
         persistent_positions: bool = True,
         look_ahead: bool = True,
+        position_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.drop = Dropout(entry_dropout)
@@ -140,7 +142,7 @@ class Stack(nn.Module):
             Block(width, heads, causal=causal, dropout=dropout) for _ in range(num_layers)
         )
         self.pos = nn.ModuleList(
-            PositionTable(block_size, width, positions, persistent=persistent_positions)
+            PositionTable(block_size, width, positions, persistent=persistent_positions, scale=position_scale)
             for _ in range(num_layers if position_every_block else 1)
         )
         self.ln_f = nn.LayerNorm(width)

@@ -15,6 +15,7 @@ from contrapposto.models.posegpt.losses import PoseLoss, PoseLosses, VertexSampl
 from contrapposto.models.posegpt.official import load_official
 from contrapposto.models.posegpt.poses import FPS, network_input, pose_of, split_pose, to_motion
 from contrapposto.models.posegpt.vqvae import PoseVQVAE, VQVAEOutput
+from contrapposto.nn.distributed import gather_rows
 from contrapposto.nn.random import keyed_integers
 from contrapposto.skeleton import forward_kinematics
 from contrapposto.weights import ImportReport
@@ -40,6 +41,7 @@ class PoseGPTVQVAEModule(PoseModule):
         hand_mean: see `common.hand_means`.
         eval_vertex_period: see above.
         learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
+        start_from_mean: begin at the mean motion of the first batch, see `PoseVQVAE.start_from`.
         quantize_after: see `start_quantizing`.
         seed: of the choice of vertex frames and of the books.
     """
@@ -61,6 +63,7 @@ class PoseGPTVQVAEModule(PoseModule):
         milestones: Sequence[int] = (),
         gamma: float = 0.3,
         warmup_steps: int = 0,
+        start_from_mean: bool = False,
         quantize_after: int = 0,
         seed: int = 10,
     ) -> None:
@@ -69,10 +72,10 @@ class PoseGPTVQVAEModule(PoseModule):
         self.network = PoseVQVAE(num_joints=self.skeleton.num_joints, **(network or {}))
         self.loss = PoseLoss(**(loss or {}))
         self.loss.train_spreads(self.network.log_sigmas)
-        self.vertices = VertexSampler(
-            body_of(skeleton, body), hand_mean=hand_means(hand_mean), **(vertices or {})
-        )
-        offsets = self.vertices.body.skeleton.offsets[: self.skeleton.num_joints]
+        figure, hands = body_of(skeleton, body), hand_means(hand_mean)
+        self.vertices = VertexSampler(figure, hand_mean=hands, **(vertices or {}))
+        self.surface = VertexSampler(figure, hand_mean=hands)  # for evaluation
+        offsets = figure.skeleton.offsets[: self.skeleton.num_joints]
         self.register_buffer("offsets", torch.tensor(offsets), persistent=False)
 
     offsets: Tensor
@@ -86,6 +89,8 @@ class PoseGPTVQVAEModule(PoseModule):
         """Losses of a batch of windows, logged under train/."""
         pose, valid, step = batch["pose"], batch["valid"], int(batch["step"])
         x = network_input(pose)
+        if step == 0 and self.hparams["start_from_mean"]:
+            self._start_from_mean(x)
         start_quantizing(
             self.network.quantizer,
             step,
@@ -97,6 +102,11 @@ class PoseGPTVQVAEModule(PoseModule):
         losses = self._losses(output, pose, valid, step)
         self.log_losses(vars(losses), len(pose))
         return {"loss": losses.total, "indices": output.quantized.indices}
+
+    def _start_from_mean(self, x: Tensor) -> None:
+        """Of the frames of all processes, those past a motion's end included."""
+        rows = gather_rows(x.flatten(0, 1))
+        self.network.start_from(rows.mean(0), rows.std(0))
 
     def _valid_latents(self, x: Tensor, valid: Tensor) -> Tensor:
         latent, token_valid = self.network.encode(x, valid)
@@ -145,7 +155,7 @@ class PoseGPTVQVAEModule(PoseModule):
         for name, (matrices, root) in sides.items():
             joints = forward_kinematics(self.skeleton.parents, matrices, self.offsets, root)[1]
             outputs[f"{name}_rotations"], outputs[f"{name}_joints"] = matrices, joints
-            outputs[f"{name}_vertices"] = self.vertices.vertices(matrices[:, ::period], root[:, ::period])
+            outputs[f"{name}_vertices"] = self.surface.vertices(matrices[:, ::period], root[:, ::period])
         return outputs
 
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,13 @@ from typing import Any
 from contrapposto.data.recipes.base import Discovery, Progress, Recipe, Source
 from contrapposto.errors import ConfigError, nearest
 
-RECIPES = {"demo": "DemoRecipe", "amass": "AmassRecipe", "cmu": "CmuRecipe", "bandai": "BandaiRecipe"}
+RECIPES = {
+    "demo": "DemoRecipe",
+    "amass": "AmassRecipe",
+    "cmu": "CmuRecipe",
+    "bandai": "BandaiRecipe",
+    "humanact12": "HumanAct12Recipe",
+}
 
 __all__ = ["RECIPES", "Discovery", "Progress", "Recipe", "Source", "get_recipe"]
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from contrapposto.data.names import SUBSETS, canonical_name, subset_of
+from contrapposto.data.babel import babel_files, read_babel
+from contrapposto.data.names import SUBSETS, canonical_name, comparable, subset_of
 from contrapposto.data.recipes.base import Discovery, Progress, Source, need_folder, suffix_of, walk
-from contrapposto.data.recipes.labels import LabelFinder, with_labels
+from contrapposto.data.recipes.labels import LabelFinder, babel_labels, grab_label, with_labels
 from contrapposto.data.recipes.npz import array_shape, members
 from contrapposto.errors import ConfigError, nearest
+from contrapposto.files import sha256
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPLH52
 
@@ -22,6 +24,7 @@ class AmassRecipe:
 
     Args:
         subsets: keep only these subsets of AMASS, by any of their names; all if empty.
+        babel: folder with BABEL's `train.json` and `val.json`, or one such file: labels for the clips it knows.
         source, licence, attribution: for files of the same layout that are not from AMASS.
 
     Raises:
@@ -34,6 +37,7 @@ class AmassRecipe:
     def __init__(
         self,
         subsets: Sequence[str] = (),
+        babel: str | None = None,
         source: str = "AMASS, https://amass.is.tue.mpg.de",
         licence: str = "AMASS licence, non-commercial scientific research: https://amass.is.tue.mpg.de/license.html",
         attribution: str = "Mahmood et al., AMASS: Archive of Motion Capture as Surface Shapes, ICCV 2019, "
@@ -42,11 +46,13 @@ class AmassRecipe:
         self.source, self.licence, self.attribution = source, licence, attribution
         self.downloads: dict[str, str] = {}
         self.subsets = tuple(sorted({_known(subset) for subset in subsets}))
+        self.babel = tuple(babel_files(babel)) if babel else ()
 
     @property
     def options(self) -> dict[str, Any]:
         """What changes the store."""
-        return {"subsets": list(self.subsets)}
+        babel = {path.name: sha256(path) for path in self.babel}
+        return {"subsets": list(self.subsets), **({"babel": babel} if babel else {})}
 
     def obtain(self, raw: Path | None, downloads: Path, progress: Progress | None) -> Path:
         """AMASS cannot be downloaded without registration: only `raw` is accepted."""
@@ -65,8 +71,23 @@ class AmassRecipe:
             if self.subsets and subset_of(name) not in self.subsets:
                 found.ignored["clips of other subsets"] += 1
                 continue
-            found.sources.append(Source(name, (path,), {**labels.find(path), **_origin(name)}))
+            facts = labels.find(path) or (grab_label(name) if subset_of(name) == "GRAB" else {})
+            found.sources.append(Source(name, (path,), {**facts, **_origin(name)}))
+        if self.babel:
+            self._label(found)
         return found
+
+    def _label(self, found: Discovery) -> None:
+        """Put BABEL's labels in place of others, and count what it has and what is missing here."""
+        babel = read_babel(*self.babel)
+        found.ignored.update({f"BABEL: {what}": count for what, count in babel.problems.items()})
+        for number, source in enumerate(found.sources):
+            facts = {**source.parameters, **babel_labels(babel, source.name)}
+            found.sources[number] = Source(source.name, source.paths, facts)
+        here = {comparable(source.name) for source in found.sources}
+        absent = len(babel.spans.keys() - here)
+        if absent:
+            found.ignored["BABEL: annotated clips that are not in the folder"] = absent
 
     @staticmethod
     def _kind(path: Path) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from contrapposto.data.babel import BabelLabels, span_times
+from contrapposto.data.names import comparable
 from contrapposto.motion import Label, Motion
 
 
@@ -20,7 +23,8 @@ class LabelFinder:
     Two kinds are read, the first one wins:
 
     * `<clip>.json` beside the clip: `{"frame_ann": [{"act", "start_t", "end_t"}, ...]}`, as in BABEL, where
-      the list may also stand under `"labels"` and the text under `"proc_label"` or `"act_cat"`;
+      the list may also stand under `"labels"` and the text under `"proc_label"`, or several under `"act_cat"`;
+      times are mended, and counted, as `babel.read_babel` does;
     * `index.csv` in the clip's folder or in one above it, with the columns `file` (relative to the table),
       `label` and, if wanted, `style`.
 
@@ -54,8 +58,9 @@ class LabelFinder:
             annotations = value["frame_ann"]
             if isinstance(annotations, Mapping):
                 annotations = annotations["labels"]
-            return [[_text(span), float(span["start_t"]), float(span["end_t"])] for span in annotations or ()]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            found = [(_texts(span), span_times(span, self.problems)) for span in annotations or ()]
+            return [[text, *times] for texts, times in found if times for text in texts]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.problems["label files that could not be read"] += 1
             return []
 
@@ -93,14 +98,31 @@ def with_labels(motion: Motion, parameters: Mapping[str, Any]) -> Motion:
         )
     metadata = dict(motion.metadata)
     metadata.update(
-        {key: str(parameters[key]) for key in ("style", "subject", "subset") if parameters.get(key)}
+        {key: str(parameters[key]) for key in ("style", "subject", "subset", "split") if parameters.get(key)}
     )
     return replace(motion, labels=labels, metadata=metadata)
 
 
-def _text(span: Mapping[str, Any]) -> str:
-    category = span.get("act_cat")
-    text = span.get("act") or span.get("proc_label") or (category[0] if category else None)
-    if not isinstance(text, str):
+def babel_labels(labels: BabelLabels, name: str) -> dict[str, Any]:
+    """What BABEL says of a clip, in the form of `LabelFinder.find`; `split` is BABEL's own part."""
+    spans = [
+        [text, span.start, span.end] for span in labels.of(name) for text in dict.fromkeys(span.categories)
+    ]
+    part = labels.part_of(name)
+    return {**({"labels": spans} if spans else {}), **({"split": part} if part else {})}
+
+
+def grab_label(name: str) -> dict[str, Any]:
+    """What somebody of GRAB does, which its file names tell: `GRAB/s1/cup_drink_1_stageii.npz` is `drink`."""
+    match = re.fullmatch(
+        r"[^_]+_([a-z]+)(?:_Retake)?(?:_\d+)?(?:_Retake)?", comparable(name).split("/")[-1], re.IGNORECASE
+    )
+    return {"labels": [[match[1].lower(), 0.0, None]]} if match else {}
+
+
+def _texts(span: Mapping[str, Any]) -> list[str]:
+    text = span.get("act") or span.get("proc_label") or span.get("act_cat")
+    texts = [text] if isinstance(text, str) else text
+    if not isinstance(texts, list) or not texts or not all(isinstance(one, str) for one in texts):
         raise KeyError("act")
-    return text
+    return texts

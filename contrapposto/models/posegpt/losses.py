@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from contrapposto import rotations as rot
 from contrapposto.body import BodyModel
+from contrapposto.body.skinning import Skinning
 from contrapposto.errors import ConfigError
 from contrapposto.models.posegpt.poses import split_pose
 from contrapposto.models.posegpt.vqvae import DecodedMotion
@@ -55,6 +57,7 @@ class PoseLosses:
         trans: root position, metres.
         quantizer: of the quantiser, mean over the valid tokens of the batch.
         vert: vertex positions, metres; zero where it was not asked for.
+        step: steps of the root from frame to frame, metres.
     """
 
     total: Tensor
@@ -63,6 +66,7 @@ class PoseLosses:
     trans: Tensor
     quantizer: Tensor
     vert: Tensor
+    step: Tensor
 
 
 class PoseLoss(nn.Module):
@@ -72,6 +76,8 @@ class PoseLoss(nn.Module):
         kind: `l2` and `gaussian` are Gaussian NLL, `l1` and `laplacian` Laplacian; the spread is 1 for the
             first of each pair and learned for the second (call `train_spreads` on the auto-encoder).
         root_weight, body_weight, trans_weight, quantizer_weight, vert_weight: of the terms.
+        step_weight: of the mean distance of the root's steps, which the original does without: the error of a
+            position is the sum of those of all steps before it.
         gaussian_vertices: Gaussian in place of Laplacian NLL for vertices.
         mask_translation: hold the target translation at zero (`mask_trans`).
 
@@ -88,6 +94,7 @@ class PoseLoss(nn.Module):
         trans_weight: float = 1.0,
         quantizer_weight: float = 0.25,
         vert_weight: float = 100.0,
+        step_weight: float = 0.0,
         gaussian_vertices: bool = False,
         mask_translation: bool = False,
     ) -> None:
@@ -97,6 +104,7 @@ class PoseLoss(nn.Module):
         self.kind: Kind = kind
         self.weights = {"root": root_weight, "body": body_weight, "trans": trans_weight}
         self.quantizer_weight, self.vert_weight = quantizer_weight, vert_weight
+        self.step_weight = step_weight
         self.gaussian_vertices, self.mask_translation = gaussian_vertices, mask_translation
 
     @property
@@ -145,13 +153,15 @@ class PoseLoss(nn.Module):
             for name, pair in pairs.items()
         }
         quantizer = _mean_over(quantizer_loss, token_valid)
-        total = self.quantizer_weight * quantizer
+        wanted = position.diff(dim=1)
+        step = masked_mean((motion.deltas[:, 1:] - wanted).abs(), valid[:, 1:]).mean()
+        total = self.quantizer_weight * quantizer + self.step_weight * step
         total = total + sum(self.weights[name] * term for name, term in terms.items())
         vert = target.new_zeros(())
         if vertices is not None:
             vert = masked_mean(self._nll("vert", *vertices[:2], log_sigmas), vertices[2]).mean()
             total = total + self.vert_weight * vert
-        return PoseLosses(total, terms["root"], terms["body"], terms["trans"], quantizer, vert)
+        return PoseLosses(total, terms["root"], terms["body"], terms["trans"], quantizer, vert, step)
 
     def _nll(self, name: str, pred: Tensor, true: Tensor, log_sigmas: Mapping[str, Tensor] | None) -> Tensor:
         spread: Tensor | float = 0.0
@@ -173,6 +183,8 @@ class VertexSampler(nn.Module):
         hand_mean: (90,) axis-angles added to those of both hands' 30 joints (the last ones), which the
             original does by accident with SMPL-X: its hands are slightly bent on both sides of the loss.
         use_translation: False leaves the figure at the origin (`alpha_trans` of 0).
+        num_vertices: compare so many of the body's vertices, evenly chosen by number, on more frames for the same
+            time; None: all.
 
     Raises:
         ConfigError: shares outside (0, 1].
@@ -188,12 +200,14 @@ class VertexSampler(nn.Module):
         batch_share: float = 1.0,
         hand_mean: Tensor | None = None,
         use_translation: bool = True,
+        num_vertices: int | None = None,
     ) -> None:
         super().__init__()
         for name, share in (("frame_share", frame_share), ("batch_share", batch_share)):
             if not 0 < share <= 1:
                 raise ConfigError(f"{name} is {share}.", expected="a number above 0, at most 1")
-        self.body, self.frame_share, self.batch_share = body, frame_share, batch_share
+        self.body = body if num_vertices is None else thinned(body, num_vertices)
+        self.frame_share, self.batch_share = frame_share, batch_share
         self.use_translation = use_translation
         self.register_buffer("hand_mean", hand_mean, persistent=False)
 
@@ -237,6 +251,24 @@ class VertexSampler(nn.Module):
         with torch.no_grad():
             true = self.vertices(rot.axis_angle_to_matrix(axis_angles), position)
         return pred, true, valid[rows, frames]
+
+
+def thinned(body: BodyModel, count: int) -> BodyModel:
+    """A body on the same skeleton with so many of the vertices, without faces; its joints are those of the whole.
+
+    Args:
+        body: left as it is.
+        count: vertices, chosen evenly by number; all where there are no more.
+    """
+    chosen = torch.linspace(0, body.num_vertices - 1, min(count, body.num_vertices)).long()
+    few = copy.deepcopy(body)
+    few.v_template = body.v_template[chosen]
+    few.faces = body.faces[:0]
+    few.shape_directions = body.shape_directions.unflatten(1, (-1, 3))[:, chosen].flatten(1)
+    if body.pose_directions is not None:
+        few.pose_directions = body.pose_directions.unflatten(1, (-1, 3))[:, chosen].flatten(1)
+    few.skinning = Skinning(body.skinning.weights[chosen])
+    return few
 
 
 def token_nll(logits: Tensor, indices: Tensor, token_valid: Tensor) -> Tensor:

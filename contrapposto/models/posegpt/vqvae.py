@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -90,10 +90,14 @@ class PoseVQVAE(nn.Module):
         beta: weight of the codebook term.
         positions: kind of the position tables.
         position_every_block: a table before every block, or before the first.
+        position_scale: of these tables; 1 in the original, where they are several times as large as what a new
+            network makes of a motion.
         dropout: rate everywhere in the stacks. The original's option only reaches the encoder's entry and
             leaves 0.1 at all other places: `dropout=0.1, entry_dropout=0`.
         entry_dropout: rate at the encoder's entry; as `dropout` where absent.
         block_size: rows of the position tables, the largest number of tokens.
+        step_scale: metres that an output of 1 of the head of the root's steps stands for; 1 in the original, where
+            a small change of its weights moves the end of a motion by metres, for the steps add up.
         original_padding: let the decoder's up-convolutions see padding, as the original does: the last frame
             of a motion then depends on how far its batch is padded.
 
@@ -114,15 +118,18 @@ class PoseVQVAE(nn.Module):
         beta: float = 0.25,
         positions: PositionKind = "sine_frozen",
         position_every_block: bool = True,
+        position_scale: float = 1.0,
         dropout: float = 0.1,
         entry_dropout: float | None = None,
         block_size: int = 2048,
+        step_scale: float = 1.0,
         original_padding: bool = False,
     ) -> None:
         super().__init__()
         _check(variant, num_layers)
         self.variant: Variant = variant
         self.num_joints, self.original_padding = num_joints, original_padding
+        self.step_scale = step_scale
         scales = [(index, count) for index, count in enumerate(num_layers) if count > 0]
         self.factor = 2 ** sum(index > 0 for index, _ in scales)
 
@@ -141,6 +148,7 @@ class PoseVQVAE(nn.Module):
                 block_size=block_size,
                 persistent_positions=False,
                 look_ahead=variant != "streaming",
+                position_scale=position_scale,
             )
 
         entry = dropout if entry_dropout is None else entry_dropout
@@ -159,6 +167,25 @@ class PoseVQVAE(nn.Module):
         self.log_sigmas = nn.ParameterDict(
             {name: nn.Parameter(torch.zeros(1), requires_grad=False) for name in LOG_SIGMAS}
         )
+
+    @torch.no_grad()
+    def start_from(self, mean: Tensor, deviation: Tensor) -> None:
+        """Let a new network begin at the mean motion, and see how motion differs from it.
+
+        That is an initialisation: the first layer's weights are scaled and its bias moved as if its input were
+        standardised, those of the last layer of `reg_body` as if its output were.
+
+        Args:
+            mean, deviation: (6 J + 3,) of the network's input.
+        """
+        spread = deviation.clamp_min(
+            0.05
+        )  # joints that hardly move, and the hands of corpora without fingers
+        self.emb.weight.div_(spread)
+        self.emb.bias.sub_(self.emb.weight @ mean)
+        last = cast(nn.Linear, self.reg_body[-1])
+        last.weight.mul_(spread[:-3, None])
+        last.bias.copy_(mean[:-3])
 
     @property
     def causal_encoder(self) -> bool:
@@ -230,7 +257,7 @@ class PoseVQVAE(nn.Module):
     def heads(self, features: Tensor, valid: Tensor | None = None) -> DecodedMotion:
         """Motion from the decoder's last features (B, T, hidden)."""
         sixd = self.reg_body(features).unflatten(-1, (self.num_joints, 6))
-        return DecodedMotion(sixd, self.reg_root(features), valid)
+        return DecodedMotion(sixd, self.step_scale * self.reg_root(features), valid)
 
     def decode_tokens(self, indices: Tensor, token_valid: Tensor | None = None) -> DecodedMotion:
         """Motion from codes (B, L, K); a code of -1 is a zero vector, as it is in training.
