@@ -9,6 +9,7 @@ from callbacks.checkpoint import (
 )
 from callbacks.csv_log import CSVRunLogger
 from callbacks.ema import EMA
+from callbacks.generation import GenerationCallback
 from callbacks.guard import FiniteGuard, NotFiniteError
 from callbacks.loggers import build_loggers, finish_loggers
 from callbacks.media import MediaCallback
@@ -23,6 +24,7 @@ __all__ = [
     "BestCheckpoint",
     "CSVRunLogger",
     "FiniteGuard",
+    "GenerationCallback",
     "MediaCallback",
     "MetricSpec",
     "MetricsCallback",

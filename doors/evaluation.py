@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from contrapposto.errors import ConfigError, MissingError
-from contrapposto.files import write_json
+from contrapposto.files import atomic_path, write_json
 from doors.preflight import preflight
 from doors.runs import (
     RUN_VARIABLE,
@@ -23,7 +23,7 @@ from doors.runs import (
     register_best_resolver,
     save_config,
 )
-from doors.tables import by_frame, format_tables, read_clips
+from doors.tables import by_frame, format_tables, generation_table, read_clips
 from doors.training import build_trainer, load_weights, quiet_lightning
 
 _NO_OPTIONS = ("data.store", "data.name", "data.cache", "data.batch_size", "data.num_workers", "data.repeats")
@@ -172,7 +172,21 @@ def _report(
         f"{entry['clips']:,} clips, {entry['frames']:,} frames\n"
     )
     print(format_tables({n.removeprefix(prefix): v for n, v in values.items()}, weighted))
+    _print_generation(output)
     print(f"\nresults: {output}")
-    for path in sorted(p for pattern in ("*.json", "*.csv", "media/*") for p in output.glob(pattern)):
+    for path in sorted(p for pattern in ("*.json", "*.csv", "*.md", "media/*") for p in output.glob(pattern)):
         said = "  (every metric and the length of every clip)" if path == table else ""
         print(f"  {path.relative_to(output)}{said}")
+
+
+def _print_generation(output: Path) -> None:
+    """The table of a generator's samples, where there is one; also as a file for documents."""
+    path = output / "generation.json"
+    if not path.is_file():
+        return
+    content = json.loads(path.read_text(encoding="utf-8"))
+    said = f"{content['samples']:,} samples from each source, {content['repeats']} repeats"
+    print(f"\ngenerated motion, mean ± half of the 95 % interval ({said}):\n")
+    print(generation_table(content))
+    with atomic_path(output / "generation.md") as temporary:
+        temporary.write_text(generation_table(content, as_markdown=True) + "\n", encoding="utf-8")

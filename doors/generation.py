@@ -50,8 +50,8 @@ class PoseGPTSample:
         if unknown:
             raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
         self.formats, self.data, self.experiment = list(formats), data, experiment
-        self.drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "greedy": greedy}
-        self.windows, self.size = {"overlap": overlap, "fade": fade}, size
+        self.drawing: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "greedy": greedy}
+        self.overlap, self.fade, self.size = overlap, fade, size
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Generate into files in `output`."""
@@ -70,7 +70,7 @@ class PoseGPTSample:
 
     def _generator(self, config: DictConfig) -> tuple[MotionGenerator, dict[str, str]]:
         path = Path(config.ckpt) if config.ckpt else self._best(config)
-        return load_generator(path, **self.windows)
+        return load_generator(path, overlap=self.overlap, fade=self.fade)
 
     def _best(self, config: DictConfig) -> Path:
         return best_run(config.paths.runs, _MODEL, self.data, self.experiment).checkpoint
@@ -97,9 +97,7 @@ class PoseGPTSample:
             generated = clips[0].trim(first, clips[0].duration + 1)
             seconds = generated.num_frames / generated.fps
             paths.append(
-                render_token_timeline(
-                    picture, tokens, seconds, labels=generated.labels, titles=list(titles)
-                )
+                render_token_timeline(picture, tokens, seconds, labels=generated.labels, titles=list(titles))
             )
         print(f"smallest margin of a choice: {float(result.sampled.margin.min()):.1e}")
         return paths
@@ -132,12 +130,12 @@ class PoseGPTForecast(PoseGPTSample):
         return self._write(result, {**past.metadata, **facts}, stem, beside)
 
 
-def load_generator(path: Path, **windows: int) -> tuple[MotionGenerator, dict[str, str]]:
+def load_generator(path: Path, *, overlap: int = 16, fade: int = 10) -> tuple[MotionGenerator, dict[str, str]]:
     """The generator of a checkpoint or run directory, and source and licence of the data that it was trained on.
 
     Args:
         path: of a run of posegpt_gpt.
-        windows: `overlap` and `fade` of `PoseGPTSampler`.
+        overlap, fade: of `PoseGPTSampler`.
 
     Raises:
         MissingError: no such checkpoint.
@@ -163,10 +161,13 @@ def load_generator(path: Path, **windows: int) -> tuple[MotionGenerator, dict[st
         window=module.window,
         per_frame=module.per_frame,
         canonical=module.canonical,
-        **windows,
+        overlap=overlap,
+        fade=fade,
     )
     data = content.get("provenance", {}).get("data") or {}
-    facts = {f"model_{name}": str(data[name]) for name in ("source", "licence", "attribution") if data.get(name)}
+    facts = {
+        f"model_{name}": str(data[name]) for name in ("source", "licence", "attribution") if data.get(name)
+    }
     return MotionGenerator(sampler, module.vocabulary, module.skeleton), facts
 
 
@@ -177,7 +178,11 @@ def _actions(given: Any, generator: MotionGenerator) -> list[str]:
 def _frames(given: Any) -> int | list[int]:
     if isinstance(given, int) and not isinstance(given, bool):
         return given
-    if isinstance(given, Sequence) and not isinstance(given, str) and all(type(part) is int for part in given):
+    if (
+        isinstance(given, Sequence)
+        and not isinstance(given, str)
+        and all(type(part) is int for part in given)
+    ):
         return list(given)
     raise ConfigError(f"frames={given} cannot be used.", expected="a whole number, or a list of them")
 
@@ -194,7 +199,8 @@ def _split(clip: Motion, seconds: float | None) -> tuple[Motion, bool]:
         return clip, False
     if not 0 < seconds <= clip.duration:
         raise ConfigError(
-            f"past_seconds={seconds} cannot be used.", expected=f"above 0, up to {clip.duration:.2f}, the clip's end"
+            f"past_seconds={seconds} cannot be used.",
+            expected=f"above 0, up to {clip.duration:.2f}, the clip's end",
         )
     return clip.trim(0, seconds), seconds < clip.duration
 

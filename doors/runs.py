@@ -228,10 +228,21 @@ def best_run(runs: str | Path, model: str, data: str | None, experiment: str | N
 
 
 def register_best_resolver() -> None:
-    """`${best:sage_upper_vqvae}`: the path of that model's best checkpoint, by the rule of `best_run`."""
+    """`${best:sage_upper_vqvae}`: the path of that model's best checkpoint, by the rule of `best_run`.
+
+    `${best_or_null:...}` is null where there is none, and stays a reference in a run's config.yaml: an evaluation then
+    finds what has been trained since.
+    """
 
     def resolve(model: str, *, _root_: DictConfig) -> str:
         result = best_run(_root_.paths.runs, model, _root_.data.name, _root_.get("experiment_name"))
         return str(result.checkpoint)
 
+    def resolve_or_null(model: str, *, _root_: DictConfig) -> str | None:
+        try:
+            return resolve(model, _root_=_root_)
+        except MissingError:
+            return None
+
     OmegaConf.register_new_resolver("best", resolve, replace=True)
+    OmegaConf.register_new_resolver("best_or_null", resolve_or_null, replace=True)

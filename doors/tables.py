@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,20 @@ FURTHER = (
     Column("pa_mpjpe", "PA-MPJPE", "cm"),
     Column("foot_skate", "foot skate", "cm/s"),
     Column("floor_penetration", "in floor", "cm"),
+)
+# Of generators (PoseGPT sheet, section 9), as one source of samples per row.
+GENERATION = (
+    Column("fid", "FID", ""),
+    Column("accuracy", "accuracy", "%", 100),
+    Column("class_accuracy", "by class", "%", 100),
+    Column("mean_average_precision", "mAP", "%", 100),
+    Column("diversity", "diversity", ""),
+    Column("multimodality", "multimod.", ""),
+)
+FORECASTS = (
+    Column("ade", "ADE", "m"),
+    Column("fde", "FDE", "m"),
+    Column("apd", "APD", "m"),
 )
 _COLUMNS = PUBLISHED + FURTHER
 
@@ -78,7 +93,7 @@ def format_tables(values: Mapping[str, float], weighted: Mapping[str, float]) ->
         ("truth", {c.name: values[f"true_{c.name}"] for c in _COLUMNS if f"true_{c.name}" in values}),
     )
     blocks = [_block(columns, rows) for columns in (PUBLISHED, FURTHER)]
-    shown = {c.name for c in _COLUMNS}
+    shown = {c.name for c in (*_COLUMNS, *GENERATION, *FORECASTS)}
     known = {*shown, *(f"true_{n}" for n in shown), *(f"{n}_by_frame" for n in shown)}
     rest = {name: value for name, value in values.items() if name not in known}
     width = max(map(len, rest), default=0)
@@ -104,6 +119,42 @@ def _block(columns: Sequence[Column], rows: Sequence[tuple[str, Mapping[str, flo
 
 def _cell(values: Mapping[str, float], column: Column) -> str:
     return f"{values[column.name] * column.scale:.2f}" if column.name in values else ""
+
+
+def generation_table(content: Mapping[str, Any], *, as_markdown: bool = False) -> str:
+    """What `GenerationCallback` wrote as a table: one row per source, mean of the repeats ± half of its 95 % interval.
+
+    Args:
+        content: of generation.json.
+        as_markdown: for a document; else for a terminal.
+    """
+    blocks = [_sources_block(content["sources"], part, as_markdown) for part in (GENERATION, FORECASTS)]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _sources_block(sources: Mapping[str, Any], columns: Sequence[Column], as_markdown: bool) -> str:
+    columns = [c for c in columns if any(c.name in row for row in sources.values())]
+    shown = {name: row for name, row in sources.items() if any(c.name in row for c in columns)}
+    rows = [[name, *(_interval(row.get(c.name), c) for c in columns)] for name, row in shown.items()]
+    heads = ["", *(f"{c.title}{', ' + c.unit if c.unit else ''}" for c in columns)]
+    if not columns:
+        return ""
+    if as_markdown:
+        lines = [heads, ["---"] * len(heads), *rows]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    widths = [max(len(line[i]) for line in [heads, *rows]) for i in range(len(heads))]
+    return "\n".join(
+        "  " + line[0].ljust(widths[0]) + "".join(f"  {cell:>{w}}" for cell, w in zip(line[1:], widths[1:]))
+        for line in [heads, *rows]
+    )
+
+
+def _interval(value: Mapping[str, float | None] | None, column: Column) -> str:
+    if value is None or value["mean"] is None:
+        return "-"
+    mean, half = value["mean"] * column.scale, value.get("interval")
+    digits = 1 if column.unit == "%" else 2
+    return f"{mean:.{digits}f}" + ("" if half is None else f" ±{half * column.scale:.{digits}f}")
 
 
 @dataclass(frozen=True)

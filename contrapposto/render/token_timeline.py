@@ -6,6 +6,7 @@ import colorsys
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,22 +16,25 @@ from contrapposto.render.text import INK, draw_text
 from contrapposto.render.video import write_png
 
 _GROUND, _EMPTY, _RULE = (255, 255, 255), (238, 240, 243), (120, 126, 136)
-_LEFT, _TOP, _BOTTOM, _LETTERS = 92, 34, 30, 14
+_LEFT, _TOP, _BOTTOM, _LETTERS = 150, 34, 30, 14
 
 
-def render_token_timeline(
-    path: str | Path,
+def render_token_timeline(path: str | Path, tokens: np.ndarray, seconds: float, **options: Any) -> Path:
+    """Write `draw_token_timeline` as a PNG; arguments and errors as there."""
+    return write_png(path, draw_token_timeline(tokens, seconds, **options))
+
+
+def draw_token_timeline(
     tokens: np.ndarray,
     seconds: float,
     *,
     labels: Sequence[Label] = (),
     titles: Sequence[str] | None = None,
     width: int = 1200,
-) -> Path:
-    """Write a PNG with a band for each motion and a row of cells for each of its books, the same colour for the same code.
+) -> np.ndarray:
+    """(H, W, 3) uint8: a band for each motion, a row of cells for each of its books, the same colour for the same code.
 
     Args:
-        path: ends in .png.
         tokens: (B, L, K) codes, -1 where there is none; at most 64 motions. They are spread evenly over the time.
         seconds: what the L tokens last.
         labels: what happens when, written along the top.
@@ -62,7 +66,7 @@ def render_token_timeline(
                 gap = 1 if edges[position + 1] - edges[position] > 3 else 0
                 picture[row, edges[position] : edges[position + 1] - gap] = _color(code)
     _axis(picture, edges, seconds, labels)
-    return write_png(path, picture)
+    return picture
 
 
 @lru_cache(maxsize=4096)
@@ -79,13 +83,17 @@ def _axis(picture: np.ndarray, edges: np.ndarray, seconds: float, labels: Sequen
     first, last, bottom = int(edges[0]), int(edges[-1]), picture.shape[0] - _BOTTOM
     per_second = (last - first) / seconds
     picture[bottom : bottom + 1, first:last] = _RULE
-    step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600) if s * per_second > 45 or s == 3600)
+    step = next(
+        s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600) if s * per_second > 45 or s == 3600
+    )
     for time in np.arange(0, seconds + 1e-6, step):
         column = first + round(time * per_second)
         picture[bottom : bottom + 5, column : column + 1] = _RULE
         draw_text(picture, f"{time:g} s", (column, bottom + 6), size=_LETTERS, anchor="centre top")
     for label in labels:
-        left, right = (first + round(time * per_second) for time in (max(label.start, 0), min(label.end, seconds)))
+        left, right = (
+            first + round(time * per_second) for time in (max(label.start, 0), min(label.end, seconds))
+        )
         if right - left < 2:
             continue
         picture[_TOP - 7 : _TOP - 4, left + 1 : right - 1] = INK

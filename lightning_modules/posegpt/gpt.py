@@ -18,6 +18,7 @@ from contrapposto.models.posegpt.poses import network_input
 from contrapposto.models.posegpt.vqvae import PoseVQVAE
 from contrapposto.weights import ImportReport
 from lightning_modules.posegpt.common import PoseModule, keep_vocabulary, token_share
+from lightning_modules.posegpt.samples import sample_media
 from lightning_modules.posegpt.vqvae import PoseGPTVQVAEModule
 from lightning_modules.sage.common import load_stage, weights_hash
 
@@ -168,6 +169,14 @@ class PoseGPTModule(PoseModule):
             "token_accuracy": torch.stack(hits),
             "num_tokens": self._counted(token_valid).sum(1),
         }
+
+    def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
+        """Samples of the actions with the first batch: of all at the end of the training and in tests."""
+        if int(batch["sample_ids"][0]) != 0:
+            return {}
+        trainer = self.trainer
+        last = trainer.state.fn != "fit" or trainer.current_epoch + 1 == trainer.max_epochs
+        return sample_media(self, trainer.datamodule, seed=0, everything=last)  # type: ignore[attr-defined]
 
     def load_official(self, path: Path) -> dict[str, ImportReport]:
         """Load a checkpoint in the layout of the authors' code, the auto-encoder included."""

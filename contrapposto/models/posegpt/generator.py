@@ -26,7 +26,7 @@ class Generated:
     """What `MotionGenerator.generate` returns.
 
     Args:
-        motions: the clips, at 30 frames/s, on the SMPL-H skeleton, labelled with their actions; the past is part of them.
+        motions: the clips at 30 frames/s on the SMPL-H skeleton, labelled with their actions, the past included.
         sampled: tokens and margins, see there.
     """
 
@@ -141,7 +141,9 @@ class MotionGenerator:
         The figure stands on the floor in the first frames; `generate` looks for the floor in all of them.
         """
         plan, past = self.segments(actions, frames), _mapped(past)
-        pose, height = self._past(past)  # from here on the height of the poses' origin; their vertical points down
+        pose, height = self._past(
+            past
+        )  # from here on the height of the poses' origin; their vertical points down
         for chunk in self.sampler.stream(plan, 1, past=pose, draw=draw):
             first = float(chunk[0, 0, -2])
             clip = to_motion(chunk[0], self.skeleton, height=None if height is None else height - first)
