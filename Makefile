@@ -36,7 +36,7 @@ demo: setup
 	$(VENV)/bin/python evaluate.py model=sage_refiner experiment=sage_demo
 
 test: setup
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -29,6 +29,7 @@ SMALL = [
     "module.network.num_codes=64",
     "module.network.code_dim=32",
     "logger=csv",
+    "callbacks.media=null",
     "trainer.accelerator=cpu",
     "trainer.log_every_n_steps=1",
 ]
