@@ -63,6 +63,11 @@ def write_mesh_glb(
     return path
 
 
+def most_frames(mesh: MeshAsset) -> int:
+    """How many poses of a mesh fit into one file."""
+    return max(1, min(_MOST_FRAMES, _MOST_VALUES // (6 * len(_split_seams(mesh)[0]))))
+
+
 def _split_seams(mesh: MeshAsset) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """glTF has one texture coordinate per vertex: (N,) the vertex that each written one is, faces, coordinates."""
     count = len(mesh.vertices)

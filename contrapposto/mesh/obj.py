@@ -56,14 +56,19 @@ def read_obj(path: str | Path) -> MeshAsset:
     return _asset(parsed, path)
 
 
-def write_obj(path: str | Path, mesh: MeshAsset) -> Path:
-    """Write a mesh, its MTL file and its textures beside it (same stem), each atomically."""
+def write_obj(path: str | Path, mesh: MeshAsset, *, library: str | None = None) -> Path:
+    """Write a mesh, its MTL file and its textures beside it (same stem), each atomically.
+
+    `library` names an MTL file that is there already, of another pose of the same mesh: none is written.
+    """
     path = Path(path)
     lines = ["# Contrapposto"]
-    if mesh.materials:
-        library = path.with_suffix(".mtl")
-        _write_materials(library, mesh.materials)
-        lines.append(f"mtllib {library.name}")
+    if mesh.materials and library is not None:
+        lines.append(f"mtllib {library}")
+    elif mesh.materials:
+        beside = path.with_suffix(".mtl")
+        _write_materials(beside, mesh.materials)
+        lines.append(f"mtllib {beside.name}")
     lines.append(f"o {mesh.name or 'mesh'}")
     if mesh.vertex_colors is None:
         lines += [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in mesh.vertices.tolist()]

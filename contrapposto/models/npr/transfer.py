@@ -22,7 +22,8 @@ from contrapposto.models.npr.njf import NeuralJacobianFields
 from contrapposto.models.npr.refiner import PoseRefiner
 
 Codes = PoseCode | Tensor
-Place = Literal["origin", "template", "carry"]
+Place = Literal["origin", "template", "carry", "ground"]
+PLACES: tuple[Place, ...] = ("origin", "template", "carry", "ground")
 _FEWEST_FACES = 16
 
 
@@ -34,11 +35,13 @@ class SourcePoses:
         codes: (T poses) in the source's normalised units; what the model's `encode` gives.
         rotations: (T, 3, 3) of each pose as a whole, taken off before encoding; identities where it was left in.
         shifts: (T, 3) of the mean vertex against the template's, as shares of the source's size.
+        lows: (T,) height of the lowest vertex over that of the template, in the same unit; y is up.
     """
 
     codes: Codes
     rotations: Tensor
     shifts: Tensor
+    lows: Tensor
 
 
 class PoseTransfer:
@@ -51,7 +54,8 @@ class PoseTransfer:
         source: template of the source: same faces as its poses.
         refiner: of the target, trained for it; None: none.
         place: where the mean vertex of a posed target lies: `origin` (as the release), `template` (where the
-            template's is), or `carry` (moved with the source, scaled by the sizes of the two).
+            template's is), `carry` (moved with the source, scaled by the sizes of the two), or `ground`: the same,
+            scaled by their heights (y is up), and the lowest vertex as far above the ground as the source's.
         canonical_rotation: take the rotation of each pose as a whole off before the network sees it and put it back
             on afterwards, so that a turned source gives the turned result. For figures that turn in the world, where
             the network was not trained on turned ones.
@@ -74,8 +78,8 @@ class PoseTransfer:
         rest_correction: bool = False,
         batch_size: int = 4,
     ) -> None:
-        if place not in ("origin", "template", "carry"):
-            raise ValueError(f"place: expected origin, template or carry, got {place!r}")
+        if place not in PLACES:
+            raise ValueError(f"place: expected one of {', '.join(PLACES)}, got {place!r}")
         self.model, self.refiner = model.eval(), refiner
         self.source = source if isinstance(source, Template) else Template(source)
         if self.source.num_faces < _FEWEST_FACES:
@@ -90,8 +94,16 @@ class PoseTransfer:
         self.batch_size = batch_size
 
     @torch.no_grad()
-    def encode(self, poses: np.ndarray) -> SourcePoses:
+    def encode(
+        self, poses: np.ndarray, rotations: np.ndarray | None = None, means: np.ndarray | None = None
+    ) -> SourcePoses:
         """Take poses (T, V, 3) of the source, in its units and vertex order.
+
+        Args:
+            poses: as the network shall see them.
+            rotations: (T, 3, 3) of each pose as a whole where it has been taken off the poses already; None: it is in
+                them.
+            means: (T, 3) where the mean vertex of each pose lies with them; None: where it is.
 
         Raises:
             InputError: another number of vertices than the template, or values that are not finite.
@@ -102,17 +114,22 @@ class PoseTransfer:
             )
         vertices = self.source.normalized(poses)
         rest = self.source.solver.vertices
-        means = vertices.mean(1, keepdim=True)
-        shifts = means[:, 0] - rest.mean(0)
-        rotations = torch.eye(3, dtype=torch.float64).expand(len(vertices), 3, 3)
-        if self.canonical_rotation:
-            rotations = best_rotations(rest, vertices)
-            vertices = (vertices - means) @ rotations + rest.mean(0)
+        centres = vertices.mean(1, keepdim=True)
+        places = centres[:, 0]
+        if means is not None:
+            places = torch.from_numpy((np.asarray(means, np.float64) - self.source.centre) / self.source.side)
+        turns = torch.eye(3, dtype=torch.float64).expand(len(vertices), 3, 3)
+        if rotations is not None:
+            turns = torch.from_numpy(np.array(rotations, np.float64))
+        elif self.canonical_rotation:
+            turns = best_rotations(rest, vertices)
+            vertices = (vertices - centres) @ turns + rest.mean(0)
+            centres = vertices.mean(1, keepdim=True)
+        heights = ((vertices - centres) @ turns.transpose(-1, -2))[..., 1].amin(1) + places[:, 1]
         reference = next(self.model.parameters())
         given = vertices.to(reference.device, reference.dtype).split(self.batch_size)
-        return SourcePoses(
-            _joined([self.model.encode(self.source.solver, part) for part in given]), rotations, shifts
-        )
+        codes = _joined([self.model.encode(self.source.solver, part) for part in given])
+        return SourcePoses(codes, turns, places - rest.mean(0), heights - rest[:, 1].min())
 
     def transfer(
         self, poses: np.ndarray | SourcePoses, target: Template | MeshAsset, *, smooth: float = 0.0
@@ -132,7 +149,7 @@ class PoseTransfer:
         shape = self.apply(taken.codes, template)
         if smooth > 0:
             shape = torch.from_numpy(gaussian_filter1d(shape.numpy(), smooth, axis=0, mode="nearest"))
-        return self._put(template, shape @ taken.rotations.transpose(-1, -2), taken.shifts)
+        return self._put(template, shape @ taken.rotations.transpose(-1, -2), taken.shifts, taken.lows)
 
     @torch.no_grad()
     def apply(self, codes: Codes, template: Template) -> Tensor:
@@ -149,7 +166,7 @@ class PoseTransfer:
     @torch.no_grad()
     def interpolate(
         self,
-        poses: np.ndarray,
+        poses: np.ndarray | SourcePoses,
         target: Template | MeshAsset,
         shares: Sequence[float],
         *,
@@ -158,7 +175,7 @@ class PoseTransfer:
         """Between two poses.
 
         Args:
-            poses: (2, V, 3) of the source.
+            poses: (2, V, 3) of the source, or what `encode` gave for them.
             target: any mesh.
             shares: 0 gives the first pose, 1 the second.
             by: `jacobians`: blend the decoded field, rotations along arcs; `codes`: match and blend the keypoints.
@@ -167,7 +184,7 @@ class PoseTransfer:
             (S, V_target, 3).
         """
         template = target if isinstance(target, Template) else Template(target)
-        taken = self.encode(poses)
+        taken = poses if isinstance(poses, SourcePoses) else self.encode(poses)
         if len(taken.codes) != 2 or by not in ("jacobians", "codes") or self.model.output != "jacobians":
             raise ValueError(
                 f"interpolation of {len(taken.codes)} poses by {by!r}: expected 2, jacobians or codes"
@@ -178,13 +195,11 @@ class PoseTransfer:
             ends = [self._completed(taken.codes[i : i + 1], template) for i in range(2)]
             shape = torch.cat([template.solve(blend_jacobians(ends[0], ends[1], share)) for share in shares])
         fraction = torch.tensor(shares, dtype=torch.float64)[:, None]
-        turn = blend_jacobians(taken.rotations[:1], taken.rotations[1:], 0.0).expand(len(shares), 3, 3)
-        if self.canonical_rotation:
-            turn = torch.cat(
-                [blend_jacobians(taken.rotations[:1], taken.rotations[1:], share) for share in shares]
-            )
+        first, second = taken.rotations[:1], taken.rotations[1:]
+        turn = torch.cat([blend_jacobians(first, second, share) for share in shares])
         shifts = torch.lerp(taken.shifts[:1], taken.shifts[1:], fraction)
-        return self._put(template, shape @ turn.transpose(-1, -2), shifts)
+        lows = torch.lerp(taken.lows[:1], taken.lows[1:], fraction[:, 0])
+        return self._put(template, shape @ turn.transpose(-1, -2), shifts, lows)
 
     def _blended(self, codes: Codes, shares: Sequence[float]) -> Codes:
         if not isinstance(self.model, NPR) or not isinstance(codes, PoseCode):
@@ -224,11 +239,18 @@ class PoseTransfer:
             return decoded - decoded.mean(-2, keepdim=True)
         return template.solve(decoded)
 
-    def _put(self, template: Template, shape: Tensor, shifts: Tensor) -> np.ndarray:
+    def _put(self, template: Template, shape: Tensor, shifts: Tensor, lows: Tensor) -> np.ndarray:
         """Centred normalised vertices to the target's units, order and place."""
-        mean = template.solver.vertices.mean(0)
+        rest = template.solver.vertices
+        mean = rest.mean(0)
         if self.place == "carry":
             shape = shape + (mean + shifts)[:, None]
+        elif self.place == "ground":
+            source = self.source.solver.vertices
+            scale = np.ptp(rest[:, 1].numpy()) / max(float(np.ptp(source[:, 1].numpy())), 1e-12)
+            shape = shape + (mean + scale * shifts)[:, None]
+            wanted = rest[:, 1].min() + scale * lows
+            shape[..., 1] += (wanted - shape[..., 1].amin(1))[:, None]
         elif self.place == "template":
             shape = shape + mean
         else:

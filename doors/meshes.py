@@ -1,0 +1,302 @@
+"""predict.py task=npr_transfer and task=npr_generate: poses of one mesh on others, and poses that nobody made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from contrapposto.errors import ConfigError, ContrappostoError, InputError, nearest
+from doors.mesh_inputs import Source, Trained, load_network, read_source, read_target, target_files
+from doors.mesh_outputs import check_formats, credit_of, write_poses
+from doors.prediction import load_module
+from doors.runs import best_run
+
+if TYPE_CHECKING:
+    from contrapposto.mesh import Template
+    from contrapposto.models.npr import PoseCode, PoseTransfer, SourcePoses
+
+_SHEET = 24
+_GREY = (0.62, 0.64, 0.68)
+
+
+class NPRTransfer:
+    """Poses of a source on one or several targets; see configs/task/npr_transfer.yaml for the options.
+
+    Raises:
+        ConfigError: an option that cannot be used.
+    """
+
+    needs_input = False
+
+    def __init__(
+        self,
+        formats: Sequence[str] = ("obj", "glb", "mp4", "png"),
+        model: str = "npr",
+        data: str = "smpl_poses",
+        experiment: str | None = "npr_demo",
+        identity: str | None = None,
+        template: str | None = None,
+        clip: str | None = None,
+        fps: float | None = None,
+        start: float | None = None,
+        seconds: float | None = None,
+        source_parts: Sequence[str] | None = None,
+        target_parts: Sequence[str] | None = None,
+        smooth: float = 1.0,
+        place: str | None = None,
+        canonical: bool = False,
+        rest_correction: bool = True,
+        refiner: str | None = None,
+        between: int | None = None,
+        by: str = "jacobians",
+        size: int = 512,
+    ) -> None:
+        from contrapposto.models.npr.transfer import PLACES
+
+        if place is not None and place not in PLACES:
+            raise ConfigError(f"There is no place {place!r}.", expected=nearest(place, PLACES))
+        if smooth < 0 or (between is not None and between < 2) or by not in ("jacobians", "codes"):
+            raise ConfigError(
+                "An option of the transfer cannot be used.",
+                found=f"smooth={smooth}, between={between}, by={by}",
+                expected="smooth of at least 0, between of at least 2, by=jacobians or codes",
+            )
+        self.formats = check_formats(formats)
+        self.run: tuple[str, str, str | None] = (model, data, experiment)
+        self.reading: dict[str, Any] = {"identity": identity, "template": template, "clip": clip}
+        self.reading |= {"fps": fps, "parts": source_parts}
+        self.start, self.seconds, self.target_parts = start, seconds, target_parts
+        self.smooth, self.place, self.refiner = smooth, place, refiner
+        self.options = {"canonical_rotation": canonical, "rest_correction": rest_correction}
+        self.between, self.by, self.size = between, by, size
+
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """Transfer the poses of `source=` (or `input=`) to every `target=` into files in `output`."""
+        given = config.source or config.input
+        if not given or not config.target:
+            missing, example = ("source", "poses/") if not given else ("target", "mine.glb")
+            raise ConfigError(f"No {missing} given.", expected=f"{missing}={example}")
+        files = target_files(Path(config.target))
+        trained = load_network(config, *self.run)
+        poses = self._cut(read_source(Path(given), trained.templates, **self.reading))
+        rate = "" if poses.fps is None else f" at {poses.fps:g} frames/s"
+        print(f"{poses.title}: {len(poses.vertices)} poses{rate}")
+        transfer = self._transfer(config, trained, poses)
+        taken = transfer.encode(poses.vertices, poses.rotations, poses.means)
+        paths: list[Path] = []
+        for file in files:
+            try:
+                target = read_target(file, trained.normalize, self.target_parts)
+                paths += self._apply(transfer, taken, poses, target, output / file.stem, trained)
+            except (
+                ContrappostoError
+            ) as error:  # of a folder of targets, one bad file does not stop the others
+                if len(files) == 1:
+                    raise
+                print(f"{file.name} is left out: {error}")
+        if not paths:
+            raise InputError(f"None of the {len(files)} targets in {config.target} could be used.")
+        return paths
+
+    def _cut(self, source: Source) -> Source:
+        if source.fps is None or (self.start is None and self.seconds is None):
+            return source
+        first = round((self.start or 0.0) * source.fps)
+        last = (
+            len(source.vertices) if self.seconds is None else first + max(round(self.seconds * source.fps), 1)
+        )
+        if first >= len(source.vertices):
+            raise InputError(
+                f"{source.title} ends before task.start={self.start}.",
+                found=f"{len(source.vertices) / source.fps:.2f} s",
+            )
+        return source.part(first, last)
+
+    def _transfer(self, config: DictConfig, trained: Trained, poses: Source) -> PoseTransfer:
+        from contrapposto.mesh import Template
+        from contrapposto.models.npr import PoseTransfer
+
+        normalize: Any = "unit_cube" if trained.normalize == "none" else trained.normalize
+        template = Template(poses.mesh, normalize=normalize)
+        place: Any = self.place or ("template" if poses.fps is None else "ground")
+        return PoseTransfer(
+            trained.network, template, place=place, refiner=self._refiner(config, trained), **self.options
+        )
+
+    def _refiner(self, config: DictConfig, trained: Trained) -> Any:
+        if self.refiner is None:
+            return getattr(trained.module, "refiner", None)
+        path = Path(self.refiner)
+        if not path.exists():
+            _, data, experiment = self.run
+            path = best_run(config.paths.runs, self.refiner, data, experiment).checkpoint
+        refiner = getattr(load_module(path), "refiner", None)
+        if refiner is None:
+            raise ConfigError(f"{path} holds no refiner.", expected="a run of npr_refiner")
+        return refiner
+
+    def _apply(
+        self,
+        transfer: PoseTransfer,
+        taken: SourcePoses,
+        poses: Source,
+        target: Template,
+        stem: Path,
+        trained: Trained,
+    ) -> list[Path]:
+        names, fps = poses.names, poses.fps
+        if self.between is not None:
+            if len(poses.vertices) != 2:
+                raise InputError(
+                    "Between which two poses?",
+                    found=f"{len(poses.vertices)} poses",
+                    expected="a source of two",
+                )
+            shares = np.linspace(0, 1, self.between).tolist()
+            frames = transfer.interpolate(taken, target, shares, by=self.by)
+            names, fps = tuple(f"{number:05d}" for number in range(self.between)), fps or 30.0
+        else:
+            frames = transfer.transfer(taken, target, smooth=0.0 if fps is None else self.smooth)
+        credit = credit_of(trained.facts, poses.facts)
+        paths = write_poses(stem, target.mesh, frames, names, fps, self.formats, credit)
+        return paths + self._pictures(stem, poses, target, frames, fps)
+
+    def _pictures(
+        self, stem: Path, poses: Source, target: Template, frames: np.ndarray, fps: float | None
+    ) -> list[Path]:
+        from contrapposto.render.meshes import Cell, PaintedMesh, Panel, render_mesh_video, render_pose_sheet
+
+        if fps is not None and "mp4" in self.formats:
+            shown = poses.shown if self.between is None else _held(poses.shown, len(frames))
+            panels = {poses.title: Panel(poses.mesh, shown), stem.name: Panel(target.mesh, frames)}
+            path, side = stem.with_name(f"{stem.name}.mp4"), (self.size, self.size)
+            return [render_mesh_video(path, panels, size=side, fps=fps, progress=True)]
+        if fps is None and "png" in self.formats:
+            source, painted = PaintedMesh(poses.mesh), PaintedMesh(target.mesh)
+            chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), _SHEET)).astype(int))
+            cells = [
+                [Cell(source, poses.shown[i], poses.names[i]), Cell(painted, frames[i], stem.name)]
+                for i in chosen
+            ]
+            columns = 1 if len(cells) < 3 else 3
+            return [render_pose_sheet(stem.with_name(f"{stem.name}.png"), cells, columns=columns)]
+        return []
+
+
+class NPRGenerate:
+    """New poses on a target; see configs/task/npr_generate.yaml for the options."""
+
+    needs_input = False
+
+    def __init__(
+        self,
+        formats: Sequence[str] = ("obj", "glb", "png"),
+        data: str = "smpl_poses",
+        experiment: str | None = "npr_demo",
+        steps: int | None = None,
+        target_parts: Sequence[str] | None = None,
+        rest_correction: bool = True,
+        size: int = 200,
+    ) -> None:
+        self.formats, self.run, self.steps = check_formats(formats), (data, experiment), steps
+        self.target_parts, self.rest_correction, self.size = target_parts, rest_correction, size
+
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """Generate `count` poses by `seed` on `target=`, or on the template that the network was trained on."""
+        if type(config.count) is not int or not 1 <= config.count <= 10_000 or type(config.seed) is not int:
+            raise ConfigError(
+                "count or seed cannot be used.",
+                found=f"count={config.count}, seed={config.seed}",
+                expected="whole numbers, count from 1 to 10000",
+            )
+        file = Path(config.target or config.input) if config.target or config.input else None
+        if file is not None:
+            target_files(file)
+        trained = load_network(config, "npr_feature_diffusion", *self.run)
+        if not hasattr(trained.module, "generate"):
+            raise ConfigError("This checkpoint generates nothing.", expected="a run of npr_feature_diffusion")
+        from contrapposto.mesh import Template
+        from contrapposto.models.npr import PoseTransfer
+
+        own = Template(next(iter(trained.templates.values())), normalize=trained.normalize)
+        target = own if file is None else read_target(file, trained.normalize, self.target_parts)
+        transfer = PoseTransfer(trained.network, own, rest_correction=self.rest_correction)
+        codes = trained.module.generate(config.count, config.seed, steps=self.steps)
+        frames = _applied(transfer, codes, target)
+        stem = output / f"{'template' if file is None else file.stem}_generated"
+        names = [f"{number:05d}" for number in range(config.count)]
+        credit = credit_of(trained.facts)
+        paths = write_poses(stem, target.mesh, frames, names, None, self.formats, credit)
+        if "png" in self.formats:
+            path = stem.with_name(f"{stem.name}.png")
+            paths.append(self._sheet(path, _training_poses(trained, own), transfer, codes, own, target))
+        return paths
+
+    def _sheet(
+        self,
+        path: Path,
+        known: tuple[np.ndarray, tuple[str, ...]] | None,
+        transfer: PoseTransfer,
+        codes: PoseCode,
+        own: Template,
+        target: Template,
+    ) -> Path:
+        """Every new pose on the target; beside it, on the network's own template, the training pose nearest to it."""
+        from contrapposto.render.meshes import Cell, PaintedMesh, render_pose_sheet
+
+        painted, plain = PaintedMesh(target.mesh), PaintedMesh(own.mesh, _GREY)
+        frames = _applied(transfer, codes, target)
+        cells = [[Cell(painted, frame, str(number))] for number, frame in enumerate(frames)]
+        if known is not None:
+            poses, names = known
+            index, distance = _nearest_poses(_applied(transfer, codes, own), poses)
+            side = 1000 * distance / own.side
+            print(
+                "distance to the nearest training pose, in thousandths of the template's size: "
+                f"median {np.median(side):.0f}, from {side.min():.0f} to {side.max():.0f}"
+            )
+            for cell, nearest_one, value in zip(cells, index, side):
+                cell.append(Cell(plain, poses[nearest_one], f"{names[nearest_one][-14:]}: {value:.0f}"))
+        return render_pose_sheet(path, cells, columns=5, size=(self.size, round(1.2 * self.size)))
+
+
+def _applied(transfer: PoseTransfer, codes: PoseCode, target: Template) -> np.ndarray:
+    """(T, V, 3) of a target, its mean vertex where the template's is."""
+    shape = transfer.apply(codes, target)
+    return target.restored(shape + target.solver.vertices.mean(0))
+
+
+def _nearest_poses(new: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For poses (T, V, 3) the nearest of (N, V, 3) by the mean distance of vertices, means at the same place."""
+    known = known - known.mean(axis=1, keepdims=True)
+    distances = np.stack(
+        [np.linalg.norm(known - (pose - pose.mean(axis=0)), axis=-1).mean(axis=-1) for pose in new]
+    )
+    return distances.argmin(axis=1), distances.min(axis=1)
+
+
+def _training_poses(trained: Trained, own: Template) -> tuple[np.ndarray, tuple[str, ...]] | None:
+    """Poses (N, V, 3) that the network saw on its template, and their names; None where their store is gone."""
+    from hydra.utils import instantiate
+
+    from doors.runs import load_config
+
+    if trained.run is None:
+        return None
+    try:
+        datamodule = instantiate(load_config(trained.run).datamodule, _convert_="all")
+        datamodule.setup("fit")
+    except ContrappostoError as error:
+        print(f"note: nearest training poses are not shown: {error}")
+        return None
+    item = datamodule.train_poses[0]
+    return own.restored(item.vertices.double()), item.pose_names
+
+
+def _held(frames: np.ndarray, count: int) -> np.ndarray:
+    """Two poses for as many frames as there are between them: the first, then the second."""
+    return frames[(np.arange(count) * 2 >= count).astype(int)]
