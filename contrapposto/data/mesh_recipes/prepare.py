@@ -15,7 +15,7 @@ from contrapposto.data.mesh_store import Identity, MeshStore, Origin, write_stor
 from contrapposto.errors import ConfigError, ContrappostoError, nearest
 
 Progress = Callable[[str, int, int], None]
-MESH_RECIPES = ("smpl_poses", "npr_meshes", "deform4d")
+MESH_RECIPES = ("smpl_poses", "npr_meshes", "deform4d", "shared_rig")
 
 
 @dataclass(frozen=True)

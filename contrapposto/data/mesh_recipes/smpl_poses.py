@@ -88,7 +88,8 @@ def plan(
         rotations, names, groups = _choose(store, model, poses, include, generator)
         chosen = {name: known[name] for name in dict.fromkeys((*shapes, *(_split(r)[1] for r in remeshed)))}
         for number in range(random_shapes):
-            chosen[f"random{number:02d}"] = shape_deviation * generator.standard_normal(model.num_betas)
+            betas = generator.standard_normal(model.num_betas)
+            chosen[f"random{number:02d}"] = np.asarray(shape_deviation * betas)
         return _identities(model, chosen, rotations, names, groups, remeshed, num_faces, generator, progress)
 
     return Plan(origin, make)
