@@ -16,6 +16,7 @@ from contrapposto.models.posegpt.losses import (
     token_nll_with_end,
 )
 from contrapposto.models.posegpt.official import import_classifier, import_gpt
+from contrapposto.models.posegpt.prepared import PreparedGPT
 from contrapposto.models.posegpt.vqvae import PoseVQVAE
 from tests.parity.golden import Case, parity
 from tests.parity.test_posegpt_vqvae import check_gradient_norms, scalar
@@ -95,11 +96,9 @@ def check_cache(case: Case, model: PoseGPT) -> None:
     """The cached path gives the original's numbers too."""
     indices = case["indices"]
     condition, prepended = model.condition(case["actions"], case["seqlens"])
-    caches = model.gpt.caches()
-    steps = [model.gpt.extend(indices[:, :0], condition, caches, prepended)]
-    steps += [
-        model.gpt.extend(indices[:, step : step + 1], condition, caches) for step in range(indices.shape[1])
-    ]
+    stream = PreparedGPT(model.gpt).start(len(indices), indices.shape[1] + 1, condition, prepended)
+    steps = [stream.extend(indices[:, :0])]
+    steps += [stream.extend(indices[:, step : step + 1]) for step in range(indices.shape[1])]
     case.check(torch.stack(steps, dim=1), "gpt_logits_full")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from contrapposto.models.posegpt.vqvae import PoseVQVAE
 from contrapposto.nn.attention import Block
 from contrapposto.nn.dropout import Dropout
 from contrapposto.nn.positions import sine_table
-from contrapposto.nn.streaming import KeyValueCache, extend_block
 
 Positions = Literal["scratch", "scratch_frozen", "sine_ft", "sine_frozen"]
 Head = Literal["linear", "mlp"]
@@ -102,52 +101,26 @@ class TokenGPT(nn.Module):
 
     def forward(self, indices: Tensor, condition: Condition, prepended: Tensor | None = None) -> Tensor:
         """Logits (B, L + 1, K, classes) of codes (B, L, K), -1 for padding; `prepended` (B, 1, C)."""
-        features = self._inputs(indices, condition, 0, prepended)
+        features = self._inputs(indices, condition, prepended)
         for block in self.blocks:
             features = block(features)
         return self._logits(features)
 
-    def extend(
-        self,
-        indices: Tensor,
-        condition: Condition,
-        caches: list[KeyValueCache],
-        prepended: Tensor | None = None,
-    ) -> Tensor:
-        """Logits (B, K, classes) of the next token.
-
-        Args:
-            indices: (B, n, K) the codes since the last call; in the first call a past or none (n = 0).
-            condition: for the whole sequence.
-            caches: one per block, filled further.
-            prepended: as in `forward`.
-        """
-        features = self._inputs(indices, condition, caches[0].length, prepended)
-        for block, cache in zip(self.blocks, caches):
-            features = extend_block(cast(Block, block), features, cache)
-        return self._logits(features[:, -1:])[:, 0]
-
-    def caches(self, capacity: int | None = None) -> list[KeyValueCache]:
-        """Empty caches for `extend`."""
-        return [KeyValueCache(capacity or self.block_size) for _ in self.blocks]
-
-    def _inputs(self, indices: Tensor, condition: Condition, start: int, prepended: Tensor | None) -> Tensor:
+    def _inputs(self, indices: Tensor, condition: Condition, prepended: Tensor | None) -> Tensor:
         tokens = self.tok_emb(indices + 1 + self.offsets).flatten(2)
-        if start == 0:
-            first = tokens.new_zeros(len(tokens), 1, tokens.shape[2]) if prepended is None else prepended
-            tokens = torch.cat([first, tokens], dim=1)
-        stop = start + tokens.shape[1]
-        if stop > self.block_size:
+        first = tokens.new_zeros(len(tokens), 1, tokens.shape[2]) if prepended is None else prepended
+        tokens = torch.cat([first, tokens], dim=1)
+        count = tokens.shape[1]
+        if count > self.block_size:
             raise InputError(
-                f"{stop - 1} tokens do not fit this generator.",
+                f"{count - 1} tokens do not fit this generator.",
                 expected=f"at most {self.block_size - 1}",
                 fix="ask for fewer frames, or generate by a sliding window",
             )
-        parts = [tokens, self.pos_emb[:, start:stop].expand_as(tokens)]
+        parts = [tokens, self.pos_emb[:, :count].expand_as(tokens)]
         for extra in (condition.action, condition.length):
             if extra is not None:
-                rows = extra if extra.shape[1] == 1 else extra[:, start:stop]
-                parts.append(rows.expand_as(tokens))
+                parts.append(extra[:, :count].expand_as(tokens))
         mixed = self.fc_emb(torch.cat(parts, dim=-1)) if self.concatenate else torch.stack(parts).sum(0)
         return self.drop(mixed)
 

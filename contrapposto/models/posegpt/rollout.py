@@ -10,6 +10,7 @@ from torch import Tensor
 
 from contrapposto.models.posegpt.gpt import PoseGPT
 from contrapposto.models.posegpt.poses import pose_of
+from contrapposto.models.posegpt.prepared import PreparedGPT, TokenStream
 from contrapposto.models.posegpt.sampling import Draw
 from contrapposto.models.posegpt.vqvae import DecodedMotion, PoseVQVAE
 from contrapposto.nn.stacks import Stack
@@ -39,6 +40,7 @@ def roll_out(
     batch: int = 1,
     may_end_after: int | None = None,
     cached: bool = True,
+    prepared: PreparedGPT | None = None,
 ) -> Iterator[Step]:
     """Generate tokens.
 
@@ -53,7 +55,9 @@ def roll_out(
         batch: B, where nothing else says it.
         may_end_after: tokens (counted from the motion's beginning) before which no end may come; None lets no
             end come at all. Only for generators with an end token.
-        cached: keep keys and values; False computes everything anew for every token, to the same numbers.
+        cached: keep what was computed for earlier tokens; False computes everything anew for every token, to the
+            same numbers.
+        prepared: `PreparedGPT(model.gpt)`, where there are many calls; made anew where absent.
     """
     condition, prepended = model.condition(actions, lengths)
     size = next((len(value) for value in (actions, lengths, past) if value is not None), batch)
@@ -61,13 +65,12 @@ def roll_out(
     known = (
         past if past is not None else torch.zeros(size, 0, model.gpt.num_books, dtype=torch.long).to(device)
     )
-    caches = model.gpt.caches(count + 1) if cached and model.gpt.causal else None
+    stream: TokenStream | None = None
+    if cached and model.gpt.causal:
+        stream = (prepared or PreparedGPT(model.gpt)).start(size, count, condition, prepended)
     fresh = known
     for position in range(known.shape[1], count):
-        if caches is None:
-            logits = model.gpt(known, condition, prepended)[:, -1]
-        else:
-            logits = model.gpt.extend(fresh, condition, caches, prepended)
+        logits = stream.extend(fresh) if stream else model.gpt(known, condition, prepended)[:, -1]
         if model.gpt.end_token and (may_end_after is None or position < may_end_after):
             logits[..., 0] = -torch.inf
         codes, margin = draw.choose(logits, None if noise is None else noise(position))

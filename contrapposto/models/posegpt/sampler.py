@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from contrapposto.models.posegpt.poses import (
     turn_world,
     zero_start,
 )
+from contrapposto.models.posegpt.prepared import PreparedGPT
 from contrapposto.models.posegpt.rollout import FrameStream, Noise, poses_of, roll_out
 from contrapposto.models.posegpt.sampling import Draw, keyed_exponential
 from contrapposto.models.posegpt.seams import Seam
@@ -72,7 +74,7 @@ class PoseGPTSampler(nn.Module):
             past is turned before it is encoded, and what continues it is turned back.
         original_decode: decode code 0 beyond a motion's end, seen by the tokens before it, as the original
             does, in place of nothing.
-        cached: see `roll_out`.
+        cached: see `roll_out`; the weights are taken over when the first motion is sampled.
 
     Raises:
         ConfigError: no auto-encoder, or sizes that do not fit together.
@@ -106,6 +108,7 @@ class PoseGPTSampler(nn.Module):
         self.model, self.vqvae = model.eval(), model.vqvae
         self.window, self.overlap, self.fade, self.per_frame = window, overlap, fade, per_frame
         self.canonical, self.original_decode, self.cached = canonical, original_decode, cached
+        self._prepared: PreparedGPT | None = None
 
     @property
     def device(self) -> torch.device:
@@ -149,7 +152,7 @@ class PoseGPTSampler(nn.Module):
         margins = [torch.full((len(ids),), torch.inf, device=self.device)]
         for step in roll_out(
             self.model, count, self._to_device(actions), lengths, draw=draw, noise=self._noise(draw, ids, 0),
-            past=known, batch=len(ids), may_end_after=1, cached=self.cached,
+            past=known, batch=len(ids), may_end_after=1, **self._way(),
         ):  # fmt: skip
             steps.append(step.codes[:, None])
             margins.append(step.margin)
@@ -309,7 +312,7 @@ class PoseGPTSampler(nn.Module):
             yield _turned_back(stream.push(known), turn)
         for step in roll_out(
             self.model, count, actions, lengths, draw=draw, noise=noise, past=known, batch=record.batch,
-            cached=self.cached,
+            **self._way(),
         ):  # fmt: skip
             tokens.append(step.codes[:, None])
             record.tokens.append(tokens[-1])
@@ -322,6 +325,14 @@ class PoseGPTSampler(nn.Module):
             last = stream.finish()
             if last is not None:
                 yield _turned_back(last, turn)
+
+    def _way(self) -> dict[str, Any]:
+        """How to roll out; the prepared generator follows this module to its device."""
+        if not self.cached or not self.model.gpt.causal:
+            return {"cached": False}
+        if self._prepared is None or self._prepared.bias.device != self.device:
+            self._prepared = PreparedGPT(self.model.gpt)
+        return {"prepared": self._prepared}
 
     def _noise(self, draw: Draw, ids: Tensor, window: int) -> Noise | None:
         if draw.greedy:

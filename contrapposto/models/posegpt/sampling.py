@@ -44,6 +44,10 @@ class Draw:
 
     def filtered(self, logits: Tensor) -> Tensor:
         """Log-probabilities (..., V) of what may be drawn; -inf elsewhere."""
+        return self._kept(logits).log_softmax(-1)
+
+    def _kept(self, logits: Tensor) -> Tensor:
+        """The same up to a constant."""
         logits = logits.float() / self.temperature
         if self.top_k is not None and self.top_k < logits.shape[-1]:
             least = logits.topk(self.top_k, dim=-1).values[..., -1:]
@@ -53,7 +57,7 @@ class Draw:
             share = ordered.softmax(-1)
             beyond = share.cumsum(-1) - share >= self.top_p
             logits = logits.masked_fill(torch.zeros_like(beyond).scatter(-1, order, beyond), -torch.inf)
-        return logits.log_softmax(-1)
+        return logits
 
     def choose(self, logits: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """Codes (...) and margins (...) of logits (..., V).
@@ -67,7 +71,7 @@ class Draw:
             The codes, and by how much each one's log(probability / noise) exceeds the second's: a choice with
             a margin near the rounding error may differ between devices or batch sizes.
         """
-        scores = self.filtered(logits)
+        scores = self._kept(logits)
         if not self.greedy:
             if noise is None:
                 raise ValueError("noise: needed unless greedy")
