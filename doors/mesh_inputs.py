@@ -102,6 +102,8 @@ def load_network(config: Any, model: str, data: str, experiment: str | None) -> 
         Path(config.ckpt) if config.ckpt else best_run(config.paths.runs, model, data, experiment).checkpoint
     )
     run = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
+    from callbacks import load_checkpoint
+
     facts = {}
     if (run / "result.json").is_file():
         result = read_result(run)
@@ -112,6 +114,7 @@ def load_network(config: Any, model: str, data: str, experiment: str | None) -> 
         raise ConfigError(
             f"{checkpoint} has nothing to do with meshes.", expected="a run of npr, njf or a later stage"
         )
+    module.on_load_checkpoint(load_checkpoint(checkpoint))  # the templates
     print(f"network: {checkpoint}, trained on {', '.join(module.templates) or 'no templates'}")
     return Trained(module.network.eval(), module.templates, module.normalize, facts, module, run)
 

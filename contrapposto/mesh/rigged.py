@@ -22,7 +22,9 @@ _SETTINGS = ("alphaMode", "alphaCutoff", "doubleSided")
 
 
 @dataclass(frozen=True, eq=False)
-class _Track:
+class Track:
+    """A channel of a clip: what becomes of a node's translation, rotation (x, y, z, w) or scale."""
+
     node: int
     path: str
     times: np.ndarray
@@ -51,6 +53,7 @@ class RiggedMesh:
     Attributes:
         mesh: `MeshAsset` in the pose of the file's nodes, in the file's axes (y up) and units.
         clips: name to duration in seconds.
+        nodes: entries of the file, and `tracks`: those of each clip.
 
     Raises:
         InputError: see `Gltf`; no triangles, or nothing of the wanted names.
@@ -58,19 +61,20 @@ class RiggedMesh:
 
     def __init__(self, path: str | Path, only: Sequence[str] | None = None) -> None:
         self._file = Gltf(path)
+        self.path = self._file.path
         try:
             self._read(only)
         except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
             raise self._file.error("The file is damaged.", shorten(str(error), 120)) from error
 
     def _read(self, only: Sequence[str] | None) -> None:
-        self._nodes = [self._file.entry("nodes", index) for index in range(len(self._file.items("nodes")))]
+        self.nodes = [self._file.entry("nodes", index) for index in range(len(self._file.items("nodes")))]
         self._parents = self._find_parents()
         self._parts: list[_Part] = []
         self._materials: dict[int, Material] = {}
         assets = [asset for node in self._scene() for asset in self._read_node(node, only)]
         if not assets:
-            names = sorted({name for node in range(len(self._nodes)) for name in self._names(node)})
+            names = sorted({name for node in range(len(self.nodes)) for name in self._names(node)})
             raise self._file.error(
                 "There are no triangles to take.", f"meshes {', '.join(names) or '(none)'}"
             )
@@ -79,9 +83,9 @@ class RiggedMesh:
         self._inverse_binds = {
             part.skin: self._binds(part.skin) for part in self._parts if part.skin is not None
         }
-        self._tracks = self._read_clips()
+        self.tracks = self._read_clips()
         self.clips = {
-            name: max((t.times[-1] for t in tracks), default=0.0) for name, tracks in self._tracks.items()
+            name: max((t.times[-1] for t in tracks), default=0.0) for name, tracks in self.tracks.items()
         }
         self.mesh = joined(assets, self._file.path.stem)
         self.mesh = self.mesh.moved(self._skinned(self._locals([], 0.0)))
@@ -92,12 +96,15 @@ class RiggedMesh:
         Raises:
             InputError: no such clip.
         """
-        if clip not in self._tracks:
-            found = nearest(clip, self._tracks) if self._tracks else "(no clips)"
+        if clip not in self.tracks:
+            found = nearest(clip, self.tracks) if self.tracks else "(no clips)"
             raise InputError(
                 f"{self._file.path} has no clip {clip!r}.", found=found, expected="the name of a clip"
             )
-        tracks = self._tracks[clip]
+        return self.posed_by(self.tracks[clip], times)
+
+    def posed_by(self, tracks: Sequence[Track], times: np.ndarray | Sequence[float]) -> np.ndarray:
+        """Vertices (T, V, 3) float64 by tracks of any origin at times in seconds."""
         return np.stack([self._skinned(self._locals(tracks, float(time))) for time in np.asarray(times)])
 
     def frames(self, clip: str, fps: float = 30.0) -> np.ndarray:
@@ -105,14 +112,14 @@ class RiggedMesh:
         return self.pose(clip, np.arange(int(self.clips.get(clip, 0.0) * fps + 1e-6) + 1) / fps)
 
     def _names(self, node: int) -> list[str]:
-        mesh = self._nodes[node].get("mesh")
+        mesh = self.nodes[node].get("mesh")
         if mesh is None:
             return []
-        return [str(self._nodes[node].get("name", "")), str(self._file.entry("meshes", mesh).get("name", ""))]
+        return [str(self.nodes[node].get("name", "")), str(self._file.entry("meshes", mesh).get("name", ""))]
 
     def _find_parents(self) -> list[int]:
-        parents = [-1] * len(self._nodes)
-        for index, node in enumerate(self._nodes):
+        parents = [-1] * len(self.nodes)
+        for index, node in enumerate(self.nodes):
             for child in node.get("children", []):
                 self._file.entry("nodes", child)
                 if parents[child] != -1:
@@ -120,8 +127,8 @@ class RiggedMesh:
                 parents[child] = index
         self._order: list[int] = [index for index, parent in enumerate(parents) if parent < 0]
         for index in self._order:  # grows while it is walked
-            self._order += self._nodes[index].get("children", [])
-        if len(self._order) != len(self._nodes):
+            self._order += self.nodes[index].get("children", [])
+        if len(self._order) != len(self.nodes):
             raise self._file.error("The nodes go round in a circle.")
         return parents
 
@@ -138,7 +145,7 @@ class RiggedMesh:
         names = self._names(node)
         if not names or (only is not None and not any(fnmatch(name, p) for name in names for p in only)):
             return []
-        mesh = self._file.entry("meshes", self._nodes[node]["mesh"])
+        mesh = self._file.entry("meshes", self.nodes[node]["mesh"])
         return [
             self._read_primitive(node, primitive)
             for primitive in mesh.get("primitives", [])
@@ -151,7 +158,7 @@ class RiggedMesh:
         count = len(vertices)
         flat = self._file.array(primitive["indices"]) if "indices" in primitive else np.arange(count)
         faces = flat[: len(flat) // 3 * 3].astype(np.int64).reshape(-1, 3)
-        skin = self._nodes[node].get("skin")
+        skin = self.nodes[node].get("skin")
         joints, weights = np.zeros((count, 0), np.int64), np.zeros((count, 0))
         if skin is not None and "JOINTS_0" in attributes:
             sets = [i for i in range(4) if f"JOINTS_{i}" in attributes and f"WEIGHTS_{i}" in attributes]
@@ -217,8 +224,8 @@ class RiggedMesh:
         binds = self._rows(entry["inverseBindMatrices"], 16, len(joints))
         return binds.reshape(-1, 4, 4).transpose(0, 2, 1).astype(np.float64)
 
-    def _read_clips(self) -> dict[str, list[_Track]]:
-        clips: dict[str, list[_Track]] = {}
+    def _read_clips(self) -> dict[str, list[Track]]:
+        clips: dict[str, list[Track]] = {}
         for number, animation in enumerate(self._file.items("animations")):
             samplers = animation.get("samplers", [])
             tracks = []
@@ -232,25 +239,25 @@ class RiggedMesh:
             clips[str(animation.get("name", f"clip {number}"))] = tracks
         return clips
 
-    def _track(self, node: int, path: str, sampler: dict[str, Any]) -> _Track:
+    def _track(self, node: int, path: str, sampler: dict[str, Any]) -> Track:
         times = self._file.array(sampler.get("input")).astype(np.float64)
         kind = sampler.get("interpolation", "LINEAR")
         count = len(times) * (3 if kind == "CUBICSPLINE" else 1)
         values = self._rows(sampler.get("output"), _PATHS[path], count).astype(np.float64)
         if not len(times) or (np.diff(times) < 0).any() or not np.isfinite(values).all():
             raise self._file.error("An animation has times that do not rise, or values that are not finite.")
-        return _Track(node, path, times, values, kind)
+        return Track(node, path, times, values, kind)
 
-    def _locals(self, tracks: Sequence[_Track], time: float) -> np.ndarray:
+    def _locals(self, tracks: Sequence[Track], time: float) -> np.ndarray:
         """(N, 4, 4) local transforms of all nodes."""
         values: dict[tuple[int, str], np.ndarray] = {}
         for track in tracks:
             values[track.node, track.path] = _sample(track, time)
         animated = {node for node, _ in values}
-        return np.stack([self._local(index, values, index in animated) for index in range(len(self._nodes))])
+        return np.stack([self._local(index, values, index in animated) for index in range(len(self.nodes))])
 
     def _local(self, index: int, values: dict[tuple[int, str], np.ndarray], animated: bool) -> np.ndarray:
-        node = self._nodes[index]
+        node = self.nodes[index]
         if "matrix" in node and not animated:
             return np.array(node["matrix"], np.float64).reshape(4, 4).T
         defaults = {"translation": [0.0] * 3, "rotation": [0.0, 0.0, 0.0, 1.0], "scale": [1.0] * 3}
@@ -285,7 +292,7 @@ class RiggedMesh:
         return result
 
 
-def _sample(track: _Track, time: float) -> np.ndarray:
+def _sample(track: Track, time: float) -> np.ndarray:
     """Value of a track at a time: steps, lines (arcs for rotations), or cubic splines (Khronos specification, C)."""
     times, values = track.times, track.values
     after = int(np.searchsorted(times, time, side="right"))
