@@ -41,32 +41,47 @@ def split_clips(
         val_share: of the training clips.
         train_list, test_list: files with one clip path per line, or patterns; all other clips where there is no
             training list.
-        split_by: see `hash_split`.
+        split_by: see `hash_split`; or `given`: the parts that the clips' own metadata name (`split`, as BABEL's labels
+            bring them). Where no clip is for testing, as BABEL keeps those labels, the validation part is tested.
         say: print how many lines of the lists have a clip in the store.
 
     Raises:
         ConfigError: a training list alone.
         InputError: a part is empty.
     """
-    clips = store.clips
-    if train_list and not test_list:
-        raise ConfigError("A list of training clips without one for testing.", fix="give data.test_list")
-    if test_list:
-        test = _listed(store, "test_list", test_list, say)
-        chosen = _listed(store, "train_list", train_list, say) if train_list else np.arange(len(clips))
-        train = np.setdiff1d(chosen, test)
+    if split_by == "given":
+        split = _given(store)
     else:
-        train, test = hash_split(clips, test_share, salt="test", by=split_by)
-    rest, val = hash_split([clips[i] for i in train], val_share, salt="val", by=split_by)
-    split = Split(train[rest], train[val], test)
+        train, test = _train_and_test(store, test_share, train_list, test_list, split_by, say)
+        rest, val = hash_split([store.clips[i] for i in train], val_share, salt="val", by=split_by)
+        split = Split(train[rest], train[val], test)
     for part in ("train", "val", "test"):
         if not len(getattr(split, part)):
             raise InputError(
                 f"The {part} part of {store.path} is empty.",
-                found=f"{len(clips)} clips, {len(train)} for training and validation, {len(test)} for testing",
+                found=f"{len(store)} clips; {len(split.train)}, {len(split.val)} and {len(split.test)} for training, "
+                "validation and testing",
                 fix="change data.test_share, data.val_share or the lists",
             )
     return split
+
+
+def _given(store: MotionStore) -> Split:
+    parts = np.array([clip.metadata.get("split", "") for clip in store.clips])
+    train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
+    return Split(train, val, test if len(test) else val)
+
+
+def _train_and_test(
+    store: MotionStore, share: float, train_list: Lines, test_list: Lines, split_by: str, say: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    if train_list and not test_list:
+        raise ConfigError("A list of training clips without one for testing.", fix="give data.test_list")
+    if not test_list:
+        return hash_split(store.clips, share, salt="test", by=split_by)
+    test = _listed(store, "test_list", test_list, say)
+    chosen = _listed(store, "train_list", train_list, say) if train_list else np.arange(len(store))
+    return np.setdiff1d(chosen, test), test
 
 
 def _listed(store: MotionStore, name: str, entries: str | Sequence[str], say: bool) -> np.ndarray:

@@ -1,0 +1,185 @@
+"""PoseGPT's three networks through the doors: learn, evaluate, resume, stand alone."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from callbacks import load_checkpoint
+from contrapposto.errors import ContrappostoError
+from contrapposto.models.posegpt.sampler import PoseGPTSampler
+from doors.report import read_curves
+from lightning_modules.posegpt import PoseGPTClassifierModule, PoseGPTModule, PoseGPTVQVAEModule
+from tests.lightning_modules.posegpt_tiny import MODELS, door, only_run, tiny
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def runs(stores, tmp_path_factory):
+    """One finished run of every model."""
+    folder = tmp_path_factory.mktemp("posegpt")
+    for model in MODELS:
+        door("train", tiny(model, stores, folder))
+    return folder
+
+
+def checkpoint(runs, model, name="best.ckpt"):
+    return only_run(runs, model) / "checkpoints" / name
+
+
+def curve(run, name="train/loss"):
+    return dict(read_curves(run / "metrics.csv")[name])
+
+
+def evaluation(run):
+    (path,) = run.glob("evaluation/tiny-test*/metrics.json")
+    return json.loads(path.read_text())["test"]["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("posegpt_vqvae", {"pve", "mpjpe", "root", "mpjve", "codebook_use", "codebook_perplexity"}),
+        ("posegpt_gpt", {"token_nll", "token_accuracy"}),
+        ("posegpt_classifier", {"accuracy", "mean_average_precision"}),
+    ],
+)
+def test_evaluation_does_not_depend_on_the_batch_size(model, expected, runs, stores, tmp_path):
+    run, found = only_run(runs, model), []
+    for size in (1, 5):
+        more = [f"data.eval_batch_size={size}"] + ["callbacks.generation=null"] * (model == "posegpt_gpt")
+        command = tiny(model, stores, runs, *more)
+        door("evaluate", [a for a in command if not a.startswith(("module.", "trainer."))])
+        found.append(evaluation(run))
+        for path in run.glob("evaluation/tiny-test*"):
+            path.rename(tmp_path / f"{size}")
+    assert expected <= {name.removeprefix("test/") for name in found[0]}
+    assert found[0] == pytest.approx(found[1], rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_resumed_run_equals_an_uninterrupted_one(model, runs, stores, tmp_path):
+    whole = only_run(runs, model)
+    more = ("callbacks.resume.every_n_steps=3",)
+    if model == "posegpt_gpt":
+        more += (f"module.vqvae={checkpoint(runs, 'posegpt_vqvae')}",)
+    door("train", tiny(model, stores, tmp_path, *more, "trainer.max_epochs=1"))
+    run = only_run(tmp_path, model)
+    # As if it had been killed in mid-epoch: the checkpoint before the last one is of step 3.
+    (run / "checkpoints" / "previous.ckpt").replace(run / "checkpoints" / "last.ckpt")
+    (run / "result.json").unlink()
+    door("train", [f"model={model}", *tiny(model, stores, tmp_path)[1:], f"resume={run}"])
+    assert curve(run) == pytest.approx(curve(whole), rel=1e-5)
+    one, two = (load_checkpoint(r / "checkpoints" / "last.ckpt")["state_dict"] for r in (whole, run))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_a_generators_checkpoint_is_enough(runs):
+    """It holds its auto-encoder, its words and its options: the file of the earlier stage is not looked for."""
+    path = checkpoint(runs, "posegpt_gpt")
+    content = load_checkpoint(path)
+    assert content["hyper_parameters"]["vqvae"] is None and content["hyper_parameters"]["store"] is None
+    module = PoseGPTModule.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+    assert module.vocabulary.names == ("run", "squat", "walk", "wave both hands")
+    encoder = PoseGPTVQVAEModule.load_from_checkpoint(
+        checkpoint(runs, "posegpt_vqvae"), map_location="cpu", weights_only=True
+    )
+    state = encoder.network.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in module.vqvae.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in module.vqvae.parameters())
+    sampler = PoseGPTSampler(module.network, window=module.window, overlap=8)
+    sampled = sampler.sample(module.vocabulary.encode(["walk"])[None], torch.tensor([20]))
+    assert sampled.pose.shape == (1, 20, 69) and module.canonical
+    judge = PoseGPTClassifierModule.load_from_checkpoint(
+        checkpoint(runs, "posegpt_classifier"), map_location="cpu", weights_only=True
+    ).eval()
+    assert judge(sampled.pose, sampled.valid)[0].shape == (1, 4)
+
+
+def test_tokens_from_the_cache_give_the_losses_of_fresh_ones(runs, stores, tmp_path):
+    vqvae = f"module.vqvae={checkpoint(runs, 'posegpt_vqvae')}"
+    still = ("data.mirror=false", "trainer.max_epochs=1", vqvae)
+    for name, more in (("cached", ("data.cache_variants=1",)), ("fresh", ("data.cache=false",))):
+        door("train", tiny("posegpt_gpt", stores, tmp_path / name, *still, *more))
+    one, two = (curve(only_run(tmp_path / name, "posegpt_gpt")) for name in ("cached", "fresh"))
+    assert one == pytest.approx(two, rel=1e-5)
+
+
+def test_one_batch_is_learned(stores, tmp_path):
+    """Quantised from step 3 on; the vertices of the reconstruction come closer."""
+    options = ["data.steps_per_epoch=60", "trainer.max_epochs=1", "trainer.overfit_batches=1"]
+    door("train", tiny("posegpt_vqvae", stores, tmp_path, "data.mirror=false", *options))
+    errors = curve(only_run(tmp_path, "posegpt_vqvae"), "train/vert")
+    first, last = (sum(list(errors.values())[part]) / 5 for part in (slice(4, 9), slice(-5, None)))
+    constant = torch.tensor(2.0).log().item()
+    assert last - constant < 0.6 * (first - constant)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (
+            "module.network.every_step=false",
+            "module.network.concatenate=false",
+            "module.network.lengths=false",
+        ),
+        ("module.network.concatenate=false", "module.network.end_token=true"),
+        ("data.per_frame=true", "module.network.head=mlp"),
+        ("module.network.actions=false", "module.network.end_token=true", "module.original_end=true"),
+    ],
+)
+def test_conditions(options, runs, stores, tmp_path):
+    vqvae = f"module.vqvae={checkpoint(runs, 'posegpt_vqvae')}"
+    base = ["module.network.width=32", "module.network.num_layers=1", "module.network.heads=2"]
+    command = tiny("posegpt_gpt", stores, tmp_path, vqvae, "trainer.max_epochs=1", *options)
+    door("train", [*(a for a in command if not a.startswith("module.network={")), *base])
+    values = list(curve(only_run(tmp_path, "posegpt_gpt")).values())
+    assert values[-1] < values[0]
+
+
+@pytest.mark.parametrize("variant", ["offline", "online", "streaming"])
+@pytest.mark.parametrize("kind", ["l2", "laplacian"])
+def test_variants_and_losses(variant, kind, stores, tmp_path):
+    if (variant, kind) == ("online", "l2"):
+        pytest.skip("one of each is enough")
+    options = (f"+module.network.variant={variant}", f"module.loss.kind={kind}", "data.steps_per_epoch=6")
+    door("train", tiny("posegpt_vqvae", stores, tmp_path, *options, "trainer.max_epochs=1"))
+    values = list(curve(only_run(tmp_path, "posegpt_vqvae")).values())
+    assert min(values[1:]) < values[0]
+
+
+def test_a_generator_needs_a_fitting_auto_encoder(runs, stores, tmp_path):
+    path = checkpoint(runs, "posegpt_vqvae")
+    with pytest.raises(ContrappostoError, match="does not fit"):
+        PoseGPTModule(str(path), vocabulary=["walk"], skeleton="smpl22", heading="random")
+    with pytest.raises(ContrappostoError, match="posegpt_vqvae is missing"):
+        PoseGPTModule(str(tmp_path / "none.ckpt"), vocabulary=["walk"])
+    with pytest.raises(ContrappostoError, match="model=posegpt_vqvae"):
+        door("train", tiny("posegpt_gpt", stores, tmp_path))
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(stores, tmp_path):
+    for model in ("posegpt_vqvae", "posegpt_gpt"):
+        for name, more in (("one", ()), ("two", ("trainer=ddp_cpu", "trainer.log_every_n_steps=1"))):
+            command = tiny(model, stores, tmp_path / name, *more, "trainer.max_epochs=1")
+            if model == "posegpt_gpt":
+                command.append(f"module.vqvae={checkpoint(tmp_path / 'one', 'posegpt_vqvae')}")
+            if name == "two":
+                command.remove("trainer.accelerator=cpu")
+            result = subprocess.run(
+                [sys.executable, str(ROOT / "train.py"), *command],
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+        one, two = (curve(only_run(tmp_path / name, model)) for name in ("one", "two"))
+        assert two == pytest.approx(one, rel=2e-3)
