@@ -1,0 +1,67 @@
+"""A training step of NPR in its published size on one pose of the shipped body, and what its parts take."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.measure import Row, clock, compare, floor_share, flops, matmul_speed
+from contrapposto.body import load_body
+from contrapposto.mesh import MeshAsset, decimate
+from contrapposto.mesh.template import Template
+from contrapposto.models.npr import NPR, vertex_loss
+from tests.models.npr import plain
+
+FACES = 3444
+
+
+def run(threads: int) -> list[Row]:
+    """Step rate with its share of the floor, beside the plain path of the sheet; shares of the parts."""
+    torch.manual_seed(0)
+    body = load_body()
+    rest = MeshAsset(body.rest_vertices()[0].double().numpy(), body.faces.numpy())
+    template = Template(decimate(rest, FACES))
+    model = NPR().train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
+    posed = template.solver.vertices.float()[None]
+    posed = posed + 0.02 * torch.sin(7 * posed.flip(-1))
+    solver = template.solver
+
+    def step() -> None:
+        optimizer.zero_grad()
+        vertex_loss(model(solver, posed), posed).backward()
+        optimizer.step()
+
+    def plain_step() -> None:
+        optimizer.zero_grad()
+        code = plain.encode_mesh(model, solver, posed)
+        field = plain.decode_mesh(model, solver, code)
+        vertex_loss(solver.solve(field, solver.pinned(posed)), posed).backward()
+        optimizer.step()
+
+    work = flops(step)
+    taken, ratio = compare(step, plain_step, repeats=3)
+    share = floor_share(work, taken, matmul_speed())
+    title = f"npr, training step, {template.num_faces:,} faces"
+    rows = [
+        Row(title, 1 / taken, "steps/s", threads, floor_share=share, ratio=ratio, plain="as the sheet has it")
+    ]
+    for name, time in _parts(model, template, posed).items():
+        rows.append(Row(f"npr, training step: {name}", 100 * time / taken, "% of the step", threads))
+    return rows
+
+
+def _parts(model: NPR, template: Template, posed: torch.Tensor) -> dict[str, float]:
+    """Seconds of the parts of one step."""
+    solver, marks = template.solver, [clock()]
+    solver.jacobians(posed.double())
+    marks.append(clock())
+    code = model.encode(solver, posed)
+    marks.append(clock())
+    field = model.decode(solver, code)
+    marks.append(clock())
+    loss = vertex_loss(solver.solve(field, solver.pinned(posed)), posed)
+    marks.append(clock())
+    loss.backward()
+    marks.append(clock())
+    names = ("Jacobians", "extractor", "applier", "solve", "backward")
+    return {name: later - earlier for name, earlier, later in zip(names, marks, marks[1:])}
