@@ -7,7 +7,7 @@ import platform
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("figure", "sage_vqvae", "sage", "pictures")
+BENCHMARKS = ("figure", "sage_vqvae", "sage", "posegpt", "pictures")
 
 
 def main() -> None:

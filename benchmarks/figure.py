@@ -37,7 +37,7 @@ def run(threads: int) -> list[Row]:
     ]
     body = load_body()
     with torch.no_grad():
-        taken, ratio = compare(lambda: body(rotations, None), _smplx(rotations))
+        taken, ratio = compare(lambda: body(rotations, None), smplx_forward(rotations))
     rows.append(
         Row(
             "skinning of 13,380 vertices, batch 64",
@@ -60,7 +60,7 @@ def _by_joint(rotations: torch.Tensor, offsets: torch.Tensor) -> list[torch.Tens
     return positions
 
 
-def _smplx(rotations: torch.Tensor) -> Callable[[], object]:
+def smplx_forward(rotations: torch.Tensor) -> Callable[[], object]:
     """The way of the smplx package: dense weights, pose correctives (zero here) computed all the same."""
     from smplx.lbs import lbs
 

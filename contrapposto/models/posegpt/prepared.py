@@ -27,12 +27,9 @@ class _Linear(NamedTuple):
     @classmethod
     def of(cls, *layers: nn.Linear) -> _Linear:
         """Layers of the same input side by side."""
-        biases = [
-            layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias
-            for layer in layers
-        ]
-        weight = torch.cat([layer.weight for layer in layers]).detach().t().contiguous()
-        return cls(weight, torch.cat(biases).detach())
+        weights: list[Tensor] = [layer.weight.detach() for layer in layers]
+        biases = [w.new_zeros(len(w)) if x.bias is None else x.bias.detach() for w, x in zip(weights, layers)]
+        return cls(torch.cat(weights).t().contiguous(), torch.cat(biases))
 
     def __call__(self, rows: Tensor) -> Tensor:
         return torch.addmm(self.bias, rows, self.weight)
@@ -46,18 +43,23 @@ class _PreparedBlock:
         self.widen = _Linear.of(cast(nn.Linear, block.mlp[0]))
         self.narrow = _Linear.of(cast(nn.Linear, block.mlp[2]))
 
-    def __call__(self, rows: Tensor, keys: Tensor, values: Tensor, start: int) -> Tensor:
-        """The next n tokens of B motions (B n, C) through the block; keys and values (B, heads, P, d) are filled."""
-        batch = len(keys)
+    def __call__(self, rows: Tensor, cache: Tensor, start: int) -> Tensor:
+        """The next n tokens of B motions (B n, C) through the block; their keys and values go to `cache`.
+
+        It is (B, 2, heads, P, d).
+        """
+        batch = len(cache)
         count = len(rows) // batch
-        joined = self.project(self.block.ln1(rows)).view(batch, count, 3, self.heads, -1)
-        query, key, value = joined.permute(2, 0, 3, 1, 4)
+        joined = (
+            self.project(self.block.ln1(rows)).view(batch, count, 3, self.heads, -1).permute(0, 2, 3, 1, 4)
+        )
         stop = start + count
-        keys[:, :, start:stop], values[:, :, start:stop] = key, value
+        cache[:, :, :, start:stop] = joined[:, 1:]
         mask = None
         if count > 1:
             mask = torch.ones(count, stop, dtype=torch.bool, device=rows.device).tril(start)
-        mixed = F.scaled_dot_product_attention(query, keys[:, :, :stop], values[:, :, :stop], mask)
+        seen = cache[:, :, :, :stop]
+        mixed = F.scaled_dot_product_attention(joined[:, 0], seen[:, 0], seen[:, 1], mask)
         rows = torch.addmm(rows, mixed.transpose(1, 2).reshape(len(rows), -1), self.proj.weight)
         rows += self.proj.bias
         hidden = F.gelu(self.widen(self.block.ln2(rows)))
@@ -138,7 +140,7 @@ class TokenStream:
     def __init__(self, prepared: PreparedGPT, told: Tensor) -> None:
         self.prepared, self.told, self.length = prepared, told, 0
         heads = prepared.blocks[0].heads if prepared.blocks else 1
-        shape = (2, len(told), heads, told.shape[1], told.shape[2] // heads)
+        shape = (len(told), 2, heads, told.shape[1], told.shape[2] // heads)
         self.caches = [told.new_empty(shape) for _ in prepared.blocks]
 
     @torch.inference_mode()
@@ -155,7 +157,7 @@ class TokenStream:
         if first:  # what stands there is told
             rows = torch.cat([rows.new_zeros(batch, 1, rows.shape[2]), rows], dim=1)
         rows = (rows + self.told[:, self.length : stop]).flatten(0, 1)
-        for block, (keys, values) in zip(prepared.blocks, self.caches):
-            rows = block(rows, keys, values, self.length)
+        for block, cache in zip(prepared.blocks, self.caches):
+            rows = block(rows, cache, self.length)
         self.length = stop
         return prepared.logits(rows.view(batch, -1, rows.shape[1])[:, -1])
