@@ -89,11 +89,11 @@ class PoseGPTVQVAEModule(PoseModule):
         """Losses of a batch of windows, logged under train/."""
         pose, valid, step = batch["pose"], batch["valid"], int(batch["step"])
         x = network_input(pose)
-        if step == 0 and self.hparams["start_from_mean"]:
+        if self.hparams["start_from_mean"] and self.global_step == batch_idx == 0:
             self._start_from_mean(x)
         start_quantizing(
             self.network.quantizer,
-            step,
+            self.global_step,  # not the batch's number, which stays 0 where one batch is repeated
             self.hparams["quantize_after"],
             self.hparams["seed"],
             lambda: self._valid_latents(x, valid),
