@@ -87,6 +87,7 @@ def open_door(name: str, task: Callable[[DictConfig], Any], help_text: str) -> N
 
 def _hydra_main(name: str, task: Callable[[DictConfig], Any]) -> None:
     import hydra
+    from hydra.errors import InstantiationException
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("floordiv", lambda a, b: a // b, replace=True)
@@ -100,6 +101,10 @@ def _hydra_main(name: str, task: Callable[[DictConfig], Any]) -> None:
                 task(config)
         except ContrappostoError as error:
             failures.append(error)
+        except InstantiationException as error:  # Hydra wraps what a constructor raises
+            if not isinstance(error.__cause__, ContrappostoError):
+                raise
+            failures.append(error.__cause__)
 
     hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(guarded)()
     if failures:
