@@ -68,7 +68,7 @@ def discs(count, wide, generator):
 def test_pictures_of_the_same_kind_are_near_and_of_another_far():
     generator = np.random.default_rng(0)
     pictures = np.concatenate([discs(40, wide, generator) for wide in (False, True)])
-    network = train_view_network(pictures, np.repeat([0, 1], 40), steps=60)
+    network = train_view_network(pictures, np.repeat([0, 1], 40), steps=40)
     true = discs(30, True, generator)
     same = view_scores(network, discs(30, True, generator), true, 1)
     other = view_scores(network, discs(30, False, generator), true, 1)
