@@ -12,6 +12,10 @@ Use a model on your own files.
   python predict.py task=sage_track input=udp://127.0.0.1:9000          the same live, in the browser (docs/live.md)
   python predict.py task=sage_export input=sage_student output=out/     a trained tracker as an ONNX file
 
+  python predict.py task=npr_transfer source=walk.npz target=mine.glb   motion, or poses of any mesh, on any other mesh
+  python predict.py task=npr_generate count=50 target=mine.glb          poses that nobody made
+  python predict.py task=npr_evaluate source=stores/smpl_poses          transfers against their truth (docs/npr.md)
+
 Options:
   input=FILE            .npz (AMASS), .bvh, .amc       output=FOLDER     created where needed
   task.upper=, task.lower=   (sage_reconstruct) other checkpoints than the best runs'

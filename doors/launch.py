@@ -43,6 +43,8 @@ PATH_OPTIONS = frozenset(
             "task.upper",
             "task.checkpoint",
             "task.lower",
+            "task.template",
+            "task.refiner",
         ),
         *("data.body", "data.lists", "data.target", "data.options.body", "data.options.root"),
         "action",
