@@ -93,7 +93,8 @@ def format_tables(values: Mapping[str, float], weighted: Mapping[str, float]) ->
         ("truth", {c.name: values[f"true_{c.name}"] for c in _COLUMNS if f"true_{c.name}" in values}),
     )
     blocks = [_block(columns, rows) for columns in (PUBLISHED, FURTHER)]
-    shown = {c.name for c in (*_COLUMNS, *GENERATION, *FORECASTS)}
+    generated = (*GENERATION, *FORECASTS) if "fid" in values else ()  # these have a table of their own
+    shown = {c.name for c in (*_COLUMNS, *generated)}
     known = {*shown, *(f"true_{n}" for n in shown), *(f"{n}_by_frame" for n in shown)}
     rest = {name: value for name, value in values.items() if name not in known}
     width = max(map(len, rest), default=0)
