@@ -10,6 +10,9 @@ Use a model on your own files.
 
   python predict.py task=sage_track input=log.txt output=out/           head and hands (Quest log, .csv, clip) to a body
   python predict.py task=sage_track input=udp://127.0.0.1:9000          the same live, in the browser (docs/live.md)
+  python predict.py task=posegpt_sample action=walk frames=120 count=8   motion from an action
+  python predict.py task=posegpt_sample action="[walk,sit down]" frames=[90,60]   one action after the other
+  python predict.py task=posegpt_forecast past=clip.npz action=walk      what may follow a clip
   python predict.py task=sage_export input=sage_student output=out/     a trained tracker as an ONNX file
 
   python predict.py task=npr_transfer source=walk.npz target=mine.glb   motion, or poses of any mesh, on any other mesh
@@ -20,6 +23,7 @@ Options:
   input=FILE            .npz (AMASS), .bvh, .amc       output=FOLDER     created where needed
   task.upper=, task.lower=   (sage_reconstruct) other checkpoints than the best runs'
   task.checkpoint=, task.steps=, task.height=   (sage_track) and more: see configs/task/sage_track.yaml
+  seed=, ckpt=, task.temperature=, task.top_k=   (posegpt_...) and more: see configs/task/posegpt_sample.yaml
   task.formats=[npz,glb]   which files to write
 """
 

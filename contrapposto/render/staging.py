@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 PANELS_A_ROW = 4
 _CAMERAS = ("auto", "follow", "each", "fixed")
-_MARGIN = (0.05, 0.085)  # room for titles above and captions below
 _TRUTH = ("truth", "target", "ground", "reference", "recorded", "original", "input")
 
 
@@ -108,15 +107,20 @@ def _cameras(
     padded = [padded_joints(place, clip).reshape(num_frames, -1, 3) for place, clip in zip(positions, clips)]
     if camera == "each":
         return [
-            follow(points, fps, facing=mean_heading(clip), size=size, margin=_MARGIN)
+            follow(points, fps, facing=mean_heading(clip), size=size, margin=_margin(size))
             for points, clip in zip(padded, clips)
         ]
     points, facing = np.concatenate(padded, axis=1), mean_heading(clips[0])
     if camera == "follow":
-        return [follow(points, fps, facing=facing, size=size, margin=_MARGIN)] * len(clips)
+        return [follow(points, fps, facing=facing, size=size, margin=_margin(size))] * len(clips)
     azimuth, elevation = facing + np.radians(35), np.radians(14)
     direction = (-float(np.sin(azimuth)), float(np.cos(azimuth)), -float(np.tan(elevation)))
-    return [[enclose(points, direction, size=size, margin=_MARGIN)] * num_frames] * len(clips)
+    return [[enclose(points, direction, size=size, margin=_margin(size))] * num_frames] * len(clips)
+
+
+def _margin(size: tuple[int, int]) -> tuple[float, float]:
+    """Room for titles above and captions below, as shares of the height: letters do not get smaller than 11 pixels."""
+    return max(0.05, 22 / size[1]), max(0.085, 22 / size[1])
 
 
 def _choose_camera(positions: list[np.ndarray]) -> str:
