@@ -5,6 +5,8 @@ The reference of the tests and of the benchmarks; it reads the parameters of our
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,19 +26,19 @@ def rows(table: Tensor, index: Tensor) -> Tensor:
     return torch.stack([sample[chosen] for sample, chosen in zip(table, index)])
 
 
-def norm(module, points: Tensor) -> Tensor:
+def norm(module: Any, points: Tensor) -> Tensor:
     """Statistics of each sample."""
     mean = points.mean(1, keepdim=True)
     variance = points.var(1, correction=0, keepdim=True)
     return (points - mean) / torch.sqrt(variance + module.eps) * module.weight + module.bias
 
 
-def attend(gamma, query: Tensor, key: Tensor, value: Tensor, delta: Tensor) -> Tensor:
+def attend(gamma: Any, query: Tensor, key: Tensor, value: Tensor, delta: Tensor) -> Tensor:
     weights = torch.softmax(gamma(query[:, :, None] - key + delta), dim=2)
     return (weights * (value + delta)).sum(2)
 
 
-def block(module, positions: Tensor, x: Tensor) -> Tensor:
+def block(module: Any, positions: Tensor, x: Tensor) -> Tensor:
     count = module.neighbours or positions.shape[1]
     index = neighbours(positions, positions, count)
     delta = module.fc_delta(positions[:, :, None] - rows(positions, index))
@@ -44,16 +46,16 @@ def block(module, positions: Tensor, x: Tensor) -> Tensor:
     return norm(module.bn, attend(module.fc_gamma, module.w_qs(x), key, value, delta) + x)
 
 
-def conv(module, x: Tensor) -> Tensor:
+def conv(module: Any, x: Tensor) -> Tensor:
     return F.conv1d(x.transpose(1, 2), module.weight, module.bias).transpose(1, 2)
 
 
-def elementwise(module, x: Tensor) -> Tensor:
+def elementwise(module: Any, x: Tensor) -> Tensor:
     hidden = F.relu(norm(module.bn1, conv(module.conv1, x)))
     return norm(module.bn3, x + F.relu(norm(module.bn2, conv(module.conv2, hidden))))
 
 
-def abstraction(module, positions: Tensor, x: Tensor, chosen: Tensor) -> Tensor:
+def abstraction(module: Any, positions: Tensor, x: Tensor, chosen: Tensor) -> Tensor:
     centres, own = rows(positions, chosen), rows(x, chosen)
     index = neighbours(centres, positions, module.neighbours)
     near = rows(x, index)
@@ -65,7 +67,7 @@ def abstraction(module, positions: Tensor, x: Tensor, chosen: Tensor) -> Tensor:
     return norm(module.bnorm2, norm(module.bnorm1, first + second) + own)
 
 
-def extract(module, positions: Tensor, features: Tensor) -> PoseCode:
+def extract(module: Any, positions: Tensor, features: Tensor) -> PoseCode:
     x = block(module.transformer_begin, positions, module.enc_sdf(features))
     for stage, count in enumerate(module.points):
         chosen = furthest_points(positions, count)
@@ -79,13 +81,13 @@ def extract(module, positions: Tensor, features: Tensor) -> PoseCode:
     return PoseCode(positions, x, module.fc_middle(x.max(1).values))
 
 
-def decode(module, queries: Tensor, pose: PoseCode) -> Tensor:
+def decode(module: Any, queries: Tensor, pose: PoseCode) -> Tensor:
     cross = module.ct1
     index = neighbours(queries, pose.keypoints, cross.neighbours)
     delta = cross.fc_delta(queries[:, :, None] - rows(pose.keypoints, index))
     delta = torch.cat([delta, torch.zeros_like(delta[:, :, :1])], dim=2)
 
-    def with_global(layer, whole) -> Tensor:
+    def with_global(layer: Any, whole: Any) -> Tensor:
         own = rows(layer(pose.features), index)
         return torch.cat([own, whole(pose.code)[:, None, None].expand(-1, own.shape[1], 1, -1)], dim=2)
 
@@ -99,11 +101,11 @@ def decode(module, queries: Tensor, pose: PoseCode) -> Tensor:
     return module.fc_out(F.relu(x))
 
 
-def encode_mesh(model, template: PoissonSolver, vertices: Tensor) -> PoseCode:
+def encode_mesh(model: Any, template: PoissonSolver, vertices: Tensor) -> PoseCode:
     field = template.jacobians(vertices).flatten(-2)
     return extract(model.encoder, face_centroids(vertices, template.faces), field)
 
 
-def decode_mesh(model, template: PoissonSolver, pose: PoseCode) -> Tensor:
+def decode_mesh(model: Any, template: PoissonSolver, pose: PoseCode) -> Tensor:
     queries = face_centroids(template.vertices.to(pose.code), template.faces)
     return decode(model.decoder, queries.expand(len(pose), -1, -1), pose)
