@@ -50,7 +50,12 @@ class PoseGPTSample:
         if unknown:
             raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
         self.formats, self.data, self.experiment = list(formats), data, experiment
-        self.drawing: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "greedy": greedy}
+        self.drawing: dict[str, Any] = {
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "greedy": greedy,
+        }
         self.overlap, self.fade, self.size = overlap, fade, size
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
@@ -130,7 +135,9 @@ class PoseGPTForecast(PoseGPTSample):
         return self._write(result, {**past.metadata, **facts}, stem, beside)
 
 
-def load_generator(path: Path, *, overlap: int = 16, fade: int = 10) -> tuple[MotionGenerator, dict[str, str]]:
+def load_generator(
+    path: Path, *, overlap: int = 16, fade: int = 10
+) -> tuple[MotionGenerator, dict[str, str]]:
     """The generator of a checkpoint or run directory, and source and licence of the data that it was trained on.
 
     Args:
