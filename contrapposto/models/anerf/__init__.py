@@ -1,0 +1,1 @@
+"""A-NeRF: a radiance field that a skeleton drives, learnt from frames and rough poses."""

@@ -1,0 +1,138 @@
+"""The multi-layer perceptron behind every sample (sheet, section 4)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FrameCodes(nn.Module):
+    """One learnt code per training image.
+
+    Args:
+        count: images.
+        size: width of a code.
+    """
+
+    def __init__(self, count: int, size: int = 16) -> None:
+        super().__init__()
+        self.codes = nn.Embedding(count, size)
+        nn.init.xavier_normal_(self.codes.weight)
+
+    def forward(self, index: Tensor) -> Tensor:
+        """Codes (R, size) of indices.
+
+        Args:
+            index: (R,) whole numbers; where negative, the mean of the table is taken. Or (R, 3) rows (a, b, w): a blend
+                of code a and code b with share w of b.
+
+        Raises:
+            IndexError: an index is not below the number of codes.
+        """
+        if index.ndim == 2:
+            first, second = self.codes(index[:, 0].long()), self.codes(index[:, 1].long())
+            return torch.lerp(first, second, index[:, 2:].to(first))
+        index = index.long()
+        mean = self.codes.weight.mean(0)
+        return torch.where((index < 0)[:, None], mean, self.codes(index.clamp_min(0)))
+
+
+class RadianceNetwork(nn.Module):
+    """Density and colour of one sample.
+
+    Names of parameters are the original's. `forward` is the plain network over encodings; `density` and `colour` are its
+    halves over what is constant along a ray, the same numbers for less work.
+
+    Args:
+        density_inputs: width of the density encoding.
+        view_inputs: width of the view encoding.
+        depth, width: of the density branch.
+        skip: the input is put before the output of this layer.
+        num_codes: frame codes; 0 for none.
+        code_size: width of a code.
+    """
+
+    def __init__(
+        self,
+        density_inputs: int,
+        view_inputs: int,
+        *,
+        depth: int = 8,
+        width: int = 256,
+        skip: int = 4,
+        num_codes: int = 0,
+        code_size: int = 16,
+    ) -> None:
+        super().__init__()
+        self.density_inputs, self.view_inputs, self.skip = density_inputs, view_inputs, skip
+        sizes = [density_inputs] + [
+            width + (density_inputs if layer == skip else 0) for layer in range(depth - 1)
+        ]
+        self.pts_linears = nn.ModuleList(nn.Linear(size, width) for size in sizes)
+        self.alpha_linear = nn.Linear(width, 1)
+        codes = code_size if num_codes else 0
+        self.views_linears = nn.ModuleList([nn.Linear(width + view_inputs + codes, width // 2)])
+        self.feature_linear = nn.Linear(width, width)
+        self.rgb_linear = nn.Linear(width // 2, 3)
+        self.framecodes = FrameCodes(num_codes, code_size) if num_codes else None
+
+    def hidden(self, encoded: Tensor) -> Tensor:
+        """Last hidden state (..., width) of the density branch."""
+        state = encoded
+        for index, layer in enumerate(self.pts_linears):
+            if index == self.skip + 1:
+                # The concatenation [input, state] as two products: nothing is copied.
+                weight, inputs = layer.weight, self.density_inputs
+                state = F.linear(encoded, weight[:, :inputs], layer.bias) + F.linear(state, weight[:, inputs:])
+            else:
+                state = layer(state)
+            state = F.relu(state)
+        return state
+
+    def density(self, encoded: Tensor) -> Tensor:
+        """Raw density (...) of density encodings (..., density_inputs): no view, no code."""
+        return self.alpha_linear(self.hidden(encoded)).squeeze(-1)
+
+    def forward(self, encoded: Tensor, view: Tensor, code_index: Tensor | None = None) -> Tensor:
+        """Raw red, green, blue, density (N, 4) of encodings (N, density_inputs) and (N, view_inputs)."""
+        state = self.hidden(encoded)
+        parts = [self.feature_linear(state), view]
+        if self.framecodes is not None:
+            parts.append(self.framecodes(self._given(code_index)))
+        shaded = F.relu(self.views_linears[0](torch.cat(parts, dim=-1)))
+        return torch.cat([self.rgb_linear(shaded), self.alpha_linear(state)], dim=-1)
+
+    def view_table(self, rows: Tensor) -> Tensor:
+        """(R, J, width / 2): the view layer's answer per joint to view features (R, rows, 3 J), before fading.
+
+        The fading weight of a joint multiplies all its features, so the layer needs only the weights of each sample.
+        """
+        start = self.feature_linear.out_features
+        weight = self.views_linears[0].weight[:, start : start + self.view_inputs]
+        weight = weight.reshape(len(weight), rows.shape[-2], -1, 3)
+        return torch.einsum("rkjc,hkjc->rjh", rows.unflatten(-1, (-1, 3)), weight)
+
+    def along_rays(self, encoded: Tensor, fade: Tensor, table: Tensor, code_index: Tensor | None = None) -> Tensor:
+        """Raw outputs (R, S, 4) where the view features are those of the ray.
+
+        Args:
+            encoded: (R, S, density_inputs).
+            fade: (R, S, J) weights of the view features.
+            table: (R, J, width / 2), see `view_table`.
+            code_index: (R,) or (R, 3), see `FrameCodes`.
+        """
+        layer = self.views_linears[0]
+        state = self.hidden(encoded)
+        width = self.feature_linear.out_features
+        shaded = F.linear(self.feature_linear(state), layer.weight[:, :width], layer.bias) + fade @ table
+        if self.framecodes is not None:
+            codes = self.framecodes(self._given(code_index))
+            shaded = shaded + F.linear(codes, layer.weight[:, width + self.view_inputs :])[:, None]
+        return torch.cat([self.rgb_linear(F.relu(shaded)), self.alpha_linear(state)], dim=-1)
+
+    @staticmethod
+    def _given(code_index: Tensor | None) -> Tensor:
+        if code_index is None:
+            raise ValueError("this network has frame codes: give the index of the image of every ray (-1: mean code)")
+        return code_index
