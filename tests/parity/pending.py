@@ -3,11 +3,11 @@
 _NAMES = """
 anerf_cameras anerf_data anerf_losses anerf_mesh anerf_metrics anerf_popt
 anerf_train
-scail_pose_align scail_pose_blazepose_default scail_pose_camera_skeleton scail_pose_checks
-scail_pose_cylinder_specs scail_pose_detector scail_pose_draw2d scail_pose_e2e_align_feet
+ scail_pose_blazepose_default scail_pose_checks
+ scail_pose_detector scail_pose_draw2d scail_pose_e2e_align_feet
 scail_pose_e2e_align_upper scail_pose_e2e_default scail_pose_multi scail_pose_pose_preproc
 scail_pose_render scail_pose_reshape2d scail_pose_reshape3d scail_pose_resize_crop scail_pose_retarget
-scail_pose_simcc scail_pose_utils3d scail_pose_wholebody
+ scail_pose_utils3d
 """
 
 PENDING = frozenset(_NAMES.split())
