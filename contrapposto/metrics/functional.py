@@ -17,10 +17,10 @@ def position_error(pred: Tensor, true: Tensor) -> Tensor:
     return torch.linalg.vector_norm(pred - true, dim=-1)
 
 
-def procrustes_align(pred: Tensor, true: Tensor) -> Tensor:
+def procrustes_align(pred: Tensor, true: Tensor, *, reflection: bool = False) -> Tensor:
     """Move, turn and scale each pose (..., J, 3) onto `true` with the least squared distance (Umeyama 1991).
 
-    Reflections are not allowed. A pose whose joints all coincide is only moved.
+    Reflections are allowed only with `reflection` (A-NeRF's evaluation). A pose whose joints all coincide is only moved.
     """
     _same(pred, true)
     centre, true_centre = pred.mean(-2, keepdim=True), true.mean(-2, keepdim=True)
@@ -28,7 +28,8 @@ def procrustes_align(pred: Tensor, true: Tensor) -> Tensor:
     left, stretch, right = torch.linalg.svd(target.transpose(-1, -2) @ moved)
     # The last axis is turned over where the best orthogonal matrix would be a reflection.
     sign = torch.ones_like(stretch)
-    sign[..., -1] = torch.sign(torch.linalg.det(left @ right))
+    if not reflection:
+        sign[..., -1] = torch.sign(torch.linalg.det(left @ right))
     rotation = (left * sign[..., None, :]) @ right
     power = moved.square().sum((-1, -2))
     scale = (stretch * sign).sum(-1) / power.clamp_min(1e-12)

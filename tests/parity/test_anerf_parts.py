@@ -123,7 +123,10 @@ def check_cutoff(case: Case, name: str, options: dict, distance: torch.Tensor, v
         encoder.set_step(step)
     # Near the cutoff tau 2000 amplifies the rounding of the distance (sheet, section 15).
     # "shifted" has four times the argument at frequency 64.
-    tolerance = {"tolerance": 1e-3 if step == 600_000 else 5e-5 if name.endswith("shift") else 1e-5, "absolute": True}
+    tolerance = {
+        "tolerance": 1e-3 if step == 600_000 else 5e-5 if name.endswith("shift") else 1e-5,
+        "absolute": True,
+    }
     case.check(encoder(view if is_view else distance, distance), name, **tolerance)
     fade = encoder.weights(distance)
     case.check(fade.repeat_interleave(encoder.channels, -1)[:, :, None], f"{name}_w", **tolerance)
@@ -170,7 +173,7 @@ def test_rays(case: Case) -> None:
     origins, directions = cameras.pixel_rays(torch.arange(1600), 40, 40, torch.tensor(40.0), c2w[1])
     case.check(directions.reshape(40, 40, 3), "np_rays_d", **TIGHT)
     for suffix, near in (("", 0.0), ("_inside", 5.9)):
-        far = 1.0 if not near else case_far(case)
+        far = 1.0 if not near else 6.9  # not stored; the answer does not depend on it
         span = sampling.cylinder_span(origins, directions, cylinders[1:].expand(1600, 5), near, far)
         near_mean, far_mean = sampling.mean_for_misses(*span)
         case.check(near_mean[:, None], f"near{suffix}")
@@ -179,7 +182,9 @@ def test_rays(case: Case) -> None:
     span = sampling.cylinder_span(origins[:2], directions[:2], far_away, 0.5, 3.0)
     case.check(torch.stack(sampling.mean_for_misses(*span), dim=1), "all_miss")
     check_depths(case)
-    boxes = cameras.cylinder_box(kinematics.rendering_cylinder(case["kp3d"]), c2w, case["valid_focals"], 40, 40)
+    boxes = cameras.cylinder_box(
+        kinematics.rendering_cylinder(case["kp3d"]), c2w, case["valid_focals"], 40, 40
+    )
     case.check(kinematics.rendering_cylinder(case["kp3d"]), "valid_cyl", **TIGHT)
     for view in range(2):
         inside = cameras.box_pixels(boxes.low[view], boxes.high[view], 40)
@@ -187,11 +192,6 @@ def test_rays(case: Case) -> None:
     inside = cameras.box_pixels(boxes.low[0], boxes.high[0], 40)[::7]
     _, directions = cameras.pixel_rays(inside, 40, 40, case["valid_focals"][0], c2w[0])
     case.check(directions, "valid_rays_d0", **TIGHT)
-
-
-def case_far(case: Case) -> float:
-    """The line's second parameter is not stored; the answer does not depend on it."""
-    return 6.9
 
 
 def check_depths(case: Case) -> None:

@@ -80,7 +80,12 @@ def box_pixels(low: Tensor, high: Tensor, width: int) -> Tensor:
 
 
 def pixel_rays(
-    pixels: Tensor, width: int, height: int, focal: Tensor, camera_to_world: Tensor, centre: Tensor | None = None
+    pixels: Tensor,
+    width: int,
+    height: int,
+    focal: Tensor,
+    camera_to_world: Tensor,
+    centre: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Origins and directions (N, 3) of flat pixel indices (N,); directions have depth 1 and are not unit vectors.
 
@@ -116,14 +121,16 @@ def rotation_about(axis: str, angle: float | Tensor) -> Tensor:
 
 
 def orbit(camera_to_world: Tensor, count: int, axis: str = "y") -> Tensor:
-    """(count, ..., 4, 4): cameras (..., 4, 4) turned about a world axis in equal steps over a full turn, end excluded."""
+    """(count, ..., 4, 4): cameras (..., 4, 4) turned about a world axis in equal steps over a full turn."""
     steps = torch.arange(count, dtype=torch.float64) * (2 * math.pi / count)
     turns = rotation_about(axis, steps)
     turns = turns.reshape(count, *[1] * (camera_to_world.ndim - 2), 4, 4)
     return (turns @ camera_to_world.double()).to(camera_to_world.dtype)
 
 
-def wobble(camera_to_world: Tensor, count: int, *, pitch: float = 15.0, yaw: float = 25.0, dolly: float = 0.1) -> Tensor:
+def wobble(
+    camera_to_world: Tensor, count: int, *, pitch: float = 15.0, yaw: float = 25.0, dolly: float = 0.1
+) -> Tensor:
     """(..., count, 4, 4): a small circle of the camera over one full turn.
 
     Args:
@@ -175,4 +182,8 @@ def camera_from_translation(translation: np.ndarray, pose_scale: float) -> np.nd
 def _both(focal: Tensor | float, like: Tensor) -> Tensor:
     """Focal lengths as (..., 2)."""
     value = torch.as_tensor(focal).to(like)
-    return value if value.ndim and value.shape[-1] == 2 and value.ndim != like.ndim - 2 else value[..., None].expand(*value.shape, 2)
+    return (
+        value
+        if value.ndim and value.shape[-1] == 2 and value.ndim != like.ndim - 2
+        else value[..., None].expand(*value.shape, 2)
+    )

@@ -102,7 +102,9 @@ class CutoffEncoding(nn.Module):
         """Numbers per sample."""
         return self.num_rows * self.channels * len(self.cutoff_dist)
 
-    def set_step(self, step: int, *, tau_step: int = 250, rate: float = 10.0, frequency_step: int = 5) -> None:
+    def set_step(
+        self, step: int, *, tau_step: int = 250, rate: float = 10.0, frequency_step: int = 5
+    ) -> None:
         """Harden the cutoff and open the frequencies as after training step `step` (steps counted in thousands)."""
         self.tau.fill_(min(20 * rate ** (step / (tau_step * 1000)), 2000))
         if self.schedule_from is not None:

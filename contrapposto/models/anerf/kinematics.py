@@ -109,7 +109,7 @@ def bone_lengths(joints: Tensor) -> Tensor:
 
 
 def joint_axes(rest_pose: Tensor) -> Tensor:
-    """(J, 3, 3) axes of the joints as rows: z to the parent, x across e_y and z, y the third; the root's are the world's.
+    """(J, 3, 3) axes of the joints as rows: z to the parent, x across e_y and z, y third; the root's are the world's.
 
     No shipped encoder uses them; the data files' metadata carries them.
     """

@@ -50,7 +50,9 @@ def pose_regulariser(poses: PosedFigures, anchors: Tensor, *, tolerance: float =
     return error.sum(-1).mean()
 
 
-def temporal_loss(poses: PosedFigures, previous: PosedFigures, following: PosedFigures, valid: Tensor) -> Tensor:
+def temporal_loss(
+    poses: PosedFigures, previous: PosedFigures, following: PosedFigures, valid: Tensor
+) -> Tensor:
     """Squared second differences of bone parameters and joints over time.
 
     Args:

@@ -85,7 +85,14 @@ class Draws:
 
     @classmethod
     def keyed(
-        cls, config: ANeRFConfig, seed: int, step: int, ray_ids: Tensor, *, jitter: bool = True, noise: float = 1.0
+        cls,
+        config: ANeRFConfig,
+        seed: int,
+        step: int,
+        ray_ids: Tensor,
+        *,
+        jitter: bool = True,
+        noise: float = 1.0,
     ) -> Draws:
         """Draws that depend on seed, step and ray only (R,) int64, wherever the ray is computed."""
         coarse, union = (config.coarse_samples,), (config.coarse_samples + config.fine_samples,)
@@ -217,9 +224,7 @@ class ANeRF(nn.Module):
         bones = world_to_bone[pose_index]
         local_directions = rotate_to_bones(directions, bones)
         unit = F.normalize(local_directions, dim=-1).flatten(-2)
-        return _Rays(
-            to_bones(origins[:, None], bones)[:, 0], local_directions, self.view_encoding.rows(unit)
-        )
+        return _Rays(to_bones(origins[:, None], bones)[:, 0], local_directions, self.view_encoding.rows(unit))
 
     def _passes(
         self,

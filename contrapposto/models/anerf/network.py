@@ -84,7 +84,9 @@ class RadianceNetwork(nn.Module):
             if index == self.skip + 1:
                 # The concatenation [input, state] as two products: nothing is copied.
                 weight, inputs = layer.weight, self.density_inputs
-                state = F.linear(encoded, weight[:, :inputs], layer.bias) + F.linear(state, weight[:, inputs:])
+                state = F.linear(encoded, weight[:, :inputs], layer.bias) + F.linear(
+                    state, weight[:, inputs:]
+                )
             else:
                 state = layer(state)
             state = F.relu(state)
@@ -113,7 +115,9 @@ class RadianceNetwork(nn.Module):
         weight = weight.reshape(len(weight), rows.shape[-2], -1, 3)
         return torch.einsum("rkjc,hkjc->rjh", rows.unflatten(-1, (-1, 3)), weight)
 
-    def along_rays(self, encoded: Tensor, fade: Tensor, table: Tensor, code_index: Tensor | None = None) -> Tensor:
+    def along_rays(
+        self, encoded: Tensor, fade: Tensor, table: Tensor, code_index: Tensor | None = None
+    ) -> Tensor:
         """Raw outputs (R, S, 4) where the view features are those of the ray.
 
         Args:
@@ -134,5 +138,7 @@ class RadianceNetwork(nn.Module):
     @staticmethod
     def _given(code_index: Tensor | None) -> Tensor:
         if code_index is None:
-            raise ValueError("this network has frame codes: give the index of the image of every ray (-1: mean code)")
+            raise ValueError(
+                "this network has frame codes: give the index of the image of every ray (-1: mean code)"
+            )
         return code_index

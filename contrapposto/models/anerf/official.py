@@ -43,7 +43,9 @@ def config_of(parts: Mapping[str, Mapping[str, Tensor]]) -> ANeRFConfig:
     """
     network = parts.get("network_fine") or parts.get("network_fn")
     if not network or "pts_linears.0.weight" not in network:
-        raise InputError("The checkpoint holds no A-NeRF network.", found=", ".join(parts), expected="network_fn")
+        raise InputError(
+            "The checkpoint holds no A-NeRF network.", found=", ".join(parts), expected="network_fn"
+        )
     width, inputs = network["pts_linears.0.weight"].shape
     codes = network.get("framecodes.codes.weight")
     num_codes, code_size = codes.shape if codes is not None else (0, 16)
@@ -69,7 +71,9 @@ def config_of(parts: Mapping[str, Mapping[str, Tensor]]) -> ANeRFConfig:
     )
 
 
-def import_model(model: ANeRF, parts: Mapping[str, Mapping[str, Tensor]], *, strict: bool = True) -> ImportReport:
+def import_model(
+    model: ANeRF, parts: Mapping[str, Mapping[str, Tensor]], *, strict: bool = True
+) -> ImportReport:
     """Load a checkpoint's networks and encodings.
 
     Raises:
@@ -112,7 +116,9 @@ def pose_layer_of(state: Mapping[str, Tensor]) -> PoseLayer:
     """
     missing = [name for name in ("pelvis", "bones", "rest_pose") if name not in state]
     if missing:
-        raise InputError("The pose layer of the checkpoint is not complete.", found=f"no {', '.join(missing)}")
+        raise InputError(
+            "The pose layer of the checkpoint is not complete.", found=f"no {', '.join(missing)}"
+        )
     bones, pelvis = state["bones"], state["pelvis"]
     kind = "axis_angle" if bones.shape[-1] == 3 else "sixd"
     start = torch.zeros(len(pelvis), 24, 3)

@@ -86,7 +86,9 @@ def importance_depths(
     cumulative = torch.cumsum(density / density.sum(-1, keepdim=True), dim=-1)
     cumulative = torch.cat([torch.zeros_like(cumulative[:, :1]), cumulative], dim=-1)
     if uniform is None:
-        uniform = torch.linspace(0, 1, count, dtype=depths.dtype, device=depths.device).expand(len(depths), count)
+        uniform = torch.linspace(0, 1, count, dtype=depths.dtype, device=depths.device).expand(
+            len(depths), count
+        )
     above = torch.searchsorted(cumulative, uniform.contiguous(), right=True)
     below = (above - 1).clamp_min(0)
     above = above.clamp_max(cumulative.shape[-1] - 1)

@@ -66,6 +66,8 @@ def composite(
     total = weights.sum(1)
     depth = (weights * depths).sum(1)
     disparity = 1 / (depth / (total + 1e-10)).clamp_min(1e-10)
-    disparity = torch.where(torch.isclose(total, torch.zeros_like(total)), torch.zeros_like(disparity), disparity)
+    disparity = torch.where(
+        torch.isclose(total, torch.zeros_like(total)), torch.zeros_like(disparity), disparity
+    )
     colour = (weights[..., None] * colours).sum(1)
     return Composite(colour, disparity, total.clamp_max(1), weights, alpha)

@@ -1,0 +1,130 @@
+"""A-NeRF's pose layer, losses, schedules and optimisation steps against the original's numbers."""
+
+from __future__ import annotations
+
+import torch
+
+from contrapposto import rotations as rot
+from contrapposto.models.anerf import kinematics, losses
+from contrapposto.models.anerf.poses import (
+    PoseLayer,
+    SharedPoseLayer,
+    export_poses,
+    mean_joint_change,
+)
+from contrapposto.models.anerf.volume import Composite
+from tests.parity.golden import Case, parity
+
+TIGHT = {"tolerance": 1e-5}
+
+
+@parity("anerf_popt")
+def test_poses(case: Case) -> None:
+    rest, aa, index = case["rest_pose"], case["bones"], case["idx"]
+    root = case["kp3d"][:, 0]
+    for name, kind in (("aa", "axis_angle"), ("r6", "sixd")):
+        check_layer(case, name, moved_layer(case, kind))
+        check_losses(case, name, kind)
+    shared = SharedPoseLayer(rest, aa, root, case["mv_kp_map"], case["mv_uidxs"])
+    found = shared(index)
+    case.check(found.joints, "mv_kps", **TIGHT)
+    case.check(found.world_to_bone, "mv_skts", **TIGHT)
+    case.check(shared.bones, "mv_param_bones", **TIGHT)
+    case.check(shared.root_bones, "mv_param_root", **TIGHT)
+    several = PoseLayer(torch.stack([rest, rest * 1.1]), aa, root, subject=case["ms_rest_pose_idxs"])
+    case.check(several(index).joints, "ms_kps", **TIGHT)
+    check_export(case)
+
+
+def check_layer(case: Case, name: str, layer: PoseLayer) -> None:
+    found = layer(case["idx"])
+    case.check(layer.bones, f"{name}_param_bones", **TIGHT)
+    case.check(found.joints, f"{name}_kps", **TIGHT)
+    case.check(found.parameters, f"{name}_bone", **TIGHT)
+    case.check(found.world_to_bone, f"{name}_skts", **TIGHT)
+    case.check(found.bone_to_world, f"{name}_l2ws", **TIGHT)
+    case.check(found.rotations, f"{name}_rots", **TIGHT)
+    case.check(layer.axis_angles(), f"{name}_get_bones", tolerance=1e-4)
+    chain = kinematics.pose_bones(rot.axis_angle_to_matrix(layer.axis_angles()), case["rest_pose"])
+    case.check(chain.world_to_bone, f"{name}_chain_skts", **TIGHT)
+
+
+def moved_layer(case: Case, kind: str) -> PoseLayer:
+    aa, root = case["bones"] + case["bone_noise"], case["kp3d"][:, 0] + case["pelvis_noise"]
+    return PoseLayer(case["rest_pose"], aa, root, kind=kind)
+
+
+def check_losses(case: Case, name: str, kind: str) -> None:
+    index, layer = case["idx"], moved_layer(case, kind)
+    found = layer(index)
+    anchors = case["bones"][index]
+    if kind == "sixd":
+        anchors = rot.axis_angle_to_matrix(anchors)
+    drift = 2.0 * losses.pose_regulariser(found, anchors)
+    before, after = (layer(i) for i in layer.neighbours(index))
+    bend = 0.05 * losses.temporal_loss(found, before, after, case["temp_val"])
+    case.check(drift, f"{name}_kp_loss")
+    case.check(bend, f"{name}_temp_loss")
+    case.check(mean_joint_change(found.joints, case["kp3d"][index]), f"{name}_mpjpc")
+    (drift + bend + (case[f"{name}_q"] * found.world_to_bone).sum()).backward()
+    case.check(layer.bones.grad, f"{name}_grad_bones", tolerance=1e-3)
+    case.check(layer.pelvis.grad, f"{name}_grad_pelvis", tolerance=1e-3)
+
+
+def check_export(case: Case) -> None:
+    for name, legacy in (("export", False), ("export_legacy", True)):
+        bones, aa, rest, pelvis = export_poses(moved_layer(case, "sixd"), legacy=legacy)
+        case.check(bones.joints, f"{name}_kp3d", **TIGHT)
+        case.check(aa, f"{name}_bones", tolerance=1e-4)
+        case.check(bones.world_to_bone, f"{name}_skts", **TIGHT)
+        case.check(kinematics.bounding_cylinder(bones.joints), f"{name}_cyls", **TIGHT)
+        case.check(rest, f"{name}_rest", **TIGHT)
+        case.check(pelvis, f"{name}_pelvis", **TIGHT)
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return -10 * torch.log10((a - b).square().mean())
+
+
+def flat_composite(colour: torch.Tensor, opacity: torch.Tensor) -> Composite:
+    empty = torch.zeros(len(colour), 1)
+    return Composite(colour, opacity, opacity, empty, empty)
+
+
+@parity("anerf_losses")
+def test_losses(case: Case) -> None:
+    rgb, acc, target, fg = (case[key] for key in ("rgb", "acc", "target", "fg"))
+    for kind in ("mse", "l1", "huber"):
+        case.check(losses.image_loss(rgb, target, kind), kind, **TIGHT)
+    case.check(psnr(rgb, target)[None], "psnr", **TIGHT)
+    case.check(losses.opacity_loss(acc, fg), "bce_off", **TIGHT)
+    case.check(losses.opacity_loss(acc, fg, background_only=False), "bce_mean", **TIGHT)
+    for name, kind in (("surreal", "mse"), ("mixamo", "l1"), ("huber", "huber"), ("bce", "l1")):
+        check_setting(case, name, kind)
+    for name, (lr, rate, decay, unit) in {
+        "surreal": (5e-4, 0.1, 500, 1000),
+        "mixamo": (5e-4, 0.1, 500_000, 1),
+        "mixamo_ft": (2e-4, 0.25, 200_000, 1),
+    }.items():
+        found = [lr * losses.step_decay(step, rate, decay, unit) for step in case["lr_steps"].tolist()]
+        case.check(torch.tensor(found), f"lr_{name}", **TIGHT)
+
+
+def check_setting(case: Case, name: str, kind: str) -> None:
+    rgb, acc = case["rgb"].requires_grad_(), case["acc"].requires_grad_()
+    total = torch.zeros(())
+    for suffix, share in (("", 1.0), ("0", 0.9)):
+        shown = flat_composite(rgb * share, acc * share).over(case["bg"])
+        weight = 0.5 if name == "bce" and suffix else 1.0  # coarse_weight of that case
+        image = weight * losses.image_loss(shown, case["target"], kind)
+        case.check(image, f"{name}_rgb_loss{suffix}", **TIGHT)
+        case.check(psnr(shown, case["target"]), f"{name}_psnr{suffix}", **TIGHT)
+        total = total + image
+        if name == "bce":
+            opacity = 0.1 * losses.opacity_loss(acc * share, case["fg"])
+            case.check(opacity, f"{name}_reg_loss{suffix}", **TIGHT)
+            total = total + opacity
+    case.check(total, f"{name}_total_loss", **TIGHT)
+    total.backward()
+    case.check(rgb.grad, f"{name}_grad_rgb", **TIGHT)
+    case.check(acc.grad, f"{name}_grad_acc", **TIGHT)
