@@ -128,25 +128,6 @@ def orbit(camera_to_world: Tensor, count: int, axis: str = "y") -> Tensor:
     return (turns @ camera_to_world.double()).to(camera_to_world.dtype)
 
 
-def wobble(
-    camera_to_world: Tensor, count: int, *, pitch: float = 15.0, yaw: float = 25.0, dolly: float = 0.1
-) -> Tensor:
-    """(..., count, 4, 4): a small circle of the camera over one full turn.
-
-    Args:
-        camera_to_world: (..., 4, 4).
-        count: steps.
-        pitch, yaw: degrees.
-        dolly: share of the camera's z.
-    """
-    t = torch.linspace(0, 2 * math.pi, count, dtype=torch.float64)
-    turn_x = rotation_about("x", (t.cos() - 1) * math.radians(pitch))
-    turn_y = rotation_about("y", t.sin() * math.radians(yaw))
-    camera = camera_to_world.double()[..., None, :, :].repeat(*[1] * (camera_to_world.ndim - 2), count, 1, 1)
-    camera[..., 2, 3] = camera[..., 2, 3] + dolly * camera[..., 2, 3] * (t.sin() + 1)
-    return (turn_x @ turn_y @ camera).to(camera_to_world.dtype)
-
-
 def weak_perspective_camera(
     camera: np.ndarray, box: np.ndarray, width: int, height: int, *, focal: float | None = None
 ) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -67,7 +69,7 @@ def surface(
         )
     wp.init()
     n = field.shape[0]
-    values = wp.array(field, dtype=wp.float32, device="cpu")
+    values: Any = wp.array(field, dtype=wp.float32, device="cpu")
     found_vertices, found_faces = wp.MarchingCubes.extract_surface_marching_cubes(values, threshold)
     vertices = found_vertices.numpy() / (n - 1) - 0.5
     faces = found_faces.numpy().reshape(-1, 3).astype(np.int64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -138,7 +139,7 @@ class ANeRF(nn.Module):
     def __init__(self, config: ANeRFConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or ANeRFConfig()
-        shared = {"cutoff": config.cutoff, "learn_cutoff": config.learn_cutoff}
+        shared: dict[str, Any] = {"cutoff": config.cutoff, "learn_cutoff": config.learn_cutoff}
         self.distance_encoding = CutoffEncoding(
             config.distance_frequencies, weigh_input=config.weigh_input, **shared
         )
@@ -236,7 +237,7 @@ class ANeRF(nn.Module):
         draws: Draws,
     ) -> tuple[Composite, Composite]:
         config = self.config
-        options = {"density": config.density, "density_scale": config.density_scale}
+        options: dict[str, Any] = {"density": config.density, "density_scale": config.density_scale}
         depths = coarse_depths(
             entry, leave, config.coarse_samples, jitter=draws.jitter, inverse=config.inverse_depth
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -83,8 +85,8 @@ class RadianceNetwork(nn.Module):
         for index, layer in enumerate(self.pts_linears):
             if index == self.skip + 1:
                 # The concatenation [input, state] as two products: nothing is copied.
-                weight, inputs = layer.weight, self.density_inputs
-                state = F.linear(encoded, weight[:, :inputs], layer.bias) + F.linear(
+                weight, bias, inputs = cast(nn.Linear, layer).weight, layer.bias, self.density_inputs
+                state = F.linear(encoded, weight[:, :inputs], cast(Tensor, bias)) + F.linear(
                     state, weight[:, inputs:]
                 )
             else:
@@ -111,7 +113,7 @@ class RadianceNetwork(nn.Module):
         The fading weight of a joint multiplies all its features, so the layer needs only the weights of each sample.
         """
         start = self.feature_linear.out_features
-        weight = self.views_linears[0].weight[:, start : start + self.view_inputs]
+        weight = self._view_layer.weight[:, start : start + self.view_inputs]
         weight = weight.reshape(len(weight), rows.shape[-2], -1, 3)
         return torch.einsum("rkjc,hkjc->rjh", rows.unflatten(-1, (-1, 3)), weight)
 
@@ -126,7 +128,7 @@ class RadianceNetwork(nn.Module):
             table: (R, J, width / 2), see `view_table`.
             code_index: (R,) or (R, 3), see `FrameCodes`.
         """
-        layer = self.views_linears[0]
+        layer = self._view_layer
         state = self.hidden(encoded)
         width = self.feature_linear.out_features
         shaded = F.linear(self.feature_linear(state), layer.weight[:, :width], layer.bias) + fade @ table
@@ -134,6 +136,10 @@ class RadianceNetwork(nn.Module):
             codes = self.framecodes(self._given(code_index))
             shaded = shaded + F.linear(codes, layer.weight[:, width + self.view_inputs :])[:, None]
         return torch.cat([self.rgb_linear(F.relu(shaded)), self.alpha_linear(state)], dim=-1)
+
+    @property
+    def _view_layer(self) -> nn.Linear:
+        return cast(nn.Linear, self.views_linears[0])
 
     @staticmethod
     def _given(code_index: Tensor | None) -> Tensor:
