@@ -7,7 +7,7 @@ import platform
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("figure", "sage_vqvae", "sage", "posegpt", "npr", "pictures")
+BENCHMARKS = ("figure", "sage_vqvae", "sage", "posegpt", "npr", "npr_training", "pictures")
 
 
 def main() -> None:
