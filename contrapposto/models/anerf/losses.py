@@ -53,15 +53,15 @@ def pose_regulariser(poses: PosedFigures, anchors: Tensor, *, tolerance: float =
 def temporal_loss(
     poses: PosedFigures, previous: PosedFigures, following: PosedFigures, valid: Tensor
 ) -> Tensor:
-    """Squared second differences of bone parameters and joints over time.
+    """Squared second differences of bone rotations (as in `pose_regulariser`) and joints over time.
 
     Args:
         poses, previous, following: (R, ...) of the same rays; the neighbours are detached here.
         valid: (R,) 1 where both neighbours belong to the same take.
     """
     total = torch.zeros_like(valid)[:, None]
-    for name in ("parameters", "joints"):
-        now, before, after = (getattr(p, name) for p in (poses, previous, following))
+    for entries in (_entries, lambda pose: pose.joints):
+        now, before, after = (entries(pose) for pose in (poses, previous, following))
         bend = (now - before.detach()) - (after.detach() - now)
         total = total + bend.square().sum(-1)
     return (total * valid[:, None]).mean()
