@@ -450,12 +450,15 @@ class EvaluationBatches(Dataset):
 
     def __init__(self, data: PoseGPTDataModule, windows: list[tuple[int, int]]) -> None:
         self.data, self.windows = data, windows
+        assert data.trainer is not None
+        # No process may go without a batch.
+        self.size = min(data.eval_batch_size, max(1, len(windows) // data.trainer.world_size))
 
     def __len__(self) -> int:
-        return -(-len(self.windows) // self.data.eval_batch_size)
+        return -(-len(self.windows) // self.size)
 
     def __getitem__(self, index: int) -> Batch:
-        size = self.data.eval_batch_size
+        size = self.size
         chosen = self.windows[index * size : (index + 1) * size]
         units, starts = (np.array(column) for column in zip(*chosen))
         batch: Batch = self.data.batch(units, starts)
