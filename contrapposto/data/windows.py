@@ -148,9 +148,9 @@ def draw_windows(
             fix="use shorter windows or other clips",
         )
     samples = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
-    generator = _generator(seed, _DRAW, step)
+    generator = keyed_generator(seed, _DRAW, step)
     if weighting == "clip":
-        chosen = _passes(seed, samples, len(eligible))
+        chosen = shuffled_passes(seed, samples, len(eligible))
         starts = generator.integers(0, starts_of[chosen])
     else:
         window = generator.integers(0, cumulative[-1], batch_size)
@@ -170,7 +170,7 @@ def _eligible(lengths: bytes, length: int, last: bool) -> tuple[np.ndarray, np.n
     return eligible, starts, np.concatenate([[0], np.cumsum(starts)])
 
 
-def _passes(seed: int, samples: np.ndarray, count: int) -> np.ndarray:
+def shuffled_passes(seed: int, samples: np.ndarray, count: int) -> np.ndarray:
     """The clip of each sample if all samples ever drawn are passes over the clips, each in random order."""
     number, place = np.divmod(samples, count)
     chosen = np.empty(len(samples), np.int64)
@@ -182,12 +182,11 @@ def _passes(seed: int, samples: np.ndarray, count: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _order(seed: int, number: int, count: int) -> np.ndarray:
-    return _generator(seed, _PASS, number).permutation(count)
+    return keyed_generator(seed, _PASS, number).permutation(count)
 
 
-def _generator(seed: int, stream: int, number: int) -> np.random.Generator:
-    # a counter-based generator: the key is the seed, and each (stream, number) has its own stretch of the
-    # counter
+def keyed_generator(seed: int, stream: int, number: int) -> np.random.Generator:
+    """Random numbers of item `number` of a stream: counter-based, each (stream, number) has its own stretch."""
     key = np.array([seed % 2**64, 0], np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, number, stream], np.uint64)))
 

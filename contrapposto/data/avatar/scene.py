@@ -1,0 +1,417 @@
+"""The avatar scene: frames, masks, cameras and poses of one person, as uncompressed memory-mapped arrays.
+
+A scene is a folder with `manifest.json` and one `.npy` file per array. Names and meanings are those of A-NeRF's
+training file (sheet, section 8.1), so that the two convert into each other without loss; images are flattened to
+(N, H W, C). N images, P poses, B backgrounds, C cameras:
+
+* `imgs` (N, HW, 3) uint8 RGB; `masks` and `sampling_masks` (N, HW, 1) uint8 0 or 1; `bkgds` (B, HW, 3) uint8;
+* `bkgd_idxs`, `kp_idxs`, `camera_idxs`, `cam_idxs` (N,) int64: background, pose, camera and frame code of an image;
+* `kp3d` (P, 24, 3), `bones` (P, 24, 3) axis-angles, `skts` (P, 24, 4, 4) world to bone, `cyls` (P, 5),
+  `betas` (P or 1, 10), `temp_val` (P,), `rest_pose` (24, 3): float32;
+* `c2ws` (C, 4, 4) NeRF camera to world, `focals` (C, 2) pixels, `centers` (C, 2) principal points: float32;
+* optional `gt_kp3d` (P, 24 or 17, 3), `gt_bones` (P, 24, 3), `img_paths` (N,) bytes.
+
+World axes: x right, y down, z forward; up is -y. The manifest says how many metres one unit is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from contrapposto.data.arrays import NpyWriter
+from contrapposto.errors import InputError, MissingError, nearest
+from contrapposto.files import atomic_path, sha256, write_json
+
+SCHEMA = "contrapposto-avatar-scene"
+VERSION = 1
+IMAGE_ARRAYS = ("imgs", "masks", "sampling_masks")
+ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {
+    "imgs": (("N", "HW", 3), "uint8"),
+    "masks": (("N", "HW", 1), "uint8"),
+    "sampling_masks": (("N", "HW", 1), "uint8"),
+    "bkgds": (("B", "HW", 3), "uint8"),
+    "bkgd_idxs": (("N",), "int64"),
+    "kp_idxs": (("N",), "int64"),
+    "camera_idxs": (("N",), "int64"),
+    "cam_idxs": (("N",), "int64"),
+    "kp3d": (("P", 24, 3), "float32"),
+    "bones": (("P", 24, 3), "float32"),
+    "skts": (("P", 24, 4, 4), "float32"),
+    "cyls": (("P", 5), "float32"),
+    "betas": (("S", 10), "float32"),
+    "temp_val": (("P",), "float32"),
+    "rest_pose": ((24, 3), "float32"),
+    "c2ws": (("C", 4, 4), "float32"),
+    "focals": (("C", 2), "float32"),
+    "centers": (("C", 2), "float32"),
+}
+"""Shapes and types of the arrays that every scene has."""
+OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {
+    "gt_kp3d": (("P", "G", 3), "float32"),
+    "gt_bones": (("P", 24, 3), "float32"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image to be written.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) true where the person is.
+        sampling_mask: (H, W) true where rays may be drawn; None: the mask, dilated (`dilate`).
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    sampling_mask: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class SceneFacts:
+    """What the manifest says beside the arrays.
+
+    Args:
+        recipe: name of the recipe that made the scene, and `options` of it.
+        source, licence, attribution: texts that travel with the data.
+        splits: name to image numbers; `train` where learning uses only these.
+        metres_per_unit: length of one world unit; None where it is not known.
+        ext_scale, pose_scale: the scales of A-NeRF's file (sheet, section 8.1).
+        input_hash: of all that decides the content.
+    """
+
+    recipe: str
+    source: str
+    licence: str
+    attribution: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    splits: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    metres_per_unit: float | None = None
+    ext_scale: float = 0.001
+    pose_scale: float = 1.0
+    input_hash: str = ""
+
+
+class AvatarScene:
+    """Arrays of one scene, memory-mapped. Open one with `AvatarScene.open`.
+
+    Every array of the module's list is an attribute under its own name (`scene.imgs`, `scene.kp3d`, ...); the optional
+    ones are None where the scene lacks them. They are copy-on-write maps: writing to one never reaches the file.
+
+    Attributes:
+        path: the folder.
+        manifest: the manifest.
+    """
+
+    imgs: np.ndarray
+    masks: np.ndarray
+    sampling_masks: np.ndarray
+    bkgds: np.ndarray
+    bkgd_idxs: np.ndarray
+    kp_idxs: np.ndarray
+    camera_idxs: np.ndarray
+    cam_idxs: np.ndarray
+    kp3d: np.ndarray
+    bones: np.ndarray
+    skts: np.ndarray
+    cyls: np.ndarray
+    betas: np.ndarray
+    temp_val: np.ndarray
+    rest_pose: np.ndarray
+    c2ws: np.ndarray
+    focals: np.ndarray
+    centers: np.ndarray
+    gt_kp3d: np.ndarray | None
+    gt_bones: np.ndarray | None
+    img_paths: np.ndarray | None
+
+    def __init__(self, path: Path, manifest: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        self.path, self.manifest = path, manifest
+        for name in (*ARRAYS, *OPTIONAL, "img_paths"):
+            setattr(self, name, arrays.get(name))
+
+    @classmethod
+    def open(cls, path: str | Path) -> AvatarScene:
+        """Open a scene.
+
+        Raises:
+            MissingError: there is none. InputError: it is damaged, of another kind, or of another version.
+        """
+        path = Path(path)
+        manifest = read_manifest(path)
+        arrays = {name: _map(path, name) for name in manifest["arrays"]}
+        check_shapes(arrays, manifest["height"] * manifest["width"], f"The avatar scene {path} is damaged.")
+        return cls(path, manifest, arrays)
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        return self.manifest["height"], self.manifest["width"]
+
+    @property
+    def num_images(self) -> int:
+        """N."""
+        return len(self.imgs)
+
+    @property
+    def num_poses(self) -> int:
+        """P."""
+        return len(self.kp3d)
+
+    @property
+    def num_cameras(self) -> int:
+        """C: rows of `c2ws`, `focals` and `centers`."""
+        return len(self.c2ws)
+
+    @property
+    def metres_per_unit(self) -> float | None:
+        """Length of one world unit; None where it is not known."""
+        return self.manifest["metres_per_unit"]
+
+    def pose_index(self, image: Any) -> Any:
+        """Pose(s) of image(s): a number for a number, (K,) for (K,)."""
+        return _plain(self.kp_idxs[image])
+
+    def camera_index(self, image: Any) -> Any:
+        """Camera(s), as rows of `c2ws`, of image(s): a number for a number, (K,) for (K,)."""
+        return _plain(self.camera_idxs[image])
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits; `all` is always there."""
+        return ("all", *self.manifest["splits"])
+
+    def split(self, name: str) -> np.ndarray:
+        """(K,) int64 image numbers of a split; `all`, and `train` where the scene names none, are all images.
+
+        Raises:
+            InputError: no such split.
+        """
+        known = self.manifest["splits"]
+        if name == "all" or (name == "train" and name not in known):
+            return np.arange(self.num_images)
+        if name not in known:
+            raise InputError(
+                f"The scene {self.path.name} has no split {name!r}.",
+                found=", ".join(self.splits),
+                fix=f"try {nearest(name, self.splits)}",
+            )
+        return np.asarray(known[name], np.int64)
+
+    def image(self, number: int) -> np.ndarray:
+        """(H, W, 3) uint8 of an image."""
+        return self.imgs[number].reshape(*self.hw, 3)
+
+    def mask(self, number: int) -> np.ndarray:
+        """(H, W) bool foreground of an image."""
+        return self.masks[number].reshape(self.hw) > 0
+
+    def background(self, number: int) -> np.ndarray:
+        """(H, W, 3) uint8 clean background of an image."""
+        return self.bkgds[self.bkgd_idxs[number]].reshape(*self.hw, 3)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 over the hashes of the arrays and the splits: equal content, equal hash."""
+        facts = {key: self.manifest[key] for key in ("version", "arrays", "splits", "height", "width")}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of the scene in a folder.
+
+    Raises:
+        MissingError: there is none. InputError: it cannot be read, or is of another kind or version.
+    """
+    file = path / "manifest.json"
+    if not file.is_file():
+        raise MissingError(f"There is no avatar scene at {path}.", fix="python prepare.py data=anerf_scene")
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        schema, version = manifest["schema"], manifest["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, f"manifest.json cannot be read: {error!r}") from error
+    if (schema, version) != (SCHEMA, VERSION):
+        raise InputError(
+            f"{path} is not an avatar scene of this release.",
+            found=f"{schema} version {version}",
+            expected=f"{SCHEMA} version {VERSION}",
+            fix="prepare one: python prepare.py data=anerf_scene",
+        )
+    needed = ("arrays", "height", "width", "splits", "metres_per_unit")
+    missing = [key for key in needed if key not in manifest]
+    if missing:
+        raise _damaged(path, f"manifest.json lacks {', '.join(missing)}")
+    return manifest
+
+
+def write_scene(
+    path: str | Path,
+    frames: Iterable[Frame],
+    arrays: Mapping[str, np.ndarray],
+    size: tuple[int, int],
+    facts: SceneFacts,
+) -> AvatarScene:
+    """Write a scene by one rename, replacing one that is there. Images are streamed, never all in memory.
+
+    Args:
+        path: the folder.
+        frames: the N images in order.
+        arrays: the other arrays of the module's list. May be absent: `bkgds` (white) and `bkgd_idxs` (0), `centers`
+            (the middle), `kp_idxs`, `camera_idxs` and `cam_idxs` (0, 1, 2, ...), `betas` (0), `temp_val` (all poses
+            are one take). `focals` may be (C,).
+        size: height and width.
+        facts: for the manifest.
+
+    Raises:
+        InputError: no images, images of another size, or arrays that do not fit together; nothing is left behind.
+    """
+    path = Path(path)
+    with atomic_path(path, directory=True) as work:
+        entries = _write_images(work, frames, size)
+        count = entries["imgs"]["shape"][0]
+        full = _complete(arrays, count, size)
+        shaped = {name: np.lib.format.open_memmap(work / f"{name}.npy", mode="r") for name in IMAGE_ARRAYS}
+        check_shapes({**full, **shaped}, size[0] * size[1], "The arrays of the scene do not fit together.")
+        del shaped
+        for name, array in full.items():
+            np.save(work / f"{name}.npy", array, allow_pickle=False)
+            entries[name] = {
+                "dtype": array.dtype.str,
+                "shape": list(array.shape),
+                "sha256": sha256(work / f"{name}.npy"),
+            }
+        splits = {name: [int(i) for i in images] for name, images in facts.splits.items()}
+        head = {"schema": SCHEMA, "version": VERSION, "height": size[0], "width": size[1]}
+        write_json(work / "manifest.json", {**head, **asdict(facts), "splits": splits, "arrays": entries})
+    return AvatarScene.open(path)
+
+
+def dilate(mask: np.ndarray, times: int = 2) -> np.ndarray:
+    """(H, W) bool: a mask grown by a 5 x 5 square, `times` times: where rays are drawn (sheet, section 8.1)."""
+    return binary_dilation(mask > 0, np.ones((5, 5), bool), iterations=times)
+
+
+def continues(takes: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """(P,) bool: false for the first pose of each take, given the (P,) takes of poses in the order of time."""
+    names = np.asarray(takes)
+    same = names == np.roll(names, 1)
+    same[:1] = False  # the list wraps round: before the first pose stands the last one
+    return same
+
+
+def temporal_validity(takes: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """(P,) float32: 1 where a pose and its two neighbours in the list belong to one take (sheet, section 7).
+
+    Args:
+        takes: (P,) name or number of the take of every pose, in the order of time.
+    """
+    same = continues(takes)
+    return (same & np.roll(same, -1)).astype(np.float32)
+
+
+def check_shapes(arrays: Mapping[str, np.ndarray], pixels: int, what: str) -> None:
+    """Refuse arrays whose shapes or types contradict the module's list or each other, or indices without a row.
+
+    Raises:
+        InputError: `what`, with the first array that does not fit.
+    """
+    sizes: dict[str, int] = {"HW": pixels}
+    for name, (shape, dtype) in {**ARRAYS, **OPTIONAL}.items():
+        if name not in arrays:
+            if name in ARRAYS:
+                raise InputError(what, found=f"there is no {name}")
+            continue
+        array = arrays[name]
+        fits = array.ndim == len(shape) and all(
+            size == (sizes.setdefault(axis, size) if isinstance(axis, str) else axis)
+            for axis, size in zip(shape, array.shape)
+        )
+        if not fits or array.dtype != dtype:
+            named = tuple(sizes.get(axis, axis) if isinstance(axis, str) else axis for axis in shape)
+            raise InputError(
+                what,
+                found=f"{name} is {array.dtype} {array.shape}",
+                expected=f"{dtype} ({', '.join(map(str, named))})",
+            )
+    for name, rows in (("bkgd_idxs", sizes["B"]), ("kp_idxs", sizes["P"]), ("camera_idxs", sizes["C"])):
+        index = arrays[name]
+        if len(index) and (index.min() < 0 or index.max() >= rows):
+            raise InputError(
+                what, found=f"{name} goes from {index.min()} to {index.max()}", expected=f"0 to {rows - 1}"
+            )
+
+
+def _write_images(work: Path, frames: Iterable[Frame], size: tuple[int, int]) -> dict[str, Any]:
+    pixels = size[0] * size[1]
+    writers = {
+        name: NpyWriter(work / f"{name}.npy", np.uint8, (pixels, 3 if name == "imgs" else 1))
+        for name in IMAGE_ARRAYS
+    }
+    try:
+        for number, frame in enumerate(frames):
+            if frame.image.shape != (*size, 3) or frame.mask.shape != size or frame.image.dtype != np.uint8:
+                raise InputError(
+                    f"Image {number} does not fit the others.",
+                    found=f"image {frame.image.dtype} {frame.image.shape}, mask {frame.mask.shape}",
+                    expected=f"uint8 {(*size, 3)}, mask {size}",
+                )
+            sampling = dilate(frame.mask) if frame.sampling_mask is None else frame.sampling_mask > 0
+            writers["imgs"].append(frame.image.reshape(1, pixels, 3))
+            writers["masks"].append((frame.mask > 0).reshape(1, pixels, 1))
+            writers["sampling_masks"].append(sampling.reshape(1, pixels, 1))
+        if not writers["imgs"].rows:
+            raise InputError("There are no images to store.")
+        return {name: writer.close() for name, writer in writers.items()}
+    finally:
+        for writer in writers.values():
+            writer.__exit__(None, None, None)
+
+
+def _complete(arrays: Mapping[str, np.ndarray], count: int, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    full = dict(arrays)
+    full.setdefault("bkgds", np.full((1, size[0] * size[1], 3), 255, np.uint8))
+    full.setdefault("bkgd_idxs", np.zeros(count, np.int64))
+    for name in ("kp_idxs", "camera_idxs", "cam_idxs"):
+        full.setdefault(name, np.arange(count))
+    full.setdefault("betas", np.zeros((1, 10), np.float32))
+    focals = np.asarray(full["focals"])
+    full["focals"] = np.repeat(focals[:, None], 2, axis=1) if focals.ndim == 1 else focals
+    middle = np.array([size[1] * 0.5, size[0] * 0.5], np.float32)
+    full.setdefault("centers", np.tile(middle, (len(focals), 1)))
+    if "temp_val" not in full:
+        full["temp_val"] = temporal_validity(np.zeros(len(full["kp3d"])))
+    kinds = {**ARRAYS, **OPTIONAL}
+    return {
+        name: np.ascontiguousarray(array, kinds[name][1] if name in kinds else None)
+        for name, array in full.items()
+    }
+
+
+def _map(path: Path, name: str) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path / f"{name}.npy", mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(path, f"{name}.npy cannot be read: {error}") from error
+    return array
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if np.ndim(value) == 0 else np.asarray(value)
+
+
+def _damaged(path: Path, found: str) -> InputError:
+    return InputError(
+        f"The avatar scene {path} is damaged.",
+        found=found,
+        fix="delete the folder and run prepare.py again",
+    )
