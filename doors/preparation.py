@@ -18,6 +18,7 @@ def prepare(config: DictConfig) -> None:
     """Prepare the store that `data=` names."""
     if config.data is None:
         raise ConfigError("No data chosen.", expected=f"data= one of {', '.join(groups()['data'])}")
+    from contrapposto.data.avatar.prepare import AVATAR_RECIPES, prepare_avatar
     from contrapposto.data.mesh_recipes import MESH_RECIPES, prepare_meshes
     from contrapposto.data.prepare import prepare as run
 
@@ -32,6 +33,12 @@ def prepare(config: DictConfig) -> None:
             config.data.recipe, output=output, raw=config.raw, progress=Lines(), **options
         )
         print(meshes.summary())
+        return
+    if config.data.recipe in AVATAR_RECIPES:
+        avatar = prepare_avatar(
+            config.data.recipe, output=output, raw=config.raw, progress=Lines(), **options
+        )
+        print(avatar.summary())
         return
     report = run(
         config.data.recipe,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from contrapposto.data.mesh_store import Identity, MeshStore, Origin, write_store
-from contrapposto.errors import ConfigError, ContrappostoError, nearest
+from contrapposto.data.plans import digest, find_plan
+from contrapposto.errors import ConfigError, ContrappostoError
 
 Progress = Callable[[str, int, int], None]
 MESH_RECIPES = ("smpl_poses", "npr_meshes", "deform4d", "shared_rig")
@@ -75,7 +72,7 @@ def prepare_meshes(
         MissingError, InputError: nothing usable in the input.
     """
     output = Path(output).absolute()
-    plan_of = _recipe(recipe, options)
+    plan_of = find_plan("contrapposto.data.mesh_recipes", MESH_RECIPES, recipe, options, "meshes")
     plan: Plan = plan_of(None if raw is None else Path(raw).absolute(), **options)
     origin = replace(plan.origin, input_hash=_digest(plan.origin))
     old = _existing(output)
@@ -84,24 +81,8 @@ def prepare_meshes(
     return MeshReport(write_store(output, plan.make(progress), origin))
 
 
-def _recipe(name: str, options: Mapping[str, Any]) -> Callable[..., Plan]:
-    if name not in MESH_RECIPES:
-        raise ConfigError(f"There is no recipe {name} for meshes.", expected=", ".join(MESH_RECIPES))
-    found: Callable[..., Plan] = import_module(f"contrapposto.data.mesh_recipes.{name}").plan
-    known = [key for key in inspect.signature(found).parameters if key != "raw"]
-    for option in options:
-        if option not in known:
-            raise ConfigError(
-                f"The recipe {name} has no option {option}.",
-                expected=", ".join(known),
-                fix=f"did you mean {nearest(option, known)}?",
-            )
-    return found
-
-
 def _digest(origin: Origin) -> str:
-    facts = [origin.recipe, origin.input_hash, dict(origin.options)]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    return digest(origin.recipe, origin.input_hash, dict(origin.options))
 
 
 def _existing(output: Path) -> MeshStore | None:

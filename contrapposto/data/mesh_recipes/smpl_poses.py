@@ -57,7 +57,7 @@ def plan(
         include: pattern of clip names.
         seed: of the choice of poses, random shapes and holes.
     """
-    store = _motion_store(Path(motion) if raw is None else raw, raw is None)
+    store = motion_store(Path(motion) if raw is None else raw, raw is None)
     known = {AVERAGE: np.zeros(1), **({} if body else named_shapes())}
     for name in (*shapes, *(_split(copy)[1] for copy in remeshed)):
         if name not in known:
@@ -95,7 +95,12 @@ def plan(
     return Plan(origin, make)
 
 
-def _motion_store(path: Path, may_make: bool) -> MotionStore:
+def motion_store(path: Path, may_make: bool) -> MotionStore:
+    """The motion store in a folder; with `may_make`, the demo store is made where it is missing.
+
+    Raises:
+        MissingError: there is none.
+    """
     if not (path / "manifest.json").is_file():
         if path.name != "demo" or not may_make:
             raise MissingError(f"There is no motion store at {path}.", fix="python prepare.py data=demo")
