@@ -1,0 +1,1 @@
+"""Avatar scenes from what people have; `contrapposto.data.avatar.prepare` finds the recipes here by name."""
