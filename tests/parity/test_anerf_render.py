@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from contrapposto.models.anerf.losses import image_loss
-from contrapposto.models.anerf.model import ANeRF, Draws, Rendering
+from contrapposto.models.anerf.draws import Draws
+from contrapposto.models.anerf.model import ANeRF, Rendering
 from contrapposto.models.anerf.official import config_of, import_model
 from contrapposto.models.anerf.sampling import cylinder_span, mean_for_misses
 from tests.parity.golden import Case, parity
@@ -71,11 +74,10 @@ def check_encodings(case: Case, model: ANeRF) -> None:
     case.check(near[:, None], "near")
     case.check(far[:, None], "far")
     rays = model._to_bones(case["rays_o"], case["rays_d"], case["skts"], index)
-    encoded, fade = model._samples(rays, case["z0"])
-    raw = model.coarse.along_rays(
-        encoded, fade, model.coarse.view_table(rays.view_rows), index if model.config.num_codes else None
-    )
-    case.check(raw, "raw0")
+    codes = index if model.config.num_codes else None
+    samples = model._samples(rays, case["z0"])
+    encoded, fade = samples.encoded.view(*case["z0"].shape, -1), samples.fade
+    case.check(model._raw(model.coarse, replace(rays, code_index=codes), samples), "raw0")
     part = encoded[::4, ::16]
     # Frequency 64 amplifies the rounding of local points some units away from the origin.
     case.check(part[..., :-72], "enc_v", tolerance=5e-5)

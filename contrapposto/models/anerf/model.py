@@ -7,7 +7,6 @@ are not computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,6 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from contrapposto.models.anerf.capsules import (
+    NUM_SEGMENTS,
+    Capsules,
+    Segments,
+    bone_segments,
+    capsule_intervals,
+    inside_any,
+)
+from contrapposto.models.anerf.draws import Draws
 from contrapposto.models.anerf.encoding import (
     CutoffEncoding,
     relative_direction,
@@ -31,7 +39,6 @@ from contrapposto.models.anerf.sampling import (
     mean_for_misses,
 )
 from contrapposto.models.anerf.volume import Composite, composite
-from contrapposto.nn.random import keyed_normal, keyed_uniform
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,8 @@ class ANeRFConfig:
         density: "relu" or "softplus".
         density_scale: the raw density is divided by it.
         inverse_depth: sample uniformly in inverse depth.
+        capsule_radius: world units around the bones outside of which nothing is; samples are spread over what is inside
+            (not in the original). None: the density may be anywhere in the cylinder.
     """
 
     coarse_samples: int = 64
@@ -66,49 +75,7 @@ class ANeRFConfig:
     density: str = "relu"
     density_scale: float = 1.0
     inverse_depth: bool = False
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Random numbers of one training pass over R rays.
-
-    Args:
-        jitter: (R, coarse) uniform: coarse depths inside their strata.
-        coarse_noise: (R, coarse) normal: added to the coarse density.
-        uniform: (R, fine) uniform: importance samples.
-        fine_noise: (R, coarse + fine) normal: added to the fine density, in order of depth.
-    """
-
-    jitter: Tensor | None = None
-    coarse_noise: Tensor | None = None
-    uniform: Tensor | None = None
-    fine_noise: Tensor | None = None
-
-    @classmethod
-    def keyed(
-        cls,
-        config: ANeRFConfig,
-        seed: int,
-        step: int,
-        ray_ids: Tensor,
-        *,
-        jitter: bool = True,
-        noise: float = 1.0,
-    ) -> Draws:
-        """Draws that depend on seed, step and ray only (R,) int64, wherever the ray is computed."""
-        coarse, union = (config.coarse_samples,), (config.coarse_samples + config.fine_samples,)
-        key = (seed, step, ray_ids)
-        return cls(
-            keyed_uniform(*key, coarse, "jitter") if jitter else None,
-            keyed_normal(*key, coarse, "coarse_noise") * noise if noise else None,
-            keyed_uniform(*key, (config.fine_samples,), "importance") if jitter else None,
-            keyed_normal(*key, union, "fine_noise") * noise if noise else None,
-        )
-
-    def at(self, rays: Tensor | slice) -> Draws:
-        """The draws of some rays."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Draws(**{name: None if value is None else value[rays] for name, value in parts.items()})
+    capsule_radius: float | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +94,21 @@ class _Rays:
     origins: Tensor  # (R, J, 3)
     directions: Tensor  # (R, J, 3)
     view_rows: Tensor  # (R, rows, 3 J)
+    code_index: Tensor | None  # (R,) or (R, 3)
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """N samples to be computed, of R rays."""
+
+    encoded: Tensor  # (N, density inputs)
+    fade: Tensor  # (R, places, J) fading of the view features
+    slot: Tensor | None  # (N,) place of every sample in `fade`; None: all places in order
+    kept: tuple[Tensor, Tensor] | None  # mask (R, S) and the samples' flat places in it; None: all
+
+
+_EMPTY = -1e4  # raw density of what is not computed: no noise lifts it above 0
+_NOTHING = 1e-4  # opacity of a ray that found nothing
 
 
 class ANeRF(nn.Module):
@@ -188,6 +170,7 @@ class ANeRF(nn.Module):
         near: float = 0.0,
         far: float = 1.0,
         mean_span: bool = False,
+        capsules: Capsules | None = None,
     ) -> Rendering:
         """Render R rays at once.
 
@@ -200,32 +183,57 @@ class ANeRF(nn.Module):
             draws: random numbers of training; without, sampling is deterministic.
             near, far: parameters of the line.
             mean_span: sample rays that miss the cylinder too, in the mean span of the others, as the original does.
+            capsules: what lies outside of them is taken for empty; None: nothing is, unless the model was made so.
         """
+        capsules = capsules or self.own_capsules()
         entry, leave, hit = cylinder_span(origins, directions, cylinders, near, far)
         if mean_span:
             entry, leave = mean_for_misses(entry, leave, hit)
-            kept: Tensor | None = None
-        else:
-            kept = None if bool(hit.all()) else hit.nonzero().squeeze(1)
+            hit = torch.ones_like(hit)
         pose_index = torch.arange(len(origins), device=origins.device) if pose_index is None else pose_index
+        spans = None
+        if capsules is not None:
+            segments = bone_segments(world_to_bone.detach())
+            segments = Segments(*(part[pose_index] for part in segments))
+            low, high = capsule_intervals(origins, directions, segments, capsules.radii.to(origins))
+            low, high = torch.maximum(low, entry[:, None]), torch.minimum(high, leave[:, None])
+            hit = hit & (low < high).any(1)
+            spans = low, high
+            if capsules.tight:
+                entry, leave = low.masked_fill(low >= high, torch.inf).amin(1), high.amax(1)
+        kept = None if bool(hit.all()) else hit.nonzero().squeeze(1)
         draws = draws or Draws()
         if kept is not None:
             origins, directions, entry, leave = (x[kept] for x in (origins, directions, entry, leave))
             pose_index, draws = pose_index[kept], draws.at(kept)
             code_index = None if code_index is None else code_index[kept]
-        rays = self._to_bones(origins, directions, world_to_bone, pose_index)
-        coarse, fine = self._passes(rays, directions, entry, leave, code_index, draws)
+            spans = None if spans is None else (spans[0][kept], spans[1][kept])
+        rays = self._to_bones(origins, directions, world_to_bone, pose_index, code_index)
+        coarse, fine = self._passes(rays, directions, entry, leave, draws, spans, capsules)
         if kept is not None:
             coarse, fine = _spread(coarse, kept, hit), _spread(fine, kept, hit)
         return Rendering(fine, coarse, hit)
 
+    def own_capsules(self) -> Capsules | None:
+        """The capsules that the model was made with, None without."""
+        if self.config.capsule_radius is None:
+            return None
+        radii = self.coarse.alpha_linear.weight.new_full((NUM_SEGMENTS,), self.config.capsule_radius)
+        return Capsules(radii, tight=True)
+
     def _to_bones(
-        self, origins: Tensor, directions: Tensor, world_to_bone: Tensor, pose_index: Tensor
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        world_to_bone: Tensor,
+        pose_index: Tensor,
+        code_index: Tensor | None = None,
     ) -> _Rays:
         bones = world_to_bone[pose_index]
         local_directions = rotate_to_bones(directions, bones)
         unit = F.normalize(local_directions, dim=-1).flatten(-2)
-        return _Rays(to_bones(origins[:, None], bones)[:, 0], local_directions, self.view_encoding.rows(unit))
+        local_origins = to_bones(origins[:, None], bones)[:, 0]
+        return _Rays(local_origins, local_directions, self.view_encoding.rows(unit), code_index)
 
     def _passes(
         self,
@@ -233,71 +241,65 @@ class ANeRF(nn.Module):
         directions: Tensor,
         entry: Tensor,
         leave: Tensor,
-        code_index: Tensor | None,
         draws: Draws,
+        spans: tuple[Tensor, Tensor] | None,
+        capsules: Capsules | None,
     ) -> tuple[Composite, Composite]:
         config = self.config
         options: dict[str, Any] = {"density": config.density, "density_scale": config.density_scale}
         depths = coarse_depths(
             entry, leave, config.coarse_samples, jitter=draws.jitter, inverse=config.inverse_depth
         )
-        samples = self._samples(rays, depths)
-        table = self.coarse.view_table(rays.view_rows)
-        raw = self.coarse.along_rays(*samples, table, code_index)
+        mask = None if spans is None else inside_any(depths, *spans)
+        share_coarse = self.fine is self.coarse or (capsules is not None and capsules.share_coarse)
+        samples = self._samples(rays, depths, mask)
+        raw = self._raw(self.fine if share_coarse else self.coarse, rays, samples)
         coarse = composite(raw, depths, directions, noise=draws.coarse_noise, **options)
         new = importance_depths(
             depths, coarse.weights, config.fine_samples, uniform=draws.uniform, smoothed=config.single_network
         )
-        if self.fine is not self.coarse:
-            table = self.fine.view_table(rays.view_rows)
-            raw = self.fine.along_rays(*samples, table, code_index)
-        raw_new = self.fine.along_rays(*self._samples(rays, new), table, code_index)
+        if not share_coarse:
+            raw = self._raw(self.fine, rays, samples)
+        mask = None
+        if spans is not None:
+            mask = inside_any(new, *spans)
+            if not self.training:  # nothing was found on the ray
+                mask &= coarse.opacity[:, None] > _NOTHING
+        raw_new = self._raw(self.fine, rays, self._samples(rays, new, mask))
         union, order = torch.cat([depths, new], dim=1).sort(dim=1)
         merged = torch.cat([raw, raw_new], dim=1).gather(1, order[..., None].expand(-1, -1, 4))
         return coarse, composite(merged, union, directions, noise=draws.fine_noise, **options)
 
-    def _samples(self, rays: _Rays, depths: Tensor) -> tuple[Tensor, Tensor]:
-        """Density encodings (R, S, 432) and view fading (R, S, J) at depths (R, S)."""
-        local = rays.origins[:, None] + depths[..., None, None] * rays.directions[:, None]
+    def _samples(self, rays: _Rays, depths: Tensor, mask: Tensor | None = None) -> _Samples:
+        """Encodings at depths (R, S), of those in the mask."""
+        if mask is None:
+            local = rays.origins[:, None] + depths[..., None, None] * rays.directions[:, None]
+            encoded, distance = self.encode(local.flatten(0, 1))
+            fade = self.view_encoding.weights(distance).view(*depths.shape, -1)
+            return _Samples(encoded, fade, None, None)
+        flat = mask.flatten().nonzero().squeeze(1)
+        ray = flat.div(depths.shape[1], rounding_mode="floor")
+        local = rays.origins[ray] + depths.flatten()[flat, None, None] * rays.directions[ray]
         encoded, distance = self.encode(local)
-        return encoded, self.view_encoding.weights(distance)
+        # The samples of a ray side by side, as many places as the fullest ray needs.
+        rank = (mask.cumsum(1) - 1).flatten()[flat]
+        places = int(rank.max()) + 1 if len(rank) else 1
+        slot = ray * places + rank
+        weights = self.view_encoding.weights(distance)
+        fade = weights.new_zeros(len(depths) * places, weights.shape[1]).index_copy(0, slot, weights)
+        return _Samples(encoded, fade.view(len(depths), places, -1), slot, (mask, flat))
 
-
-@torch.no_grad()
-def render_chunks(
-    model: ANeRF,
-    origins: Tensor,
-    directions: Tensor,
-    world_to_bone: Tensor,
-    cylinder: Tensor,
-    *,
-    code_index: int | None = None,
-    chunk: int = 1024,
-) -> Iterator[tuple[slice, Composite]]:
-    """Render many rays (R, 3) of one pose, chunk by chunk, without gradients.
-
-    Args:
-        model: in eval mode.
-        origins, directions: as of `ANeRF.forward`.
-        world_to_bone: (J, 4, 4).
-        cylinder: (5,).
-        code_index: frame code of the picture, -1 for the mean code; needed where the model has codes.
-        chunk: rays at once: about 0.6 MB each while they are computed.
-    """
-    for start in range(0, len(origins), chunk):
-        part = slice(start, min(start + chunk, len(origins)))
-        count = part.stop - part.start
-        index = torch.zeros(count, dtype=torch.int64, device=origins.device)
-        codes = None if code_index is None else index + code_index
-        found = model(
-            origins[part],
-            directions[part],
-            world_to_bone[None],
-            cylinder.expand(count, 5),
-            pose_index=index,
-            code_index=codes,
-        )
-        yield part, found.fine
+    def _raw(self, network: RadianceNetwork, rays: _Rays, samples: _Samples) -> Tensor:
+        """(R, S, 4) raw outputs of a network; no density outside of the mask."""
+        share = network.view_share(samples.fade, network.view_table(rays.view_rows), rays.code_index)
+        share = share.flatten(0, 1)
+        if samples.kept is None:
+            return network.outputs(samples.encoded, share).view(*samples.fade.shape[:2], 4)
+        assert samples.slot is not None
+        mask, flat = samples.kept
+        found = network.outputs(samples.encoded, share[samples.slot])
+        empty = found.new_full((mask.numel(), 4), _EMPTY)
+        return empty.index_copy(0, flat, found).view(*mask.shape, 4)
 
 
 def _spread(found: Composite, kept: Tensor, hit: Tensor) -> Composite:

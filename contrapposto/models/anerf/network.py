@@ -86,12 +86,11 @@ class RadianceNetwork(nn.Module):
             if index == self.skip + 1:
                 # The concatenation [input, state] as two products: nothing is copied.
                 weight, bias, inputs = cast(nn.Linear, layer).weight, layer.bias, self.density_inputs
-                state = F.linear(encoded, weight[:, :inputs], cast(Tensor, bias)) + F.linear(
-                    state, weight[:, inputs:]
-                )
+                first = F.linear(encoded, weight[:, :inputs], cast(Tensor, bias))
+                state = torch.addmm(first.flatten(0, -2), state.flatten(0, -2), weight[:, inputs:].T).view_as(first)
             else:
                 state = layer(state)
-            state = F.relu(state)
+            state = F.relu_(state)
         return state
 
     def density(self, encoded: Tensor) -> Tensor:
@@ -117,25 +116,33 @@ class RadianceNetwork(nn.Module):
         weight = weight.reshape(len(weight), rows.shape[-2], -1, 3)
         return torch.einsum("rkjc,hkjc->rjh", rows.unflatten(-1, (-1, 3)), weight)
 
-    def along_rays(
-        self, encoded: Tensor, fade: Tensor, table: Tensor, code_index: Tensor | None = None
+    def view_share(
+        self, fade: Tensor, table: Tensor, code_index: Tensor | None = None
     ) -> Tensor:
-        """Raw outputs (R, S, 4) where the view features are those of the ray.
+        """(R, S, width / 2): what view and frame code add in the view layer.
 
         Args:
-            encoded: (R, S, density_inputs).
             fade: (R, S, J) weights of the view features.
             table: (R, J, width / 2), see `view_table`.
             code_index: (R,) or (R, 3), see `FrameCodes`.
         """
+        share = fade @ table
+        if self.framecodes is not None:
+            start = self.feature_linear.out_features + self.view_inputs
+            codes = self.framecodes(self._given(code_index))
+            share = share + F.linear(codes, self._view_layer.weight[:, start:])[:, None]
+        return share
+
+    def outputs(self, encoded: Tensor, view_share: Tensor) -> Tensor:
+        """Raw outputs (N, 4) of density encodings (N, density_inputs) and view shares (N, width / 2)."""
         layer = self._view_layer
         state = self.hidden(encoded)
-        width = self.feature_linear.out_features
-        shaded = F.linear(self.feature_linear(state), layer.weight[:, :width], layer.bias) + fade @ table
-        if self.framecodes is not None:
-            codes = self.framecodes(self._given(code_index))
-            shaded = shaded + F.linear(codes, layer.weight[:, width + self.view_inputs :])[:, None]
-        return torch.cat([self.rgb_linear(F.relu(shaded)), self.alpha_linear(state)], dim=-1)
+        # No activation lies between the feature layer and the view layer: they are one matrix.
+        weight = layer.weight[:, : self.feature_linear.out_features]
+        folded = weight @ self.feature_linear.weight
+        bias = weight @ self.feature_linear.bias + layer.bias
+        colours = self.rgb_linear(F.relu_(F.linear(state, folded, bias) + view_share))
+        return torch.cat([colours, self.alpha_linear(state)], dim=-1)
 
     @property
     def _view_layer(self) -> nn.Linear:

@@ -1,0 +1,107 @@
+"""Capsules around the bones: where along a ray the body can be (sheet, section 14).
+
+Samples outside of all capsules skip the network: nothing is there. The distance from a ray's points to a bone is convex in
+depth, so each capsule is met in one interval, which has a closed form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from contrapposto.models.anerf.kinematics import NUM_JOINTS, PARENTS
+
+LEAVES = tuple(joint for joint in range(NUM_JOINTS) if joint not in PARENTS)
+"""Joints that end a limb: feet, head, hands. Flesh goes on beyond them."""
+NUM_SEGMENTS = NUM_JOINTS - 1
+
+
+class Segments(NamedTuple):
+    """Bones as lines from `start` to `end`, (..., 23, 3) each; the bone of joint j is number j - 1."""
+
+    start: Tensor
+    end: Tensor
+
+
+@dataclass(frozen=True)
+class Capsules:
+    """What the renderer takes for empty.
+
+    Args:
+        radii: (23,) world units around the bones.
+        tight: samples are spread from the first to the last capsule; else over the cylinder as published, and only
+            those inside of capsules are computed, which shows the same where the rest is empty.
+        share_coarse: the fine network's densities also say where the fine samples go: the coarse network is skipped.
+    """
+
+    radii: Tensor
+    tight: bool = False
+    share_coarse: bool = False
+
+
+def bone_segments(world_to_bone: Tensor) -> Segments:
+    """Bones of poses (..., J, 4, 4), those of limbs' ends made longer by their own length."""
+    rotation, shift = world_to_bone[..., :3, :3], world_to_bone[..., :3, 3]
+    joints = -(rotation.transpose(-1, -2) @ shift[..., None]).squeeze(-1)
+    start, end = joints[..., list(PARENTS[1:]), :], joints[..., 1:, :]
+    beyond = end.new_tensor([1.0 + (joint in LEAVES) for joint in range(1, NUM_JOINTS)])
+    return Segments(start, start + (end - start) * beyond[:, None])
+
+
+def capsule_intervals(
+    origins: Tensor, directions: Tensor, segments: Segments, radii: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Depths (R, 23) at which rays (R, 3) enter and leave the capsules of segments (R, 23, 3); inf, -inf where they miss.
+
+    Depths may be negative: what lies behind the origin is not cut off.
+    """
+    direction = directions[:, None]
+    axis = segments.end - segments.start
+    from_start, from_end = origins[:, None] - segments.start, origins[:, None] - segments.end
+    squared = radii.square()
+    lows, highs = [], []
+    for offset in (from_start, from_end):
+        low, high = _quadratic(direction, offset, squared)
+        lows.append(low), highs.append(high)
+    length = axis.square().sum(-1, keepdim=True).clamp_min(1e-12)
+    along_d, along_o = (direction * axis).sum(-1, True) / length, (from_start * axis).sum(-1, True) / length
+    low, high = _quadratic(direction - along_d * axis, from_start - along_o * axis, squared)
+    # The part between the ends: 0 <= along_o + t along_d <= 1.
+    speed = torch.where(along_d.abs() < 1e-9, torch.full_like(along_d, 1e-9), along_d)[..., 0]
+    first, second = -along_o[..., 0] / speed, (1 - along_o[..., 0]) / speed
+    low = torch.maximum(low, torch.minimum(first, second))
+    high = torch.minimum(high, torch.maximum(first, second))
+    empty = low >= high
+    lows.append(low.masked_fill(empty, torch.inf)), highs.append(high.masked_fill(empty, -torch.inf))
+    return torch.stack(lows).amin(0), torch.stack(highs).amax(0)
+
+
+def _quadratic(direction: Tensor, offset: Tensor, squared: Tensor) -> tuple[Tensor, Tensor]:
+    """Interval of t with |offset + t direction|^2 <= squared; inf, -inf where there is none."""
+    a = direction.square().sum(-1).clamp_min(1e-12)
+    b = (direction * offset).sum(-1)
+    inside = b.square() - a * (offset.square().sum(-1) - squared)
+    root = inside.clamp_min(0).sqrt()
+    empty = inside < 0
+    return (
+        ((-b - root) / a).masked_fill(empty, torch.inf),
+        ((-b + root) / a).masked_fill(empty, -torch.inf),
+    )
+
+
+def inside_any(depths: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """(R, S) whether depths (R, S) lie in one of the intervals (R, K)."""
+    inside = torch.zeros_like(depths, dtype=torch.bool)
+    for k in range(low.shape[1]):  # (R, S) at a time: (R, S, K) would not stay in the cache
+        inside |= (depths >= low[:, k, None]) & (depths <= high[:, k, None])
+    return inside
+
+
+def segment_distance(points: Tensor, segments: Segments) -> Tensor:
+    """(..., 23) distances of points (..., 3) to segments (..., 23, 3)."""
+    axis, offset = segments.end - segments.start, points[..., None, :] - segments.start
+    share = (offset * axis).sum(-1) / axis.square().sum(-1).clamp_min(1e-12)
+    return torch.linalg.vector_norm(offset - share.clamp(0, 1)[..., None] * axis, dim=-1)
