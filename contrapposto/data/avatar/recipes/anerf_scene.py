@@ -26,13 +26,14 @@ _REACH = 0.22  # metres from the outermost joint to the skin, at most
 _FIELD = 34.0  # degrees
 _LIGHTS = Lights(direction=(-0.3, -0.5, 0.9), key=0.35, sky=0.62, bounce=0.45, follows_camera=False)
 CLIPS = (
-    "made/walk/*",
-    "made/jumping-jack/*",
-    "made/punch/*",
-    "made/wave-both-hands/*",
-    "made/squat/*",
-    "made/turn-left/*",
-    "cmu/01_01",
+    "made/walk/angry_*",
+    "made/jumping-jack/sad_*",
+    "made/punch/proud_*",
+    "made/raise-both-arms/energetic_*",
+    "made/squat/sneaky_*",
+    "made/wave-right-hand/energetic_*",
+    "made/turn-left/happy_*",
+    "made/throw/angry_*",
 )
 NOVEL_CLIPS = ("made/kick/*", "made/march/*")
 
@@ -45,7 +46,7 @@ def plan(
     novel_clips: Sequence[str] = NOVEL_CLIPS,
     poses: int = 40,
     novel_poses: int = 8,
-    fps: float = 6.0,
+    fps: float | None = None,
     size: int = 112,
     cameras: int = 9,
     novel_cameras: Sequence[int] = (2, 5, 8),
@@ -64,8 +65,8 @@ def plan(
         raw: a motion store; `motion` where absent.
         motion: the motion store whose poses are taken; the demo store is made where it is missing.
         clips, novel_clips: patterns of the names of clips whose poses are learnt, or held out.
-        poses, novel_poses: how many; every clip gives some consecutive ones from its middle.
-        fps: poses per second.
+        poses, novel_poses: how many; every clip gives its share.
+        fps: consecutive poses at this rate from the middle of each clip, as of a video; None: spread over the clip.
         size: height and width of the images in pixels.
         cameras: around the figure at equal angles, looking down by 5 and 20 degrees in turn.
         novel_cameras: numbers of those that are held out.
@@ -152,17 +153,20 @@ def nerf_camera(camera: Camera, scale: float) -> np.ndarray:
     return matrix
 
 
+_Choice = tuple[int, int, int]
+
+
 class _Figure:
     """Poses (P, ...) of the clothed body, each above the origin; z up, metres."""
 
     def __init__(
-        self, store: MotionStore, chosen: Sequence[tuple[int, float]], fps: float, betas: np.ndarray | None
+        self, store: MotionStore, chosen: Sequence[_Choice], fps: float | None, betas: np.ndarray | None
     ) -> None:
         self.body: BodyModel = load_body("smpl")
         self.betas = None if betas is None else torch.from_numpy(np.asarray(betas, np.float32))
-        found = [_pose(store, clip, number, fps) for clip, number in chosen]
+        found = [_pose(store, choice, fps) for choice in chosen]
         self.rotations = np.stack([rotations for rotations, _ in found])
-        self.takes = [clip for clip, _ in chosen]
+        self.takes = [choice[0] if fps else number for number, choice in enumerate(chosen)]
         self.rest = self.body.rest_joints(self.betas)[0].double().numpy()
         # The clip's root above the ground, in the proportion of the legs: other shapes stand on it too.
         own = -self.rest[7, 1] + self.rest[0, 1]
@@ -219,8 +223,8 @@ class _Figure:
                     progress("images", number * len(self.joints) + pose + 1, total)
 
 
-def _choose(store: MotionStore, patterns: Sequence[str], count: int) -> list[tuple[int, float]]:
-    """`count` poses as (clip, number relative to the clip's middle), shared among the clips of the patterns."""
+def _choose(store: MotionStore, patterns: Sequence[str], count: int) -> list[_Choice]:
+    """`count` poses as (clip, number, of how many), shared among the clips of the patterns."""
     clips = [i for p in patterns for i, clip in enumerate(store.clips) if fnmatch(clip.name, p)]
     clips = list(dict.fromkeys(clips))
     if count and not clips:
@@ -231,17 +235,18 @@ def _choose(store: MotionStore, patterns: Sequence[str], count: int) -> list[tup
             fix="data.options.clips=[PATTERN] data.options.novel_clips=[PATTERN]",
         )
     shares = [part for part in np.array_split(np.arange(count), max(len(clips), 1)) if len(part)]
-    return [
-        (clip, step - (len(part) - 1) / 2) for clip, part in zip(clips, shares) for step in range(len(part))
-    ]
+    return [(clip, step, len(part)) for clip, part in zip(clips, shares) for step in range(len(part))]
 
 
-def _pose(store: MotionStore, clip: int, number: float, fps: float) -> tuple[np.ndarray, float]:
+def _pose(store: MotionStore, choice: _Choice, fps: float | None) -> tuple[np.ndarray, float]:
     """Rotations (24, 3), and the height of the root above the ground in metres, of a pose that `_choose` names."""
-    motion = store[clip]
-    frame = round((motion.num_frames - 1) / 2 + number * motion.fps / fps)
-    frame = min(max(frame, 0), motion.num_frames - 1)
-    at = motion.frames(frame, frame + 1)
+    clip, number, count = choice
+    motion, last = store[clip], store.clips[clip].frames - 1
+    if fps is None:
+        frame = round((number + 1) / (count + 1) * last)
+    else:
+        frame = round(last / 2 + (number - (count - 1) / 2) * motion.fps / fps)
+    at = motion.frames(min(max(frame, 0), last), min(max(frame, 0), last) + 1)
     height = float(at.joint_positions()[0, 0, 2])
     return at.to_skeleton(SMPL24).rotations[0].astype(np.float64), height
 
