@@ -15,7 +15,7 @@ from benchmarks.figure import smplx_forward
 from benchmarks.measure import Row, compare, floor_share, flops, matmul_speed
 from contrapposto.body import load_body
 from contrapposto.models.posegpt.gpt import PoseGPT
-from contrapposto.models.posegpt.losses import PoseLoss, token_nll
+from contrapposto.models.posegpt.losses import PoseLoss, laplacian_nll, token_nll
 from contrapposto.models.posegpt.prepared import PreparedGPT
 from contrapposto.models.posegpt.rollout import roll_out
 from contrapposto.models.posegpt.sampling import Draw, keyed_exponential
@@ -73,10 +73,12 @@ def _sampling(model: PoseGPT, threads: int) -> Row:
 def _cost_per_token(model: PoseGPT, threads: int) -> Iterator[Row]:
     """Whole motions of more and more tokens, up to the block size."""
     prepared = PreparedGPT(model.gpt)
-    for count in (32, 128, model.gpt.block_size - 1):
-        sample = _rollout(model, count, prepared, batch=8)
-        taken, _ = compare(sample, lambda: None, repeats=3)
-        yield Row(f"posegpt sampling, {count} tokens, batch 8", 1e3 * taken / count, "ms/token", threads)
+    for batch in (1, 8):
+        for count in (32, 128, model.gpt.block_size - 1):
+            sample = _rollout(model, count, prepared, batch=batch)
+            taken, _ = compare(sample, lambda: None, repeats=3)
+            name = f"posegpt sampling, {count} tokens, batch {batch}"
+            yield Row(name, 1e3 * taken / count, "ms/token", threads)
 
 
 def _training_step(loss: Callable[[], Tensor], network: torch.nn.Module) -> Callable[[], None]:
@@ -127,13 +129,22 @@ def _generator_step(threads: int) -> Row:
 
 
 def _vertices(threads: int) -> Row:
-    """Vertices of 64 bodies and the gradient of their rotations, the heart of the vertex loss."""
-    rotations = torch.linalg.qr(torch.randn(64, 52, 3, 3)).Q.contiguous().requires_grad_()
-    body, plain = load_body(), smplx_forward(rotations)
-    taken, ratio = compare(
-        lambda: body(rotations, None).vertices.square().mean().backward(),
-        lambda: plain()[0].square().mean().backward(),  # type: ignore[index]
-        repeats=3,
-    )
-    name = "posegpt vertices of 64 bodies and gradient"
+    """The vertex term of the loss for 64 bodies: true vertices, predicted ones, their distance and its gradient."""
+    rotations = torch.linalg.qr(torch.randn(2, 64, 52, 3, 3)).Q.contiguous()
+    predicted, true = rotations[0].clone().requires_grad_(), rotations[1]
+    body = load_body()
+    plain_predicted, plain_true = smplx_forward(predicted), smplx_forward(true)
+
+    def ours() -> None:
+        with torch.no_grad():
+            goal = body(true, None).vertices
+        laplacian_nll(body(predicted, None).vertices, goal).mean().backward()
+
+    def plain() -> None:
+        with torch.no_grad():
+            goal = plain_true()[0]  # type: ignore[index]
+        laplacian_nll(plain_predicted()[0], goal).mean().backward()  # type: ignore[index]
+
+    taken, ratio = compare(ours, plain, repeats=3)
+    name = "posegpt vertex loss of 64 bodies and gradient"
     return Row(name, 64 / taken, "bodies/s", threads, ratio=ratio, plain="dense smplx-style")
