@@ -7,7 +7,8 @@ import torch
 
 from contrapposto.models.scail_pose.align import fit_camera
 from contrapposto.models.scail_pose.camera import default_intrinsics, project, smpl_to_slots
-from contrapposto.models.scail_pose.cylinders import PALE, SINGLE, STRONG, make_cylinders
+from contrapposto.models.scail_pose.cylinders import make_cylinders
+from contrapposto.models.scail_pose.palette import PALE, SINGLE, STRONG
 from contrapposto.models.scail_pose.wholebody import decode_simcc, pack_pose, to_image, to_openpose_order
 from tests.parity.golden import Case, parity
 
