@@ -1,7 +1,7 @@
 """Capsules around the bones: where along a ray the body can be (sheet, section 14).
 
-Samples outside of all capsules skip the network: nothing is there. The distance from a ray's points to a bone is convex in
-depth, so each capsule is met in one interval, which has a closed form.
+Samples outside of all capsules skip the network: nothing is there. The distance from a ray's points to a bone is convex
+in depth, so each capsule is met in one interval, which has a closed form.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from contrapposto.models.anerf.kinematics import NUM_JOINTS, PARENTS
+from contrapposto.models.anerf.kinematics import NUM_JOINTS, PARENTS, joints_of
 
 LEAVES = tuple(joint for joint in range(NUM_JOINTS) if joint not in PARENTS)
 """Joints that end a limb: feet, head, hands. Flesh goes on beyond them."""
@@ -32,20 +32,16 @@ class Capsules:
 
     Args:
         radii: (23,) world units around the bones.
-        tight: samples are spread from the first to the last capsule; else over the cylinder as published, and only
-            those inside of capsules are computed, which shows the same where the rest is empty.
         share_coarse: the fine network's densities also say where the fine samples go: the coarse network is skipped.
     """
 
     radii: Tensor
-    tight: bool = False
     share_coarse: bool = False
 
 
 def bone_segments(world_to_bone: Tensor) -> Segments:
     """Bones of poses (..., J, 4, 4), those of limbs' ends made longer by their own length."""
-    rotation, shift = world_to_bone[..., :3, :3], world_to_bone[..., :3, 3]
-    joints = -(rotation.transpose(-1, -2) @ shift[..., None]).squeeze(-1)
+    joints = joints_of(world_to_bone)
     start, end = joints[..., list(PARENTS[1:]), :], joints[..., 1:, :]
     beyond = end.new_tensor([1.0 + (joint in LEAVES) for joint in range(1, NUM_JOINTS)])
     return Segments(start, start + (end - start) * beyond[:, None])
@@ -54,9 +50,9 @@ def bone_segments(world_to_bone: Tensor) -> Segments:
 def capsule_intervals(
     origins: Tensor, directions: Tensor, segments: Segments, radii: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Depths (R, 23) at which rays (R, 3) enter and leave the capsules of segments (R, 23, 3); inf, -inf where they miss.
+    """Depths (R, 23) at which rays (R, 3) enter and leave the capsules of segments (R, 23, 3).
 
-    Depths may be negative: what lies behind the origin is not cut off.
+    Infinity and minus infinity where they miss; negative behind the origin.
     """
     direction = directions[:, None]
     axis = segments.end - segments.start
@@ -65,7 +61,8 @@ def capsule_intervals(
     lows, highs = [], []
     for offset in (from_start, from_end):
         low, high = _quadratic(direction, offset, squared)
-        lows.append(low), highs.append(high)
+        lows.append(low)
+        highs.append(high)
     length = axis.square().sum(-1, keepdim=True).clamp_min(1e-12)
     along_d, along_o = (direction * axis).sum(-1, True) / length, (from_start * axis).sum(-1, True) / length
     low, high = _quadratic(direction - along_d * axis, from_start - along_o * axis, squared)
@@ -75,7 +72,8 @@ def capsule_intervals(
     low = torch.maximum(low, torch.minimum(first, second))
     high = torch.minimum(high, torch.maximum(first, second))
     empty = low >= high
-    lows.append(low.masked_fill(empty, torch.inf)), highs.append(high.masked_fill(empty, -torch.inf))
+    lows.append(low.masked_fill(empty, torch.inf))
+    highs.append(high.masked_fill(empty, -torch.inf))
     return torch.stack(lows).amin(0), torch.stack(highs).amax(0)
 
 

@@ -162,3 +162,9 @@ def from_legacy(rotations: Tensor, rest_pose: Tensor, pelvis: Tensor) -> tuple[T
     turned = axes @ rotations @ axes.T
     turned = torch.cat([axes @ turned[..., :1, :, :], turned[..., 1:, :, :]], dim=-3)
     return turned, rest_pose @ axes.T, pelvis * pelvis.new_tensor([1.0, -1.0, -1.0])
+
+
+def joints_of(world_to_bone: Tensor) -> Tensor:
+    """Joints (..., J, 3) of rigid transforms (..., J, 4, 4)."""
+    rotation, shift = world_to_bone[..., :3, :3], world_to_bone[..., :3, 3]
+    return -(rotation.transpose(-1, -2) @ shift[..., None]).squeeze(-1)

@@ -80,10 +80,17 @@ class ANeRFConfig:
 
 @dataclass(frozen=True)
 class Rendering:
-    """What R rays show, by the fine and by the coarse pass; nothing where a ray misses the cylinder."""
+    """What R rays show.
+
+    Args:
+        fine, coarse: by the two passes; nothing where a ray misses the cylinder, or all capsules.
+        depths: (R, S) samples of the fine pass.
+        hit: (R,) false where a ray misses.
+    """
 
     fine: Composite
     coarse: Composite
+    depths: Tensor
     hit: Tensor
 
 
@@ -183,24 +190,26 @@ class ANeRF(nn.Module):
             draws: random numbers of training; without, sampling is deterministic.
             near, far: parameters of the line.
             mean_span: sample rays that miss the cylinder too, in the mean span of the others, as the original does.
-            capsules: what lies outside of them is taken for empty; None: nothing is, unless the model was made so.
+            capsules: what lies outside of them is taken for empty, wherever samples are.
         """
-        capsules = capsules or self.own_capsules()
         entry, leave, hit = cylinder_span(origins, directions, cylinders, near, far)
         if mean_span:
             entry, leave = mean_for_misses(entry, leave, hit)
             hit = torch.ones_like(hit)
         pose_index = torch.arange(len(origins), device=origins.device) if pose_index is None else pose_index
-        spans = None
-        if capsules is not None:
+        spans: tuple[Tensor, Tensor] | None = None
+        own = self.config.capsule_radius
+        if own is not None or capsules is not None:
             segments = bone_segments(world_to_bone.detach())
-            segments = Segments(*(part[pose_index] for part in segments))
-            low, high = capsule_intervals(origins, directions, segments, capsules.radii.to(origins))
-            low, high = torch.maximum(low, entry[:, None]), torch.minimum(high, leave[:, None])
-            hit = hit & (low < high).any(1)
-            spans = low, high
-            if capsules.tight:
-                entry, leave = low.masked_fill(low >= high, torch.inf).amin(1), high.amax(1)
+            lines = (origins, directions, Segments(*(part[pose_index] for part in segments)), entry, leave)
+            if own is not None:
+                spans = _clipped(*lines, entry.new_full((NUM_SEGMENTS,), own))
+                entry = spans[0].masked_fill(spans[0] >= spans[1], torch.inf).amin(1)
+                leave = spans[1].masked_fill(spans[0] >= spans[1], -torch.inf).amax(1)
+            if capsules is not None:
+                spans = _clipped(*lines, capsules.radii.to(entry))
+            assert spans is not None
+            hit = hit & (spans[0] < spans[1]).any(1) & (entry < leave)
         kept = None if bool(hit.all()) else hit.nonzero().squeeze(1)
         draws = draws or Draws()
         if kept is not None:
@@ -209,17 +218,12 @@ class ANeRF(nn.Module):
             code_index = None if code_index is None else code_index[kept]
             spans = None if spans is None else (spans[0][kept], spans[1][kept])
         rays = self._to_bones(origins, directions, world_to_bone, pose_index, code_index)
-        coarse, fine = self._passes(rays, directions, entry, leave, draws, spans, capsules)
+        share = self.fine is self.coarse or (capsules is not None and capsules.share_coarse)
+        coarse, fine, depths = self._passes(rays, directions, entry, leave, draws, spans, share)
         if kept is not None:
             coarse, fine = _spread(coarse, kept, hit), _spread(fine, kept, hit)
-        return Rendering(fine, coarse, hit)
-
-    def own_capsules(self) -> Capsules | None:
-        """The capsules that the model was made with, None without."""
-        if self.config.capsule_radius is None:
-            return None
-        radii = self.coarse.alpha_linear.weight.new_full((NUM_SEGMENTS,), self.config.capsule_radius)
-        return Capsules(radii, tight=True)
+            depths = depths.new_zeros(len(hit), depths.shape[1]).index_copy(0, kept, depths)
+        return Rendering(fine, coarse, depths, hit)
 
     def _to_bones(
         self,
@@ -243,15 +247,14 @@ class ANeRF(nn.Module):
         leave: Tensor,
         draws: Draws,
         spans: tuple[Tensor, Tensor] | None,
-        capsules: Capsules | None,
-    ) -> tuple[Composite, Composite]:
+        share_coarse: bool,
+    ) -> tuple[Composite, Composite, Tensor]:
         config = self.config
         options: dict[str, Any] = {"density": config.density, "density_scale": config.density_scale}
         depths = coarse_depths(
             entry, leave, config.coarse_samples, jitter=draws.jitter, inverse=config.inverse_depth
         )
         mask = None if spans is None else inside_any(depths, *spans)
-        share_coarse = self.fine is self.coarse or (capsules is not None and capsules.share_coarse)
         samples = self._samples(rays, depths, mask)
         raw = self._raw(self.fine if share_coarse else self.coarse, rays, samples)
         coarse = composite(raw, depths, directions, noise=draws.coarse_noise, **options)
@@ -268,7 +271,7 @@ class ANeRF(nn.Module):
         raw_new = self._raw(self.fine, rays, self._samples(rays, new, mask))
         union, order = torch.cat([depths, new], dim=1).sort(dim=1)
         merged = torch.cat([raw, raw_new], dim=1).gather(1, order[..., None].expand(-1, -1, 4))
-        return coarse, composite(merged, union, directions, noise=draws.fine_noise, **options)
+        return coarse, composite(merged, union, directions, noise=draws.fine_noise, **options), union
 
     def _samples(self, rays: _Rays, depths: Tensor, mask: Tensor | None = None) -> _Samples:
         """Encodings at depths (R, S), of those in the mask."""
@@ -300,6 +303,14 @@ class ANeRF(nn.Module):
         found = network.outputs(samples.encoded, share[samples.slot])
         empty = found.new_full((mask.numel(), 4), _EMPTY)
         return empty.index_copy(0, flat, found).view(*mask.shape, 4)
+
+
+def _clipped(
+    origins: Tensor, directions: Tensor, segments: Segments, entry: Tensor, leave: Tensor, radii: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Depths (R, 23) inside of capsules and cylinder."""
+    low, high = capsule_intervals(origins, directions, segments, radii)
+    return torch.maximum(low, entry[:, None]), torch.minimum(high, leave[:, None])
 
 
 def _spread(found: Composite, kept: Tensor, hit: Tensor) -> Composite:

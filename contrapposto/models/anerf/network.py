@@ -87,7 +87,9 @@ class RadianceNetwork(nn.Module):
                 # The concatenation [input, state] as two products: nothing is copied.
                 weight, bias, inputs = cast(nn.Linear, layer).weight, layer.bias, self.density_inputs
                 first = F.linear(encoded, weight[:, :inputs], cast(Tensor, bias))
-                state = torch.addmm(first.flatten(0, -2), state.flatten(0, -2), weight[:, inputs:].T).view_as(first)
+                state = torch.addmm(first.flatten(0, -2), state.flatten(0, -2), weight[:, inputs:].T).view_as(
+                    first
+                )
             else:
                 state = layer(state)
             state = F.relu_(state)
@@ -116,9 +118,7 @@ class RadianceNetwork(nn.Module):
         weight = weight.reshape(len(weight), rows.shape[-2], -1, 3)
         return torch.einsum("rkjc,hkjc->rjh", rows.unflatten(-1, (-1, 3)), weight)
 
-    def view_share(
-        self, fade: Tensor, table: Tensor, code_index: Tensor | None = None
-    ) -> Tensor:
+    def view_share(self, fade: Tensor, table: Tensor, code_index: Tensor | None = None) -> Tensor:
         """(R, S, width / 2): what view and frame code add in the view layer.
 
         Args:
