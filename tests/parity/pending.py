@@ -1,7 +1,7 @@
 """Golden cases that no test claims yet, by name."""
 
 _NAMES = """
-anerf_cameras anerf_data
+anerf_data
 scail_pose_blazepose_default scail_pose_checks
 scail_pose_e2e_align_feet
 scail_pose_e2e_align_upper scail_pose_e2e_default scail_pose_multi scail_pose_pose_preproc
