@@ -22,6 +22,7 @@ from doors.runs import best_run
 if TYPE_CHECKING:
     from contrapposto.io.devices import DeviceTrack, Repairs
     from contrapposto.models.sage.calibration import Calibration
+    from contrapposto.models.sage.reach import Reach
     from contrapposto.models.sage.recording import Recording
 
 SPEEDS = ("exact", "packed", "int8")
@@ -44,6 +45,7 @@ class SageTrack:
         checkpoint: str | None = None,
         steps: int | None = None,
         speed: str = "packed",
+        reach: bool = False,
         height: float | str | None = None,
         axes: str | None = None,
         calibrate: float | None = None,
@@ -61,6 +63,7 @@ class SageTrack:
         self.formats, self.strict = list(formats), strict
         self.run = {"model": model, "data": data, "experiment": experiment, "checkpoint": checkpoint}
         self.steps, self.speed, self.height, self.axes = steps, speed, height, axes
+        self.reach = reach
         self.calibrate, self.start, self.seconds = calibrate, start, seconds
         self.port, self.open = port, open
 
@@ -73,15 +76,19 @@ class SageTrack:
             return self._live(config, address, output)
         return self._recording(config, source, output)
 
-    def _model(self, config: DictConfig) -> Any:
-        """The tracker of the run, prepared as asked."""
+    def _model(self, config: DictConfig) -> tuple[Any, Reach | None]:
+        """The tracker of the run, prepared as asked, and what makes it reach."""
+        from contrapposto.models.sage.reach import Reach
+
         run = self.run
         checkpoint = run["checkpoint"]
         if checkpoint is None:
             found = best_run(config.paths.runs, run["model"] or "", run["data"], run["experiment"])
             checkpoint = str(found.checkpoint)
         module = load_module(Path(checkpoint))
-        return prepared(getattr(module, "tracker", module), self.steps, self.speed)
+        # Few rounds of the solver where frames come one by one, and have to come in time.
+        reach = Reach(module.rest_positions, iterations=4) if self.reach else None
+        return prepared(getattr(module, "tracker", module), self.steps, self.speed), reach
 
     def _recording(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         from contrapposto.io import READABLE, read_motion
@@ -93,9 +100,8 @@ class SageTrack:
         scale, calibration = self._wearer(source)
         repairs = Repairs(source, self.strict)
         stretch = part_of(self._stream(source, repairs), self.start, self.seconds)
-        recording, counts = track_recording(
-            self._model(config), stretch, scale=scale, calibration=calibration
-        )
+        model, reach = self._model(config)
+        recording, counts = track_recording(model, stretch, scale=scale, calibration=calibration, reach=reach)
         report(source, repairs.counts + counts)
         motion = recording.motion()
         truth = None
@@ -168,7 +174,8 @@ class SageTrack:
 
         axes = convention(self.axes) if self.axes else CONVENTIONS["joints"]
         wearer = Wearer(self.height, axes.hands_known)
-        tracker = SparseTracker(self._model(config), scale=wearer.scale)
+        model, reach = self._model(config)
+        tracker = SparseTracker(model, scale=wearer.scale, reach=reach)
         recording = Recording(wearer.scale)
         page = LivePage(self.port, wearer.scale)
         packets = output / "live_packets.jsonl"

@@ -16,6 +16,7 @@ from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.models.sage.body_losses import BodyKinematics
 from contrapposto.models.sage.joints import HEAD, NUM_JOINTS
+from contrapposto.models.sage.reach import Reach
 from contrapposto.models.sage.vqvae import SageVQVAE
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22
@@ -37,13 +38,15 @@ class SageBodyModule(pl.LightningModule):
     Args:
         body: file of the body whose zero shape gives joint positions; the default skeleton where None.
         skip_seconds: left out of the evaluation at the start of every clip (RPM and its line of work skip one).
+        reach: evaluate poses whose head and hands were put where the devices are (see `Reach`).
     """
 
-    def __init__(self, body: str | None = None, skip_seconds: float = 0.0) -> None:
+    def __init__(self, body: str | None = None, skip_seconds: float = 0.0, reach: bool = False) -> None:
         super().__init__()
         self.rest_positions = rest_positions(body)
         self.kinematics = BodyKinematics(self.rest_positions)
         self.skip_frames = round(skip_seconds * FPS)
+        self.reach = Reach(self.rest_positions) if reach else None
         # A plain dictionary: frozen networks of earlier stages are no part of the state dict.
         self.frozen: dict[str, nn.Module] = {}
 
@@ -119,6 +122,8 @@ class SageBodyModule(pl.LightningModule):
         pred, true = self.predict_sixd(batch["sparse"]).float(), self.target_sixd(batch["rotation_local_6d"])
         skip = self.skip_frames if len(true) > self.skip_frames else 0
         pred, true, sparse = pred[skip:], true[skip:], batch["sparse"][skip:]
+        if self.reach is not None:
+            pred = self.reach(pred, sparse)
         joints = self.kinematics(pred)
         joints = joints + (sparse[:, 0, 12:15] - joints[:, HEAD])[:, None]
         return {

@@ -42,7 +42,7 @@ class SageDecoderModule(SageBodyModule):
         betas, weight_decay: of AdamW.
         seed: of the samplers' start noise.
         eval_batch_size: windows per forward pass in evaluation.
-        body, skip_seconds: see `SageBodyModule`.
+        body, skip_seconds, reach: see `SageBodyModule`.
     """
 
     def __init__(
@@ -64,8 +64,9 @@ class SageDecoderModule(SageBodyModule):
         eval_batch_size: int = 256,
         body: str | None = None,
         skip_seconds: float = 0.0,
+        reach: bool = False,
     ) -> None:
-        super().__init__(body, skip_seconds)
+        super().__init__(body, skip_seconds, reach)
         self.save_hyperparameters()
         self.tracker = CoarseTracker(
             MotionDiffusion(False, window, latent, **(diffusion or {})),

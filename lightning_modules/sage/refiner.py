@@ -33,7 +33,7 @@ class SageRefinerModule(SageBodyModule):
         learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
         seed: of the samplers' start noise.
         eval_batch_size: windows per forward pass in evaluation.
-        body, skip_seconds: see `SageBodyModule`.
+        body, skip_seconds, reach: see `SageBodyModule`.
     """
 
     def __init__(
@@ -56,8 +56,9 @@ class SageRefinerModule(SageBodyModule):
         eval_batch_size: int = 256,
         body: str | None = None,
         skip_seconds: float = 0.0,
+        reach: bool = False,
     ) -> None:
-        super().__init__(body, skip_seconds)
+        super().__init__(body, skip_seconds, reach)
         self.save_hyperparameters()
         self.tracker = SageTracker(
             MotionDiffusion(False, window, latent, **(diffusion or {})),

@@ -23,7 +23,7 @@ class SparseTransformerModule(SageBodyModule):
         loss: weights of `DecoderLoss`.
         learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
         eval_batch_size: windows per forward pass in evaluation.
-        body, skip_seconds: see `SageBodyModule`.
+        body, skip_seconds, reach: see `SageBodyModule`.
     """
 
     def __init__(
@@ -40,8 +40,9 @@ class SparseTransformerModule(SageBodyModule):
         eval_batch_size: int = 512,
         body: str | None = None,
         skip_seconds: float = 0.0,
+        reach: bool = False,
     ) -> None:
-        super().__init__(body, skip_seconds)
+        super().__init__(body, skip_seconds, reach)
         self.save_hyperparameters()
         self.network = SparseTransformer(window, **(network or {}))
         self.loss = DecoderLoss(self.rest_positions, **(loss or {}))

@@ -25,7 +25,7 @@ class SageStudentModule(SageBodyModule):
         teacher: checkpoint of the refiner stage, read when training starts; None learns from the ground truth alone.
         loss_weights: see `StudentLoss`.
         learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
-        body, skip_seconds: see `SageBodyModule`.
+        body, skip_seconds, reach: see `SageBodyModule`.
     """
 
     def __init__(
@@ -41,8 +41,9 @@ class SageStudentModule(SageBodyModule):
         warmup_steps: int = 200,
         body: str | None = None,
         skip_seconds: float = 0.0,
+        reach: bool = False,
     ) -> None:
-        super().__init__(body, skip_seconds)
+        super().__init__(body, skip_seconds, reach)
         self.save_hyperparameters()
         self.tracker = StudentTracker(StudentNetwork(**(network or {})), self.rest_positions)
         self.loss = StudentLoss(self.rest_positions, weights=tuple(loss_weights))

@@ -12,6 +12,7 @@ from torch import Tensor
 from contrapposto.models.sage.calibration import Calibration
 from contrapposto.models.sage.dropout import DropoutGuard
 from contrapposto.models.sage.features import sparse_features
+from contrapposto.models.sage.reach import Reach
 from contrapposto.models.sage.sampling import PoseSampler, Tick
 from contrapposto.models.sage.stream import LiveStream, PoseStream, stream_of
 from contrapposto.models.sage.tracker import SageTracker, TrackedBody
@@ -58,6 +59,7 @@ class SparseTracker:
             sees positions divided by it and works in the proportions that it knows; the body comes back multiplied.
             1, the original's way, takes everybody for the default figure.
         calibration: from devices to joints; none for poses that are those of the joints already.
+        reach: puts head and hands where the devices are, in the proportions of the network; None: as the network says.
         max_gap: seconds of silence after which the window restarts.
         device: where the model is.
     """
@@ -68,11 +70,12 @@ class SparseTracker:
         *,
         scale: float = 1.0,
         calibration: Calibration | None = None,
+        reach: Reach | None = None,
         max_gap: float = 0.5,
         device: torch.device | str = "cpu",
     ) -> None:
         self.stream = stream_of(model)
-        self.device, self.max_gap = torch.device(device), max_gap
+        self.device, self.max_gap, self.reach = torch.device(device), max_gap, reach
         self.scale, self.calibration = scale, calibration
         self.reset()
 
@@ -173,6 +176,8 @@ class SparseTracker:
         return sparse_features(rotations, positions)[0].float().to(self.device)
 
     def _frames(self, waiting: list[_Waiting], body: TrackedBody, passed: int = 0) -> list[LiveFrame]:
+        if self.reach is not None:
+            body = self.reach.body(body, torch.stack([item.features for item in waiting]))
         body = scaled(body, self.scale)
         rows = zip(body.sixd, body.rotations, body.root_translation, body.joints)
         return [

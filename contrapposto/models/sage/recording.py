@@ -15,6 +15,7 @@ from contrapposto.errors import InputError
 from contrapposto.io.devices import DeviceTrack, interpolate_poses
 from contrapposto.models.sage.calibration import Calibration, fitted_betas
 from contrapposto.models.sage.live import FPS, LiveFrame, SparseTracker
+from contrapposto.models.sage.reach import Reach
 from contrapposto.models.sage.stream import PoseStream
 from contrapposto.models.sage.tracker import SageTracker
 from contrapposto.motion import Motion
@@ -107,6 +108,7 @@ def track_recording(
     *,
     scale: float = 1.0,
     calibration: Calibration | None = None,
+    reach: Reach | None = None,
     batch: int = 512,
 ) -> tuple[Recording, Counter[str]]:
     """A whole recording, stretch by stretch; the same as pushing it packet by packet.
@@ -114,7 +116,7 @@ def track_recording(
     Args:
         model: see `SparseTracker`; a `SageTracker` computes many frames at once.
         tracks: successive stretches (see `contrapposto.io.tracks.stream_devices`).
-        scale, calibration: see `SparseTracker`.
+        scale, calibration, reach: see `SparseTracker`.
         batch: frames that are computed at once.
 
     Returns:
@@ -123,7 +125,7 @@ def track_recording(
     Raises:
         InputError: nothing could be tracked, and why.
     """
-    tracker = SparseTracker(model, scale=scale, calibration=calibration)
+    tracker = SparseTracker(model, scale=scale, calibration=calibration, reach=reach)
     recording, frames, unseen = Recording(scale), 0, np.zeros(3, int)
     for track in tracks:
         for time, turns, places, seen in zip(
