@@ -106,6 +106,38 @@ def test_a_generators_checkpoint_is_enough(runs):
     assert judge(sampled.pose, sampled.valid)[0].shape == (1, 4)
 
 
+SAMPLE_A_SHARE = """
+import sys, torch
+from contrapposto.models.posegpt.sampler import PoseGPTSampler
+from lightning_modules.posegpt import PoseGPTModule
+checkpoint, output, first, last, threads = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+torch.set_num_threads(threads)
+module = PoseGPTModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+ids = torch.arange(first, last)
+hot = module.vocabulary.encode(["walk"]).expand(len(ids), -1)
+sampler = PoseGPTSampler(module.network, window=module.window, overlap=8)
+sampled = sampler.sample(hot, torch.full_like(ids, 32), sample_ids=ids)
+torch.save({"tokens": sampled.tokens, "pose": sampled.pose, "margin": sampled.margin}, output)
+"""
+
+
+def test_two_processes_draw_what_one_draws(runs, tmp_path):
+    """Shares of the samples from a checkpoint, each in a process of its own, with one and with two threads."""
+    parts = {}
+    for name, *numbers in (("all", 0, 8, 1), ("first", 0, 4, 1), ("second", 4, 8, 2)):
+        output = tmp_path / f"{name}.pt"
+        arguments = [str(checkpoint(runs, "posegpt_gpt")), str(output), *map(str, numbers)]
+        subprocess.run([sys.executable, "-c", SAMPLE_A_SHARE, *arguments], cwd=ROOT, check=True)
+        parts[name] = torch.load(output, weights_only=True)
+    tokens, pose, margin = (
+        torch.cat([parts["first"][key], parts["second"][key]]) for key in ("tokens", "pose", "margin")
+    )
+    sure = torch.minimum(margin, parts["all"]["margin"]) > 1e-4
+    assert sure.any() and len(parts["all"]["tokens"].unique()) > 1
+    assert torch.equal(tokens[sure], parts["all"]["tokens"][sure])
+    assert torch.allclose(pose[sure], parts["all"]["pose"][sure], atol=1e-4)
+
+
 def test_tokens_from_the_cache_give_the_losses_of_fresh_ones(runs, stores, tmp_path):
     vqvae = f"module.vqvae={checkpoint(runs, 'posegpt_vqvae')}"
     still = ("data.mirror=false", "trainer.max_epochs=1", vqvae)
