@@ -103,7 +103,7 @@ class CutoffEncoding(nn.Module):
         return self.num_rows * self.channels * len(self.cutoff_dist)
 
     def set_step(
-        self, step: int, *, tau_step: int = 250, rate: float = 10.0, frequency_step: int = 5
+        self, step: int, *, tau_step: float = 250, rate: float = 10.0, frequency_step: int = 5
     ) -> None:
         """Harden the cutoff and open the frequencies as after training step `step` (steps counted in thousands)."""
         self.tau.fill_(min(20 * rate ** (step / (tau_step * 1000)), 2000))

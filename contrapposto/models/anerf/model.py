@@ -148,10 +148,10 @@ class ANeRF(nn.Module):
             code_size=config.code_size,
         )
 
-    def set_step(self, step: int) -> None:
-        """Harden the cutoffs as after training step `step` (sheet, section 3)."""
-        self.distance_encoding.set_step(step)
-        self.view_encoding.set_step(step)
+    def set_step(self, step: int, *, tau_step: float = 250) -> None:
+        """Harden the cutoffs as after training step `step` (sheet, section 3): tenfold in `tau_step` thousand steps."""
+        self.distance_encoding.set_step(step, tau_step=tau_step)
+        self.view_encoding.set_step(step, tau_step=tau_step)
 
     def encode(self, local: Tensor) -> tuple[Tensor, Tensor]:
         """Density encoding (..., 432) and joint distances (..., J) of local points (..., J, 3)."""
@@ -290,7 +290,7 @@ class ANeRF(nn.Module):
         slot = ray * places + rank
         weights = self.view_encoding.weights(distance)
         fade = weights.new_zeros(len(depths) * places, weights.shape[1]).index_copy(0, slot, weights)
-        return _Samples(encoded, fade.view(len(depths), places, -1), slot, (mask, flat))
+        return _Samples(encoded, fade.view(len(depths), places, weights.shape[1]), slot, (mask, flat))
 
     def _raw(self, network: RadianceNetwork, rays: _Rays, samples: _Samples) -> Tensor:
         """(R, S, 4) raw outputs of a network; no density outside of the mask."""

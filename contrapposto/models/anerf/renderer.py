@@ -16,7 +16,7 @@ from contrapposto.models.anerf.model import ANeRF
 
 SPEEDS = ("exact", "pruned")
 _CHUNKS = {"exact": 16, "pruned": 2048}
-"""Rays at once: layers of the exact path stay in the cache of a core."""
+"""Rays at once: layers of the exact path stay in the cache of a core; of pruned rays few samples are computed."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class Renderer:
             )
         self.model, self.margin = model.eval(), margin
         self.capsules = capsules if speed == "pruned" else None
-        self.chunk = _CHUNKS[speed]
+        sparse = speed == "pruned" or model.config.capsule_radius is not None
+        self.chunk = _CHUNKS["pruned" if sparse else "exact"]
 
     @torch.no_grad()
     def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Picture:

@@ -1,0 +1,43 @@
+"""Pictures of avatars by split, as torchmetrics: classes over `contrapposto.metrics.image` (A-NeRF sheet, section 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contrapposto.metrics.image import psnr, ssim
+from contrapposto.metrics.mesh_error import GroupedMean
+
+SPLITS = ("novel_view", "novel_pose", "val", "train", "all")
+_MEASURES = {"psnr": psnr, "ssim": ssim}
+
+
+class ImageQuality(GroupedMean):
+    """PSNR (dB) or SSIM of pictures in a region, by split.
+
+    Pictures whose region is empty do not count; an exact picture, whose PSNR is infinite, counts as 0, as published.
+
+    Args:
+        measure: "psnr" or "ssim".
+        groups, kwargs: see `GroupedMean`.
+
+    Raises:
+        ValueError: another measure.
+    """
+
+    higher_is_better = True
+
+    def __init__(self, measure: str = "psnr", groups: Sequence[str] = SPLITS, **kwargs: Any) -> None:
+        super().__init__(groups, **kwargs)
+        if measure not in _MEASURES:
+            raise ValueError(f"measure is {measure!r}; expected psnr or ssim")
+        self.measure = measure
+
+    def update(self, predicted: Tensor, truth: Tensor, region: Tensor, group: str) -> None:
+        """Add pictures (B, H, W, 3) in [0, 1], judged inside a region (B, H, W) bool."""
+        values = _MEASURES[self.measure](predicted, truth, region)
+        values = values[region.flatten(1).any(1)]
+        self.add(torch.where(values.isfinite(), values, torch.zeros_like(values)), group)

@@ -1,0 +1,361 @@
+"""A-NeRF: training of an avatar, and of the poses that it is seen in (sheet, sections 6 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from contrapposto import rotations as rot
+from contrapposto.errors import ConfigError
+from contrapposto.metrics.functional import position_error, procrustes_align
+from contrapposto.metrics.image import box_region
+from contrapposto.models.anerf.draws import Draws
+from contrapposto.models.anerf.losses import (
+    image_loss,
+    opacity_loss,
+    pose_regulariser,
+    step_decay,
+    temporal_loss,
+)
+from contrapposto.models.anerf.model import ANeRF, ANeRFConfig, Rendering
+from contrapposto.models.anerf.official import pose_layer_of
+from contrapposto.models.anerf.poses import PosedFigures, PoseLayer, mean_joint_change
+from contrapposto.models.anerf.renderer import Renderer, View, calibrate
+from lightning_modules.anerf.optim import GatheringAdam
+
+
+@dataclass(frozen=True)
+class PoseOptions:
+    """How poses are refined.
+
+    Args:
+        kind: "sixd" or "axis_angle": what is optimised.
+        learning_rate: of their own Adam.
+        every: steps over which gradients add up before one step of the poses (`opt_pose_step`).
+        stop: step from which the poses stay as they are (`opt_pose_stop`); None: never.
+        weight, tolerance: of the pull to the first poses.
+        temporal_weight: of smoothness over time.
+    """
+
+    kind: str = "sixd"
+    learning_rate: float = 5e-4
+    every: int = 20
+    stop: int | None = None
+    weight: float = 2.0
+    tolerance: float = 0.01
+    temporal_weight: float = 0.0
+
+
+class ANeRFModule(pl.LightningModule):
+    """Trains `ANeRF` on the rays of a scene.
+
+    Validation and test steps return, for one image: `predicted` and `true` (1, H, W, 3), the truth on its clean
+    background outside of the mask; `box` and `mask` (1, H, W) regions; `group`, its split; errors of its pose against
+    the truth in mm, NaN where that is not known: `mpjpe`, `pampjpe`, and `..._before` refinement (1,); `clips`;
+    `num_frames`.
+
+    Args:
+        network: options of `ANeRFConfig`, without the number of codes.
+        codes: whether every image has a frame code.
+        loss: "l1", "mse" or "huber".
+        coarse_weight: of the coarse pass.
+        opacity_weight: of the opacity of background rays.
+        noise: standard deviation of what is added to the densities in training.
+        poses: `PoseOptions`; None: the poses stay as they are.
+        learning_rate, betas: of Adam.
+        decay_rate, decay_steps, decay_unit: see `step_decay`.
+        warmup_steps: over which the rate rises from zero.
+        harden: whether cutoffs harden in training; every `tau_steps` thousand steps tenfold.
+        speed: of the pictures of evaluation, see `Renderer`.
+        render_factor: evaluation draws pictures smaller by this factor and enlarges them, as published.
+        seed: of the noise.
+    """
+
+    anchors: Tensor
+    anchor_matrices: Tensor
+
+    def __init__(
+        self,
+        network: Mapping[str, Any] | None = None,
+        codes: bool = False,
+        loss: str = "l1",
+        coarse_weight: float = 1.0,
+        opacity_weight: float = 0.0,
+        noise: float = 1.0,
+        poses: Mapping[str, Any] | None = None,
+        learning_rate: float = 5e-4,
+        betas: Sequence[float] = (0.9, 0.999),
+        decay_rate: float = 0.1,
+        decay_steps: float = 500_000,
+        decay_unit: int = 1,
+        warmup_steps: int = 0,
+        harden: bool = True,
+        tau_steps: float = 250,
+        speed: str = "exact",
+        render_factor: int = 1,
+        seed: int = 10,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if loss not in ("l1", "mse", "huber"):
+            raise ConfigError(f"There is no loss {loss!r}.", expected="l1, mse, huber")
+        self.options = dict(network or {})
+        self.network = self._build(1 if codes else 0)
+        self.pose_options = None if poses is None else PoseOptions(**poses)
+        self.poses: PoseLayer | None = None
+        self._renderer: Renderer | None = None
+        self._gathered: dict[int, Tensor] | None = None
+
+    def _build(self, num_codes: int) -> ANeRF:
+        return ANeRF(ANeRFConfig(**self.options, num_codes=num_codes))
+
+    def configure_model(self) -> None:
+        """Frame codes and poses as the data have them, once."""
+        datamodule = getattr(self._trainer, "datamodule", None)
+        if datamodule is None:
+            return
+        if self.hparams["codes"]:
+            self._fit_codes(datamodule.num_codes)
+        if self.pose_options is None or self.poses is not None:
+            return
+        scene = datamodule.scene
+        rest, bones, roots = (
+            torch.from_numpy(np.array(x)) for x in (scene.rest_pose, scene.bones, scene.kp3d[:, 0])
+        )
+        self._take_poses(PoseLayer(rest, bones, roots - rest[0], kind=self.pose_options.kind))
+
+    def _take_poses(self, layer: PoseLayer, anchors: Tensor | None = None) -> None:
+        self.poses = layer
+        first = layer.axis_angles() if anchors is None else anchors
+        self.register_buffer("anchors", first.to(layer.pelvis.device))
+        if layer.kind == "sixd":
+            self.register_buffer("anchor_matrices", rot.axis_angle_to_matrix(first), persistent=False)
+
+    def _fit_codes(self, count: int) -> None:
+        """A network with as many codes; those of other images are replaced by their mean."""
+        if self.network.config.num_codes == count:
+            return
+        old = self.network
+        self.network = self._build(count).to(self.device)
+        state = self.network.state_dict()
+        for name, value in old.state_dict().items():
+            state[name] = value.mean(0).expand_as(state[name]) if "framecodes" in name else value
+        self.network.load_state_dict(state)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Load; poses and codes are made as the checkpoint has them."""
+        codes = state_dict.get("network.fine.framecodes.codes.weight")
+        if codes is not None:
+            self._fit_codes(len(codes))
+        if self.poses is None and "poses.pelvis" in state_dict:
+            parts = {k.removeprefix("poses."): v for k, v in state_dict.items() if k.startswith("poses.")}
+            self._take_poses(pose_layer_of(parts), state_dict["anchors"])
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+    # Training
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Loss of the rays of a step, logged under train/."""
+        row = batch["pose_row"]
+        posed = self._posed(batch["poses"], int(batch["step"]))
+        bones = batch["skts"] if posed is None else posed.world_to_bone
+        origins, directions = batch["rays"]
+        config = self.network.config
+        draws = Draws.keyed(
+            config.coarse_samples,
+            config.fine_samples,
+            self.hparams["seed"],
+            int(batch["step"]),
+            batch["ray_ids"],
+            noise=self.hparams["noise"],
+        )
+        found = self.network(
+            origins,
+            directions,
+            bones,
+            batch["cyls"][row],
+            pose_index=row,
+            code_index=batch["cam_idxs"] if config.num_codes else None,
+            draws=draws,
+        )
+        terms = self._image_terms(found, batch)
+        if posed is not None:
+            terms |= self._pose_terms(posed.at(row), batch)
+        loss = torch.stack(list(terms.values())).sum()
+        shown = found.fine.over(batch["bgs"]).detach()
+        facts = {"psnr": -10 * torch.log10(F.mse_loss(shown, batch["target_s"]))}
+        facts |= {"opacity": found.fine.opacity.detach().mean()}
+        logged = {"loss": loss, **terms, **facts}
+        if posed is not None:
+            logged["mpjpc"] = mean_joint_change(posed.joints, batch["kp3d"])
+        self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, batch_size=1)
+        return {"loss": loss}
+
+    def _posed(self, index: Tensor, step: int) -> PosedFigures | None:
+        """Current poses, detached once refinement has ended; None where the scene's own are used."""
+        if self.poses is None:
+            return None
+        stop = None if self.pose_options is None else self.pose_options.stop
+        with torch.set_grad_enabled(torch.is_grad_enabled() and (stop is None or step < stop)):
+            return self.poses.posed(index)
+
+    def _image_terms(self, found: Rendering, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        hparams, terms = self.hparams, {}
+        passes = {"fine": (found.fine, 1.0), "coarse": (found.coarse, hparams["coarse_weight"])}
+        for name, (part, weight) in passes.items():
+            terms[name] = weight * image_loss(part.over(batch["bgs"]), batch["target_s"], hparams["loss"])
+            if hparams["opacity_weight"]:
+                entropy = opacity_loss(part.opacity, batch["fgs"])
+                terms[f"opacity_{name}"] = hparams["opacity_weight"] * entropy
+        return terms
+
+    def _pose_terms(self, posed: PosedFigures, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        options = self.pose_options
+        if options is None or self.poses is None or not posed.joints.requires_grad:
+            return {}
+        index = batch["kp_idx"]
+        anchors = (self.anchor_matrices if self.poses.kind == "sixd" else self.anchors)[index]
+        drift = pose_regulariser(posed, anchors, tolerance=options.tolerance)
+        terms = {"pose": options.weight * drift}
+        if options.temporal_weight:
+            before, after = (self.poses(i) for i in self.poses.neighbours(index))
+            bend = temporal_loss(posed, before, after, batch["temp_val"])
+            terms["temporal"] = options.temporal_weight * bend
+        return terms
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Harden the cutoffs."""
+        if self.hparams["harden"]:
+            self.network.set_step(self.global_step, tau_step=self.hparams["tau_steps"])
+
+    def configure_optimizers(self) -> Any:
+        """Adam for the network by the schedule, and for the poses at a constant rate."""
+        hparams = self.hparams
+        network = [p for p in self.network.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": network}]
+        if self.poses is not None and self.pose_options is not None:
+            options = self.pose_options
+            groups.append(
+                {
+                    "params": list(self.poses.parameters()),
+                    "lr": options.learning_rate,
+                    "every": options.every,
+                }
+            )
+        optimizer = GatheringAdam(groups, lr=hparams["learning_rate"], betas=tuple(hparams["betas"]))
+        decay = (hparams["decay_rate"], hparams["decay_steps"], hparams["decay_unit"])
+
+        def factor(step: int) -> float:
+            return min(1.0, (step + 1) / max(hparams["warmup_steps"], 1)) * step_decay(step, *decay)
+
+        factors = [factor, *([lambda step: 1.0] if len(groups) > 1 else [])]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the gathering gradients of the poses in."""
+        optimizers = self.trainer.optimizers
+        if optimizers and isinstance(optimizers[0], GatheringAdam):
+            checkpoint["gathered"] = optimizers[0].gathered()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep them until training starts."""
+        self._gathered = checkpoint.get("gathered")
+
+    def on_train_start(self) -> None:
+        """Put them back."""
+        if self._gathered:
+            optimizer = self.trainer.optimizers[0]
+            assert isinstance(optimizer, GatheringAdam)
+            optimizer.set_gathered(self._gathered)
+            self._gathered = None
+
+    # Evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        """Weights have changed: pruning is calibrated anew."""
+        self._renderer = None
+
+    def on_test_epoch_start(self) -> None:
+        """See `on_validation_epoch_start`."""
+        self._renderer = None
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Named outputs of an image."""
+        return self.evaluate_image(batch)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Named outputs of an image."""
+        return self.evaluate_image(batch)
+
+    def evaluate_image(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """See the class."""
+        bones, joints = self.pose_of(batch["pose"], batch["world_to_bone"])
+        height, width = batch["mask"].shape
+        view = View(batch["camera_to_world"], batch["focal"], height, width, batch["centre"])
+        if self._renderer is None:
+            self._renderer = self.renderer(self.hparams["speed"], [(bones, view)])
+        factor = self.hparams["render_factor"]
+        picture = self._renderer(bones, view.scaled(1 / factor), code_index=batch["code"])
+        background, mask = batch["background"], batch["mask"]
+        parts = torch.cat([picture.colour, picture.opacity[..., None]], dim=-1)
+        if factor != 1:
+            size = (height, width)
+            parts = F.interpolate(parts.movedim(-1, 0)[None], size=size, mode="bilinear", align_corners=False)
+            parts = parts[0].movedim(0, -1)
+        shown = (parts[..., :3] + (1 - parts[..., 3:]) * background).clamp(0, 1)
+        box = box_region((picture.low * factor)[None], (picture.high * factor)[None], height, width)
+        return {
+            "predicted": shown[None],
+            "true": torch.where(mask[..., None], batch["image"], background)[None],
+            "box": box,
+            "mask": mask[None],
+            "group": batch["group"],
+            "clips": [batch["name"]],
+            "num_frames": [1],
+            **self._pose_errors(joints, batch),
+        }
+
+    def pose_of(self, pose: int, world_to_bone: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(J, 4, 4) of a pose of the data, refined where it was, and its joints (J, 3) then."""
+        if self.poses is None:
+            return world_to_bone, None
+        found = self.poses.posed(torch.tensor([pose], device=world_to_bone.device))
+        return found.world_to_bone[0].detach(), found.joints[0].detach()
+
+    def renderer(self, speed: str, examples: Sequence[tuple[Tensor, View]]) -> Renderer:
+        """Draws this avatar; pruning is calibrated on poses (J, 4, 4) and their views."""
+        if speed != "pruned":
+            return Renderer(self.network, speed=speed)
+        poses = torch.stack([pose for pose, _ in examples])
+        capsules = calibrate(self.network, poses, [view for _, view in examples])
+        return Renderer(self.network, speed=speed, capsules=capsules)
+
+    def _pose_errors(self, joints: Tensor | None, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """mm, aligned at the root, and by a similarity."""
+        unknown = torch.full((1,), torch.nan)
+        errors = dict.fromkeys(("mpjpe", "pampjpe", "mpjpe_before", "pampjpe_before"), unknown)
+        truth = batch["true_joints"]
+        if truth is None:
+            return errors
+        given = batch["joints"]
+        for suffix, found in (("", given if joints is None else joints), ("_before", given)):
+            centred = (found - found[:1])[None], (truth - truth[:1])[None]
+            errors[f"mpjpe{suffix}"] = batch["mm"] * position_error(*centred).mean()[None]
+            aligned = procrustes_align(*centred, reflection=True)
+            errors[f"pampjpe{suffix}"] = batch["mm"] * position_error(aligned, centred[1]).mean()[None]
+        return errors
+
+    def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
+        """Truth beside rendering."""
+        pair = torch.cat([outputs["true"][0], outputs["predicted"][0]], dim=1)
+        picture = (pair * 255).round().byte().cpu().numpy()
+        factor = max(256 // picture.shape[0], 1)
+        return {f"{batch['group']}_{batch['name']}": picture.repeat(factor, 0).repeat(factor, 1)}

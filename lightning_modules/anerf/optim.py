@@ -1,0 +1,67 @@
+"""Adam for a network and for poses whose gradients gather over several steps (sheet, sections 6 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class GatheringAdam(torch.optim.Adam):
+    """Adam whose parameter groups may have an option `every`.
+
+    Their gradients add up (a sum, no mean) over so many calls of `step`, then the group takes one step. `zero_grad`
+    leaves gradients alone that are still gathering.
+
+    `waited`, the calls since a group's last step, is part of the state; the gathered gradients are not: see `gathered`.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], **options: Any) -> None:
+        super().__init__(groups, **options)
+        for group in self.param_groups:
+            group.setdefault("every", 1)
+            group.setdefault("waited", 0)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Step the groups whose turn it is."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        waiting: list[tuple[Tensor, Tensor | None]] = []
+        for group in self.param_groups:
+            group["waited"] = (group["waited"] + 1) % group["every"]
+            if group["waited"]:
+                for parameter in group["params"]:
+                    waiting.append((parameter, parameter.grad))
+                    parameter.grad = None
+        super().step()
+        for parameter, gradient in waiting:
+            parameter.grad = gradient
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of groups that have just taken their step."""
+        for group in self.param_groups:
+            if group.get("waited", 0):
+                continue
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def gathered(self) -> dict[int, Tensor]:
+        """Gradients that are gathering, by the number of their parameter."""
+        found, number = {}, 0
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if group["waited"] and parameter.grad is not None:
+                    found[number] = parameter.grad.detach().clone()
+                number += 1
+        return found
+
+    def set_gathered(self, gradients: dict[int, Tensor]) -> None:
+        """Put gathered gradients back."""
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        for number, gradient in gradients.items():
+            parameters[number].grad = gradient.to(parameters[number])
