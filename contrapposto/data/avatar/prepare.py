@@ -12,7 +12,7 @@ from contrapposto.data.plans import digest, find_plan
 from contrapposto.errors import ConfigError, ContrappostoError
 
 Progress = Callable[[str, int, int], None]
-AVATAR_RECIPES = ("anerf_scene",)
+AVATAR_RECIPES = ("anerf_scene", "anerf_h5")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from contrapposto.data.arrays import NpyWriter
+from contrapposto.data.avatar.validate import mask_problems, value_problems
 from contrapposto.errors import InputError, MissingError, nearest
 from contrapposto.files import atomic_path, sha256, write_json
 
@@ -273,7 +274,8 @@ def write_scene(
         facts: for the manifest.
 
     Raises:
-        InputError: no images, images of another size, or arrays that do not fit together; nothing is left behind.
+        InputError: no images, images of another size, arrays that do not fit together, or values that cannot be used
+            (see `value_problems`); nothing is left behind.
     """
     path = Path(path)
     with atomic_path(path, directory=True) as work:
@@ -282,7 +284,11 @@ def write_scene(
         full = _complete(arrays, count, size)
         shaped = {name: np.lib.format.open_memmap(work / f"{name}.npy", mode="r") for name in IMAGE_ARRAYS}
         check_shapes({**full, **shaped}, size[0] * size[1], "The arrays of the scene do not fit together.")
+        covered = np.array([np.count_nonzero(mask) for mask in shaped["masks"]])
         del shaped
+        problems = mask_problems(covered, 1) + value_problems(full)
+        if problems:
+            raise InputError("The scene cannot be learnt from.", found="; ".join(problems[:4]))
         for name, array in full.items():
             np.save(work / f"{name}.npy", array, allow_pickle=False)
             entries[name] = {
@@ -294,6 +300,16 @@ def write_scene(
         head = {"schema": SCHEMA, "version": VERSION, "height": size[0], "width": size[1]}
         write_json(work / "manifest.json", {**head, **asdict(facts), "splits": splits, "arrays": entries})
     return AvatarScene.open(path)
+
+
+def counted(
+    frames: Iterable[Frame], total: int, progress: Callable[[str, int, int], None] | None
+) -> Iterator[Frame]:
+    """The same frames; `progress` is told about each."""
+    for number, frame in enumerate(frames):
+        yield frame
+        if progress:
+            progress("images", number + 1, total)
 
 
 def dilate(mask: np.ndarray, times: int = 2) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from contrapposto.data.avatar import RayOptions, RaySampler, write_scene
+from contrapposto.data.avatar import Frame, RayOptions, RaySampler, SceneFacts, write_scene
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.models.anerf.cameras import project
 
@@ -132,15 +132,11 @@ def test_impossible_numbers_are_refused(scene):
             RaySampler(scene, options, world_size=processes)
 
 
-def test_images_without_a_person_are_passed_over(tmp_path, scene):
+def test_images_without_a_person_are_passed_over(tmp_path):
     frames = made.frames(6)
-    for frame in frames[1:]:
-        frame.mask[:] = False  # they share one array
+    empty = np.zeros_like(frames[0].mask)
+    frames = [frame if number == 4 else Frame(frame.image, empty) for number, frame in enumerate(frames)]
+    scene = write_scene(tmp_path / "one", frames, made.arrays(), (24, 20), SceneFacts("made", "", "CC0-1.0"))
+    assert set(RaySampler(scene, SMALL).batch(0)["image_idx"].tolist()) == {4}
     with pytest.raises(InputError, match="No image of"):
-        RaySampler(write_scene(tmp_path / "none", frames, made.arrays(), (24, 20), facts()), SMALL)
-
-
-def facts():
-    from contrapposto.data.avatar import SceneFacts
-
-    return SceneFacts("made", "made for a test", "CC0-1.0")
+        RaySampler(scene, SMALL, images=[0, 1])

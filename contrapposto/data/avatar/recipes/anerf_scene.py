@@ -15,7 +15,14 @@ from contrapposto.body import BodyModel, load_body, named_shapes
 from contrapposto.data.avatar.clothing import clothe
 from contrapposto.data.avatar.poses import WORLD_AXES, pose_arrays, unit_scale, world_bones
 from contrapposto.data.avatar.prepare import Plan, Progress
-from contrapposto.data.avatar.scene import AvatarScene, Frame, SceneFacts, temporal_validity, write_scene
+from contrapposto.data.avatar.scene import (
+    AvatarScene,
+    Frame,
+    SceneFacts,
+    counted,
+    temporal_validity,
+    write_scene,
+)
 from contrapposto.data.mesh_recipes.smpl_poses import motion_store
 from contrapposto.data.store import MotionStore
 from contrapposto.errors import ConfigError, InputError, nearest
@@ -139,7 +146,7 @@ def plan(
             "bkgds": np.tile(np.round(np.array(background) * 255).astype(np.uint8), (1, size * size, 1)),
         }
         told = replace(facts, pose_scale=scale, metres_per_unit=1 / scale)
-        pictures = figure.frames(around, background, progress)
+        pictures = counted(figure.frames(around, background), count * cameras, progress)
         return write_scene(output, pictures, arrays, (size, size), told)
 
     return Plan(facts, make)
@@ -206,12 +213,9 @@ class _Figure:
             "temp_val": temporal_validity(self.takes),
         }
 
-    def frames(
-        self, cameras: Sequence[Camera], background: Sequence[float], progress: Progress | None
-    ) -> Iterator[Frame]:
+    def frames(self, cameras: Sequence[Camera], background: Sequence[float]) -> Iterator[Frame]:
         """Pictures, camera by camera, each of all poses."""
-        total = len(cameras) * len(self.joints)
-        for number, camera in enumerate(cameras):
+        for camera in cameras:
             for pose in range(len(self.joints)):
                 with torch.no_grad():
                     posed = self.body(*self._posed(slice(pose, pose + 1)), self.betas)
@@ -219,8 +223,6 @@ class _Figure:
                 scene = Scene([mesh], ground=None, background=background, lights=_LIGHTS)
                 picture = render(scene, camera)
                 yield Frame(picture.color, picture.mask)
-                if progress:
-                    progress("images", number * len(self.joints) + pose + 1, total)
 
 
 def _choose(store: MotionStore, patterns: Sequence[str], count: int) -> list[_Choice]:
