@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from contrapposto.models.scail_pose.camera import default_intrinsics
+from contrapposto.models.scail_pose.estimators.interface import Person
 from contrapposto.models.scail_pose.framing import cover
-from contrapposto.models.scail_pose.people import ClipPoses, Person
+from contrapposto.models.scail_pose.people import ClipPoses
 from contrapposto.models.scail_pose.pipeline import ClipDrawer, Look
 from contrapposto.models.scail_pose.reference import AlignOptions, align
 from tests.parity.golden import Case, parity
@@ -20,14 +23,13 @@ def people_of(case: Case, prefix: str, results: list[np.ndarray]) -> list[Person
     """People of a frame with the first result of the 3D estimator in each crop, taken from `results`."""
     kp, score, box = (case.arrays[f"{prefix}_{name}"] for name in ("kp", "score", "box"))
     return [
-        Person(number, box[number], 1.0, kp[number], score[number], results.pop(0)[0], np.ones(24, bool))
+        Person(number, box[number], 1.0, kp[number], score[number], results.pop(0)[0])
         for number in range(len(kp))
     ]
 
 
 def without_body(person: Person) -> Person:
-    values = {**vars(person), "valid3d": np.zeros(24, bool)}
-    return Person(**values)
+    return replace(person, joints=np.full((24, 3), np.nan))
 
 
 def framed(images: np.ndarray, height: int, width: int) -> np.ndarray:

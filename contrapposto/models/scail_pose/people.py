@@ -8,49 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from contrapposto.errors import InputError
+from contrapposto.models.scail_pose.estimators.interface import Person
 from contrapposto.models.scail_pose.wholebody import WholeBodyPose, pack_pose
-
-
-@dataclass(frozen=True, eq=False)
-class Person:
-    """One person in one frame.
-
-    Attributes:
-        id: the same for the same person in all frames of a clip.
-        box: (4,) x1, y1, x2, y2 in pixels.
-        score: of the detection, 0 to 1.
-        kp2d: (134, 2) pixels, in the order of the fact sheet's section 4.3.
-        score2d: (134,) 0 to 1; 0 where a part is not known.
-        joints3d: (24, 3) SMPL joints in millimetres, in the camera's space: x right, y down, z forward.
-        valid3d: (24,) bool.
-    """
-
-    id: int
-    box: np.ndarray
-    score: float
-    kp2d: np.ndarray
-    score2d: np.ndarray
-    joints3d: np.ndarray
-    valid3d: np.ndarray
-
-    def __post_init__(self) -> None:
-        shapes = {"box": (4,), "kp2d": (134, 2), "score2d": (134,), "joints3d": (24, 3), "valid3d": (24,)}
-        for name, shape in shapes.items():
-            if np.shape(getattr(self, name)) != shape:
-                raise InputError(
-                    f"{name} of a person", found=str(np.shape(getattr(self, name))), expected=str(shape)
-                )
-
-    @property
-    def joints(self) -> np.ndarray:
-        """(24, 3) `joints3d` with NaN where not valid or not finite."""
-        known = self.valid3d & np.isfinite(self.joints3d).all(-1)
-        return np.where(known[:, None], self.joints3d, np.nan)
-
-    @property
-    def area(self) -> float:
-        """Of the box, in square pixels."""
-        return float(np.prod(np.maximum(self.box[2:] - self.box[:2], 0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +19,7 @@ class ClipPoses:
     Attributes:
         height, width: of the frames in pixels.
         fps: frames per second.
-        intrinsics: (3, 3) of the camera that `joints3d` are in.
+        intrinsics: (3, 3) of the camera that `joints` are in.
         frames: for each frame its people; empty where there is nobody.
         source: what it was made from, for reports.
     """
@@ -87,8 +46,10 @@ def pack_people(
     people: Sequence[Person], height: int, width: int, *, hands_by_side: bool = False
 ) -> WholeBodyPose:
     """Keypoints of the people of a frame as a pose; see `pack_pose`."""
-    points = np.stack([person.kp2d for person in people]) if people else np.zeros((0, 134, 2), np.float32)
-    scores = np.stack([person.score2d for person in people]) if people else np.zeros((0, 134), np.float32)
+    points = (
+        np.stack([person.keypoints for person in people]) if people else np.zeros((0, 134, 2), np.float32)
+    )
+    scores = np.stack([person.scores for person in people]) if people else np.zeros((0, 134), np.float32)
     return pack_pose(points, scores, height, width, hands_by_side=hands_by_side)
 
 
@@ -121,7 +82,8 @@ def choose_people(clip: ClipPoses, choice: str | int | Sequence[int]) -> list[in
         totals = dict.fromkeys(ids, 0.0)
         for person in (person for frame in clip.frames for person in frame):
             away = np.hypot(*((person.box[:2] + person.box[2:]) / 2 / [clip.width, clip.height] - 0.5))
-            totals[person.id] += person.area if choice == "largest" else 1 / (0.05 + away)
+            area = float(np.maximum(person.box[2:] - person.box[:2], 0).prod())
+            totals[person.id] += area if choice == "largest" else 1 / (0.05 + away)
         return sorted(ids, key=lambda number: -totals[number])[:1]
     chosen = (
         [choice] if isinstance(choice, int) else [] if isinstance(choice, str) else [int(i) for i in choice]

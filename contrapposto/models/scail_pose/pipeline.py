@@ -9,8 +9,9 @@ import numpy as np
 
 from contrapposto.models.scail_pose.cylinders import SMPL_FIGURE, Cylinders, StickFigure, make_cylinders
 from contrapposto.models.scail_pose.draw2d import compose, draw_overlay
+from contrapposto.models.scail_pose.estimators.interface import Person
 from contrapposto.models.scail_pose.palette import Palette, palettes_for
-from contrapposto.models.scail_pose.people import ClipPoses, Person, join_poses, pack_people
+from contrapposto.models.scail_pose.people import ClipPoses, join_poses, pack_people
 from contrapposto.models.scail_pose.reference import Alignment
 from contrapposto.models.scail_pose.render import CapsuleRenderer, Drawing, depth_range
 from contrapposto.models.scail_pose.retarget import follow_camera, scale_face

@@ -9,7 +9,8 @@ import numpy as np
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.models.scail_pose.align import fit_camera
 from contrapposto.models.scail_pose.camera import project, smpl_to_slots
-from contrapposto.models.scail_pose.people import Person, pack_people
+from contrapposto.models.scail_pose.estimators.interface import Person
+from contrapposto.models.scail_pose.people import pack_people
 from contrapposto.models.scail_pose.retarget import face_scale
 from contrapposto.models.scail_pose.wholebody import THRESHOLD
 
@@ -83,8 +84,8 @@ def align(
         InputError: fewer than two points are known of both.
     """
     slots = np.nan_to_num(smpl_to_slots(driver.joints))[:14]
-    target = reference.kp2d[:14].astype(np.float64)
-    known = (reference.score2d[:14] > THRESHOLD) & (slots.sum(-1) != 0) & (slots[:, 2] > 0)
+    target = reference.keypoints[:14].astype(np.float64)
+    known = (reference.scores[:14] > THRESHOLD) & (slots.sum(-1) != 0) & (slots[:, 2] > 0)
     mode, chosen, weights = _points(known, options)
     if len(chosen) < 2:
         raise InputError(
@@ -94,7 +95,9 @@ def align(
         )
     points, aims = slots[chosen], target[chosen]
     if options.original:
-        fitted = _fit_iteratively(points, reference.kp2d[chosen], intrinsics, weights, height, width, options)
+        fitted = _fit_iteratively(
+            points, reference.keypoints[chosen], intrinsics, weights, height, width, options
+        )
     else:
         bounds = {"scale_bounds": options.scale_bounds, "aspect_bounds": options.aspect_bounds}
         fitted = fit_camera(points, aims, intrinsics, weights, **bounds).intrinsics
@@ -156,11 +159,11 @@ def _face(reference: Person, driver: Person, height: int, width: int, options: A
     if options.original:
         faces = [pack_people([person], height, width).faces[0] for person in (reference, driver)]
         return face_scale(faces[0], faces[1], options.face_bounds)
-    seen = (reference.score2d[_FACE] > THRESHOLD) & (driver.score2d[_FACE] > THRESHOLD)
+    seen = (reference.scores[_FACE] > THRESHOLD) & (driver.scores[_FACE] > THRESHOLD)
     if not seen[_NOSE_TIP] or seen.sum() < 2:
         return 1.0
     sizes = [
-        np.linalg.norm(person.kp2d[_FACE][seen] - person.kp2d[_FACE][_NOSE_TIP], axis=-1).mean()
+        np.linalg.norm(person.keypoints[_FACE][seen] - person.keypoints[_FACE][_NOSE_TIP], axis=-1).mean()
         for person in (reference, driver)
     ]
     return float(np.clip(sizes[0] / sizes[1], *options.face_bounds)) if sizes[1] > 1e-3 else 1.0

@@ -1,0 +1,11 @@
+"""Estimators: who is in a video, where, and how they stand."""
+
+from contrapposto.models.scail_pose.estimators.interface import (
+    Body3D,
+    Person,
+    PersonDetector,
+    PoseEstimator,
+    WholeBody2D,
+)
+
+__all__ = ["Body3D", "Person", "PersonDetector", "PoseEstimator", "WholeBody2D"]
