@@ -1,0 +1,164 @@
+"""Everybody in a video by BlazePose alone: found on tiles now and then, followed from frame to frame between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from contrapposto.models.scail_pose.estimators.blazepose.body import BodyDetector, BodyLandmarks, BodyNetwork
+from contrapposto.models.scail_pose.estimators.blazepose.layout import to_joints, to_keypoints
+from contrapposto.models.scail_pose.estimators.blazepose.networks import Region
+from contrapposto.models.scail_pose.estimators.blazepose.parts import (
+    FaceNetwork,
+    HandNetwork,
+    Part,
+    face_region,
+)
+from contrapposto.models.scail_pose.estimators.interface import Person
+
+_HANDS = ((15, 19, 17), (16, 20, 18))  # wrist, index, little finger: left, right
+_SAME = 0.35  # of the trunk's length: landmarks nearer than that on average are one person's
+_LEAST_SCORE = 0.5
+_PART_SCORE = 0.5
+_CUT = 40.0  # mean difference of grey levels between the thumbnails of frames that do not belong together
+
+
+@dataclass
+class Track:
+    """A person that is being followed."""
+
+    id: int
+    body: BodyLandmarks
+    hands: list[Part | None] = field(default_factory=lambda: [None, None])
+    face: Part | None = None
+
+
+class BlazePoseEstimator:
+    """The embedded estimator.
+
+    Args:
+        hands, face: also look for these; without them their scores are 0, and it is faster.
+        most: people at a time.
+        every: frames from one search on tiles to the next; a frame after a cut is always searched.
+        threads: of a network.
+    """
+
+    def __init__(
+        self, *, hands: bool = True, face: bool = True, most: int = 8, every: int = 32, threads: int = 1
+    ) -> None:
+        self.most, self.every = most, every
+        self._detector, self._body = BodyDetector(threads=threads), BodyNetwork(threads=threads)
+        self._hand = HandNetwork(threads=threads) if hands else None
+        self._face = FaceNetwork(threads=threads) if face else None
+
+    def people(self, frames: Iterable[np.ndarray], intrinsics: np.ndarray) -> Iterator[list[Person]]:
+        """The people of one frame after the other (see `PoseEstimator`)."""
+        tracks: list[Track] = []
+        count, last = 0, None
+        for number, image in enumerate(frames):
+            thumb = thumbnail(image)
+            cut = last is None or float(np.abs(thumb - last).mean()) > _CUT
+            last = thumb
+            tracks = [] if cut else self._follow(image, tracks)
+            if cut or number % self.every == 0:
+                for body in self._search(image, [track.body for track in tracks]):
+                    tracks.append(Track(count, body))
+                    count += 1
+            for track in tracks:
+                self._look_at_parts(image, track)
+            yield [self._person(image, track, intrinsics) for track in tracks]
+
+    def _follow(self, image: np.ndarray, tracks: list[Track]) -> list[Track]:
+        kept: list[Track] = []
+        for track in tracks:
+            body = self._body(image, track.body.region)
+            if body.score < _LEAST_SCORE or any(same_body(body, other.body) for other in kept):
+                continue
+            track.body = body
+            kept.append(track)
+        return kept
+
+    def _search(self, image: np.ndarray, known: list[BodyLandmarks]) -> list[BodyLandmarks]:
+        """People that are not known yet, the surest first."""
+        found: list[BodyLandmarks] = []
+        for detection in self._detector.detect_tiles(image):
+            if len(known) + len(found) >= self.most:
+                break
+            body = self._body(image, detection.region)
+            if body.score < _LEAST_SCORE:
+                continue
+            body = self._body(image, body.region)  # a look from where the person really is
+            if body.score >= _LEAST_SCORE and not any(same_body(body, other) for other in known + found):
+                found.append(body)
+        return found
+
+    def _look_at_parts(self, image: np.ndarray, track: Track) -> None:
+        if self._hand is not None:
+            for side, landmarks in enumerate(_HANDS):
+                track.hands[side] = self._look_at_hand(image, track, side, track.body.pixels[list(landmarks)])
+        if self._face is not None:
+            track.face = self._look_at_face(image, track)
+
+    def _look_at_hand(self, image: np.ndarray, track: Track, side: int, places: np.ndarray) -> Part | None:
+        assert self._hand is not None
+        if track.body.presence[_HANDS[side][0]] < _PART_SCORE:
+            return None
+        last = track.hands[side]
+        wrist, length = places[0], float(np.linalg.norm(places[1] - places[0]))
+        if last is not None and np.linalg.norm(last.pixels[0] - wrist) < 2 * length:
+            region = last.region
+        else:
+            region = self._hand.find(image, *places)
+        hand = self._hand(image, region)
+        return hand if hand.score >= _PART_SCORE and _holds(region, wrist) else None
+
+    def _look_at_face(self, image: np.ndarray, track: Track) -> Part | None:
+        assert self._face is not None
+        nose = track.body.pixels[0]
+        if track.body.presence[0] < _PART_SCORE:
+            return None
+        if track.face is not None and _holds(track.face.region, nose):
+            region = track.face.region
+        else:
+            region = self._face(image, face_region(track.body.pixels)).region
+        face = self._face(image, region)
+        return face if face.score >= _PART_SCORE and _holds(face.region, nose) else None
+
+    def _person(self, image: np.ndarray, track: Track, intrinsics: np.ndarray) -> Person:
+        points, scores = to_keypoints(track.body, track.hands[0], track.hands[1], track.face)
+        joints = to_joints(track.body, intrinsics)
+        return Person(track.id, box_of(track.body, image.shape), track.body.score, points, scores, joints)
+
+
+def same_body(first: BodyLandmarks, second: BodyLandmarks) -> bool:
+    """Whether two sets of landmarks lie on one person."""
+    weights = first.presence * second.presence
+    apart = np.linalg.norm(first.pixels - second.pixels, axis=-1)
+    trunk = max(
+        np.linalg.norm(one.pixels[[11, 12]].mean(0) - one.pixels[[23, 24]].mean(0)) for one in (first, second)
+    )
+    return bool((weights * apart).sum() / max(weights.sum(), 1e-6) < _SAME * trunk)
+
+
+def box_of(body: BodyLandmarks, shape: tuple[int, ...]) -> np.ndarray:
+    """(4,) xyxy pixels about the landmarks in the image, with room for the top of the head."""
+    points = body.pixels[body.presence > _LEAST_SCORE]
+    points = points if len(points) else body.pixels
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.05 * float((high - low).max())
+    low, high = low - [margin, 2 * margin], high + margin
+    limit = np.array([shape[1], shape[0]])
+    return np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)]).astype(np.float32)
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """Grey levels of some 32 x 32 pixels, spread evenly."""
+    rows, columns = (np.linspace(0, length - 1, 32).astype(int) for length in image.shape[:2])
+    return image[np.ix_(rows, columns)].mean(axis=-1)
+
+
+def _holds(region: Region, point: np.ndarray) -> bool:
+    """Whether a point lies in the circle about a region."""
+    return bool(np.linalg.norm(point - region.center) < 0.75 * region.side)
