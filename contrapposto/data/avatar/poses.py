@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from contrapposto import rotations as rot
+from contrapposto.data.avatar.scene import AvatarScene
+from contrapposto.errors import InputError
 from contrapposto.models.anerf.kinematics import (
     REST_POSE,
     UNIT_SCALE,
@@ -15,6 +17,7 @@ from contrapposto.models.anerf.kinematics import (
     bounding_cylinder,
     pose_bones,
 )
+from contrapposto.models.anerf.paths import PoseFrames
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL24
 
@@ -77,18 +80,50 @@ def motion_poses(
     Raises:
         InputError: a clip that is not of the SMPL family.
     """
-    names = SMPL24.joint_names
+    rotations = motion.to_skeleton(SMPL24).rotations  # refuses other skeletons
     start = motion.joint_positions()[0, 0]
-    clip = motion.transform(_about_z(np.radians(turn))) if turn else motion
-    place = clip.joint_positions()[:, 0].astype(np.float64)
+    if turn:
+        motion = motion.transform(_about_z(np.radians(turn)))
+        rotations = motion.to_skeleton(SMPL24).rotations
+    place = motion.joint_positions()[:, 0].astype(np.float64)
     place[:, :2] += (start - place[0])[:2]
-    scale = _leg(rest_pose) / _leg(motion.skeleton.rest_positions[motion.skeleton.index(*names[:8])])
+    leg = motion.skeleton.index(*SMPL24.joint_names[:8])
+    scale = _leg(rest_pose) / _leg(motion.skeleton.rest_positions[leg])
     root = scale * place @ WORLD_AXES.T
     if not travel:
         root[:, [0, 2]] = root[:1, [0, 2]]
     if at is not None:
         root += np.asarray(at, np.float64) - root[0]
-    return pose_arrays(world_bones(clip.to_skeleton(SMPL24).rotations), rest_pose, root)
+    return pose_arrays(world_bones(rotations), rest_pose, root)
+
+
+def scene_frames(
+    scene: AvatarScene, images: Sequence[int] | None = None, *, truth: bool = False
+) -> PoseFrames:
+    """The poses and cameras of a scene's images, for the render modes of `contrapposto.models.anerf.paths`.
+
+    Args:
+        scene: the data.
+        images: their numbers; all if None.
+        truth: take `gt_bones` and `gt_kp3d`.
+
+    Raises:
+        InputError: the truth is wanted of a scene that has none.
+    """
+    index = np.arange(scene.num_images) if images is None else np.asarray(images, np.int64)
+    pose, camera = scene.kp_idxs[index], scene.camera_idxs[index]
+    bones, joints = (scene.gt_bones, scene.gt_kp3d) if truth else (scene.bones, scene.kp3d)
+    if bones is None or joints is None or joints.shape[1] != len(scene.rest_pose):
+        raise InputError(f"The scene {scene.path.name} does not know its true poses.")
+    parts: dict[str, np.ndarray] = {
+        "bones": bones[pose],
+        "root": joints[pose, 0],
+        "rest_pose": scene.rest_pose,
+        "cameras": scene.c2ws[camera],
+        "focals": scene.focals[camera],
+        "centres": scene.centers[camera],
+    }
+    return PoseFrames(**{name: torch.from_numpy(np.array(part)) for name, part in parts.items()})
 
 
 def world_bones(rotations: np.ndarray) -> np.ndarray:
