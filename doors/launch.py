@@ -32,6 +32,8 @@ PATH_OPTIONS = frozenset(
             "reference",
             "source",
             "target",
+            "motion",
+            "scene",
         ),
         *(
             "past",

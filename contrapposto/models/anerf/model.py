@@ -21,6 +21,7 @@ from contrapposto.models.anerf.capsules import (
     bone_segments,
     capsule_intervals,
     inside_any,
+    segment_distance,
 )
 from contrapposto.models.anerf.draws import Draws
 from contrapposto.models.anerf.encoding import (
@@ -162,7 +163,26 @@ class ANeRF(nn.Module):
 
     def density(self, points: Tensor, world_to_bone: Tensor) -> Tensor:
         """Raw density (N,) of the fine network at world points (N, 3) around one pose (J, 4, 4)."""
-        return self.fine.density(self.encode(to_bones(points, world_to_bone))[0])
+        if self.config.capsule_radius is None:
+            return self.fine.density(self.encode(to_bones(points, world_to_bone))[0])
+        near = segment_distance(points, bone_segments(world_to_bone)).amin(-1) < self.config.capsule_radius
+        found = points.new_full((len(points),), _EMPTY)
+        found[near] = self.fine.density(self.encode(to_bones(points[near], world_to_bone))[0])
+        return found
+
+    def colours(
+        self,
+        points: Tensor,
+        directions: Tensor,
+        world_to_bone: Tensor,
+        *,
+        code_index: Tensor | None = None,
+    ) -> Tensor:
+        """Colours (N, 3) of the fine network at points (N, 3) around a pose (J, 4, 4), seen along directions (N, 3)."""
+        index = torch.zeros(len(points), dtype=torch.int64, device=points.device)
+        rays = self._to_bones(points, directions, world_to_bone[None], index, code_index)
+        samples = self._samples(rays, points.new_zeros(len(points), 1))
+        return torch.sigmoid(self._raw(self.fine, rays, samples)[:, 0, :3]) * 1.002 - 0.001
 
     def forward(
         self,
