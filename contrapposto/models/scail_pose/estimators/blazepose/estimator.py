@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from contrapposto.models.scail_pose.estimators.blazepose.body import BodyDetector, BodyLandmarks, BodyNetwork
+from contrapposto.models.scail_pose.estimators.blazepose.body import (
+    BodyDetector,
+    BodyLandmarks,
+    BodyNetwork,
+    Detection,
+)
 from contrapposto.models.scail_pose.estimators.blazepose.layout import to_joints, to_keypoints
-from contrapposto.models.scail_pose.estimators.blazepose.networks import Region
 from contrapposto.models.scail_pose.estimators.blazepose.parts import (
+    NOSE_TIP,
     FaceNetwork,
     HandNetwork,
     Part,
@@ -21,7 +26,7 @@ from contrapposto.models.scail_pose.estimators.interface import Person
 _HANDS = ((15, 19, 17), (16, 20, 18))  # wrist, index, little finger: left, right
 _SAME = 0.35  # of the trunk's length: landmarks nearer than that on average are one person's
 _LEAST_SCORE = 0.5
-_PART_SCORE = 0.5
+_MOST_INSIDE, _SURE = 0.7, 0.7
 _CUT = 40.0  # mean difference of grey levels between the thumbnails of frames that do not belong together
 
 
@@ -84,47 +89,58 @@ class BlazePoseEstimator:
         """People that are not known yet, the surest first."""
         found: list[BodyLandmarks] = []
         for detection in self._detector.detect_tiles(image):
-            if len(known) + len(found) >= self.most:
+            others = known + found
+            if len(others) >= self.most:
                 break
+            if any(is_of(detection, body) for body in others):
+                continue
             body = self._body(image, detection.region)
             if body.score < _LEAST_SCORE:
                 continue
             body = self._body(image, body.region)  # a look from where the person really is
-            if body.score >= _LEAST_SCORE and not any(same_body(body, other) for other in known + found):
+            if body.score < _LEAST_SCORE or any(same_body(body, other) for other in others):
+                continue
+            # Knees and folded arms of a person pass for another one now and then, but not very surely.
+            inside = max((share_inside(body, other) for other in others), default=0.0)
+            if inside < _MOST_INSIDE or detection.score > _SURE:
                 found.append(body)
         return found
 
     def _look_at_parts(self, image: np.ndarray, track: Track) -> None:
         if self._hand is not None:
-            for side, landmarks in enumerate(_HANDS):
-                track.hands[side] = self._look_at_hand(image, track, side, track.body.pixels[list(landmarks)])
+            for side, last in enumerate(track.hands):
+                track.hands[side] = self._look_at_hand(image, track.body, last, side)
         if self._face is not None:
-            track.face = self._look_at_face(image, track)
+            track.face = self._look_at_face(image, track.body, track.face)
 
-    def _look_at_hand(self, image: np.ndarray, track: Track, side: int, places: np.ndarray) -> Part | None:
+    def _look_at_hand(
+        self, image: np.ndarray, body: BodyLandmarks, last: Part | None, side: int
+    ) -> Part | None:
         assert self._hand is not None
-        if track.body.presence[_HANDS[side][0]] < _PART_SCORE:
+        places = body.pixels[list(_HANDS[side])]
+        if body.presence[_HANDS[side][0]] < _LEAST_SCORE:
             return None
-        last = track.hands[side]
-        wrist, length = places[0], float(np.linalg.norm(places[1] - places[0]))
-        if last is not None and np.linalg.norm(last.pixels[0] - wrist) < 2 * length:
-            region = last.region
-        else:
-            region = self._hand.find(image, *places)
-        hand = self._hand(image, region)
-        return hand if hand.score >= _PART_SCORE and _holds(region, wrist) else None
+        length = float(np.linalg.norm(places[1:].mean(axis=0) - places[0]))
+        # A hand may be as far from the body network's wrist as the back of a hand is long.
+        if last is not None:
+            hand = self._hand(image, last.region)
+            if hand.score >= _LEAST_SCORE and np.linalg.norm(hand.pixels[0] - places[0]) < length:
+                return hand
+        hand = self._hand(image, self._hand.find(image, *places))
+        near = np.linalg.norm(hand.pixels[0] - places[0]) < 1.5 * length
+        return hand if hand.score >= _LEAST_SCORE and near else None
 
-    def _look_at_face(self, image: np.ndarray, track: Track) -> Part | None:
+    def _look_at_face(self, image: np.ndarray, body: BodyLandmarks, last: Part | None) -> Part | None:
         assert self._face is not None
-        nose = track.body.pixels[0]
-        if track.body.presence[0] < _PART_SCORE:
+        nose = body.pixels[0]
+        if body.presence[0] < _LEAST_SCORE:
             return None
-        if track.face is not None and _holds(track.face.region, nose):
-            region = track.face.region
-        else:
-            region = self._face(image, face_region(track.body.pixels)).region
-        face = self._face(image, region)
-        return face if face.score >= _PART_SCORE and _holds(face.region, nose) else None
+        if last is not None:
+            face = self._face(image, last.region)
+            if face.score >= _LEAST_SCORE and _is_nose(face, nose):
+                return face
+        face = self._face(image, self._face(image, face_region(body.pixels)).region)
+        return face if face.score >= _LEAST_SCORE and _is_nose(face, nose) else None
 
     def _person(self, image: np.ndarray, track: Track, intrinsics: np.ndarray) -> Person:
         points, scores = to_keypoints(track.body, track.hands[0], track.hands[1], track.face)
@@ -140,6 +156,20 @@ def same_body(first: BodyLandmarks, second: BodyLandmarks) -> bool:
         np.linalg.norm(one.pixels[[11, 12]].mean(0) - one.pixels[[23, 24]].mean(0)) for one in (first, second)
     )
     return bool((weights * apart).sum() / max(weights.sum(), 1e-6) < _SAME * trunk)
+
+
+def is_of(detection: Detection, body: BodyLandmarks) -> bool:
+    """Whether a detection has hips and shoulders where a body has them."""
+    hips, shoulders = body.pixels[[23, 24]].mean(axis=0), body.pixels[[11, 12]].mean(axis=0)
+    apart = np.linalg.norm(detection.points[[0, 2]] - [hips, shoulders], axis=-1)
+    return bool(apart.max() < _SAME * np.linalg.norm(hips - shoulders))
+
+
+def share_inside(body: BodyLandmarks, other: BodyLandmarks) -> float:
+    """How much of the box about a body's landmarks lies in another one's, in [0, 1]."""
+    lows, highs = zip(*((one.pixels.min(axis=0), one.pixels.max(axis=0)) for one in (body, other)))
+    shared = np.maximum(np.minimum(*highs) - np.maximum(*lows), 0).prod()
+    return float(shared / max((highs[0] - lows[0]).prod(), 1e-6))
 
 
 def box_of(body: BodyLandmarks, shape: tuple[int, ...]) -> np.ndarray:
@@ -159,6 +189,6 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     return image[np.ix_(rows, columns)].mean(axis=-1)
 
 
-def _holds(region: Region, point: np.ndarray) -> bool:
-    """Whether a point lies in the circle about a region."""
-    return bool(np.linalg.norm(point - region.center) < 0.75 * region.side)
+def _is_nose(face: Part, nose: np.ndarray) -> bool:
+    """Whether the tip of a face's nose lies where the body's nose is."""
+    return bool(np.linalg.norm(face.pixels[NOSE_TIP] - nose) < 0.15 * face.region.side)

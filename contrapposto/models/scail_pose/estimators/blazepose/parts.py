@@ -16,7 +16,8 @@ from contrapposto.models.scail_pose.estimators.blazepose.networks import (
 )
 
 _PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)  # points of a hand that stay together when it closes
-_EYE_CORNERS = (33, 263)  # right and left, of the 468 points of a face
+NOSE_TIP = 1  # of the 468 points of a face
+_EYE_CORNERS = (33, 263)  # right and left
 # The 68 points of dlib (jaw, brows, nose, eyes, mouth) among the 468.
 _DLIB = (
     "162 234 93 58 172 136 149 148 152 377 378 365 397 288 323 454 389 71 63 105 66 107 336 296 334 293 301 "
