@@ -6,7 +6,7 @@ decimated, subdivided, with holes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from contrapposto.body import BodyModel, load_body, named_shapes
+from contrapposto.body.proportions import proportioned, random_proportions
 from contrapposto.data.mesh_recipes.prepare import Plan, Progress
 from contrapposto.data.mesh_store import Identity, Origin
 from contrapposto.data.store import MotionStore
@@ -36,6 +37,7 @@ def plan(
     shapes: Sequence[str] = (AVERAGE, "female", "male", "child", "heavy", "thin", "strong"),
     random_shapes: int = 0,
     shape_deviation: float = 1.0,
+    figurines: int = 0,
     remeshed: Sequence[str] = ("decimated-heavy", "subdivided-child", "holes-male"),
     num_faces: int = 2000,
     body: str | None = None,
@@ -51,6 +53,7 @@ def plan(
         shapes: names of shapes of the shipped body; `average` is that of zero coefficients.
         random_shapes: further ones with normal coefficients of `shape_deviation` (the paper's 40 SMPL targets have 1
             and 2.5).
+        figurines: bodies of random shape and unusual proportions (`body.proportions`): for targets that are no people.
         remeshed: `decimated-SHAPE`, `subdivided-SHAPE`, `holes-SHAPE`.
         num_faces: triangles are merged to about so many; 0 takes the body as it is.
         body: file of a body in place of the shipped one.
@@ -68,7 +71,8 @@ def plan(
             )
     options = {
         **{"poses": poses, "shapes": list(shapes), "random_shapes": random_shapes, "seed": seed},
-        **{"shape_deviation": shape_deviation, "remeshed": list(remeshed), "num_faces": num_faces},
+        **{"shape_deviation": shape_deviation, "figurines": figurines, "remeshed": list(remeshed)},
+        "num_faces": num_faces,
         **{"body": sha256(Path(body)) if body else None, "include": include},
     }
     figure = "a body file of the user's" if body else "the shipped body (CC0-1.0)"
@@ -90,7 +94,12 @@ def plan(
         for number in range(random_shapes):
             betas = generator.standard_normal(model.num_betas)
             chosen[f"random{number:02d}"] = np.asarray(shape_deviation * betas)
-        return _identities(model, chosen, rotations, names, groups, remeshed, num_faces, generator, progress)
+        bodies = {name: (model, betas) for name, betas in chosen.items()}
+        for number in range(figurines):
+            shape = torch.as_tensor(generator.standard_normal(model.num_betas), dtype=torch.float32)
+            figurine = proportioned(model, random_proportions(generator), shape)
+            bodies[f"figurine{number:02d}"] = (figurine, np.zeros(1))
+        return _identities(bodies, rotations, names, groups, remeshed, num_faces, generator, progress)
 
     return Plan(origin, make)
 
@@ -145,8 +154,7 @@ def _choose(
 
 
 def _identities(
-    body: BodyModel,
-    shapes: dict[str, np.ndarray],
+    shapes: Mapping[str, tuple[BodyModel, np.ndarray]],
     rotations: torch.Tensor,
     names: list[str],
     groups: list[str],
@@ -155,12 +163,12 @@ def _identities(
     generator: np.random.Generator,
     progress: Progress | None,
 ) -> list[Identity]:
-    rests = {name: _rest(body, betas) for name, betas in shapes.items()}
+    rests = {name: _rest(*shape) for name, shape in shapes.items()}
     first = next(iter(rests.values()))
     common = _reduced(first, num_faces)
     found: list[Identity] = []
-    for number, (name, betas) in enumerate(shapes.items()):
-        full = _posed(body, betas, rotations)
+    for number, (name, shape) in enumerate(shapes.items()):
+        full = _posed(*shape, rotations)
         found.append(_ridden(name, rests[name], full, common, names, groups))
         for kind in (copy for copy in remeshed if _split(copy)[1] == name):
             found.append(_copy(kind, rests[name], full, common, names, groups, generator))
