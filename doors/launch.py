@@ -34,6 +34,7 @@ PATH_OPTIONS = frozenset(
             "target",
             "motion",
             "scene",
+            "video",
         ),
         *(
             "past",

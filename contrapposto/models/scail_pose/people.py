@@ -21,6 +21,7 @@ class ClipPoses:
         fps: frames per second.
         intrinsics: (3, 3) of the camera that `joints` are in.
         frames: for each frame its people; empty where there is nobody.
+        times: (T,) seconds of the frames; None: frame t is at t / fps.
         source: what it was made from, for reports.
     """
 
@@ -29,6 +30,7 @@ class ClipPoses:
     fps: float
     intrinsics: np.ndarray
     frames: Sequence[Sequence[Person]]
+    times: np.ndarray | None = None
     source: dict[str, object] = field(default_factory=dict)
 
     @property

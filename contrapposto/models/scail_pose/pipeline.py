@@ -75,9 +75,9 @@ class ClipDrawer:
         self.palettes = look.palettes or palettes_for(len(ids))
         first = next((self.alignments[i] for i in ids if i in self.alignments), None)
         self.intrinsics = np.asarray(clip.intrinsics if first is None else first.intrinsics, np.float64)
-        depths = depth_range((self.cylinders(frame) for frame in clip.frames), look.depth_percentile)
+        self.depths = depth_range((self.cylinders(frame) for frame in clip.frames), look.depth_percentile)
         self.renderer = CapsuleRenderer(
-            clip.height, clip.width, self.intrinsics, depths, samples=look.samples, device=device
+            clip.height, clip.width, self.intrinsics, self.depths, samples=look.samples, device=device
         )
 
     def __iter__(self) -> Iterator[PoseFrame]:

@@ -1,0 +1,123 @@
+"""What a clip's drawing becomes on disk: pose video, masks, depth, ids, RGBA (fact sheet, sections 2 and 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from contrapposto.errors import ConfigError, InputError
+from contrapposto.files import atomic_path
+from contrapposto.models.scail_pose.palette import person_color
+from contrapposto.models.scail_pose.pipeline import PoseFrame
+from contrapposto.models.scail_pose.render import Drawing
+from contrapposto.render.video import VideoWriter, write_png
+
+FPS = 16.0
+VIDEOS = ("video", "mask", "id", "depth", "rgba", "scail2")
+"""video: the pose video; mask: white where capsules are; id: a colour per person; depth: near is bright; rgba: a folder
+of PNG files; scail2: the pose video and the colours of people under the names that SCAIL-2 reads."""
+
+
+def check_videos(names: Sequence[str]) -> list[str]:
+    """The names, if all are known.
+
+    Raises:
+        ConfigError: an unknown one.
+    """
+    unknown = [name for name in names if name not in VIDEOS]
+    if unknown:
+        raise ConfigError(f"Unknown output {unknown[0]!r}.", expected=", ".join(VIDEOS))
+    return list(names)
+
+
+def write_frames(
+    folder: Path,
+    frames: Iterable[PoseFrame],
+    size: tuple[int, int],
+    depths: tuple[float, float],
+    *,
+    outputs: Sequence[str] = ("video",),
+    name: str = "rendered",
+    fps: float = FPS,
+    numbers: Sequence[int] = (),
+    progress: Callable[[int], None] | None = None,
+) -> list[Path]:
+    """Write a clip in one pass.
+
+    Args:
+        folder: for all files.
+        frames: of the clip.
+        size: height and width in pixels.
+        depths: what is white and what is nearly black in `depth`.
+        outputs: of `VIDEOS`.
+        name: of the pose video, `rendered` or `rendered_aligned`.
+        fps: frames per second.
+        numbers: of the people, in whose order they get their colours in `id`.
+        progress: called with the number of frames written.
+    """
+    outputs = check_videos(outputs)
+    paths = [folder / file for kind, file in _files(name) if kind in outputs]
+    with ExitStack() as stack:
+        writers = [
+            (kind, stack.enter_context(VideoWriter(path, fps, size[::-1])))
+            for kind, path in ((kind, folder / file) for kind, file in _files(name) if kind in outputs)
+            if path.suffix == ".mp4"
+        ]
+        pictures = (
+            stack.enter_context(atomic_path(folder / f"{name}_rgba", directory=True))
+            if "rgba" in outputs
+            else None
+        )
+        count = 0
+        for frame in frames:
+            for kind, writer in writers:
+                writer.write(_picture(kind, writer.path.name, frame, depths, numbers))
+            if pictures is not None:
+                write_png(pictures / f"{count:06d}.png", frame.rgba)
+            count += 1
+            if progress is not None:
+                progress(count)
+        if count == 0:
+            raise InputError("A clip without frames was not written.")
+    return paths
+
+
+def _files(name: str) -> list[tuple[str, str]]:
+    return [
+        ("video", f"{name}.mp4"),
+        ("mask", f"{name}_mask.mp4"),
+        ("id", f"{name}_id.mp4"),
+        ("depth", f"{name}_depth.mp4"),
+        ("rgba", f"{name}_rgba"),
+        ("scail2", "rendered_v2.mp4"),
+        ("scail2", "rendered_mask_v2.mp4"),
+    ]
+
+
+def _picture(
+    kind: str, file: str, frame: PoseFrame, depths: tuple[float, float], numbers: Sequence[int]
+) -> np.ndarray:
+    if kind == "mask":
+        return np.repeat(frame.capsules.mask[..., None] * np.uint8(255), 3, axis=-1)
+    if kind == "depth":
+        return depth_picture(frame.capsules, depths)
+    if kind == "id" or file == "rendered_mask_v2.mp4":
+        return id_picture(frame.capsules, max(len(numbers), 1))
+    return np.ascontiguousarray(frame.rgba[..., :3])
+
+
+def id_picture(drawing: Drawing, count: int) -> np.ndarray:
+    """(H, W, 3) uint8: each of `count` people in a colour of its own on black."""
+    table = np.array([person_color(number) for number in range(count)] + [(0, 0, 0)], np.uint8)
+    return table[np.where(drawing.ids < 0, count, np.minimum(drawing.ids, count - 1))]
+
+
+def depth_picture(drawing: Drawing, depths: tuple[float, float]) -> np.ndarray:
+    """(H, W, 3) uint8: white at the nearer depth, dark grey at the farther one, black where nothing is."""
+    near, far = depths
+    share = np.clip((drawing.depth - near) / max(far - near, 1e-6), 0, 1)
+    grey = np.where(drawing.mask, 255 - 215 * np.where(drawing.mask, share, 0), 0).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)

@@ -1,0 +1,86 @@
+"""predict.py task=scail_pose: everybody in videos as pose videos, aligned with a reference character."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from contrapposto.errors import ConfigError, InputError
+from doors.preparation import Lines
+
+
+class ScailPose:
+    """Make pose videos; see configs/task/scail_pose.yaml for the options.
+
+    Args:
+        data: options of the data module.
+        module: the module's class and options.
+        trainer: options of Lightning's trainer.
+    """
+
+    needs_input = False
+
+    def __init__(
+        self, data: Mapping[str, Any], module: Mapping[str, Any], trainer: Mapping[str, Any]
+    ) -> None:
+        self.data, self.module, self.trainer = dict(data), dict(module), dict(trainer)
+
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """Make the pose videos of `video=` (or `input=`) into files in `output`."""
+        from hydra.utils import instantiate
+
+        given = config.video or config.input
+        if not given:
+            raise ConfigError("No video given.", expected="video=FILE or a folder")
+        data = instantiate(self.data, video=given, reference=config.reference)
+        single = len(data.jobs) == 1
+        module = instantiate(self.module, output=output, strict=single, progress=Lines())
+        reports = self._predict(module, data)
+        failed = [report for report in reports if "error" in report]
+        for report in reports:
+            _tell(report)
+        if failed and len(failed) == len(reports):
+            raise InputError(f"None of {len(reports)} videos could be done.", found=failed[0]["error"])
+        return [
+            Path(report["folder"]) / name
+            for report in reports
+            for name in [*report.get("files", []), "report.json"]
+            if "error" not in report
+        ]
+
+    def _predict(self, module: Any, data: Any) -> list[dict[str, Any]]:
+        import pytorch_lightning as pl
+
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer = pl.Trainer(
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                **self.trainer,
+            )
+            found = trainer.predict(module, datamodule=data)
+        return list(found or [])
+
+
+def _tell(report: dict[str, Any]) -> None:
+    name = report["name"]
+    if "error" in report:
+        print(f"{name}: NOT DONE. {report['error']}")
+        return
+    rate = report["frames"] / max(sum(report["seconds"].values()), 1e-6)
+    print(f"{name}: {report['frames']} frames, {len(report['people'])} people, {rate:.1f} frames/s")
+    for number, found in report["alignments"].items():
+        print(
+            f"  person {number}: {found['pixels_before']:.0f} pixels from the reference before, "
+            f"{found['pixels_after']:.0f} after"
+        )
+    for words in report["warnings"]:
+        print(f"  note: {words}")

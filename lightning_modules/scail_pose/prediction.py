@@ -1,0 +1,106 @@
+"""Clips in, pose videos out: one clip per batch, so that many spread over processes and devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from contrapposto.errors import ContrappostoError
+from contrapposto.models.scail_pose.estimators.interface import PoseEstimator
+from contrapposto.models.scail_pose.palette import palettes_for
+from contrapposto.models.scail_pose.people import ClipPoses
+from contrapposto.models.scail_pose.pipeline import Look
+from contrapposto.models.scail_pose.process import Settings, VideoJob, process
+from contrapposto.models.scail_pose.reference import AlignOptions
+
+
+class ScailPoseModule(pl.LightningModule):
+    """Makes the pose video of each clip; nothing is trained here.
+
+    Args:
+        output: folder for the files; a clip's own folder in it where the job says so.
+        estimator: who sees the people, or what makes one when the first clip comes.
+        people: whom to draw: all, first, largest, central, or ids.
+        outputs: see `Settings`.
+        look: options of `Look`.
+        align: options of `AlignOptions`; None leaves the camera as it is.
+        clean: repairs the motion, see `Settings`.
+        original: the original's look and its slips: one person with the single palette, keypoints of everybody, their
+            pictures added in 8 bits, its solver for the camera.
+        strict: a clip that cannot be done ends everything; else its error is its report.
+        progress: see `process`.
+    """
+
+    def __init__(
+        self,
+        output: str | Path,
+        estimator: PoseEstimator | Callable[[], PoseEstimator],
+        people: str | int | Sequence[int] = "all",
+        outputs: Sequence[str] = ("video", "people"),
+        look: Mapping[str, Any] | None = None,
+        align: Mapping[str, Any] | None = None,
+        clean: Callable[[ClipPoses], ClipPoses] | None = None,
+        original: bool = False,
+        strict: bool = True,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.output, self.strict, self.progress = Path(output), strict, progress
+        self._estimator = estimator
+        self.settings = _settings(people, outputs, look, align, clean, original)
+
+    @property
+    def estimator(self) -> PoseEstimator:
+        """Who sees the people, made when first asked for."""
+        if not hasattr(self._estimator, "people"):
+            self._estimator = self._estimator()
+        return self._estimator
+
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        """A job stays as it is: it holds names of files."""
+        return batch
+
+    def predict_step(self, batch: tuple[VideoJob, str], batch_idx: int) -> dict[str, Any]:
+        """Do a clip: a job, and the name of its folder in `output`, empty where it has none.
+
+        Returns:
+            Its report, see `process`, with `name` and `folder`; with `error` alone where it could not be done.
+        """
+        job, inside = batch
+        folder = self.output / inside
+        facts = {"name": job.name, "folder": str(folder)}
+        try:
+            return {**process(job, self.estimator, folder, self.settings, self.progress), **facts}
+        except ContrappostoError as error:
+            if self.strict:
+                raise
+            return {**facts, "error": str(error)}
+
+
+def _settings(
+    people: str | int | Sequence[int],
+    outputs: Sequence[str],
+    look: Mapping[str, Any] | None,
+    align: Mapping[str, Any] | None,
+    clean: Callable[[ClipPoses], ClipPoses] | None,
+    original: bool,
+) -> Settings:
+    drawn, fit = dict(look or {}), dict(align or {})
+    if original:
+        drawn |= {"wrap": True, "palettes": palettes_for(1)}
+        fit |= {"original": True}
+        people = "first" if people == "all" else people
+    return Settings(
+        people=people,
+        look=Look(**drawn),
+        align=None if align is None else AlignOptions(**{k: _pair(v) for k, v in fit.items()}),
+        outputs=list(outputs),
+        clean=clean,
+    )
+
+
+def _pair(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
