@@ -10,6 +10,10 @@ Prepare motion for training: raw files -> stores/<name>/ (docs/data.md describes
   python prepare.py data=bandai raw=FOLDER       a local copy of the Bandai-Namco corpus
   python prepare.py data=amass raw=FOLDER        your AMASS download
 
+  python prepare.py data=anerf_scene             a clothed figure before known cameras, for A-NeRF; no download
+  python prepare.py data=anerf_h5 raw=FILE.h5    an A-NeRF training file
+  python prepare.py data=anerf_video raw=VIDEO.mp4 poses=POSES.npz masks=FOLDER      a video of your own
+
 All input is checked before work starts. Killed at any moment, the same command goes on where it
 was and ends with the same store. Files that cannot be used are listed with the reason.
 

@@ -39,6 +39,8 @@ PATH_OPTIONS = frozenset(
         *(
             "past",
             "asf",
+            "poses",
+            "masks",
             "paths.runs",
             "paths.stores",
             "paths.run",

@@ -1,4 +1,4 @@
-"""Fetch the shipped BlazePose networks: five files of the PyPI wheel mediapipe 0.10.21 (Apache-2.0).
+"""Fetch the shipped BlazePose and person-mask networks: six files of the PyPI wheel mediapipe 0.10.21 (Apache-2.0).
 
     python contrapposto/assets/blazepose/build.py
     python contrapposto/assets/blazepose/build.py mediapipe-0.10.21-cp312-cp312-manylinux_2_28_x86_64.whl
@@ -42,6 +42,10 @@ FILES = {
     "face_landmark.tflite": (
         "mediapipe/modules/face_landmark/face_landmark.tflite",
         "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+    ),
+    "selfie_segmentation.tflite": (
+        "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+        "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
     ),
     "LICENSE.txt": (
         "mediapipe-0.10.21.dist-info/LICENSE",

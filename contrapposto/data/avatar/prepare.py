@@ -12,7 +12,7 @@ from contrapposto.data.plans import digest, find_plan
 from contrapposto.errors import ConfigError, ContrappostoError
 
 Progress = Callable[[str, int, int], None]
-AVATAR_RECIPES = ("anerf_scene", "anerf_h5")
+AVATAR_RECIPES = ("anerf_scene", "anerf_h5", "anerf_video")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class AvatarReport:
             f"{scene.num_cameras} cameras, {size:.0f} MiB"
         ]
         lines += [f"  {name:<12}{len(scene.split(name)):>6} images" for name in scene.splits[1:]]
+        lines += [f"  {note}" for note in scene.manifest.get("notes", ())]
         if self.unchanged:
             lines.append("The scene is up to date with its input: nothing was done.")
         return "\n".join(lines)

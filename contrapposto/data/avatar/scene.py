@@ -87,6 +87,7 @@ class SceneFacts:
         splits: name to image numbers; `train` where learning uses only these.
         metres_per_unit: length of one world unit; None where it is not known.
         ext_scale, pose_scale: the scales of A-NeRF's file (sheet, section 8.1).
+        notes: what was noticed about the data, one sentence each.
         input_hash: of all that decides the content.
     """
 
@@ -99,6 +100,7 @@ class SceneFacts:
     metres_per_unit: float | None = None
     ext_scale: float = 0.001
     pose_scale: float = 1.0
+    notes: Sequence[str] = ()
     input_hash: str = ""
 
 
