@@ -2,7 +2,6 @@
 
 _NAMES = """
 scail_pose_checks
-scail_pose_pose_preproc
 scail_pose_reshape2d scail_pose_reshape3d
 scail_pose_utils3d
 """

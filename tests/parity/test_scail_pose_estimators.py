@@ -9,6 +9,7 @@ from PIL import Image
 
 from contrapposto.models.scail_pose.estimators.blazepose.body import BodyDetector, BodyLandmarks, BodyNetwork
 from contrapposto.models.scail_pose.estimators.blazepose.networks import Region
+from contrapposto.models.scail_pose.preprocess import crop_matrix, whole_body_crop
 from tests.parity.golden import Case, parity
 
 
@@ -40,3 +41,21 @@ def test_blazepose_default(case: Case, shared_data: Path) -> None:
     assert np.abs(found.presence - arrays["presence"]).max() < 0.01
     # A square that differs by half a pixel of 1280 moves the hidden hands by this much: most of it is not in the image.
     _check(case, network(image, detections[0].region), pixels=20, metres=0.08)
+
+
+@parity("scail_pose_pose_preproc")
+def test_pose_preproc(case: Case) -> None:
+    arrays = case.arrays
+    size = tuple(case.manifest["config"]["model_input_size_wh"])
+    image, whole = arrays["img"], np.array([0, 0, arrays["img"].shape[1], arrays["img"].shape[0]], np.float32)
+    for row, box in enumerate(arrays["boxes"]):
+        seen, center, scale = whole_body_crop(image, box, size)
+        assert np.abs(seen - arrays["crops"][row]).max() < 2 / 58
+        assert np.allclose(center, arrays["centers"][row], rtol=1e-4)
+        assert np.allclose(scale, arrays["scales"][row], rtol=1e-4)
+        assert np.allclose(crop_matrix(center, scale, size), arrays["warp"][row], atol=1e-3)
+        back = crop_matrix(center, scale, size, degrees=30, inverse=True)
+        assert np.allclose(back, arrays["warp_inv_rot30"][row], atol=1e-3)
+    seen, center, scale = whole_body_crop(image, whole, size)
+    assert np.abs(seen - arrays["nobox_crop"][0]).max() < 2 / 58
+    assert np.allclose(center, arrays["nobox_center"][0]) and np.allclose(scale, arrays["nobox_scale"][0])

@@ -1,5 +1,6 @@
 """Estimators: who is in a video, where, and how they stand."""
 
+from contrapposto.models.scail_pose.estimators.choice import make_estimator
 from contrapposto.models.scail_pose.estimators.interface import (
     Body3D,
     Person,
@@ -8,4 +9,4 @@ from contrapposto.models.scail_pose.estimators.interface import (
     WholeBody2D,
 )
 
-__all__ = ["Body3D", "Person", "PersonDetector", "PoseEstimator", "WholeBody2D"]
+__all__ = ["Body3D", "Person", "PersonDetector", "PoseEstimator", "WholeBody2D", "make_estimator"]

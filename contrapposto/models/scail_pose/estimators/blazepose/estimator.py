@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from contrapposto.models.scail_pose.estimators.blazepose.parts import (
     face_region,
 )
 from contrapposto.models.scail_pose.estimators.interface import Person
+from contrapposto.models.scail_pose.tracking import Tracker, sight
 
 _HANDS = ((15, 19, 17), (16, 20, 18))  # wrist, index, little finger: left, right
 _SAME = 0.35  # of the trunk's length: landmarks nearer than that on average are one person's
@@ -36,8 +37,7 @@ class Track:
 
     id: int
     body: BodyLandmarks
-    hands: list[Part | None] = field(default_factory=lambda: [None, None])
-    face: Part | None = None
+    parts: tuple[Part | None, Part | None, Part | None] = (None, None, None)
 
 
 class BlazePoseEstimator:
@@ -46,46 +46,66 @@ class BlazePoseEstimator:
     Args:
         hands, face: also look for these; without them their scores are 0, and it is faster.
         most: people at a time.
-        every: frames from one search on tiles to the next; a frame after a cut is always searched.
+        every: frames from one search on tiles to the next. A frame after a cut is always searched, and while somebody
+            is lost every `every_lost`-th, until they are found or `patience` frames have gone by.
         threads: of a network.
     """
 
     def __init__(
-        self, *, hands: bool = True, face: bool = True, most: int = 8, every: int = 32, threads: int = 1
+        self,
+        *,
+        hands: bool = True,
+        face: bool = True,
+        most: int = 8,
+        every: int = 32,
+        every_lost: int = 4,
+        patience: int = 32,
+        threads: int = 1,
     ) -> None:
-        self.most, self.every = most, every
+        self.most, self.every, self.every_lost, self.patience = most, every, every_lost, patience
         self._detector, self._body = BodyDetector(threads=threads), BodyNetwork(threads=threads)
         self._hand = HandNetwork(threads=threads) if hands else None
         self._face = FaceNetwork(threads=threads) if face else None
 
     def people(self, frames: Iterable[np.ndarray], intrinsics: np.ndarray) -> Iterator[list[Person]]:
         """The people of one frame after the other (see `PoseEstimator`)."""
-        tracks: list[Track] = []
-        count, last = 0, None
+        tracker, tracks, last = Tracker(), list[Track](), None
+        lost_at = -self.patience
         for number, image in enumerate(frames):
             thumb = thumbnail(image)
             cut = last is None or float(np.abs(thumb - last).mean()) > _CUT
             last = thumb
-            tracks = [] if cut else self._follow(image, tracks)
-            if cut or number % self.every == 0:
-                for body in self._search(image, [track.body for track in tracks]):
-                    tracks.append(Track(count, body))
-                    count += 1
+            before = len(tracks)
+            tracks = [] if cut else self._follow(image, tracks, tracker, number)
+            lost_at = number if len(tracks) < before else lost_at
+            near = number - lost_at < self.patience and (number - lost_at) % self.every_lost == 0
+            if cut or near or number % self.every == 0:
+                tracks = self._join(image, tracks, tracker, number)
             for track in tracks:
-                self._look_at_parts(image, track)
+                track.parts = self.look_at_parts(image, track.body, track.parts)
             yield [self._person(image, track, intrinsics) for track in tracks]
 
-    def _follow(self, image: np.ndarray, tracks: list[Track]) -> list[Track]:
+    def _follow(self, image: np.ndarray, tracks: list[Track], tracker: Tracker, number: int) -> list[Track]:
+        """Those that are still there. Of two that look at one person only the one who fits better stays."""
+        seen = [(track, self._body(image, track.body.region)) for track in tracks]
+        seen = [(track, body) for track, body in seen if body.score >= _LEAST_SCORE]
+        sightings = {track.id: sight(image, *to_keypoints(body)) for track, body in seen}
+        seen.sort(key=lambda pair: tracker.cost(pair[0].id, number, sightings[pair[0].id]))
         kept: list[Track] = []
-        for track in tracks:
-            body = self._body(image, track.body.region)
-            if body.score < _LEAST_SCORE or any(same_body(body, other.body) for other in kept):
-                continue
-            track.body = body
-            kept.append(track)
-        return kept
+        for track, body in seen:
+            if not any(same_body(body, other.body) for other in kept):
+                kept.append(replace(track, body=body))
+                tracker.meet(track.id, number, sightings[track.id])
+        return sorted(kept, key=lambda track: track.id)
 
-    def _search(self, image: np.ndarray, known: list[BodyLandmarks]) -> list[BodyLandmarks]:
+    def _join(self, image: np.ndarray, tracks: list[Track], tracker: Tracker, number: int) -> list[Track]:
+        """With people found on tiles of the image."""
+        found = self.search(image, [track.body for track in tracks])
+        sightings = [sight(image, *to_keypoints(body)) for body in found]
+        ids = tracker.number(number, sightings, taken={track.id for track in tracks})
+        return sorted(tracks + [Track(*pair) for pair in zip(ids, found)], key=lambda track: track.id)
+
+    def search(self, image: np.ndarray, known: list[BodyLandmarks]) -> list[BodyLandmarks]:
         """People that are not known yet, the surest first."""
         found: list[BodyLandmarks] = []
         for detection in self._detector.detect_tiles(image):
@@ -106,12 +126,16 @@ class BlazePoseEstimator:
                 found.append(body)
         return found
 
-    def _look_at_parts(self, image: np.ndarray, track: Track) -> None:
-        if self._hand is not None:
-            for side, last in enumerate(track.hands):
-                track.hands[side] = self._look_at_hand(image, track.body, last, side)
-        if self._face is not None:
-            track.face = self._look_at_face(image, track.body, track.face)
+    def look_at_parts(
+        self, image: np.ndarray, body: BodyLandmarks, last: Sequence[Part | None] = (None, None, None)
+    ) -> tuple[Part | None, Part | None, Part | None]:
+        """Left hand, right hand and face of a body, given those of the frame before."""
+        hands = [
+            self._look_at_hand(image, body, last[side], side) if self._hand is not None else None
+            for side in (0, 1)
+        ]
+        face = self._look_at_face(image, body, last[2]) if self._face is not None else None
+        return hands[0], hands[1], face
 
     def _look_at_hand(
         self, image: np.ndarray, body: BodyLandmarks, last: Part | None, side: int
@@ -143,7 +167,7 @@ class BlazePoseEstimator:
         return face if face.score >= _LEAST_SCORE and _is_nose(face, nose) else None
 
     def _person(self, image: np.ndarray, track: Track, intrinsics: np.ndarray) -> Person:
-        points, scores = to_keypoints(track.body, track.hands[0], track.hands[1], track.face)
+        points, scores = to_keypoints(track.body, *track.parts)
         joints = to_joints(track.body, intrinsics)
         return Person(track.id, box_of(track.body, image.shape), track.body.score, points, scores, joints)
 
