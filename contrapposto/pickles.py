@@ -12,8 +12,9 @@ import io
 import pickle
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import scipy.sparse
@@ -74,6 +75,34 @@ class _Unpickler(pickle.Unpickler):
         return found
 
 
+class _ObjectDType(_DType):
+    """Objects too: they have been read by the same rules as everything else."""
+
+    def __init__(self, code: str, *rest: object) -> None:
+        if str(code).startswith("O"):
+            self.value = np.dtype(object)
+        else:
+            super().__init__(code, *rest)
+
+
+class _ObjectArray(_Array):
+    """An array of objects becomes their list."""
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if isinstance(state[-1], list):
+            self.value = state[-1]  # type: ignore[assignment]
+        else:
+            super().__setstate__(state)
+
+
+class _ObjectUnpickler(_Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if found is _empty_array:
+            return lambda subtype, shape, code: _ObjectArray()
+        return {_DType: _ObjectDType, _Array: _ObjectArray}.get(found, found)
+
+
 class _Refused(Exception):
     """Carries the name that is not on the list."""
 
@@ -86,12 +115,40 @@ def read_pickle(path: str | Path) -> Any:
         InputError: it names a class or function that is not on the list (nothing has been executed), or is
             broken.
     """
-    path = Path(path)
+    # latin1 maps Python 2's byte strings one to one, which numpy needs
+    return _read(Path(path), lambda file: _Unpickler(file, encoding="latin1").load())
+
+
+def read_object_npy(path: str | Path) -> Any:
+    """What a .npy file with one object holds (as `np.save` writes a dictionary), read by the rules of `read_pickle`.
+
+    An array of several objects comes as their list.
+
+    Raises:
+        MissingError, InputError: see `read_pickle`.
+    """
+
+    def content(file: BinaryIO) -> Any:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(file)
+        if not dtype.hasobject:
+            raise InputError(f"{path} is an array of numbers.", expected="a .npy file with a dictionary")
+        items = _ObjectUnpickler(file, encoding="latin1").load()
+        return items.value[0] if shape == () and isinstance(items, _ObjectArray) else items
+
+    return _read(Path(path), content)
+
+
+def _read(path: Path, content: Callable[[BinaryIO], Any]) -> Any:
     if not path.is_file():
         raise MissingError(f"There is no file {path}.")
     try:
-        # latin1 maps Python 2's byte strings one to one, which numpy needs
-        return _plain(_Unpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load())
+        return _plain(content(io.BytesIO(path.read_bytes())))
+    except InputError:
+        raise
     except _Refused as error:
         raise InputError(
             f"The pickle {path} was refused, nothing in it was executed.",
@@ -141,7 +198,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Record):
         return _array(value)
     if isinstance(value, _Array):
-        return value.value
+        return _plain(value.value) if isinstance(value.value, list) else value.value
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

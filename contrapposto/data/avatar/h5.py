@@ -171,7 +171,7 @@ def open_h5(path: str | Path) -> Iterator[TrainingFile]:
             found="; ".join(found[:4]) + more,
             expected="the layout of docs/anerf.md",
         )
-    with _opened(path) as file:
+    with opened_h5(path) as file:
         yield TrainingFile(file)
 
 
@@ -181,7 +181,7 @@ def validate_h5(path: str | Path) -> list[str]:
     Raises:
         MissingError: there is no such file. InputError: it is no HDF5 file.
     """
-    with _opened(path) as file:
+    with opened_h5(path) as file:
         missing = [name for name in REQUIRED if name not in file]
         if missing:
             return [f"{name} is missing" for name in missing]
@@ -284,7 +284,12 @@ def _write_images(file: h5py.File, name: str, array: np.ndarray, chunk: int) -> 
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[h5py.File]:
+def opened_h5(path: str | Path) -> Iterator[h5py.File]:
+    """An HDF5 file, open for reading.
+
+    Raises:
+        MissingError: there is no such file. InputError: it is no HDF5 file.
+    """
     path = Path(path)
     if not path.is_file():
         raise MissingError(f"There is no file {path}.", fix="raw=FILE.h5")

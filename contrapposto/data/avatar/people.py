@@ -1,4 +1,4 @@
-"""Poses of a person before a camera, from the npz files that SMPL-style estimators write."""
+"""Poses of a person before a camera, from the files that SMPL-style estimators write (npz, pickle, HDF5)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import torch
 
 from contrapposto import rotations as rot
 from contrapposto.body import load_body
+from contrapposto.data.avatar.h5 import opened_h5
 from contrapposto.errors import InputError, MissingError
 from contrapposto.models.anerf.cameras import weak_perspective_camera
+from contrapposto.pickles import read_pickle
 
 _WHOLE = ("poses", "pose", "smpl_poses", "thetas")
 _MATRICES = ("pred_rot_mat", "pred_rotmat", "rotmat", "rotation_matrices")
@@ -59,10 +61,10 @@ def read_person(path: str | Path, size: tuple[int, int], focal: float | None = N
         MissingError: no such file. InputError: it is no npz file; entries are missing, of another shape or not finite.
     """
     path = Path(path)
-    entries = _entries(path)
-    rotations = _rotations(path, entries)
+    entries = read_entries(path)
+    rotations = rotations_of(path, entries)
     count = len(rotations)
-    rest = _rest(path, entries)
+    rest = rest_of(path, entries)
     weak, focals = _first(entries, _WEAK), _focals(path, entries, count, focal)
     root = _optional(path, entries, _ROOTS, (count, 3))
     shift = _optional(path, entries, _SHIFTS, (count, 3))
@@ -73,7 +75,7 @@ def read_person(path: str | Path, size: tuple[int, int], focal: float | None = N
                 found=f"entries {', '.join(entries)}",
                 expected="transl (F, 3), root (F, 3), or pred_cam and bbox_params (F, 3)",
             )
-        own = _placed(path, entries, count, size, focal)
+        own = weak_cameras_of(path, entries, count, size, focal)
         shift, focals = own[:, 1:], own[:, 0]
     root = rest[0] + shift if root is None and shift is not None else root
     assert root is not None
@@ -94,9 +96,29 @@ def read_person(path: str | Path, size: tuple[int, int], focal: float | None = N
     return Person(rotations, root, rest, focals, _centre(entries), frames)
 
 
-def _entries(path: Path) -> dict[str, np.ndarray]:
+def read_entries(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an npz file, of a pickle of a dictionary, or at the root of an HDF5 file; nothing is executed.
+
+    Raises:
+        MissingError: no such file. InputError: it cannot be read, or an array has values that are not finite.
+    """
     if not path.is_file():
         raise MissingError(f"There is no file {path}.", fix="poses=FILE.npz")
+    kind = path.suffix.lower()
+    if kind in (".pkl", ".pickle"):
+        found = _pickled(path)
+    elif kind in (".h5", ".hdf5"):
+        with opened_h5(path) as file:
+            found = {name: np.asarray(item[()]) for name, item in file.items() if hasattr(item, "dtype")}
+    else:
+        found = _zipped(path)
+    for name, array in found.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(f"{name} of {path.name} has values that are not finite.")
+    return found
+
+
+def _zipped(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             found = {}
@@ -105,12 +127,22 @@ def _entries(path: Path) -> dict[str, np.ndarray]:
                     found[name] = file[name]
                 except ValueError:  # objects, which only pickle could read
                     continue
+            return found
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise InputError(f"{path} is not an npz file.", found=str(error).splitlines()[0]) from error
-    for name, array in found.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise InputError(f"{name} of {path.name} has values that are not finite.")
-    return found
+
+
+def _pickled(path: Path) -> dict[str, np.ndarray]:
+    content = read_pickle(path)
+    if not isinstance(content, dict):
+        raise InputError(f"The pickle {path} holds no dictionary.", found=type(content).__name__)
+    found = {}
+    for name, value in content.items():
+        try:
+            found[str(name)] = np.asarray(value)
+        except ValueError:  # lists of different lengths
+            continue
+    return {name: array for name, array in found.items() if array.dtype.kind in "biufSU"}
 
 
 def _first(entries: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray | None:
@@ -131,7 +163,7 @@ def _optional(
     return None
 
 
-def _rotations(path: Path, entries: Mapping[str, np.ndarray]) -> np.ndarray:
+def rotations_of(path: Path, entries: Mapping[str, np.ndarray]) -> np.ndarray:
     """(F, 24, 3) axis-angles; hands and face of larger layouts are left out."""
     matrices = _first(entries, _MATRICES)
     if matrices is not None and matrices.ndim >= 3 and matrices.size % 216 == 0 and matrices.size:
@@ -168,7 +200,8 @@ def _vectors(matrices: np.ndarray) -> np.ndarray:
     return rot.matrix_to_axis_angle(torch.from_numpy(np.asarray(matrices, np.float64))).numpy()
 
 
-def _rest(path: Path, entries: Mapping[str, np.ndarray]) -> np.ndarray:
+def rest_of(path: Path, entries: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(24, 3) metres: the file's, else those of the shipped body."""
     given = _optional(path, entries, _RESTS, (24, 3))
     return load_body("smpl").rest_joints()[0].double().numpy() if given is None else given
 
@@ -198,7 +231,7 @@ def _centre(entries: Mapping[str, np.ndarray]) -> np.ndarray | None:
     return np.asarray(matrix, np.float64).reshape(-1, 3, 3)[0, :2, 2]
 
 
-def _placed(
+def weak_cameras_of(
     path: Path, entries: Mapping[str, np.ndarray], count: int, size: tuple[int, int], focal: float | None
 ) -> np.ndarray:
     """(F, 4) focal length and translation of weak-perspective crops."""

@@ -9,7 +9,8 @@ training file (sheet, section 8.1), so that the two convert into each other with
 * `kp3d` (P, 24, 3), `bones` (P, 24, 3) axis-angles, `skts` (P, 24, 4, 4) world to bone, `cyls` (P, 5),
   `betas` (P or 1, 10), `temp_val` (P,), `rest_pose` (24, 3): float32;
 * `c2ws` (C, 4, 4) NeRF camera to world, `focals` (C, 2) pixels, `centers` (C, 2) principal points: float32;
-* optional `gt_kp3d` (P, 24 or 17, 3), `gt_bones` (P, 24, 3), `img_paths` (N,) bytes.
+* optional `gt_kp3d` (P, 24 or 17, 3), `gt_bones` (P, 24, 3), `img_paths` (N,) bytes, and `shared_idxs` (P,) int64:
+  poses with equal numbers are one pose seen by several uncalibrated cameras (sheet, section 6).
 
 World axes: x right, y down, z forward; up is -y. The manifest says how many metres one unit is.
 """
@@ -59,6 +60,7 @@ ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {
 OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {
     "gt_kp3d": (("P", "G", 3), "float32"),
     "gt_bones": (("P", 24, 3), "float32"),
+    "shared_idxs": (("P",), "int64"),
 }
 
 
@@ -135,6 +137,7 @@ class AvatarScene:
     centers: np.ndarray
     gt_kp3d: np.ndarray | None
     gt_bones: np.ndarray | None
+    shared_idxs: np.ndarray | None
     img_paths: np.ndarray | None
 
     def __init__(self, path: Path, manifest: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
