@@ -19,7 +19,7 @@ Use a model on your own files.
   python predict.py task=npr_generate count=50 target=mine.glb          poses that nobody made
   python predict.py task=npr_evaluate source=stores/smpl_poses          transfers against their truth (docs/npr.md)
 
-  python predict.py task=scail_pose video=clip.mp4 reference=character.png   everybody in a video as a pose video (docs/scail_pose.md)
+  python predict.py task=scail_pose video=clip.mp4 reference=character.png   people as a pose video (docs/scail_pose.md)
 
 Options:
   input=FILE            .npz (AMASS), .bvh, .amc       output=FOLDER     created where needed

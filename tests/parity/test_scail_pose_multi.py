@@ -39,4 +39,6 @@ def test_multi(case: Case) -> None:
         painted = (overlay != 0).any(-1)
         same = overlay[overlay != 0] == expected[..., :3][overlay != 0]
         assert painted.any() and same.mean() > 0.995
-        check_picture(compose(drawing.rgba, overlay) * ~painted[..., None], expected * ~painted[..., None])
+        finished = np.concatenate([compose(drawing.rgba, overlay), drawing.rgba[..., 3:]], axis=-1)
+        assert np.array_equal(finished[..., :3][overlay != 0], overlay[overlay != 0])
+        check_picture(finished * ~painted[..., None], expected * ~painted[..., None])

@@ -222,10 +222,18 @@ def _paint_people(
 
 
 def compose(rgba: np.ndarray, overlay: np.ndarray) -> np.ndarray:
-    """Overlay (H, W, 3) laid over a picture (H, W, 4), channel by channel wherever it is not zero; alpha stays."""
-    result = rgba.copy()
-    np.copyto(result[..., :3], overlay, where=overlay != 0)
-    return result
+    """Overlay (H, W, 3) laid over the colours of a picture (H, W, 4), channel by channel wherever it is not zero.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    import cv2
+
+    colors = cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
+    height, width = overlay.shape[:2]
+    flat = overlay.reshape(height, 3 * width)  # every channel is its own mask
+    cv2.copyTo(flat, flat, colors.reshape(height, 3 * width))
+    return colors
 
 
 def stretch(image: np.ndarray, vertical: float, horizontal: float) -> np.ndarray:

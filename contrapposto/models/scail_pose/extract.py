@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,13 +48,23 @@ def extract(
 
     intrinsics = default_intrinsics(height, width)
     people: list[list[Person]] = []
-    for found in estimator.people(resized(), intrinsics):
+    for found in estimator.people(_ahead(resized()), intrinsics):
         people.append(found)
         if progress is not None:
             progress(len(people))
     if not people:
         raise InputError("The video has no frames.")
     return ClipPoses(height, width, fps, intrinsics, people, np.array(times[: len(people)]))
+
+
+def _ahead(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same items, the next one being made in a thread while the last one is looked at."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item
 
 
 def extract_reference(

@@ -106,7 +106,7 @@ def _picture(
         return depth_picture(frame.capsules, depths)
     if kind == "id" or file == "rendered_mask_v2.mp4":
         return id_picture(frame.capsules, max(len(numbers), 1))
-    return np.ascontiguousarray(frame.rgba[..., :3])
+    return frame.rgb
 
 
 def id_picture(drawing: Drawing, count: int) -> np.ndarray:

@@ -45,11 +45,16 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class PoseFrame:
-    """One frame: the finished picture (H, W, 4) uint8, its keypoints (H, W, 3) uint8, and the capsules alone."""
+    """One frame: the finished picture and its keypoints, both (H, W, 3) uint8, and the capsules alone."""
 
-    rgba: np.ndarray
+    rgb: np.ndarray
     overlay: np.ndarray
     capsules: Drawing
+
+    @property
+    def rgba(self) -> np.ndarray:
+        """(H, W, 4) uint8, the finished picture with the capsules' alpha."""
+        return np.concatenate([self.rgb, self.capsules.rgba[..., 3:]], axis=-1)
 
 
 class ClipDrawer:

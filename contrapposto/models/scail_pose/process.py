@@ -16,8 +16,9 @@ from contrapposto.io.video import VideoFile, at_rate
 from contrapposto.models.scail_pose.estimators.interface import Person, PoseEstimator
 from contrapposto.models.scail_pose.extract import extract, extract_reference, read_image
 from contrapposto.models.scail_pose.framing import target_size
-from contrapposto.models.scail_pose.interchange import write_nlfpred, write_openpose, write_people
+from contrapposto.models.scail_pose.interchange import write_dwposes, write_nlfpred, write_people
 from contrapposto.models.scail_pose.matching import align_clip
+from contrapposto.models.scail_pose.openpose import write_openpose
 from contrapposto.models.scail_pose.outputs import FPS, VIDEOS, check_videos, write_frames
 from contrapposto.models.scail_pose.people import ClipPoses, choose_people
 from contrapposto.models.scail_pose.pipeline import ClipDrawer, Look
@@ -25,7 +26,7 @@ from contrapposto.models.scail_pose.reference import Alignment, AlignOptions
 from contrapposto.models.scail_pose.retime import retime
 
 MODEL_FRAMES = 81
-DATA_FILES = ("people", "nlfpred", "openpose")
+DATA_FILES = ("people", "nlfpred", "dwposes", "openpose")
 Progress = Callable[[str, int, int], None]
 
 
@@ -210,6 +211,8 @@ def _write_data(folder: Path, clip: ClipPoses, outputs: Sequence[str]) -> list[P
         paths.append(write_people(folder / "motion.npz", clip))
     if "nlfpred" in outputs:
         paths.append(write_nlfpred(folder / "nlfpred.json", clip))
+    if "dwposes" in outputs:
+        paths.append(write_dwposes(folder / "dwposes.json", clip))
     if "openpose" in outputs:
         paths.append(write_openpose(folder / "openpose", clip))
     return paths

@@ -9,13 +9,15 @@ from contrapposto.errors import InputError
 from contrapposto.models.scail_pose.camera import default_intrinsics
 from contrapposto.models.scail_pose.estimators.interface import Person
 from contrapposto.models.scail_pose.interchange import (
+    read_clip_people,
+    read_dwposes,
     read_nlfpred,
-    read_openpose,
     read_people,
+    write_dwposes,
     write_nlfpred,
-    write_openpose,
     write_people,
 )
+from contrapposto.models.scail_pose.openpose import read_openpose, write_openpose
 from contrapposto.models.scail_pose.people import ClipPoses, choose_people
 from contrapposto.models.scail_pose.retime import retime
 
@@ -63,6 +65,36 @@ def test_nlfpred(clip, tmp_path):
     same(clip.frames[2][0], again.frames[1][0], ("joints",))
     with pytest.raises(InputError, match="how large"):
         read_nlfpred(tmp_path / "nlf.npz")
+
+
+def test_dwposes(clip, tmp_path):
+    path = write_dwposes(tmp_path / "poses.json", clip)
+    found = read_dwposes(path)
+    one, other = clip.frames[0][1], found.frames[0][1]
+    known = one.scores > 0
+    assert np.array_equal(known, other.scores > 0)
+    assert np.allclose(one.keypoints[known], other.keypoints[known], atol=1e-2)
+    content = json.loads(path.read_text())
+    content["swap_hands"] = True
+    path.write_text(json.dumps(content))
+    swapped = read_dwposes(path).frames[0][1]
+    assert np.allclose(swapped.keypoints[92:113], other.keypoints[113:134])
+    content["poses"][0]["faces"] = [1, 2]
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="frame 0"):
+        read_dwposes(path)
+
+
+def test_any_format_is_recognised(clip, tmp_path):
+    written = [
+        write_people(tmp_path / "people.npz", clip),
+        write_nlfpred(tmp_path / "nlf.json", clip),
+        write_dwposes(tmp_path / "poses.json", clip),
+        write_openpose(tmp_path / "openpose", clip),
+    ]
+    assert all([len(f) for f in read_clip_people(path).frames] == [2, 0, 1] for path in written)
+    with pytest.raises(InputError):
+        read_clip_people(tmp_path / "none.json")
 
 
 def test_openpose(clip, tmp_path):
