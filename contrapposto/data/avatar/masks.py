@@ -116,6 +116,21 @@ def read_image(path: Path, *, colour: bool = True) -> np.ndarray:
     return pixels if colour else pixels.max(-1)
 
 
+def scaled(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture uint8 at (height, width) `size`, by the mean over each new pixel."""
+    from PIL import Image
+
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX))
+
+
+def fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """(height, width) of a picture whose longer side is at most `longest`."""
+    factor = min(longest / max(size), 1.0)
+    return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
+
+
 def median_background(images: np.ndarray, masks: np.ndarray, fill: int = 255) -> np.ndarray:
     """(H, W, 3) uint8: the median over images (K, H, W, 3) of each pixel where masks (K, H, W) are false.
 

@@ -12,7 +12,7 @@ from contrapposto.data.plans import digest, find_plan
 from contrapposto.errors import ConfigError, ContrappostoError
 
 Progress = Callable[[str, int, int], None]
-AVATAR_RECIPES = ("anerf_scene", "anerf_h5", "anerf_video")
+AVATAR_RECIPES = ("anerf_scene", "anerf_h5", "anerf_video", "anerf_spin", "anerf_zju", "anerf_surreal")
 
 
 @dataclass(frozen=True)

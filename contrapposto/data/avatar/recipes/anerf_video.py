@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contrapposto.data.avatar.masks import MaskFolder, PersonSegmenter, median_background
+from contrapposto.data.avatar.masks import MaskFolder, PersonSegmenter, fitting, median_background, scaled
 from contrapposto.data.avatar.people import Person, read_person
 from contrapposto.data.avatar.poses import pose_arrays, unit_scale
 from contrapposto.data.avatar.prepare import Plan, Progress
@@ -93,8 +93,7 @@ class _Take:
 
     def __init__(self, video: VideoFile, person: Person, folder: MaskFolder | None, longest: int) -> None:
         self.video, self.person, self.folder = video, person, folder
-        self.factor = min(longest / max(video.height, video.width), 1.0)
-        self.size = (max(round(video.height * self.factor), 1), max(round(video.width * self.factor), 1))
+        self.size = fitting((video.height, video.width), longest)
         self.joints = _projected(person, video)
         self._mask: Callable[[np.ndarray, int], np.ndarray] | None = None
 
@@ -134,7 +133,7 @@ class _Take:
             number = place.get(frame)
             if number in wanted:
                 mask = self._found(image, frame, number)
-                yield Frame(_scaled(image, self.size), _scaled(mask.astype(np.uint8) * 255, self.size) > 127)
+                yield Frame(scaled(image, self.size), scaled(mask.astype(np.uint8) * 255, self.size) > 127)
 
     def _found(self, image: np.ndarray, frame: int, number: int) -> np.ndarray:
         if self.folder is not None:
@@ -233,12 +232,3 @@ def _splits(count: int, held_out: float) -> dict[str, list[int]]:
 
 def _hashes(folder: MaskFolder | None) -> list[str]:
     return [] if folder is None else [sha256(file) for _, file in sorted(folder.files.items())]
-
-
-def _scaled(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture of (height, width) `size`."""
-    from PIL import Image
-
-    if image.shape[:2] == size:
-        return image
-    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX))
