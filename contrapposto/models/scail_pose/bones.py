@@ -1,0 +1,114 @@
+"""Bones that keep their length: a person's size and proportions, the same in all frames."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from contrapposto.skeleton import SMPLH52
+
+PARENTS = (*SMPLH52.parents[:22], 20, 21)  # of the 24 SMPL joints
+BONES = tuple((PARENTS[joint], joint) for joint in range(1, 24))
+_FIRST, _SECOND = (np.array(ends) for ends in zip(*BONES))
+_MIRROR = {1: 2, 4: 5, 7: 8, 10: 11, 13: 14, 16: 17, 18: 19, 20: 21, 22: 23}
+_ROUNDS = 3
+_CHUNK = 512  # frames that are solved at a time
+
+
+def bone_lengths(joints: np.ndarray) -> np.ndarray:
+    """Lengths (..., 23) of the bones of joints (..., 24, 3), that of joint 1 first; NaN where an end is not known."""
+    return np.linalg.norm(joints[..., _SECOND, :] - joints[..., _FIRST, :], axis=-1)
+
+
+def typical_lengths(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths that fit all frames, when in each frame the person may be seen as if nearer or farther than it is.
+
+    Args:
+        joints: (T, 24, 3) in camera space.
+
+    Returns:
+        Lengths (23,), left and right alike, NaN where a bone is never seen; and the factors (T,) by which each
+        frame's joints are to be multiplied, which leaves the picture as it is. NaN where no bone is seen.
+    """
+    lengths = bone_lengths(joints)
+    scale = np.ones(len(joints))
+    typical = np.full(len(BONES), np.nan)
+    with np.errstate(all="ignore"):
+        for _ in range(_ROUNDS):
+            typical = _alike(_median(lengths * scale[:, None], axis=0))
+            # Long bones say more about the size: a median weighted by length.
+            scale = _weighted_median(typical / lengths, typical)
+            scale /= _median(scale, axis=0)
+    return typical, scale
+
+
+def hold_lengths(
+    joints: np.ndarray, lengths: np.ndarray, *, along: float = 80.0, across: float = 8.0, iterations: int = 20
+) -> np.ndarray:
+    """The nearest joints whose bones have given lengths.
+
+    "Near" counts moves along the ray of a joint, of which the picture says little, less than moves across it.
+
+    Args:
+        joints: (T, 24, 3) in camera space; NaN stays NaN.
+        lengths: (23,), NaN for a bone that may have any.
+        along, across: how far a joint may easily move, same unit as the joints.
+        iterations: of Newton's method.
+    """
+    if len(joints) > _CHUNK:
+        parts = np.array_split(joints, -(-len(joints) // _CHUNK))
+        held_parts = [
+            hold_lengths(part, lengths, along=along, across=across, iterations=iterations) for part in parts
+        ]
+        return np.concatenate(held_parts)
+    known = np.isfinite(joints).all(axis=-1)
+    held = known[:, _FIRST] & known[:, _SECOND] & np.isfinite(lengths)
+    place = np.where(known[..., None], joints, 0.0).astype(np.float64)
+    rays = place / np.maximum(np.linalg.norm(place, axis=-1, keepdims=True), 1e-9)
+    easy = across**2 * np.eye(3) + (along**2 - across**2) * rays[..., :, None] * rays[..., None, :]
+    goal = np.nan_to_num(lengths)
+    for _ in range(iterations):
+        apart = place[:, _SECOND] - place[:, _FIRST]
+        long = np.maximum(np.linalg.norm(apart, axis=-1), 1e-9)
+        toward = np.where(held[..., None], apart / long[..., None], 0.0)
+        slopes = np.zeros((len(place), len(BONES), 24, 3))
+        rows = np.arange(len(BONES))
+        slopes[:, rows, _SECOND], slopes[:, rows, _FIRST] = toward, -toward
+        eased = np.einsum("tbjc,tjcd->tbjd", slopes, easy)
+        system = np.einsum("tbjd,tejd->tbe", eased, slopes)
+        free = np.where(held, 1e-6, 1.0) * across**2
+        system[:, rows, rows] += free
+        # A bone that is much too long or short turns while it changes: not all of that at once.
+        missing = np.where(held, np.clip(goal - long, -0.5 * long, 0.5 * goal), 0.0)
+        force = np.linalg.solve(system, missing[..., None])
+        place += np.einsum("tbjd,tb->tjd", eased, force[..., 0])
+    return np.where(known[..., None], place, np.nan)
+
+
+def _alike(lengths: np.ndarray) -> np.ndarray:
+    """Left and right with their mean, or with the one that is known."""
+    alike = lengths.copy()
+    for left, right in _MIRROR.items():
+        pair = lengths[[left - 1, right - 1]]
+        known = pair[np.isfinite(pair)]
+        if len(known):
+            alike[[left - 1, right - 1]] = known.mean()
+    return alike
+
+
+def _median(values: np.ndarray, axis: int) -> np.ndarray:
+    """Median without NaN; NaN where there is nothing else."""
+    known = np.isfinite(values).any(axis=axis)
+    some = np.where(np.expand_dims(known, axis), values, 0.0)
+    return np.where(known, np.nanmedian(some, axis=axis), np.nan)
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(T,) medians of the rows of (T, n), each column with its weight; NaN are left out."""
+    found = np.full(len(values), np.nan)
+    for row, line in enumerate(values):
+        known = np.isfinite(line)
+        if known.any():
+            order = np.argsort(line[known])
+            total = np.cumsum(weights[known][order])
+            found[row] = line[known][order][np.searchsorted(total, total[-1] / 2)]
+    return found
