@@ -112,6 +112,7 @@ class ANeRFModule(pl.LightningModule):
         self.poses: PoseLayer | None = None
         self._renderer: Renderer | None = None
         self._gathered: dict[int, Tensor] | None = None
+        self._step = 0
 
     def _build(self, num_codes: int) -> ANeRF:
         return ANeRF(ANeRFConfig(**self.options, num_codes=num_codes))
@@ -163,8 +164,8 @@ class ANeRFModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Loss of the rays of a step, logged under train/."""
-        row = batch["pose_row"]
-        posed = self._posed(batch["poses"], int(batch["step"]))
+        row, self._step = batch["pose_row"], int(batch["step"])
+        posed = self._posed(batch["poses"], self._step)
         bones = batch["skts"] if posed is None else posed.world_to_bone
         origins, directions = batch["rays"]
         config = self.network.config
@@ -172,7 +173,7 @@ class ANeRFModule(pl.LightningModule):
             config.coarse_samples,
             config.fine_samples,
             self.hparams["seed"],
-            int(batch["step"]),
+            self._step,
             batch["ray_ids"],
             noise=self.hparams["noise"],
         )
@@ -230,10 +231,11 @@ class ANeRFModule(pl.LightningModule):
             terms["temporal"] = options.temporal_weight * bend
         return terms
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Harden the cutoffs."""
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then harden the cutoffs: before any callback saves a checkpoint."""
+        super().optimizer_step(*args, **kwargs)
         if self.hparams["harden"]:
-            self.network.set_step(self.global_step, tau_step=self.hparams["tau_steps"])
+            self.network.set_step(self._step + 1, tau_step=self.hparams["tau_steps"])
 
     def configure_optimizers(self) -> Any:
         """Adam for the network by the schedule, and for the poses at a constant rate."""

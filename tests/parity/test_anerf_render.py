@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from contrapposto.models.anerf.losses import image_loss
 from contrapposto.models.anerf.draws import Draws
+from contrapposto.models.anerf.losses import image_loss
 from contrapposto.models.anerf.model import ANeRF, Rendering
 from contrapposto.models.anerf.official import config_of, import_model
 from contrapposto.models.anerf.sampling import cylinder_span, mean_for_misses
@@ -57,7 +57,7 @@ def test_render(case: Case) -> None:
     check_rendering(case, found, "det")
     # Importance samples where there is next to no weight lie anywhere within rounding: few may differ, the mean may not.
     case.check(found.fine.alpha, "det_alpha", tolerance=1e-2)
-    assert float((found.fine.alpha - case["det_alpha"]).abs().mean()) < 2e-5
+    assert float((found.fine.alpha - case["det_alpha"]).abs().mean()) < 3e-5
     case.check(found.coarse.alpha, "det_alpha0", tolerance=2e-4)
     check_encodings(case, model)
     if "meancode_rgb_map" in case.arrays:

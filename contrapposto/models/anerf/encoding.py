@@ -133,6 +133,22 @@ class CutoffEncoding(nn.Module):
         factor = torch.cat([torch.ones_like(opened[:1]), opened.repeat_interleave(2)])
         return rows * factor[:, None]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether `write` can take the place of `forward`."""
+        return (
+            self.values == "plain" and self.weigh_input and not self.normalise and self.schedule_from is None
+        )
+
+    def write(self, distance: Tensor, out: Tensor) -> None:
+        """`forward` of distances (N, J) into the columns of `out` (N, width): nothing is copied, no gradients."""
+        fade, size = self.weights(distance), distance.shape[1]
+        torch.mul(distance, fade, out=out[:, :size])
+        for index in range(self.num_frequencies):
+            angle, column = distance * 2.0**index, (2 * index + 1) * size
+            torch.mul(angle.sin(), fade, out=out[:, column : column + size])
+            torch.mul(angle.cos_(), fade, out=out[:, column + size : column + 2 * size])
+
     def forward(self, values: Tensor, distance: Tensor, weights: Tensor | None = None) -> Tensor:
         """(..., width) encoding of values (..., J channels) at joint distances (..., J)."""
         rows = self.rows(values)

@@ -157,9 +157,15 @@ class ANeRF(nn.Module):
     def encode(self, local: Tensor) -> tuple[Tensor, Tensor]:
         """Density encoding (..., 432) and joint distances (..., J) of local points (..., J, 3)."""
         distance = relative_distance(local)
-        return torch.cat(
-            [self.distance_encoding(distance, distance), relative_direction(local, distance)], dim=-1
-        ), distance
+        encoding, width = self.distance_encoding, self.distance_encoding.width
+        if torch.is_grad_enabled() or local.ndim != 3 or not encoding.is_plain:
+            direction = relative_direction(local, distance)
+            return torch.cat([encoding(distance, distance), direction], dim=-1), distance
+        encoded = local.new_empty(len(local), self.fine.density_inputs)
+        encoding.write(distance, encoded[:, :width])
+        places = encoded[:, width:].unflatten(1, (-1, 3))
+        torch.div(local, distance.clamp_min(1e-12)[..., None], out=places)
+        return encoded, distance
 
     def density(self, points: Tensor, world_to_bone: Tensor) -> Tensor:
         """Raw density (N,) of the fine network at world points (N, 3) around one pose (J, 4, 4)."""
@@ -296,13 +302,13 @@ class ANeRF(nn.Module):
     def _samples(self, rays: _Rays, depths: Tensor, mask: Tensor | None = None) -> _Samples:
         """Encodings at depths (R, S), of those in the mask."""
         if mask is None:
-            local = rays.origins[:, None] + depths[..., None, None] * rays.directions[:, None]
+            local = torch.addcmul(rays.origins[:, None], depths[..., None, None], rays.directions[:, None])
             encoded, distance = self.encode(local.flatten(0, 1))
             fade = self.view_encoding.weights(distance).view(*depths.shape, -1)
             return _Samples(encoded, fade, None, None)
         flat = mask.flatten().nonzero().squeeze(1)
         ray = flat.div(depths.shape[1], rounding_mode="floor")
-        local = rays.origins[ray] + depths.flatten()[flat, None, None] * rays.directions[ray]
+        local = torch.addcmul(rays.origins[ray], depths.flatten()[flat, None, None], rays.directions[ray])
         encoded, distance = self.encode(local)
         # The samples of a ray side by side, as many places as the fullest ray needs.
         rank = (mask.cumsum(1) - 1).flatten()[flat]

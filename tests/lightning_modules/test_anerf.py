@@ -1,0 +1,141 @@
+"""A-NeRF through the doors at a tiny size: learn, evaluate, resume, refine poses, learn on with fixed ones."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from callbacks import load_checkpoint
+from doors import runs
+from doors.report import read_curves
+from lightning_modules.anerf import ANeRFModule
+from lightning_modules.anerf.optim import GatheringAdam
+from tests.lightning_modules.anerf_tiny import tiny, write_sticks
+from tests.lightning_modules.sage_tiny import door, only_run
+
+POSES = "module.poses={every:5,learning_rate:2e-3,weight:0.1,temporal_weight:0.01}"
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stores")
+    write_sticks(folder)
+    write_sticks(folder, name="noisy", noise=0.15)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(stores, tmp_path_factory):
+    """A run with everything switched on."""
+    folder = tmp_path_factory.mktemp("anerf")
+    door("train", tiny("anerf", stores, folder, POSES, "module.codes=true", "module.opacity_weight=0.1"))
+    return folder
+
+
+def metrics(folder, pattern="metrics.json"):
+    (file,) = folder.glob(pattern)
+    return json.loads(file.read_text())
+
+
+def test_a_checkpoint_gives_the_metrics_of_its_training(trained, stores):
+    run = only_run(trained, "anerf")
+    result = json.loads((run / "result.json").read_text())
+    door("evaluate", [*tiny("anerf", stores, trained), "stage=val"])
+    found = metrics(run, "evaluation/*/metrics.json")["val"]["metrics"]
+    assert found["val/psnr_novel_view"] == pytest.approx(result["score"], rel=1e-4)
+    assert {
+        f"val/{m}{r}_{s}" for m in ("psnr", "ssim") for r in ("", "_fg") for s in ("novel_view", "novel_pose")
+    } < set(found)
+    assert result["data"]["licence"] == "CC0-1.0"
+
+
+def test_one_batch_is_learnt_by_heart(stores, tmp_path):
+    more = ("trainer.overfit_batches=1", "trainer.max_epochs=150", "trainer.check_val_every_n_epoch=150")
+    door("train", tiny("anerf", stores, tmp_path, *more))
+    curve = read_curves(only_run(tmp_path, "anerf") / "metrics.csv")["train/loss"]
+    assert curve[-1][1] < 0.2 * curve[0][1]
+
+
+def test_held_out_views_get_better(stores, tmp_path):
+    more = ("data.steps_per_epoch=60", "trainer.max_epochs=1", "data.rays.rays_per_step=256")
+    door("train", tiny("anerf", stores, tmp_path, *more))
+    found = metrics(only_run(tmp_path, "anerf"))["last"]["metrics"]
+    white = 1.0 - torch.from_numpy(np.stack([write_image(stores, image) for image in (12, 13)]))
+    assert found["val/psnr_fg_novel_view"] > -10 * np.log10(float(white.square().mean())) + 2
+
+
+def write_image(stores, image):
+    """Pixels of the person."""
+    from contrapposto.data.avatar import AvatarScene
+
+    scene = AvatarScene.open(stores / "sticks")
+    return scene.image(image)[scene.mask(image)][:100].astype(np.float32) / 255
+
+
+def test_a_run_that_goes_on_in_mid_epoch_gives_the_same_weights(stores, tmp_path):
+    """Poses included, whose gradients are half gathered when the run stops."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    door("train", tiny("anerf", stores, whole, POSES))
+    stop = ("callbacks.resume.every_n_steps=4", "trainer.max_steps=12")
+    door("train", tiny("anerf", stores, cut, POSES, *stop))
+    run = only_run(cut, "anerf")
+    (run / "result.json").unlink(missing_ok=True)
+    runs._HELD.pop().release()  # as if the process had ended
+    again = ["model=anerf", "resume=true", f"paths.runs={cut}", "data.name=sticks", "trainer.max_steps=-1"]
+    door("train", again)
+    one, two = (
+        load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"]
+        for path in (only_run(whole, "anerf"), run)
+    )
+    assert "poses.bones" in one
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_finetuning_starts_from_the_avatar_and_leaves_the_poses(trained, stores):
+    options = (POSES.replace("every:5", "every:5,stop:0"), "module.codes=true", "trainer.max_epochs=1")
+    door("train", tiny("anerf_finetune", stores, trained, *options))
+    first, second = (only_run(trained, model) / "checkpoints" for model in ("anerf", "anerf_finetune"))
+    before = load_checkpoint(json_checkpoint(first))["state_dict"]
+    after = load_checkpoint(second / "last.ckpt")["state_dict"]
+    assert torch.equal(before["poses.bones"], after["poses.bones"])
+    assert torch.equal(before["network.distance_encoding.tau"], after["network.distance_encoding.tau"])
+    assert not torch.equal(
+        before["network.fine.alpha_linear.weight"], after["network.fine.alpha_linear.weight"]
+    )
+    assert int(after["network.fine.framecodes.codes.weight"].shape[0]) == 3
+
+
+def json_checkpoint(folder):
+    result = json.loads((folder.parent / "result.json").read_text())
+    return folder.parent / result["checkpoint"]
+
+
+def test_a_checkpoint_is_complete(trained):
+    path = only_run(trained, "anerf") / "checkpoints" / "last.ckpt"
+    module = ANeRFModule.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    assert module.poses is not None and len(module.poses) == 4
+    assert module.network.config.num_codes == 3
+
+
+def test_gradients_gather_as_a_sum():
+    """Against one Adam per group that is given the sum by hand."""
+    torch.manual_seed(0)
+    fast, slow = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))
+    own = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))]
+    optimizer = GatheringAdam([{"params": [fast]}, {"params": [slow], "lr": 0.1, "every": 3}], lr=0.01)
+    references = [torch.optim.Adam([own[0]], lr=0.01), torch.optim.Adam([own[1]], lr=0.1)]
+    total = torch.zeros(3)
+    for step in range(7):
+        gradient = torch.randn(3)
+        optimizer.zero_grad()
+        ((fast + slow) * gradient).sum().backward()
+        optimizer.step()
+        own[0].grad, total = gradient.clone(), total + gradient
+        references[0].step()
+        if step % 3 == 2:
+            own[1].grad, total = total, torch.zeros(3)
+            references[1].step()
+        assert torch.equal(fast.data, own[0].data)
+        torch.testing.assert_close(slow.data, own[1].data)
