@@ -9,11 +9,11 @@ from typing import Any
 import pytorch_lightning as pl
 
 from contrapposto.errors import ContrappostoError
-from contrapposto.models.scail_pose.estimators.interface import PoseEstimator
+from contrapposto.models.scail_pose.estimators.interface import Person, PoseEstimator
 from contrapposto.models.scail_pose.palette import palettes_for
 from contrapposto.models.scail_pose.people import ClipPoses
 from contrapposto.models.scail_pose.pipeline import Look
-from contrapposto.models.scail_pose.process import Settings, VideoJob, process
+from contrapposto.models.scail_pose.process import Settings, VideoJob, draw, process
 from contrapposto.models.scail_pose.reference import AlignOptions
 
 
@@ -78,6 +78,12 @@ class ScailPoseModule(pl.LightningModule):
             if self.strict:
                 raise
             return {**facts, "error": str(error)}
+
+    def draw(
+        self, clip: ClipPoses, settings: Settings, reference: Sequence[Person] | None = None
+    ) -> dict[str, Any]:
+        """Write the pose video of people that are known already; see `draw` of the library."""
+        return draw(clip, self.output, settings, reference, self.progress)
 
 
 def _settings(

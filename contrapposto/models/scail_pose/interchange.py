@@ -42,7 +42,7 @@ def write_people(path: str | Path, clip: ClipPoses) -> Path:
     """Write everything about a clip's people as npz; `read_people` reads it back.
 
     Arrays: `frame`, `person` (N,) int32; `box` (N, 4), `keypoints` (N, 134, 2) pixels; `score` (N,), `scores`
-    (N, 134); `joints` (N, 24, 3) millimetres, NaN where unknown; `intrinsics` (3, 3); `times` (T,) seconds; `size`
+    (N, 134); `joints` (N, J, 3) millimetres, NaN where unknown; `intrinsics` (3, 3); `times` (T,) seconds; `size`
     (2,) height and width; `fps`; `format`.
     """
     path = Path(path)
@@ -58,7 +58,7 @@ def write_people(path: str | Path, clip: ClipPoses) -> Path:
     }
     for name, shape in _COLUMNS.items():
         values = [getattr(person, name) for _, person in rows]
-        arrays[name] = np.array(values, np.float32).reshape(-1, *shape)
+        arrays[name] = np.array(values, np.float32) if values else np.zeros((0, *shape), np.float32)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
     return path

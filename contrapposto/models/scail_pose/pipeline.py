@@ -7,10 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contrapposto.models.scail_pose.cylinders import SMPL_FIGURE, Cylinders, StickFigure, make_cylinders
+from contrapposto.models.scail_pose.cylinders import (
+    SMPL_FIGURE,
+    SMPL_FIGURE_METRES,
+    Cylinders,
+    StickFigure,
+    make_cylinders,
+)
 from contrapposto.models.scail_pose.draw2d import compose, draw_overlay
 from contrapposto.models.scail_pose.estimators.interface import Person
-from contrapposto.models.scail_pose.palette import Palette, palettes_for
+from contrapposto.models.scail_pose.palette import SINGLE, Palette, palettes_for
 from contrapposto.models.scail_pose.people import ClipPoses, join_poses, pack_people
 from contrapposto.models.scail_pose.reference import Alignment
 from contrapposto.models.scail_pose.render import CapsuleRenderer, Drawing, depth_range
@@ -77,7 +83,8 @@ class ClipDrawer:
         self.clip, self.look, self.alignments = clip, look, dict(alignments or {})
         ids = clip.ids
         self.number = {person: number for number, person in enumerate(ids)}
-        self.palettes = look.palettes or palettes_for(len(ids))
+        base = SINGLE if look.figure in (SMPL_FIGURE, SMPL_FIGURE_METRES) else look.figure.colors
+        self.palettes = look.palettes or palettes_for(len(ids), base)
         first = next((self.alignments[i] for i in ids if i in self.alignments), None)
         self.intrinsics = np.asarray(clip.intrinsics if first is None else first.intrinsics, np.float64)
         self.depths = depth_range((self.cylinders(frame) for frame in clip.frames), look.depth_percentile)
