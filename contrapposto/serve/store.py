@@ -106,7 +106,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise disk_error(self.folder, error) from error
-        self._lock = FileLock(self.folder / ".lock")
+        self._lock = FileLock(self.folder / ".lock", thread_local=False)  # may be closed by another thread
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
