@@ -169,7 +169,7 @@ def open_h5(path: str | Path) -> Iterator[TrainingFile]:
         raise InputError(
             f"{path} cannot be used as an A-NeRF training file.",
             found="; ".join(found[:4]) + more,
-            expected="the layout of docs/anerf.md",
+            expected="the layout of docs/anerf_data.md",
         )
     with opened_h5(path) as file:
         yield TrainingFile(file)

@@ -50,7 +50,7 @@ class Person:
 
 
 def read_person(path: str | Path, size: tuple[int, int], focal: float | None = None) -> Person:
-    """The poses in a file; docs/anerf.md lists the entries that are understood.
+    """The poses in a file; docs/anerf_data.md lists the entries that are understood.
 
     Args:
         path: an npz file.

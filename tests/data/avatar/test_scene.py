@@ -52,6 +52,7 @@ def test_dilation_grows_by_squares():
 
 def test_takes_end_where_a_neighbour_is_of_another():
     assert temporal_validity([0, 0, 0, 1, 1, 1, 1]).tolist() == [0, 1, 0, 0, 1, 1, 0]
+    assert temporal_validity([0, 0, 0]).tolist() == [0, 1, 0], "the list wraps round, a take does not"
 
 
 def spoilt(name, value, where=...):

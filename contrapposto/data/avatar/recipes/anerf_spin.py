@@ -101,7 +101,7 @@ def plan(
         raise MissingError(
             "A folder of pictures and SPIN's output are needed.",
             found=f"raw={raw} poses={poses}",
-            fix=f"python prepare.py data=anerf_{kind} raw=FOLDER poses=SPIN.npz",
+            fix=f"python prepare.py data=anerf_{'spin' if kind == 'plain' else kind} raw=FOLDER poses=SPIN.npz",
         )
     if chosen.background == "file" and background is None:
         raise MissingError("The picture of the background is needed.", fix="data.options.background=FILE.png")
