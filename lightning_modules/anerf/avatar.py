@@ -70,6 +70,7 @@ class ANeRFModule(pl.LightningModule):
         noise: standard deviation of what is added to the densities in training.
         poses: `PoseOptions`; None: the poses stay as they are.
         learning_rate, betas: of Adam.
+        volume_learning_rate: of the features of `BoneVolumes`, where the network has them.
         decay_rate, decay_steps, decay_unit: see `step_decay`.
         warmup_steps: over which the rate rises from zero.
         harden: whether cutoffs harden in training; every `tau_steps` thousand steps tenfold.
@@ -91,6 +92,7 @@ class ANeRFModule(pl.LightningModule):
         noise: float = 1.0,
         poses: Mapping[str, Any] | None = None,
         learning_rate: float = 5e-4,
+        volume_learning_rate: float = 1e-2,
         betas: Sequence[float] = (0.9, 0.999),
         decay_rate: float = 0.1,
         decay_steps: float = 500_000,
@@ -240,8 +242,16 @@ class ANeRFModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam for the network by the schedule, and for the poses at a constant rate."""
         hparams = self.hparams
-        network = [p for p in self.network.parameters() if p.requires_grad]
+        volumes = self.network.volumes
+        tables = [] if volumes is None else list(volumes.parameters())
+        network = [
+            p
+            for p in self.network.parameters()
+            if p.requires_grad and all(p is not table for table in tables)
+        ]
         groups: list[dict[str, Any]] = [{"params": network}]
+        if tables:
+            groups.append({"params": tables, "lr": hparams["volume_learning_rate"]})
         if self.poses is not None and self.pose_options is not None:
             options = self.pose_options
             groups.append(
@@ -251,13 +261,14 @@ class ANeRFModule(pl.LightningModule):
                     "every": options.every,
                 }
             )
+        constant = ["every" in group for group in groups]
         optimizer = GatheringAdam(groups, lr=hparams["learning_rate"], betas=tuple(hparams["betas"]))
         decay = (hparams["decay_rate"], hparams["decay_steps"], hparams["decay_unit"])
 
         def factor(step: int) -> float:
             return min(1.0, (step + 1) / max(hparams["warmup_steps"], 1)) * step_decay(step, *decay)
 
-        factors = [factor, *([lambda step: 1.0] if len(groups) > 1 else [])]
+        factors = [(lambda step: 1.0) if still else factor for still in constant]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

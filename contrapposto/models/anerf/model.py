@@ -40,6 +40,7 @@ from contrapposto.models.anerf.sampling import (
     mean_for_misses,
 )
 from contrapposto.models.anerf.volume import Composite, composite
+from contrapposto.models.anerf.volumes import BoneVolumes
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class ANeRFConfig:
         inverse_depth: sample uniformly in inverse depth.
         capsule_radius: world units around the bones outside of which nothing is; samples are spread over what is inside
             (not in the original). None: the density may be anywhere in the cylinder.
+        volume_channels, volume_size, volume_extent: of `BoneVolumes`, whose features are added to the density's inputs
+            (not in the original); 0 channels for none.
     """
 
     coarse_samples: int = 64
@@ -77,6 +80,9 @@ class ANeRFConfig:
     density_scale: float = 1.0
     inverse_depth: bool = False
     capsule_radius: float | None = None
+    volume_channels: int = 0
+    volume_size: int = 16
+    volume_extent: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -135,13 +141,16 @@ class ANeRF(nn.Module):
         )
         # The view layer is solved per joint, which needs every row of the view encoding to fade.
         self.view_encoding = CutoffEncoding(config.view_frequencies, channels=3, **shared)
+        self.volumes: BoneVolumes | None = None
+        if config.volume_channels:
+            self.volumes = BoneVolumes(config.volume_channels, config.volume_size, config.volume_extent)
         self.coarse = self._network()
         self.fine = self.coarse if config.single_network else self._network()
 
     def _network(self) -> RadianceNetwork:
         config = self.config
         return RadianceNetwork(
-            self.distance_encoding.width + 3 * NUM_JOINTS,
+            self.distance_encoding.width + 3 * NUM_JOINTS + config.volume_channels,
             self.view_encoding.width,
             depth=config.depth,
             width=config.width,
@@ -155,17 +164,19 @@ class ANeRF(nn.Module):
         self.view_encoding.set_step(step, tau_step=tau_step)
 
     def encode(self, local: Tensor) -> tuple[Tensor, Tensor]:
-        """Density encoding (..., 432) and joint distances (..., J) of local points (..., J, 3)."""
+        """Density encoding (..., inputs) and joint distances (..., J) of local points (..., J, 3)."""
         distance = relative_distance(local)
         encoding, width = self.distance_encoding, self.distance_encoding.width
-        if torch.is_grad_enabled() or local.ndim != 3 or not encoding.is_plain:
-            direction = relative_direction(local, distance)
-            return torch.cat([encoding(distance, distance), direction], dim=-1), distance
-        encoded = local.new_empty(len(local), self.fine.density_inputs)
-        encoding.write(distance, encoded[:, :width])
-        places = encoded[:, width:].unflatten(1, (-1, 3))
-        torch.div(local, distance.clamp_min(1e-12)[..., None], out=places)
-        return encoded, distance
+        if self.volumes is None and not torch.is_grad_enabled() and local.ndim == 3 and encoding.is_plain:
+            encoded = local.new_empty(len(local), self.fine.density_inputs)
+            encoding.write(distance, encoded[:, :width])
+            places = encoded[:, width:].unflatten(1, (-1, 3))
+            torch.div(local, distance.clamp_min(1e-12)[..., None], out=places)
+            return encoded, distance
+        parts = [encoding(distance, distance), relative_direction(local, distance)]
+        if self.volumes is not None:
+            parts.append(self.volumes(local, distance))
+        return torch.cat(parts, dim=-1), distance
 
     def density(self, points: Tensor, world_to_bone: Tensor) -> Tensor:
         """Raw density (N,) of the fine network at world points (N, 3) around one pose (J, 4, 4)."""
