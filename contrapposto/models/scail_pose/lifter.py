@@ -218,7 +218,7 @@ class LifterBody:
         joints = lift_clip(self.lift, self.window, torch.from_numpy(rays), torch.from_numpy(scores)).numpy()
         joints = 1000 * joints
         joints[(scores > 0).sum(-1) < _LEAST_KEYPOINTS] = np.nan
-        ever = (scores > 0).any(0)
+        ever: np.ndarray = np.max(scores, axis=0) > 0
         for joint, keypoints in _NEEDED.items():
             if not ever[list(keypoints)].any():
                 joints[:, joint] = np.nan

@@ -1,0 +1,145 @@
+"""The lifter through the doors: learns, evaluates to what was saved, resumes, one process or two."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from callbacks import load_checkpoint
+from contrapposto.models.scail_pose.lifter import load_lifter
+from datamodules.scail_lifter import LifterDataModule
+from doors.report import read_curves
+from doors.runs import _HELD
+from lightning_modules.scail_lifter import ScailLifterModule
+from tests.lightning_modules.sage_tiny import door, only_run
+
+ROOT = Path(__file__).parents[2]
+MODEL = "scail_lifter"
+
+
+def tiny(stores, runs, *more):
+    shared = (
+        "data=amass",
+        "data.name=tiny",
+        "data.batch_size=8",
+        "data.window=8",
+        "data.steps_per_epoch=4",
+        "data.val_share=0.2",
+        "data.test_share=0.2",
+        "module.network={width:24,heads:2,layers:1}",
+        "module.learning_rate=0.003",
+        "module.warmup_steps=0",
+        "trainer.max_epochs=2",
+        "trainer.accelerator=cpu",
+        "trainer.log_every_n_steps=1",
+        "logger=csv",
+        f"paths.stores={stores}",
+        f"paths.runs={runs}",
+    )
+    given = {o.partition("=")[0]: o for o in (*shared, *more)}
+    return [f"model={MODEL}", *given.values()]
+
+
+@pytest.fixture(scope="module")
+def runs(stores, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lifter")
+    door("train", tiny(stores, folder))
+    return folder
+
+
+def losses(runs):
+    return dict(read_curves(only_run(runs, MODEL) / "metrics.csv")["train/loss"])
+
+
+def data(stores, **options):
+    module = LifterDataModule(stores / "tiny", batch_size=4, window=8, steps_per_epoch=3, **options)
+    module.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    module.setup("fit")
+    return module
+
+
+def test_a_batch_is_a_function_of_the_step(stores):
+    module = data(stores)
+    epoch, again = list(module.train_dataloader()), list(module.train_dataloader())
+    assert [int(batch["step"]) for batch in epoch] == [0, 1, 2]
+    for one, two in zip(epoch, again):
+        assert all(torch.equal(one[name], two[name]) for name in one)
+    assert epoch[0]["rays"].shape == (4, 8, 28, 2) and epoch[0]["joints"].shape == (4, 8, 24, 3)
+    assert not torch.equal(epoch[0]["rays"], epoch[1]["rays"])
+
+
+def test_stretches_of_evaluation_stay_the_same(stores):
+    one, two = (list(data(stores, val_share=0.3, eval_views=3).val_dataloader()) for _ in range(2))
+    assert len(one) % 3 == 0 and len({batch["name"] for batch in one}) == len(one)
+    for first, second in zip(one, two):
+        assert torch.equal(first["rays"], second["rays"]) and first["rays"].shape[0] == 1
+    assert not torch.equal(one[0]["joints"], one[1]["joints"])
+
+
+def test_what_was_saved_evaluates_to_the_same_metrics(runs, stores, capsys):
+    run = only_run(runs, MODEL)
+    score = json.loads((run / "result.json").read_text())["score"]
+    door(
+        "evaluate", [a for a in tiny(stores, runs, "stage=val") if not a.startswith(("module.", "trainer."))]
+    )
+    (path,) = run.glob("evaluation/*/metrics.json")
+    entry = json.loads(path.read_text())["val"]["metrics"]
+    assert entry["val/mpjpe"] == pytest.approx(score, rel=1e-5)
+    names = {name.removeprefix("val/") for name in entry}
+    assert names >= {"mpjpe", "pa_mpjpe", "pck", "mpjve", "root", "jitter", "true_jitter"}
+
+
+def test_a_checkpoint_is_a_lifter(runs):
+    path = only_run(runs, MODEL) / "checkpoints" / "best.ckpt"
+    network, module = load_lifter(path), ScailLifterModule.load_from_checkpoint(path, weights_only=True)
+    rays, scores = torch.rand(2, 8, 28, 2), torch.rand(2, 8, 28)
+    with torch.no_grad():
+        torch.testing.assert_close(network(rays, scores), module.eval()(rays, scores))
+
+
+def test_one_batch_is_learnt_by_heart(stores, tmp_path):
+    options = ["trainer.max_epochs=150", "trainer.check_val_every_n_epoch=150", "trainer.overfit_batches=1"]
+    door("train", tiny(stores, tmp_path, "module.network.layers=2", "module.network.width=64", *options))
+    joints = dict(read_curves(only_run(tmp_path, MODEL) / "metrics.csv")["train/joints"])
+    values = [joints[step] for step in sorted(joints)]
+    assert min(values[-5:]) < 0.25 * values[0]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(runs, stores, tmp_path):
+    more = ("callbacks.resume.every_n_steps=3", "trainer.max_epochs=1")
+    door("train", tiny(stores, tmp_path, *more))
+    run = only_run(tmp_path, MODEL)
+    # As if it had been killed in mid-epoch: the checkpoint before the last one is of step 3.
+    (run / "checkpoints" / "previous.ckpt").replace(run / "checkpoints" / "last.ckpt")
+    (run / "result.json").unlink()
+    while _HELD:  # this process would otherwise hold the run for as long as it lives
+        _HELD.pop().release()
+    door("train", tiny(stores, tmp_path, f"resume={run}"))
+    assert losses(tmp_path) == pytest.approx(losses(runs), rel=1e-5)
+    one, two = (
+        load_checkpoint(only_run(r, MODEL) / "checkpoints" / "last.ckpt")["state_dict"]
+        for r in (runs, tmp_path)
+    )
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(runs, stores, tmp_path):
+    command = [a for a in tiny(stores, tmp_path, "trainer=ddp_cpu") if a != "trainer.accelerator=cpu"]
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *command],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    assert losses(tmp_path) == pytest.approx(losses(runs), rel=2e-3)
+    one, two = (json.loads((only_run(r, MODEL) / "metrics.json").read_text()) for r in (runs, tmp_path))
+    assert two["last"]["metrics"] == pytest.approx(one["last"]["metrics"], rel=1e-2)
