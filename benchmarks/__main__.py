@@ -7,7 +7,17 @@ import platform
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("figure", "sage_vqvae", "sage", "posegpt", "npr", "npr_training", "pictures")
+BENCHMARKS = (
+    "figure",
+    "sage_vqvae",
+    "sage",
+    "posegpt",
+    "npr",
+    "npr_training",
+    "anerf",
+    "pictures",
+    "scail_pose",
+)
 
 
 def main() -> None:

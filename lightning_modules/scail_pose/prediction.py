@@ -28,8 +28,8 @@ class ScailPoseModule(pl.LightningModule):
         look: options of `Look`.
         align: options of `AlignOptions`; None leaves the camera as it is.
         clean: repairs the motion, see `Settings`.
-        original: the original's look and its slips: one person with the single palette, keypoints of everybody, their
-            pictures added in 8 bits, its solver for the camera.
+        original: the original's look and its slips: one person with the single palette, motion as it is estimated,
+            its solver for the camera.
         strict: a clip that cannot be done ends everything; else its error is its report.
         progress: see `process`.
     """
@@ -98,7 +98,7 @@ def _settings(
     if original:
         drawn |= {"wrap": True, "palettes": palettes_for(1)}
         fit |= {"original": True}
-        people = "first" if people == "all" else people
+        people, clean = "first" if people == "all" else people, None
     return Settings(
         people=people,
         look=Look(**drawn),

@@ -18,7 +18,9 @@ def write(path, times, size=(32, 48)):
         stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
         for number, time in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(np.full((*size, 3), 10 * number % 256, np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                np.full((*size, 3), 10 * number % 256, np.uint8), format="rgb24"
+            )
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
