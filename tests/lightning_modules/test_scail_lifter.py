@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from hydra.utils import instantiate
 
 from callbacks import load_checkpoint
-from contrapposto.models.scail_pose.lifter import load_lifter
+from contrapposto.errors import InputError
+from contrapposto.models.scail_pose.lifter import LifterBody, load_lifter
 from datamodules.scail_lifter import LifterDataModule
+from doors.launch import compose_config
+from doors.prediction import predict
 from doors.report import read_curves
 from doors.runs import _HELD
 from lightning_modules.scail_lifter import ScailLifterModule
@@ -29,8 +33,8 @@ def tiny(stores, runs, *more):
         "data.batch_size=8",
         "data.window=8",
         "data.steps_per_epoch=4",
-        "data.val_share=0.2",
-        "data.test_share=0.2",
+        "data.val_share=0.3",
+        "data.test_share=0.3",
         "module.network={width:24,heads:2,layers:1}",
         "module.learning_rate=0.003",
         "module.warmup_steps=0",
@@ -57,7 +61,8 @@ def losses(runs):
 
 
 def data(stores, **options):
-    module = LifterDataModule(stores / "tiny", batch_size=4, window=8, steps_per_epoch=3, **options)
+    sizes = {"batch_size": 4, "window": 8, "steps_per_epoch": 3, "val_share": 0.3, "test_share": 0.3}
+    module = LifterDataModule(stores / "tiny", **sizes, **options)
     module.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     module.setup("fit")
     return module
@@ -74,7 +79,7 @@ def test_a_batch_is_a_function_of_the_step(stores):
 
 
 def test_stretches_of_evaluation_stay_the_same(stores):
-    one, two = (list(data(stores, val_share=0.3, eval_views=3).val_dataloader()) for _ in range(2))
+    one, two = (list(data(stores, eval_views=3).val_dataloader()) for _ in range(2))
     assert len(one) % 3 == 0 and len({batch["name"] for batch in one}) == len(one)
     for first, second in zip(one, two):
         assert torch.equal(first["rays"], second["rays"]) and first["rays"].shape[0] == 1
@@ -143,3 +148,25 @@ def test_two_processes_learn_what_one_learns(runs, stores, tmp_path):
     assert losses(tmp_path) == pytest.approx(losses(runs), rel=2e-3)
     one, two = (json.loads((only_run(r, MODEL) / "metrics.json").read_text()) for r in (runs, tmp_path))
     assert two["last"]["metrics"] == pytest.approx(one["last"]["metrics"], rel=1e-2)
+
+
+@pytest.mark.slow
+def test_the_door_exports_a_run(runs, tmp_path, capsys):
+    shared = ["task=scail_lifter_export", f"output={tmp_path}", f"paths.runs={runs}"]
+    for source in (MODEL, only_run(runs, MODEL)):
+        more = [f"input={source}", "task.data=tiny", "task.experiment=null"]
+        predict(compose_config("predict", [*shared, *more]))
+    assert "differ from the suite's by at most" in capsys.readouterr().out
+    body = LifterBody.open(tmp_path / "scail_lifter.onnx")
+    assert body.window == 8
+    with pytest.raises(InputError, match="nowhere"):
+        predict(compose_config("predict", [*shared, "input=nowhere"]))
+
+
+def test_it_can_be_chosen_for_videos(runs):
+    """As docs/scail_lifter.md says."""
+    path = only_run(runs, MODEL) / "checkpoints" / "best.ckpt"
+    body = f"{{_target_:contrapposto.models.scail_pose.lifter.LifterBody.open,path:'{path}'}}"
+    config = compose_config("predict", ["task=scail_pose", f"task.module.estimator.body={body}"])
+    estimator = instantiate(config.task.module.estimator, _convert_="all")()
+    assert estimator.body.window == 8
