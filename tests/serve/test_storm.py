@@ -20,14 +20,14 @@ import pytest
 from contrapposto.io.video import VideoFile, at_rate
 from contrapposto.render.video import VideoWriter
 from contrapposto.serve.limits import Limits
-from tests.serve.common import free_port, picture, serving, video, wait_for
+from tests.serve.common import free_port, picture, serving, upload, video, wait_for
 
 ROOT = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
-def command(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`python -m contrapposto.serve` and its address."""
+def command(folder: Path, *options: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
+    """`python -m contrapposto.serve` and somebody who asks it."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "contrapposto.serve", "--port", str(port), "--folder", str(folder), *options],
@@ -37,17 +37,18 @@ def command(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen
         stderr=subprocess.STDOUT,
         text=True,
     )
-    url = f"http://127.0.0.1:{port}"
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
 
     def answers() -> bool:
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{url}/health").status_code == 200
+            return client.get("/health").status_code == 200
         return False
 
     try:
         wait_for(answers, 90)
-        yield url, process
+        yield client, process
     finally:
+        client.close()
         process.send_signal(signal.SIGTERM)
         process.wait(30)
 
@@ -88,13 +89,13 @@ async def storm(url: str, content: bytes, count: int) -> dict[str, httpx.Respons
         return dict(await asyncio.gather(*wishes))
 
 
-def weather(url: str, pid: int, folder: Path, content: bytes, count: int) -> None:
+def weather(client: httpx.Client, pid: int, folder: Path, content: bytes, count: int) -> None:
     """A storm, and what is left after it."""
-    first = httpx.post(f"{url}/upload", files={"driving_video": ("a.mp4", content)}).json()["example_id"]
-    words = httpx.post(f"{url}/process", json={"example_id": first}, timeout=90).json()
+    first = upload(client, content)
+    words = client.post("/process", json={"example_id": first}).json()
     assert words["status"] == "done", words
     before = open_files(pid)
-    answers = asyncio.run(storm(url, content, count))
+    answers = asyncio.run(storm(str(client.base_url), content, count))
     good = [answers.pop(f"good{number}") for number in range(count - 1)] + [answers.pop("../../x")]
     assert [answer.status_code for answer in good] == [200] * count
     ids = {answer.json()["example_id"] for answer in good}
@@ -103,30 +104,30 @@ def weather(url: str, pid: int, folder: Path, content: bytes, count: int) -> Non
     assert answers["text.mp4"].status_code == 400 and answers["oversized"].status_code == 413
     assert answers["broken"].status_code == 500 and answers["broken"].json()["status"] == "failed"
     for answer in good:
-        result = httpx.get(url + answer.json()["output_path"])
+        result = client.get(answer.json()["output_path"])
         assert result.status_code == 200 and result.content[4:8] == b"ftyp"
     wait_for(lambda: open_files(pid) <= before + 2)
     left = {path.name for path in folder.iterdir()} - {".lock", first}
     named = {answers[name].json()["example_id"] for name in ("cancelled", "broken")}
     assert ids | named == left  # nothing lost, nothing more
     for name in left | {first}:
-        assert httpx.delete(f"{url}/jobs/{name}").status_code == 200
+        assert client.delete(f"/jobs/{name}").status_code == 200
     assert {path.name for path in folder.rglob("*")} <= {".lock"}
-    assert httpx.get(f"{url}/health").json()["waiting"] == 0
+    assert client.get("/health").json()["waiting"] == 0
 
 
 def test_fifty_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "files"
     with serving(folder, Limits(upload=2 << 20)) as client:
-        weather(str(client.base_url).rstrip("/"), os.getpid(), folder, video(), 50)
+        weather(client, os.getpid(), folder, video(), 50)
     assert list(tmp_path.iterdir()) == [folder.parent] and list(folder.parent.iterdir()) == [folder]
 
 
 @pytest.mark.slow
 def test_some_at_once_with_the_real_pipeline(tmp_path: Path, shared_data: Path) -> None:
     folder, content = tmp_path / "files", squats(shared_data, tmp_path / "squats.mp4")
-    with command(folder, "--max-mib", "2") as (url, process):
-        weather(url, process.pid, folder, content, 4)
+    with command(folder, "--max-mib", "2") as (client, process):
+        weather(client, process.pid, folder, content, 4)
 
 
 def test_the_command_line() -> None:
