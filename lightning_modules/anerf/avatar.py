@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,10 @@ from contrapposto.models.anerf.losses import (
     temporal_loss,
 )
 from contrapposto.models.anerf.model import ANeRF, ANeRFConfig, Rendering
-from contrapposto.models.anerf.official import pose_layer_of
+from contrapposto.models.anerf.official import config_of, import_model, pose_layer_of
 from contrapposto.models.anerf.poses import PosedFigures, PoseLayer, mean_joint_change
 from contrapposto.models.anerf.renderer import Renderer, View, calibrate
+from contrapposto.weights import ImportReport, load_state_dicts
 from lightning_modules.anerf.optim import GatheringAdam
 
 
@@ -161,6 +163,15 @@ class ANeRFModule(pl.LightningModule):
             parts = {k.removeprefix("poses."): v for k, v in state_dict.items() if k.startswith("poses.")}
             self._take_poses(pose_layer_of(parts), state_dict["anchors"])
         return super().load_state_dict(state_dict, *args, **kwargs)
+
+    def load_official(self, path: Path) -> dict[str, ImportReport]:
+        """Load the authors' .tar: networks as its shapes tell, and its refined poses."""
+        parts = load_state_dicts(path)
+        self.network = ANeRF(config_of(parts))
+        layer = parts.get("poseopt_layer")
+        if layer:
+            self._take_poses(pose_layer_of(layer))
+        return {"anerf": import_model(self.network, parts)}
 
     # Training
 

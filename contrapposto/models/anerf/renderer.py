@@ -50,7 +50,7 @@ class Picture:
     Args:
         colour: (H, W, 3) in about [0, 1], premultiplied by the opacity.
         opacity: (H, W).
-        depth: (H, W) camera depth, world units; infinite where nothing is.
+        depth: (H, W) camera depth, world units; infinite where the opacity is below a tenth.
         low, high: (2,) half-open box (x, y) of the figure's cylinder: nothing is computed outside.
     """
 
@@ -211,4 +211,4 @@ def _radii(distance: Tensor, weight: Tensor, bone: Tensor, lost: float, limit: f
 
 
 def _depth(disparity: Tensor, opacity: Tensor) -> Tensor:
-    return torch.where(opacity > 0.01, 1 / disparity.clamp_min(1e-10), torch.inf)
+    return torch.where(opacity > 0.1, 1 / disparity.clamp_min(1e-10), torch.inf)

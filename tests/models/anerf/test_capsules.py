@@ -137,3 +137,21 @@ def test_pruned_gradients_are_those_of_what_is_kept():
         results.append([bones.grad, *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
     for one, two in zip(*results):
         torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-5 * float(one.abs().max()) + 1e-8)
+
+
+def test_the_plain_path_gives_the_same_numbers():
+    """Whole and two networks, with noise and without."""
+    from contrapposto.models.anerf.draws import Draws
+    from tests.models.anerf import plain
+
+    torch.manual_seed(0)
+    model = ANeRF(ANeRFConfig(width=32, coarse_samples=12, fine_samples=6)).train()
+    origins, directions = rays(40)
+    cylinder = kinematics.rendering_cylinder(POSE.joints).expand(40, 5)
+    bones = POSE.world_to_bone.expand(40, -1, -1, -1)
+    for draws in (None, Draws.keyed(12, 6, 0, 3, torch.arange(40))):
+        with torch.no_grad():
+            coarse, fine = plain.render(model, origins, directions, bones, cylinder, draws)
+            found = model(origins, directions, bones, cylinder, draws=draws, mean_span=True)
+        torch.testing.assert_close(found.coarse.colour, coarse.colour, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found.fine.colour, fine.colour, rtol=1e-3, atol=1e-4)
