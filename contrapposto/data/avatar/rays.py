@@ -51,7 +51,7 @@ class RaySampler:
         seed: of the run.
         images: numbers of the images to learn from; all if None. Those whose sampling mask is empty are passed over.
         rank, world_size: this process gets its share of every step; all shares together are the step of one process.
-        device: where batches are made. On a GPU pixels are kept resident there.
+        device: where batches are made. Pixels are kept on a GPU where they take at most half of its free memory.
 
     Attributes:
         images: (K,) int64 the images that are drawn.
@@ -90,6 +90,7 @@ class RaySampler:
         self.num_codes = len(used)
         place = np.searchsorted(used, scene.cam_idxs).clip(max=len(used) - 1)
         self.codes = np.where(used[place] == scene.cam_idxs, place, -1)
+        self._home = self._pixel_home()
         self._arrays = {name: self._resident(name) for name in _READ}
 
     def batch(self, step: int) -> dict[str, Tensor]:
@@ -140,11 +141,12 @@ class RaySampler:
         batch = {
             name: torch.from_numpy(value.astype(np.int64)).to(self.device) for name, value in numbers.items()
         }
-        place = batch["image_idx"] * (height * width) + batch["pixel_idx"]
-        back = self._index(scene.bkgd_idxs[images]) * (height * width) + batch["pixel_idx"]
-        batch["target_s"] = arrays["imgs"].index_select(0, place).float() / 255
-        batch["fgs"] = arrays["masks"].index_select(0, place).float()
-        batch["bgs"] = arrays["bkgds"].index_select(0, back).float() / 255
+        place = torch.from_numpy(images * (height * width) + pixels).to(self._home)
+        back = torch.from_numpy(scene.bkgd_idxs[images] * (height * width) + pixels).to(self._home)
+        shown = {"target_s": ("imgs", place), "fgs": ("masks", place), "bgs": ("bkgds", back)}
+        for name, (array, index) in shown.items():
+            values = arrays[array].index_select(0, index).to(self.device).float()
+            batch[name] = values if name == "fgs" else values / 255
         if self.options.mask_target:
             batch["target_s"] = torch.where(batch["fgs"] > 0, batch["target_s"], batch["bgs"])
         which = batch["camera_idx"]
@@ -194,15 +196,20 @@ class RaySampler:
             result[int(image)] = np.flatnonzero(free).astype(np.int32)
         return result
 
+    def _pixel_home(self) -> torch.device:
+        if self.device.type != "cuda":
+            return self.device
+        needed = sum(getattr(self.scene, name).nbytes for name in _PICTURES)
+        fits = needed <= torch.cuda.mem_get_info(self.device)[0] / 2
+        return self.device if fits else torch.device("cpu")
+
     def _resident(self, name: str) -> Tensor:
         array = torch.from_numpy(np.asarray(getattr(self.scene, name)))
-        return (array.flatten(0, 1) if name in ("imgs", "masks", "bkgds") else array).to(self.device)
-
-    def _index(self, values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values).to(self.device)
+        return array.flatten(0, 1).to(self._home) if name in _PICTURES else array.to(self.device)
 
 
-_READ = ("imgs", "masks", "bkgds", "c2ws", "focals", "centers", "temp_val", "kp3d", "bones", "skts", "cyls")
+_PICTURES = ("imgs", "masks", "bkgds")
+_READ = (*_PICTURES, "c2ws", "focals", "centers", "temp_val", "kp3d", "bones", "skts", "cyls")
 
 
 def _rays_per_image(options: RayOptions, world_size: int) -> int:

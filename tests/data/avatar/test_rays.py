@@ -140,3 +140,10 @@ def test_images_without_a_person_are_passed_over(tmp_path):
     assert set(RaySampler(scene, SMALL).batch(0)["image_idx"].tolist()) == {4}
     with pytest.raises(InputError, match="No image of"):
         RaySampler(scene, SMALL, images=[0, 1])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_batches_are_the_same_on_a_gpu(scene):
+    there, here = (RaySampler(scene, SMALL, device=device).batch(3) for device in ("cuda", "cpu"))
+    for key, value in here.items():
+        assert torch.allclose(there[key].cpu().double(), value.double(), atol=1e-6), key
