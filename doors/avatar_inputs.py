@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contrapposto.data.avatar.poses import motion_poses, scene_frames
 from contrapposto.data.avatar.scene import AvatarScene
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.models.anerf.model import ANeRF
@@ -41,15 +42,12 @@ class Avatar:
 
     def frames(self, *, refined: bool = True) -> PoseFrames:
         """Every image of the scene with its pose and camera."""
-        scene = self.scene
-        pose, camera = scene.kp_idxs, scene.camera_idxs
-        rest = torch.from_numpy(np.array(scene.rest_pose))
-        bones, root = (torch.from_numpy(np.array(x)) for x in (scene.bones, scene.kp3d[:, 0]))
-        if self.poses is not None and refined:
-            bones, root = self.poses.axis_angles(), self.poses.pelvis.detach() + self.poses.rest_pose[0, 0]
-        arrays = (torch.from_numpy(np.array(x[camera])) for x in (scene.c2ws, scene.focals, scene.centers))
-        cameras, focals, centres = arrays
-        return PoseFrames(bones[pose], root[pose], rest, cameras, focals, centres)
+        found = scene_frames(self.scene)
+        if self.poses is None or not refined:
+            return found
+        pose = torch.from_numpy(np.array(self.scene.kp_idxs))
+        root = self.poses.pelvis.detach() + self.poses.rest_pose[0, 0]
+        return found.refined(self.poses.axis_angles()[pose], root[pose])
 
     def code(self, image: int) -> int | None:
         """The frame code of an image; that of one that was not learnt is the mean."""
@@ -167,7 +165,6 @@ def motion_path(
     avatar: Avatar, file: Path, *, fps: float, camera: int, travel: bool, turn: float, turns: float
 ) -> PosePath:
     """A clip on the avatar, before the camera of an image, which goes round it `turns` times."""
-    from contrapposto.data.avatar.poses import motion_poses
     from contrapposto.models.anerf.cameras import rotation_about
 
     frames = avatar.frames()

@@ -27,7 +27,7 @@ from contrapposto.models.anerf.losses import (
 )
 from contrapposto.models.anerf.model import ANeRF, ANeRFConfig, Rendering
 from contrapposto.models.anerf.official import config_of, import_model, pose_layer_of
-from contrapposto.models.anerf.poses import PosedFigures, PoseLayer, mean_joint_change
+from contrapposto.models.anerf.poses import PosedFigures, PoseLayer, SharedPoseLayer, mean_joint_change
 from contrapposto.models.anerf.renderer import Renderer, View, calibrate
 from contrapposto.weights import ImportReport, load_state_dicts
 from lightning_modules.anerf.optim import GatheringAdam
@@ -134,7 +134,14 @@ class ANeRFModule(pl.LightningModule):
         rest, bones, roots = (
             torch.from_numpy(np.array(x)) for x in (scene.rest_pose, scene.bones, scene.kp3d[:, 0])
         )
-        self._take_poses(PoseLayer(rest, bones, roots - rest[0], kind=self.pose_options.kind))
+        kind, shared = self.pose_options.kind, scene.shared_idxs
+        if shared is None:
+            self._take_poses(PoseLayer(rest, bones, roots - rest[0], kind=kind))
+            return
+        pose_of_image, seeds = (
+            torch.from_numpy(np.array(x)) for x in (shared, np.unique(shared, return_index=True)[1])
+        )
+        self._take_poses(SharedPoseLayer(rest, bones, roots - rest[0], pose_of_image, seeds, kind=kind))
 
     def _take_poses(self, layer: PoseLayer, anchors: Tensor | None = None) -> None:
         self.poses = layer
