@@ -27,6 +27,7 @@ class ScailPoseModule(pl.LightningModule):
         outputs: see `Settings`.
         look: options of `Look`.
         align: options of `AlignOptions`; None leaves the camera as it is.
+        retarget: see `Settings`.
         clean: repairs the motion, see `Settings`.
         original: the original's look and its slips: one person with the single palette, motion as it is estimated,
             its solver for the camera.
@@ -42,6 +43,7 @@ class ScailPoseModule(pl.LightningModule):
         outputs: Sequence[str] = ("video", "people"),
         look: Mapping[str, Any] | None = None,
         align: Mapping[str, Any] | None = None,
+        retarget: Sequence[float] | None = None,
         clean: Callable[[ClipPoses], ClipPoses] | None = None,
         original: bool = False,
         strict: bool = True,
@@ -50,7 +52,7 @@ class ScailPoseModule(pl.LightningModule):
         super().__init__()
         self.output, self.strict, self.progress = Path(output), strict, progress
         self._estimator = estimator
-        self.settings = _settings(people, outputs, look, align, clean, original)
+        self.settings = _settings(people, outputs, look, align, retarget, clean, original)
 
     @property
     def estimator(self) -> PoseEstimator:
@@ -91,6 +93,7 @@ def _settings(
     outputs: Sequence[str],
     look: Mapping[str, Any] | None,
     align: Mapping[str, Any] | None,
+    retarget: Sequence[float] | None,
     clean: Callable[[ClipPoses], ClipPoses] | None,
     original: bool,
 ) -> Settings:
@@ -103,6 +106,7 @@ def _settings(
         people=people,
         look=Look(**drawn),
         align=None if align is None else AlignOptions(**{k: _pair(v) for k, v in fit.items()}),
+        retarget=None if retarget is None else (float(retarget[0]), float(retarget[1])),
         outputs=list(outputs),
         clean=clean,
     )

@@ -17,11 +17,12 @@ from contrapposto.models.scail_pose.estimators.interface import Person, PoseEsti
 from contrapposto.models.scail_pose.extract import extract, extract_reference, read_image
 from contrapposto.models.scail_pose.framing import target_size
 from contrapposto.models.scail_pose.interchange import write_dwposes, write_nlfpred, write_people
-from contrapposto.models.scail_pose.matching import align_clip
+from contrapposto.models.scail_pose.matching import align_clip, match_people
 from contrapposto.models.scail_pose.openpose import write_openpose
 from contrapposto.models.scail_pose.outputs import FPS, VIDEOS, check_videos, write_frames
 from contrapposto.models.scail_pose.people import ClipPoses, choose_people
 from contrapposto.models.scail_pose.pipeline import ClipDrawer, Look
+from contrapposto.models.scail_pose.proportions import describe_ratios, reshape_clip
 from contrapposto.models.scail_pose.reference import Alignment, AlignOptions
 from contrapposto.models.scail_pose.retime import retime
 
@@ -75,6 +76,7 @@ class Settings:
         people: whom to draw, see `choose_people`.
         look: see `Look`.
         align: see `AlignOptions`; None leaves the camera as it is even where there is a reference.
+        retarget: bones take the reference's lengths, with ratios within these bounds; None leaves them as they are.
         outputs: of `VIDEOS` and `DATA_FILES`.
         clean: what repairs the motion, from a clip to a clip; None draws what the estimator said.
         device: of the renderer, see `CapsuleRenderer`.
@@ -83,6 +85,7 @@ class Settings:
     people: str | int | Sequence[int] = "all"
     look: Look = field(default_factory=Look)
     align: AlignOptions | None = field(default_factory=AlignOptions)
+    retarget: tuple[float, float] | None = None
     outputs: Sequence[str] = ("video", "people")
     clean: Callable[[ClipPoses], ClipPoses] | None = None
     device: str | None = None
@@ -177,8 +180,12 @@ def draw(
     options = settings.align
     alignments: dict[int, Alignment] = {}
     warnings: list[str] = []
+    ratios: dict[int, np.ndarray] = {}
     if reference is not None and options is not None:
-        alignments, warnings = align_clip(clip, reference, options)
+        characters = match_people(clip, reference)
+        if settings.retarget is not None:
+            clip, ratios = reshape_clip(clip, characters, settings.retarget)
+        alignments, warnings = align_clip(clip, characters, options)
     drawer = ClipDrawer(clip, settings.look, alignments, settings.device)
     total = len(clip.frames)
     paths = _write_data(folder, clip, settings.outputs)
@@ -201,6 +208,7 @@ def draw(
         "frames_with_nobody": sum(not frame for frame in clip.frames),
         "people": _describe_people(clip),
         "alignments": {str(number): _describe(found, clip) for number, found in alignments.items()},
+        "proportions": {str(number): describe_ratios(found) for number, found in ratios.items()},
         "warnings": warnings + _warnings(clip),
     }
 

@@ -8,7 +8,7 @@ import pytest
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.models.scail_pose.camera import default_intrinsics, project, smpl_to_slots
 from contrapposto.models.scail_pose.estimators.interface import Person
-from contrapposto.models.scail_pose.matching import align_clip
+from contrapposto.models.scail_pose.matching import align_clip, match_people
 from contrapposto.models.scail_pose.people import ClipPoses
 from contrapposto.models.scail_pose.pipeline import ClipDrawer, Look
 from contrapposto.models.scail_pose.reference import AlignOptions, align
@@ -71,7 +71,7 @@ def test_each_of_two_people_has_a_camera():
     frames = [[person(2, 500), person(4, -500)]] * 3  # ids do not follow places
     clip = ClipPoses(HEIGHT, WIDTH, 16.0, K, frames)
     reference = [person(0, -500, camera=cameras[4]), person(1, 500, camera=cameras[2])]
-    found, words = align_clip(clip, reference)
+    found, words = align_clip(clip, match_people(clip, reference))
     assert not words
     for number, camera in cameras.items():
         assert np.allclose(found[number].intrinsics, camera, atol=1e-3)
@@ -91,11 +91,11 @@ def test_one_character_for_two_people():
     """The one longest in view is aligned; the other follows."""
     both = [person(0, -500), person(1, 500)]
     clip = ClipPoses(HEIGHT, WIDTH, 16.0, K, [both[:1], both, both[1:], both[1:]])
-    found, _ = align_clip(clip, [person(0, 500, camera=changed(1.2, 0.9, 9, -5))])
+    found, _ = align_clip(clip, match_people(clip, [person(0, 500, camera=changed(1.2, 0.9, 9, -5))]))
     assert list(found) == [1]
     drawer = ClipDrawer(clip, Look(), found, device="cpu")
     assert np.array_equal(drawer.camera_of(both[0]), found[1].intrinsics)
-    assert align_clip(clip, [])[0] == {} and "nobody" in align_clip(clip, [])[1][0]
+    assert align_clip(clip, {})[0] == {} and "nobody" in align_clip(clip, match_people(clip, []))[1][0]
 
 
 @pytest.mark.parametrize("options", [{"mode": "hands"}, {"scale_bounds": (0, 1)}, {"aspect_bounds": (2, 1)}])
