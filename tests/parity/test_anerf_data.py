@@ -12,8 +12,8 @@ import torch
 from contrapposto import rotations as rot
 from contrapposto.data.avatar import AvatarScene, Frame, RayOptions, RaySampler, SceneFacts, write_scene
 from contrapposto.data.avatar.h5 import open_h5, write_h5
-from contrapposto.data.avatar.scene import continues, dilate
 from contrapposto.data.avatar.views import render_choice, share_poses, takes_of_paths, view_map
+from contrapposto.data.avatar.writing import continues, dilate
 from contrapposto.models.anerf.cameras import (
     camera_from_translation,
     cylinder_box,

@@ -10,9 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from contrapposto.data.avatar.scene import AvatarScene, Frame, temporal_validity
+from contrapposto.data.avatar.scene import AvatarScene
 from contrapposto.data.avatar.validate import mask_problems, value_problems
 from contrapposto.data.avatar.views import takes_of_paths
+from contrapposto.data.avatar.writing import Frame, temporal_validity
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import atomic_path
 

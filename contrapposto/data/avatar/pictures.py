@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from contrapposto.data.avatar.masks import fitting, median_background, read_image, read_mask, scaled
-from contrapposto.data.avatar.scene import Frame, dilate
+from contrapposto.data.avatar.writing import Frame, dilate
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import sha256
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from contrapposto.data.avatar.scene import SCHEMA, AvatarScene, SceneFacts
+from contrapposto.data.avatar.scene import SCHEMA, AvatarScene
+from contrapposto.data.avatar.writing import SceneFacts
 from contrapposto.data.plans import digest, find_plan
 from contrapposto.errors import ConfigError, ContrappostoError
 

@@ -20,8 +20,7 @@ from contrapposto.models.anerf.kinematics import NUM_JOINTS, pose_bones
 
 LEVEL_ROOT = (1.5708, 0.0, 0.0)
 """What the published option `undo_rot` puts in place of a root's rotation. It comes from older axes: in today's a
-figure stands upright at (pi, 0, 0), which is `UPRIGHT_ROOT`."""
-UPRIGHT_ROOT = (math.pi, 0.0, 0.0)
+figure stands upright at (pi, 0, 0)."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from contrapposto.data.avatar import AvatarScene, SceneFacts, write_scene
-from contrapposto.data.avatar.scene import dilate, temporal_validity
+from contrapposto.data.avatar.writing import dilate, temporal_validity
 from contrapposto.errors import InputError, MissingError
 
 from . import made

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from contrapposto.data.avatar.h5 import open_h5
 from contrapposto.data.avatar.prepare import Plan, Progress
-from contrapposto.data.avatar.scene import AvatarScene, SceneFacts, counted, write_scene
+from contrapposto.data.avatar.scene import AvatarScene
+from contrapposto.data.avatar.writing import SceneFacts, counted, write_scene
 from contrapposto.errors import MissingError
 from contrapposto.files import sha256
 

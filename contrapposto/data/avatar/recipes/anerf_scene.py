@@ -15,14 +15,8 @@ from contrapposto.body import BodyModel, load_body, named_shapes
 from contrapposto.data.avatar.clothing import clothe
 from contrapposto.data.avatar.poses import WORLD_AXES, pose_arrays, unit_scale, world_bones
 from contrapposto.data.avatar.prepare import Plan, Progress
-from contrapposto.data.avatar.scene import (
-    AvatarScene,
-    Frame,
-    SceneFacts,
-    counted,
-    temporal_validity,
-    write_scene,
-)
+from contrapposto.data.avatar.scene import AvatarScene
+from contrapposto.data.avatar.writing import Frame, SceneFacts, counted, temporal_validity, write_scene
 from contrapposto.data.mesh_recipes.smpl_poses import motion_store
 from contrapposto.data.store import MotionStore
 from contrapposto.errors import ConfigError, InputError, nearest

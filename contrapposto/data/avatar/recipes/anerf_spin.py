@@ -15,15 +15,9 @@ from contrapposto.data.avatar.people import read_entries, rest_of, rotations_of,
 from contrapposto.data.avatar.pictures import PictureFiles, masks_beside, resolve
 from contrapposto.data.avatar.poses import pose_arrays, unit_scale
 from contrapposto.data.avatar.prepare import Plan, Progress
-from contrapposto.data.avatar.scene import (
-    AvatarScene,
-    Frame,
-    SceneFacts,
-    counted,
-    temporal_validity,
-    write_scene,
-)
+from contrapposto.data.avatar.scene import AvatarScene
 from contrapposto.data.avatar.views import share_poses, takes_of_paths, view_map
+from contrapposto.data.avatar.writing import Frame, SceneFacts, counted, temporal_validity, write_scene
 from contrapposto.errors import ConfigError, InputError, MissingError, nearest
 from contrapposto.files import sha256
 from contrapposto.models.anerf.cameras import camera_from_translation

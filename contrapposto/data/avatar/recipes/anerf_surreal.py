@@ -13,8 +13,8 @@ from contrapposto import rotations as rot
 from contrapposto.data.avatar.masks import fitting, read_image, scaled
 from contrapposto.data.avatar.poses import pose_arrays
 from contrapposto.data.avatar.prepare import Plan, Progress
-from contrapposto.data.avatar.scene import (
-    AvatarScene,
+from contrapposto.data.avatar.scene import AvatarScene
+from contrapposto.data.avatar.writing import (
     Frame,
     SceneFacts,
     counted,

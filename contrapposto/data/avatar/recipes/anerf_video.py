@@ -12,8 +12,8 @@ from contrapposto.data.avatar.masks import MaskFolder, PersonSegmenter, fitting,
 from contrapposto.data.avatar.people import Person, read_person
 from contrapposto.data.avatar.poses import pose_arrays, unit_scale
 from contrapposto.data.avatar.prepare import Plan, Progress
-from contrapposto.data.avatar.scene import (
-    AvatarScene,
+from contrapposto.data.avatar.scene import AvatarScene
+from contrapposto.data.avatar.writing import (
     Frame,
     SceneFacts,
     counted,

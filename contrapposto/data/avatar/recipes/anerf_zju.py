@@ -18,8 +18,8 @@ from contrapposto.data.avatar.masks import read_image
 from contrapposto.data.avatar.pictures import PictureFiles
 from contrapposto.data.avatar.poses import WORLD_AXES, pose_arrays, world_bones
 from contrapposto.data.avatar.prepare import Plan, Progress
-from contrapposto.data.avatar.scene import (
-    AvatarScene,
+from contrapposto.data.avatar.scene import AvatarScene
+from contrapposto.data.avatar.writing import (
     Frame,
     SceneFacts,
     counted,
