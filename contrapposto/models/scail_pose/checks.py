@@ -45,7 +45,7 @@ def shows_body(valid: np.ndarray) -> np.ndarray:
     Nose, neck and shoulders must be there, with an eye or an ear, or with both hips.
     """
     head = valid[..., _SHOULDERS_UP].all(axis=-1) & valid[..., _EYES_AND_EARS].any(axis=-1)
-    return head | valid[..., _TRUNK].all(axis=-1)
+    return np.asarray(head | valid[..., _TRUNK].all(axis=-1))
 
 
 def is_frontal(face: np.ndarray) -> bool:
