@@ -61,6 +61,22 @@ def test_a_new_network_stands_a_figure_where_its_size_says():
         np.testing.assert_allclose(about, rest, atol=1e-5)
 
 
+def test_joints_come_back_from_the_imagined_camera():
+    """The same figure in a corner of the image is found in that corner."""
+    network = Lifter(window=4, width=24, heads=2, layers=1).eval()
+    torch.nn.init.zeros_(network.head.weight)
+    angle = torch.arange(28) * 2 * np.pi / 28
+    ring = torch.stack([0.05 * angle.cos(), 0.05 * angle.sin(), torch.ones(28)], -1).expand(1, 4, -1, -1)
+    corner = torch.tensor([0.5, -0.35, 1.0])
+    turn, _ = look_at((corner[:2] / corner[2]).expand(1, 4, 28, 2), torch.ones(1, 4, 28))
+    there = ring @ turn[0]
+    with torch.no_grad():
+        ahead = network(ring[..., :2], torch.ones(1, 4, 28))
+        aside = network(there[..., :2] / there[..., 2:], torch.ones(1, 4, 28))
+    torch.testing.assert_close(aside, ahead @ turn[0], atol=0.1, rtol=0.01)
+    np.testing.assert_allclose(aside[0, 0, 0, :2] / aside[0, 0, 0, 2], corner[:2], atol=0.005)
+
+
 def test_what_was_not_found_has_no_influence():
     network = Lifter(window=4, width=24, heads=2, layers=1).eval()
     _, rays, scores = clip(4)

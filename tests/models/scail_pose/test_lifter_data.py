@@ -70,9 +70,10 @@ def test_other_keypoints_are_on_the_skin_where_their_names_say():
         np.testing.assert_allclose(points[keypoint], place, atol=0.005)
 
 
-def test_rays_are_what_a_camera_sees_of_the_joints(walk):
+@pytest.mark.parametrize("mirror", [False, True])
+def test_rays_are_what_a_camera_sees_of_the_joints(mirror, walk):
     _, rotations, pelvis = walk
-    views = random_views(rotations, pelvis, keys(), PLAIN)
+    views = random_views(rotations, pelvis, keys(), ViewOptions(**{**vars(PLAIN), "mirror": mirror}))
     joints = views.joints[:, :, list(JOINTS.values())]
     assert joints[..., 2].min() > 0.2
     torch.testing.assert_close(views.rays[:, :, list(JOINTS)], joints[..., :2] / joints[..., 2:])
