@@ -79,7 +79,7 @@ class ProcessRequest(BaseModel):
     resolution: tuple[int, int] = (512, 896)
     use_multi: bool = False
     people: Literal["all", "first", "largest", "central"] | list[int] | None = None
-    outputs: list[Literal["video", "mask", "id", "depth", "scail2", "people", "nlfpred"]] = Field(
+    outputs: list[Literal["video", "driving", "mask", "id", "depth", "scail2", "people", "nlfpred"]] = Field(
         default=["video", "people"], min_length=1
     )
     frames: Literal["time", "count"] = "time"
@@ -189,7 +189,7 @@ class Service:
             "waiting_for": self.runner.position(job),
             "video": job.facts,
             "has_reference": job.reference is not None,
-            "output_path": next((file["url"] for file in files if file["name"].endswith(".mp4")), None),
+            "output_path": next((file["url"] for file in files if file["name"].startswith("rendered")), None),
             "files": files,
         }
 

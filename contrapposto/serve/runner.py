@@ -94,6 +94,7 @@ class Runner:
         job.starts += 1
         _clear(job)
         job.output.mkdir(mode=0o700)
+        job.tell(0.0, "starting")
         job.become("running", "At work.")
         limit = self.store.limits.job_seconds
         self._asking = asyncio.create_task(self.worker.ask(self._request(job), job.tell, limit))

@@ -53,11 +53,13 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Make a pose video: `video`, `reference` (or null) and `output` (a folder) are paths.
 
     The rest: `estimator` (options of `make_estimator`), `device`, `seconds` (of the video, no more), `resolution`,
-    `align`, `people`, `outputs`, and `frames`: `time`, or `count` for the original's choice.
+    `align`, `people`, `outputs` (`driving`, and those of `Settings`), and `frames`: `time`, or `count` for the
+    original's choice.
     """
     from contrapposto.models.scail_pose.process import Settings, VideoJob, process
     from contrapposto.models.scail_pose.reference import AlignOptions
     from contrapposto.serve.counted import CountedJob
+    from contrapposto.serve.preview import write_preview
 
     kind, fps = (CountedJob, None) if request["frames"] == "count" else (VideoJob, 16.0)
     job = kind(
@@ -71,7 +73,7 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     settings = Settings(
         people=request["people"],
         align=AlignOptions() if request["align"] else None,
-        outputs=request["outputs"],
+        outputs=[name for name in request["outputs"] if name != "driving"],
         device=request["device"],
     )
 
@@ -80,9 +82,13 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         progress(start + share * min(done / max(total, 1), 1.0), stage)
 
     progress(0.0, "starting")
-    report = process(job, _estimator(request["estimator"]), Path(request["output"]), settings, tell)
+    output = Path(request["output"])
+    report = process(job, _estimator(request["estimator"]), output, settings, tell)
+    files = [*report["files"], "report.json"]
+    if "driving" in request["outputs"]:
+        files.append(write_preview(job, output / "driving.mp4", report["size"], report["frames"]).name)
     return {
-        "files": [*report["files"], "report.json"],
+        "files": files,
         "frames": report["frames"],
         "people": len(report["people"]),
         "warnings": report["warnings"],

@@ -81,6 +81,7 @@ async def storm(url: str, content: bytes, count: int) -> dict[str, httpx.Respons
                 await client.post("/process", json={"example_id": job, "wait": False})
                 return name, await client.post(f"/jobs/{job}/cancel")
             options = {"resolution": [128, 224], "use_align": False, "people": "all"}
+            options["outputs"] = ["video", "people", "driving"]
             return name, await client.post("/process", json={"example_id": job, **options})
 
         wishes = [one(f"good{number}", content) for number in range(count - 1)]
