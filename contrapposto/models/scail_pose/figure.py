@@ -32,7 +32,7 @@ _CHAINS = ((1, 4, 7, 10), (2, 5, 8, 11), (16, 18, 20, 22), (17, 19, 21, 23))
 _FREEDOM = {0: 3.0, 1: 1.5, 2: 1.5, 4: 1.5, 5: 1.5, 16: 1.5, 17: 1.5, 18: 1.5, 19: 1.5}
 _STIFF = {3: 0.3, 6: 0.3, 9: 0.3, 13: 0.25, 14: 0.25, 12: 0.5, 15: 0.3, 7: 0.7, 8: 0.7, 20: 0.7, 21: 0.7}
 _FOOT_TO_SOLE = 0.02  # metres from the joint of the toes to the floor, about
-_STRAIGHT, _STEEPEST = 0.97, 35.0
+_STRAIGHT, _LEAST_TILT, _STEEPEST = 0.97, 6.0, 35.0
 _LEVEL = 0.15  # metres by which one foot may seem higher than the other and both stand
 _STANDING, _LIFTED = 0.03, 0.09  # metres of an ankle above its place on the floor
 _CHUNK = 512
@@ -65,7 +65,8 @@ def camera_to_world(people: Sequence[np.ndarray]) -> np.ndarray:
     """Rotation (3, 3) from camera space to z up, y away from the camera.
 
     Up is where the necks of people are above their feet, on average over the frames in which a person is as long as
-    they ever are; where that is far from the camera's own up, or nobody's feet are seen, it is the camera's.
+    they ever are; where that is near the camera's own up (people lean a little when they walk) or far from it (they
+    lie), or nobody's feet are seen, it is the camera's.
 
     Args:
         people: (T, 24, 3) joints of each person in camera space.
@@ -80,7 +81,7 @@ def camera_to_world(people: Sequence[np.ndarray]) -> np.ndarray:
             ups.append((away[straight] / length[straight, None]) @ _CAMERA_TO_WORLD.T)
     up = np.concatenate(ups).mean(axis=0) if ups else np.array([0.0, 0, 1])
     up /= max(np.linalg.norm(up), 1e-9)
-    if up[2] < np.cos(np.radians(_STEEPEST)):
+    if not np.cos(np.radians(_STEEPEST)) <= up[2] <= np.cos(np.radians(_LEAST_TILT)):
         return _CAMERA_TO_WORLD
     # The shortest turn that takes `up` to z.
     cross = np.array([up[1], -up[0], 0.0])
