@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ class ANeRFDataModule(pl.LightningDataModule):
 
     An image: `image` (H, W, 3) in [0, 1], `mask` (H, W) bool, `background` (H, W, 3); its camera: `camera_to_world`
     (4, 4), `focal` and `centre` (2,); `world_to_bone` (J, 4, 4), `joints` (J, 3) and number `pose` of its pose as the
-    scene has it, `true_joints` (J, 3) where the scene knows them, else None; `mm`, millimetres in a unit; `code` of the
-    image; `group`, its split; `name`.
+    scene has it, `true_joints` (J, 3) where the scene knows them and the pose is learnt, else None; `mm`, millimetres
+    in a unit; `code` of the image; `group`, its split; `name`.
 
     Args:
         store: the scene that prepare.py wrote.
@@ -139,7 +140,7 @@ class ANeRFDataModule(pl.LightningDataModule):
         scene = self.scene
         pose = scene.pose_index(image)
         truth = scene.gt_kp3d
-        known = truth is not None and truth.shape[1] == scene.kp3d.shape[1]
+        known = truth is not None and truth.shape[1] == scene.kp3d.shape[1] and pose in self._learnt
         metres = scene.metres_per_unit
         codes = np.unique(scene.cam_idxs[scene.split(self.train_split)])
         place = int(np.searchsorted(codes, scene.cam_idxs[image]))
@@ -158,6 +159,11 @@ class ANeRFDataModule(pl.LightningDataModule):
             "group": group,
             "name": f"{group}/{image:06d}",
         }
+
+    @cached_property
+    def _learnt(self) -> frozenset[int]:
+        """Poses of the images of training."""
+        return frozenset(self.scene.kp_idxs[self.scene.split(self.train_split)].tolist())
 
     def provenance(self) -> dict[str, Any]:
         """Hash, source and licence of the data, for provenance files and checkpoints."""
