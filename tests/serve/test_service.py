@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -23,21 +24,29 @@ def client(tmp_path_factory: pytest.TempPathFactory):
         yield client
 
 
-def children() -> set[int]:
-    """Processes that this one started, and theirs."""
-    parents = {}
+def children(name: str = "") -> set[int]:
+    """Processes that this one started, and theirs; those of a name only."""
+    parents, names = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
+            head, _, tail = path.read_text().rpartition(")")
         except OSError:
             continue
+        fields = tail.split()
+        names[int(path.parent.name)] = head.partition("(")[2]
         if fields[0] != "Z":
             parents[int(path.parent.name)] = int(fields[1])
     found, before = {os.getpid()}, set()
     while found != before:
         before = set(found)
         found |= {child for child, parent in parents.items() if parent in before}
-    return found - {os.getpid()}
+    return {pid for pid in found - {os.getpid()} if name in names[pid]}
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def status(client: httpx.Client, path: str, method: str = "GET") -> int:
@@ -199,12 +208,13 @@ def test_a_crash_and_a_fault_end_one_job_each(client: httpx.Client) -> None:
 
 
 def test_cancelling(client: httpx.Client, tmp_path: Path) -> None:
-    before = children()
     hang, queued, slow = (upload(client, video(word)) for word in (b"hang", b"", b"slow"))
     for name in (hang, queued, slow):
         start(client, name)
     wait_for(lambda: client.get(f"/jobs/{hang}").json()["stage"] == "people")
     assert client.get(f"/jobs/{queued}").json()["waiting_for"] == 1
+    wait_for(lambda: children("sleep"))
+    started = children("sleep")
     assert start(client, hang).status_code == start(client, queued).status_code == 409
     began = time.monotonic()
     assert client.post(f"/jobs/{queued}/cancel").json()["status"] == "cancelled"
@@ -213,7 +223,7 @@ def test_cancelling(client: httpx.Client, tmp_path: Path) -> None:
     assert client.post(f"/jobs/{hang}/cancel").json()["status"] == "cancelled"
     wait_for(lambda: state(client, slow) == "done")
     assert client.post(f"/jobs/{slow}/cancel").json()["status"] == "done"
-    assert len(children()) <= max(len(before), 2)  # the one that slept is gone too
+    assert not any(map(alive, started))
     assert client.post("/process", json={"example_id": queued}).status_code == 200
     start(client, hang)
     assert client.delete(f"/jobs/{hang}").status_code == 200

@@ -85,7 +85,11 @@ async def storm(url: str, content: bytes, count: int) -> dict[str, httpx.Respons
             return name, await client.post("/process", json={"example_id": job, **options})
 
         wishes = [one(f"good{number}", content) for number in range(count - 1)]
-        wishes += [one("../../x", content), one("cancelled", content), one("text.mp4", b"no video at all")]
+        wishes += [
+            one("../../x", content),
+            one("cancelled", content + b"\0\0\0\x0cfreehang"),
+            one("text.mp4", b"no video at all"),
+        ]
         wishes += [one("oversized", b"\0" * (3 << 20)), one("broken", video(b"fault", size=(64, 64)))]
         return dict(await asyncio.gather(*wishes))
 
