@@ -56,6 +56,7 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     `align`, `people`, `outputs` (`driving`, and those of `Settings`), and `frames`: `time`, or `count` for the
     original's choice.
     """
+    from contrapposto.models.scail_pose.clean import Clean
     from contrapposto.models.scail_pose.process import Settings, VideoJob, process
     from contrapposto.models.scail_pose.reference import AlignOptions
     from contrapposto.serve.counted import CountedJob
@@ -74,6 +75,7 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         people=request["people"],
         align=AlignOptions() if request["align"] else None,
         outputs=[name for name in request["outputs"] if name != "driving"],
+        clean=Clean(),
         device=request["device"],
     )
 
