@@ -13,7 +13,7 @@ export PYTHONUNBUFFERED = 1
 .PHONY: help setup demo test lint benchmarks clean
 
 help:
-	@echo "make demo        set up, then train, evaluate and show SAGE on the shipped motion (about 10 minutes on 2 CPU cores)"
+	@echo "make demo        set up, then train, evaluate and show SAGE on the shipped motion (about 9 minutes on 2 CPU cores)"
 	@echo "make test        set up, then run the tests"
 	@echo "make lint        ruff and mypy"
 	@echo "make benchmarks  speed, stated as shares of this machine's own speed"
