@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from contrapposto.errors import ConfigError, nearest
@@ -39,6 +40,34 @@ def find_plan(
                 fix=f"did you mean {nearest(option, known)}?",
             )
     return found
+
+
+def holds_store(output: Path, schema: str) -> bool:
+    """Whether `output` holds a store with this schema, perhaps a damaged one; nothing there: False.
+
+    Raises:
+        ConfigError: it holds something else, which a new store must not replace.
+    """
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return False
+    if not (output / "manifest.json").is_file():
+        raise ConfigError(
+            f"The output {output} is not a store.",
+            found="a file" if output.is_file() else "a folder with other things in it",
+            fix="choose another place: paths.stores=FOLDER, or another name: data.name=NAME",
+        )
+    try:
+        found = json.loads((output / "manifest.json").read_text()).get("schema")
+    except (ValueError, AttributeError):  # damaged
+        return True
+    if found != schema:
+        raise ConfigError(
+            f"The output {output} is a store of other things.",
+            found=f"schema {found}",
+            expected=f"schema {schema}",
+            fix="choose another name: data.name=NAME",
+        )
+    return True
 
 
 def digest(*facts: Any) -> str:

@@ -194,7 +194,14 @@ def test_options_and_places_are_checked(stores, tmp_path):
         prepare_meshes("smpl_poses", output=tmp_path / "s", raw=stores / "tiny", pose=3)
     with pytest.raises(ConfigError, match="giant"):
         prepare_meshes("smpl_poses", output=tmp_path / "s", raw=stores / "tiny", shapes=["giant"])
-    with pytest.raises(ConfigError, match="store of motion"):
+    with pytest.raises(ConfigError, match="store of other things"):
         prepare_meshes("smpl_poses", output=stores / "tiny", raw=stores / "tiny", poses=2)
+    scene = tmp_path / "scene"
+    scene.mkdir()
+    manifest = '{"schema": "contrapposto-avatar-scene", "version": 1}'
+    (scene / "manifest.json").write_text(manifest)
+    with pytest.raises(ConfigError, match="store of other things"):
+        prepare_meshes("smpl_poses", output=scene, raw=stores / "tiny", poses=2)
+    assert (scene / "manifest.json").read_text() == manifest
     with pytest.raises(MissingError, match="raw=FOLDER"):
         prepare_meshes("deform4d", output=tmp_path / "s")

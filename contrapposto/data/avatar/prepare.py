@@ -9,8 +9,8 @@ from typing import Any
 
 from contrapposto.data.avatar.scene import SCHEMA, AvatarScene
 from contrapposto.data.avatar.writing import SceneFacts
-from contrapposto.data.plans import digest, find_plan
-from contrapposto.errors import ConfigError, ContrappostoError
+from contrapposto.data.plans import digest, find_plan, holds_store
+from contrapposto.errors import ContrappostoError
 
 Progress = Callable[[str, int, int], None]
 AVATAR_RECIPES = ("anerf_scene", "anerf_h5", "anerf_video", "anerf_spin", "anerf_zju", "anerf_surreal")
@@ -85,19 +85,9 @@ def prepare_avatar(
 
 
 def _existing(output: Path) -> AvatarScene | None:
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+    if not holds_store(output, SCHEMA):
         return None
-    if not (output / "manifest.json").is_file():
-        raise ConfigError(
-            f"The output {output} is not a store.",
-            found="a file" if output.is_file() else "a folder with other things in it",
-            fix="choose another place: paths.stores=FOLDER, or another name: data.name=NAME",
-        )
     try:
         return AvatarScene.open(output)
-    except ContrappostoError as error:
-        if "is not an avatar scene" in error.what and SCHEMA not in error.found:
-            raise ConfigError(
-                f"The output {output} is a store of other things.", fix="choose another name: data.name=NAME"
-            ) from error
+    except ContrappostoError:
         return None  # damaged or of another version: made anew

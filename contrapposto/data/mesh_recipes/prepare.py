@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from contrapposto.data.mesh_store import Identity, MeshStore, Origin, write_store
-from contrapposto.data.plans import digest, find_plan
-from contrapposto.errors import ConfigError, ContrappostoError
+from contrapposto.data.mesh_store import SCHEMA, Identity, MeshStore, Origin, write_store
+from contrapposto.data.plans import digest, find_plan, holds_store
+from contrapposto.errors import ContrappostoError
 
 Progress = Callable[[str, int, int], None]
 MESH_RECIPES = ("smpl_poses", "npr_meshes", "deform4d", "shared_rig")
@@ -86,19 +86,9 @@ def _digest(origin: Origin) -> str:
 
 
 def _existing(output: Path) -> MeshStore | None:
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+    if not holds_store(output, SCHEMA):
         return None
-    if not (output / "manifest.json").is_file():
-        raise ConfigError(
-            f"The output {output} is not a store.",
-            found="a file" if output.is_file() else "a folder with other things in it",
-            fix="choose another place: paths.stores=FOLDER, or another name: data.name=NAME",
-        )
     try:
         return MeshStore.open(output)
-    except ContrappostoError as error:
-        if "not a mesh store" in error.what and "motion" in str(error.found):
-            raise ConfigError(
-                f"The output {output} is a store of motion.", fix="choose another name: data.name=NAME"
-            ) from error
+    except ContrappostoError:
         return None  # damaged or of another version: made anew

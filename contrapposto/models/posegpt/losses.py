@@ -58,6 +58,7 @@ class PoseLosses:
         quantizer: of the quantiser, mean over the valid tokens of the batch.
         vert: vertex positions, metres; zero where it was not asked for.
         step: steps of the root from frame to frame, metres.
+        change: changes of all rotations' matrix entries from frame to frame.
     """
 
     total: Tensor
@@ -67,6 +68,7 @@ class PoseLosses:
     quantizer: Tensor
     vert: Tensor
     step: Tensor
+    change: Tensor
 
 
 class PoseLoss(nn.Module):
@@ -78,6 +80,8 @@ class PoseLoss(nn.Module):
         root_weight, body_weight, trans_weight, quantizer_weight, vert_weight: of the terms.
         step_weight: of the mean distance of the root's steps, which the original does without: the error of a
             position is the sum of those of all steps before it.
+        change_weight: of the mean distance of the rotations' changes from frame to frame, which the original does
+            without too: poses that are right on average may still tremble.
         gaussian_vertices: Gaussian in place of Laplacian NLL for vertices.
         mask_translation: hold the target translation at zero (`mask_trans`).
 
@@ -95,6 +99,7 @@ class PoseLoss(nn.Module):
         quantizer_weight: float = 0.25,
         vert_weight: float = 100.0,
         step_weight: float = 0.0,
+        change_weight: float = 0.0,
         gaussian_vertices: bool = False,
         mask_translation: bool = False,
     ) -> None:
@@ -104,7 +109,7 @@ class PoseLoss(nn.Module):
         self.kind: Kind = kind
         self.weights = {"root": root_weight, "body": body_weight, "trans": trans_weight}
         self.quantizer_weight, self.vert_weight = quantizer_weight, vert_weight
-        self.step_weight = step_weight
+        self.step_weight, self.change_weight = step_weight, change_weight
         self.gaussian_vertices, self.mask_translation = gaussian_vertices, mask_translation
 
     @property
@@ -155,13 +160,14 @@ class PoseLoss(nn.Module):
         quantizer = _mean_over(quantizer_loss, token_valid)
         wanted = position.diff(dim=1)
         step = masked_mean((motion.deltas[:, 1:] - wanted).abs(), valid[:, 1:]).mean()
-        total = self.quantizer_weight * quantizer + self.step_weight * step
+        change = masked_mean((pred.diff(dim=1) - true.diff(dim=1)).abs(), valid[:, 1:]).mean()
+        total = self.quantizer_weight * quantizer + self.step_weight * step + self.change_weight * change
         total = total + sum(self.weights[name] * term for name, term in terms.items())
         vert = target.new_zeros(())
         if vertices is not None:
             vert = masked_mean(self._nll("vert", *vertices[:2], log_sigmas), vertices[2]).mean()
             total = total + self.vert_weight * vert
-        return PoseLosses(total, terms["root"], terms["body"], terms["trans"], quantizer, vert, step)
+        return PoseLosses(total, terms["root"], terms["body"], terms["trans"], quantizer, vert, step, change)
 
     def _nll(self, name: str, pred: Tensor, true: Tensor, log_sigmas: Mapping[str, Tensor] | None) -> Tensor:
         spread: Tensor | float = 0.0
