@@ -79,7 +79,7 @@ def open_door(name: str, task: Callable[[DictConfig], Any], help_text: str) -> N
         print(full_help(name, help_text))
         return
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    sys.argv[1:] = [quote_path(argument) for argument in arguments]
+    sys.argv[1:] = [open_option(quote_path(argument)) for argument in arguments]
     try:
         if not any(argument in _HYDRA_FLAGS for argument in arguments):
             check_overrides(name, sys.argv[1:])
@@ -128,6 +128,11 @@ def quote_path(argument: str) -> str:
     # Only a backslash run before a quote (or the end) is an escape in Hydra's grammar.
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
     return f"{key}='{escaped}'"
+
+
+def open_option(argument: str) -> str:
+    """Let `data.options.NAME=` and `task.options.NAME=` add names: a recipe or a task knows its own, and refuses others."""
+    return f"++{argument}" if argument.startswith(("data.options.", "task.options.")) else argument
 
 
 def groups() -> dict[str, list[str]]:

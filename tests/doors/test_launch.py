@@ -101,3 +101,14 @@ def test_an_error_has_no_traceback_and_status_2():
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert "sage_upper_vqvae" in result.stderr
+
+
+def test_options_of_a_recipe_need_not_be_listed(tmp_path):
+    def prepare(option):
+        command = [sys.executable, ROOT / "prepare.py", "data=demo", f"paths.stores={tmp_path}", option]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = prepare("data.options.minutez=1")
+    assert done.returncode == 2 and "The recipe demo has no option minutez" in done.stderr
+    assert prepare("data.options.minutes=0.2").returncode == 0
+    assert '"minutes": 0.2' in (tmp_path / "demo" / "manifest.json").read_text()
