@@ -10,12 +10,13 @@ TORCH_INDEX_URL ?=
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup demo test lint benchmarks clean
+.PHONY: help setup demo test lint docs benchmarks clean
 
 help:
 	@echo "make demo        set up, then train, evaluate and show SAGE on the shipped motion (about 9 minutes on 2 CPU cores)"
 	@echo "make test        set up, then run the tests"
 	@echo "make lint        ruff and mypy"
+	@echo "make docs        the documentation as a site, in build/site"
 	@echo "make benchmarks  speed, stated as shares of this machine's own speed"
 	@echo "make setup       only the environment, in $(VENV)"
 
@@ -42,6 +43,10 @@ lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	@echo "open build/site/index.html"
 
 benchmarks: setup
 	$(VENV)/bin/python -m benchmarks
