@@ -131,7 +131,7 @@ def quote_path(argument: str) -> str:
 
 
 def open_option(argument: str) -> str:
-    """Let `data.options.NAME=` and `task.options.NAME=` add names: a recipe or a task knows its own, and refuses others."""
+    """Let `data.options.NAME=` and `task.options.NAME=` add names: a recipe or a task refuses those it does not know."""
     return f"++{argument}" if argument.startswith(("data.options.", "task.options.")) else argument
 
 
