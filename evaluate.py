@@ -14,6 +14,7 @@ Evaluate a checkpoint on stretches it has not seen.
 
 Options:
   stage=test            test or val                        data=         another store
+  report=true           one page with figures, curves, tables, videos and where they come from (docs/report.md)
 """
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from contrapposto.errors import ContrappostoError, MissingError
-from doors.runs import load_config
-from doors.tables import Evaluation, markdown
+from contrapposto.report.runs import evaluation_folders, read_evaluation
+from doors.tables import markdown
 
 
 def find_evaluations(path: Path) -> list[Path]:
@@ -19,8 +17,7 @@ def find_evaluations(path: Path) -> list[Path]:
     Raises:
         MissingError: there is none.
     """
-    found = [f.parent for f in [path / "metrics.json", *sorted(path.rglob("metrics.json"))] if f.is_file()]
-    found = [folder for folder in dict.fromkeys(found) if folder.parent.name == "evaluation"]
+    found = evaluation_folders(path)
     if not found:
         raise MissingError(
             f"There is no evaluation in {path}.",
@@ -28,35 +25,6 @@ def find_evaluations(path: Path) -> list[Path]:
             fix="python evaluate.py ckpt=RUN",
         )
     return found
-
-
-def read_evaluation(folder: Path) -> Evaluation:
-    """What evaluate.py left in a folder."""
-    content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    config = load_config(folder)
-    stage = config.stage
-    entry = content[stage]
-    options = entry.get("options", [])
-    return Evaluation(
-        model=" ".join([config.name, *options]),
-        trained_on=_trained_on(folder, entry),
-        tested_on=f"{config.data.name}, {stage}",
-        clips=int(entry.get("clips", 0)),
-        values=_numbers(entry["metrics"], stage),
-        weighted=_numbers(entry.get("by_frame", {}), stage),
-    )
-
-
-def _numbers(values: dict[str, Any], stage: str) -> dict[str, float]:
-    return {name.removeprefix(f"{stage}/"): value for name, value in values.items() if value is not None}
-
-
-def _trained_on(folder: Path, entry: dict[str, Any]) -> str:
-    result = folder.parents[1] / "result.json"
-    if not result.is_file():
-        return {"official": "the authors' weights", None: "-"}.get(entry.get("weights"), "?")
-    facts = json.loads(result.read_text(encoding="utf-8"))
-    return ", ".join(str(part) for part in (facts["data"].get("name"), facts["experiment"]) if part)
 
 
 def main(arguments: list[str] | None = None) -> int:

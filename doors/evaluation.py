@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import atomic_path, write_json
+from contrapposto.report.evaluation import write_report
 from doors.preflight import preflight
 from doors.runs import (
     RUN_VARIABLE,
@@ -38,7 +39,7 @@ def evaluate(config: DictConfig) -> None:
     from callbacks import finish_loggers
 
     quiet_lightning()
-    checkpoint = _checkpoint(config)
+    checkpoint, wanted = _checkpoint(config), bool(config.get("report"))
     options = _options(config, checkpoint)
     config = _self_described(config, checkpoint)
     preflight(config)
@@ -63,6 +64,8 @@ def evaluate(config: DictConfig) -> None:
     metrics = run(module, datamodule=datamodule, verbose=False)
     if trainer.is_global_zero:
         _report(config, output, checkpoint, options, metrics[0] if metrics else {})
+        if wanted and not trainer.fast_dev_run:
+            print(f"  {write_report(output).relative_to(output)}  (one page with everything)")
     finish_loggers(trainer.loggers)
 
 

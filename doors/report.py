@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
 from pathlib import Path
 
 from contrapposto.files import atomic_path
-
-
-def read_curves(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """Curves of a metrics.csv: name to (step, value) points."""
-    curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            for name, value in row.items():
-                if name not in ("step", "epoch") and value not in ("", None):
-                    curves[name].append((float(row["step"]), float(value)))
-    return dict(curves)
+from contrapposto.report.runs import read_curves
 
 
 def plot_curves(run: Path) -> Path | None:

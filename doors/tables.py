@@ -5,55 +5,12 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contrapposto.report.columns import FORECASTS, FURTHER, GENERATION, PUBLISHED, Column
+from contrapposto.report.runs import Evaluation
 
-@dataclass(frozen=True)
-class Column:
-    """A metric of a table: its name, title, unit, and what its value is multiplied by."""
-
-    name: str
-    title: str
-    unit: str
-    scale: float = 1.0
-
-
-# The columns of the papers on tracking from three devices, in their units (SAGE sheet, section 5); then what else tells.
-PUBLISHED = (
-    Column("mpjre", "MPJRE", "deg"),
-    Column("mpjpe", "MPJPE", "cm"),
-    Column("mpjve", "MPJVE", "cm/s"),
-    Column("hand", "hand", "cm"),
-    Column("upper", "upper", "cm"),
-    Column("lower", "lower", "cm"),
-    Column("root", "root", "cm"),
-    Column("jitter", "jitter", "10^2 m/s^3", 0.01),
-)
-FURTHER = (
-    Column("mpjre_geodesic", "geodesic", "deg"),
-    Column("root_rotation", "root", "deg"),
-    Column("upper_rotation", "upper", "deg"),
-    Column("lower_rotation", "lower", "deg"),
-    Column("pa_mpjpe", "PA-MPJPE", "cm"),
-    Column("foot_skate", "foot skate", "cm/s"),
-    Column("floor_penetration", "in floor", "cm"),
-)
-# Of generators (PoseGPT sheet, section 9), as one source of samples per row.
-GENERATION = (
-    Column("fid", "FID", ""),
-    Column("accuracy", "accuracy", "%", 100),
-    Column("class_accuracy", "by class", "%", 100),
-    Column("mean_average_precision", "mAP", "%", 100),
-    Column("diversity", "diversity", ""),
-    Column("multimodality", "multimod.", ""),
-)
-FORECASTS = (
-    Column("ade", "ADE", "m"),
-    Column("fde", "FDE", "m"),
-    Column("apd", "APD", "m"),
-)
 _COLUMNS = PUBLISHED + FURTHER
 
 
@@ -156,27 +113,6 @@ def _interval(value: Mapping[str, float | None] | None, column: Column) -> str:
     mean, half = value["mean"] * column.scale, value.get("interval")
     digits = 1 if column.unit == "%" else 2
     return f"{mean:.{digits}f}" + ("" if half is None else f" ±{half * column.scale:.{digits}f}")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One evaluation as `compare` shows it.
-
-    Args:
-        model: name, with what was set differently.
-        trained_on: data and experiment.
-        tested_on: data and part.
-        clips: number of clips.
-        values: metric to mean over clips.
-        weighted: metric to mean over frames.
-    """
-
-    model: str
-    trained_on: str
-    tested_on: str
-    clips: int
-    values: Mapping[str, float]
-    weighted: Mapping[str, float]
 
 
 def markdown(evaluations: Sequence[Evaluation], *, frames: bool = False) -> str:
