@@ -40,6 +40,12 @@ def prepare(config: DictConfig) -> None:
         )
         print(avatar.summary())
         return
+    if config.data.recipe == "scail_scenes":
+        from contrapposto.models.scail_pose.scenes import prepare_scenes
+
+        made = prepare_scenes(output, progress=Lines(), **options)
+        print(f"{output}: " + ("rendered." if made else "up to date: nothing was done."))
+        return
     report = run(
         config.data.recipe,
         output=output,

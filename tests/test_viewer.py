@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 import shutil
 import socket
 import subprocess
@@ -14,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +22,8 @@ from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.io import write_motion
 from contrapposto.motion import Label, Motion
 from contrapposto.skeleton import SMPLH52, Skeleton
-from contrapposto.viewer import HOST, Track, Viewer, open_files
+from contrapposto.viewer import Track, Viewer, open_files
+from tests.browser import Browser, free_port
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,12 +37,6 @@ def clip(frames: int = 31, speed: float = 1.0) -> Motion:
     translation[:, 1], translation[:, 2] = np.linspace(0, speed * (frames - 1) / 30, frames), 0.9
     labels = (Label("walk", 0.0, 0.5), Label("stop", 0.5, 1.0))
     return Motion(rotations, translation, 30.0, labels=labels, metadata={"licence": "CC0"})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -160,48 +151,6 @@ def test_the_door_reads_its_command_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert "port=8080" in shown.stdout and time.perf_counter() - start < 2
     wrong = subprocess.run([sys.executable, "view.py", "prt=1"], cwd=ROOT, capture_output=True, text=True)
     assert wrong.returncode == 2 and "Traceback" not in wrong.stderr and "port" in wrong.stderr
-
-
-class Browser:
-    """Chromium by the WebDriver protocol."""
-
-    FLAGS = (
-        "--headless --no-sandbox --disable-gpu --enable-unsafe-swiftshader --disable-quic --no-first-run "
-        "--disable-background-networking --disable-component-update --disable-sync --window-size=800,600"
-    )
-
-    def __init__(self) -> None:
-        port = free_port()
-        command = ["chromedriver", f"--port={port}"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.base = f"http://{HOST}:{port}"
-        options = {"args": self.FLAGS.split()}
-        for _ in range(100):
-            try:
-                body = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
-                self.base += "/session/" + self.call("", body, "/session")["sessionId"]
-                break
-            except OSError:
-                time.sleep(0.1)
-
-    def call(self, path: str, body: dict[str, Any] | None = None, start: str = "") -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + start + path, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=90) as answer:
-            return json.load(answer)["value"]
-
-    def picture(self) -> np.ndarray:
-        from PIL import Image
-
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(self.call("/screenshot")))).convert("RGB"))
-
-    def close(self) -> None:
-        request = urllib.request.Request(self.base, method="DELETE")
-        try:
-            urllib.request.urlopen(request, timeout=30).close()
-        finally:
-            self.process.terminate()
-            self.process.wait(10)
 
 
 @pytest.mark.slow

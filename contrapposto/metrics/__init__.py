@@ -5,6 +5,7 @@
 | `MPJPE(joints)`, `PAMPJPE(joints)` | pred_joints, true_joints, lengths | cm |
 | `MPJVE(joints)` | pred_joints, true_joints, fps, lengths | cm/s |
 | `MPJRE(kind, joints)` | pred_rotations, true_rotations (matrices or axis-angles), lengths | degrees |
+| `PCK(radius)` | pred_joints, true_joints, lengths | % |
 | `Jitter(joints)` | joints, fps, lengths | m/s^3 |
 | `FootSkate(joints, floor, height)` | joints, fps, lengths | cm/s |
 | `FloorPenetration(joints, floor)` | points, lengths | cm |
@@ -16,6 +17,8 @@
 | `ActionAccuracy(num_actions, average)` | logits, labels (k-hot) | 0 to 1 |
 | `ADE()`, `FDE()` | pred_joints (B, S, T, J, 3), true_joints | that of the joints |
 | `APD()` | pred_joints (B, S, T, J, 3) | that of the joints |
+| `PeopleInVideo(radius, reach)` | pred_joints (T, M, J, 3), true_joints (T, N, J, 3), in_view (T, N), fps | see there |
+| `NamedMeans(names)` | values (..., K) | theirs |
 
 `joints` of the constructors is a name (`all`, `body`, `root`, `upper`, `lower`, `hands`, `feet`), indices, or
 None.
@@ -47,6 +50,8 @@ from contrapposto.metrics.generation import (
     MeanAveragePrecision,
     Multimodality,
 )
+from contrapposto.metrics.pck import PCK
+from contrapposto.metrics.people import NamedMeans, PeopleInVideo
 
 __all__ = [
     "ADE",
@@ -57,6 +62,7 @@ __all__ = [
     "MPJRE",
     "MPJVE",
     "PAMPJPE",
+    "PCK",
     "ActionAccuracy",
     "ClipMetric",
     "CodebookHistogram",
@@ -69,4 +75,6 @@ __all__ = [
     "Jitter",
     "MeanAveragePrecision",
     "Multimodality",
+    "NamedMeans",
+    "PeopleInVideo",
 ]

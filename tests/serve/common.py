@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import socket
 import sys
 import threading
 import time
@@ -20,15 +19,10 @@ from PIL import Image
 
 from contrapposto.serve.app import create_app
 from contrapposto.serve.limits import Limits
+from tests.browser import free_port
 
 HERE = Path(__file__).parent
 ODD = (sys.executable, str(HERE / "odd_worker.py"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

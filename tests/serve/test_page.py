@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from contrapposto.serve.limits import MIB, Limits
+from tests.browser import Browser
 from tests.serve.common import picture, serving, video, wait_for
-from tests.test_viewer import Browser
 
 pytestmark = pytest.mark.slow
 

@@ -20,7 +20,8 @@ import pytest
 from contrapposto.io.video import VideoFile, at_rate
 from contrapposto.render.video import VideoWriter
 from contrapposto.serve.limits import Limits
-from tests.serve.common import free_port, picture, serving, upload, video, wait_for
+from tests.browser import free_port
+from tests.serve.common import picture, serving, upload, video, wait_for
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,172 @@
+"""Metrics of several people in a video: who is found, who is taken for whom, and how well their poses fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torchmetrics import Metric
+
+from contrapposto.metrics import functional as F
+
+_NEVER = 1e6
+
+
+def match_people(pred_joints: Tensor, true_joints: Tensor, reach: float = 0.5) -> Tensor:
+    """Which predicted person is which true one: (T, N) int64 numbers of predictions, -1 for nobody.
+
+    As multi-object tracking is judged (CLEAR MOT, Bernardin and Stiefelhagen 2008): whoever was a person's match stays
+    it while near enough, the others are matched with the least total distance. Near is meant across the view, at the
+    true distance, because a single camera sees depth badly.
+
+    Args:
+        pred_joints: (T, M, J, 3) metres before the camera, NaN where unknown. true_joints: (T, N, J, 3).
+        reach: metres, mean over the joints, within which a prediction may be of a person.
+    """
+    pred, true = (joints.double().cpu().numpy() for joints in (pred_joints, true_joints))
+    found = np.full(true.shape[:2], -1, np.int64)
+    last = np.full(true.shape[1], -1, np.int64)
+    for frame, (here, there) in enumerate(zip(pred, true)):
+        cost = _across(here, there)
+        cost[~(cost <= reach)] = _NEVER
+        kept = [n for n, m in enumerate(last) if m >= 0 and cost[n, m] < _NEVER]
+        found[frame, kept] = last[kept]
+        rest = np.setdiff1d(np.arange(len(there)), kept)
+        free = np.setdiff1d(np.arange(len(here)), last[kept])
+        for row, column in zip(*linear_sum_assignment(cost[np.ix_(rest, free)])):
+            if cost[rest[row], free[column]] < _NEVER:
+                found[frame, rest[row]] = free[column]
+        last = np.where(found[frame] >= 0, found[frame], last)
+    return torch.from_numpy(found)
+
+
+def _across(pred: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """(N, M) mean distance of the joints across the view, metres; NaN where no joint is known of both."""
+    with np.errstate(all="ignore"):
+        rays, wanted = (joints[..., :2] / joints[..., 2:] for joints in (pred, true))
+        apart = np.linalg.norm(rays[None] - wanted[:, None], axis=-1) * true[:, None, :, 2]
+        known = np.isfinite(apart)
+        return np.where(known, apart, 0).sum(-1) / np.where(known.any(-1), known.sum(-1), np.nan)
+
+
+class PeopleInVideo(Metric):
+    """Everything about the people of videos, over all videos together.
+
+    `compute` returns: `mpjpe`, `pa_mpjpe` (cm, about the pelvis, of joints that are known) and `root` (cm, of the pelvis
+    before the camera) of the people who are found; `pck` (percent of the joints of all true people within `radius`
+    metres about the pelvis: who is not found is wrong); `found` (percent of the true people in all frames), `false`
+    (people who are not there, in percent of those who are), `switches` (times that a person gets another number, in all
+    videos); `jitter` and `true_jitter` (m/s^3, of the same people in the same stretches of frames).
+
+    Args:
+        radius: of `pck`, metres.
+        reach: see `match_people`.
+        kwargs: torchmetrics' own.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    _NAMES = ("mpjpe", "pa_mpjpe", "root", "pck", "found", "false", "jitter", "true_jitter")
+    total: Tensor
+    weight: Tensor
+    switches: Tensor
+
+    def __init__(self, radius: float = 0.15, reach: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.radius, self.reach = radius, reach
+        size = len(self._NAMES)
+        self.add_state("total", torch.zeros(size, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("weight", torch.zeros(size, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("switches", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(
+        self, pred_joints: Tensor, true_joints: Tensor, in_view: Tensor, fps: float | Tensor = 1.0
+    ) -> None:
+        """Add a video.
+
+        Args:
+            pred_joints: (T, M, J, 3) metres before the camera, joint 0 the pelvis, NaN where unknown; a person has the
+                same place along M in all frames.
+            true_joints: (T, N, J, 3).
+            in_view: (T, N) bool; who is not in view need not be found, and may be.
+            fps: frames per second.
+        """
+        match = match_people(pred_joints, true_joints, self.reach)
+        for person in range(match.shape[1]):
+            self._add_person(pred_joints, true_joints[:, person], in_view[:, person], match[:, person], fps)
+        there = torch.isfinite(pred_joints).all(-1).any(-1)
+        self._sum("false", 100 * (there.sum() - (match >= 0).sum()).double(), in_view.sum())
+
+    def compute(self) -> dict[str, Tensor]:
+        """The values by name; NaN where nothing was added."""
+        values = self.total / self.weight
+        return {**dict(zip(self._NAMES, values.unbind())), "switches": self.switches}
+
+    def _add_person(
+        self, pred_joints: Tensor, true: Tensor, in_view: Tensor, match: Tensor, fps: float | Tensor
+    ) -> None:
+        numbers = match[match >= 0]
+        self.switches += (numbers.diff() != 0).sum()
+        frames = torch.arange(len(true))
+        pred = (
+            pred_joints[frames, match.clamp_min(0)]
+            if pred_joints.shape[1]
+            else torch.full_like(true, torch.nan)
+        )
+        pred = torch.where((match >= 0)[:, None, None], pred, torch.nan)
+        pred = torch.where(in_view[:, None, None], pred, torch.nan)
+        known = torch.isfinite(pred).all(-1)
+        placed = known[:, 0]
+        error = F.position_error(pred - pred[:, :1], true - true[:, :1])[in_view]
+        self._sum("pck", 100 * (error <= self.radius).sum(), torch.tensor(error.numel()))
+        self._sum("found", 100 * known.any(-1).sum(), in_view.sum())
+        self._sum("mpjpe", 100 * error[error.isfinite()].sum(), error.isfinite().sum())
+        away = torch.linalg.vector_norm(pred - true, dim=-1)[placed, 0]
+        self._sum("root", 100 * away.sum(), placed.sum())
+        whole = known.all(-1)
+        fitted = F.procrustes_align(pred[whole], true[whole]) if whole.any() else true[whole]
+        apart = F.position_error(fitted, true[whole])
+        self._sum("pa_mpjpe", 100 * apart.sum(), torch.tensor(apart.numel()))
+        for name, joints in (
+            ("jitter", pred),
+            ("true_jitter", torch.where(known[..., None], true, torch.nan)),
+        ):
+            jerks = F.jerk(joints, fps)
+            self._sum(name, jerks[jerks.isfinite()].sum(), jerks.isfinite().sum())
+
+    def _sum(self, name: str, value: Tensor, weight: Tensor) -> None:
+        place = self._NAMES.index(name)
+        self.total[place] += value.to(self.total)
+        self.weight[place] += weight.to(self.weight)
+
+
+class NamedMeans(Metric):
+    """Means of numbers that have names; NaN does not count.
+
+    Args:
+        names: of the K numbers.
+        kwargs: torchmetrics' own.
+    """
+
+    full_state_update = False
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self, names: list[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.names = list(names)
+        self.add_state("total", torch.zeros(len(names), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("weight", torch.zeros(len(names), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, values: Tensor) -> None:
+        """Add numbers (..., K)."""
+        rows = values.reshape(-1, len(self.names)).to(self.total)
+        self.total += rows.nan_to_num(0.0).sum(0)
+        self.weight += rows.isfinite().sum(0)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The means by name; NaN where nothing was added."""
+        return dict(zip(self.names, (self.total / self.weight).unbind()))
