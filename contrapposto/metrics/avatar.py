@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from contrapposto.metrics.image import psnr, ssim
+from contrapposto.metrics.lpips import load_lpips, lpips
 from contrapposto.metrics.mesh_error import GroupedMean
 
 SPLITS = ("novel_view", "novel_pose", "val", "train", "all")
@@ -41,3 +42,29 @@ class ImageQuality(GroupedMean):
         values = _MEASURES[self.measure](predicted, truth, region)
         values = values[region.flatten(1).any(1)]
         self.add(torch.where(values.isfinite(), values, torch.zeros_like(values)), group)
+
+
+class PerceptualDistance(GroupedMean):
+    """LPIPS of pictures in the rectangle of a region, by split; see `contrapposto.metrics.lpips`.
+
+    Args:
+        network: file of the network, see `load_lpips`; None: nothing is computed.
+        groups, kwargs: see `GroupedMean`.
+
+    Raises:
+        MissingError, InputError: the file is not there, or holds something else.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, network: str | None = None, groups: Sequence[str] = SPLITS, **kwargs: Any) -> None:
+        super().__init__(groups, **kwargs)
+        self.network = network
+        if network is not None:
+            load_lpips(network)
+
+    def update(self, predicted: Tensor, truth: Tensor, region: Tensor, group: str) -> None:
+        """Add pictures (B, H, W, 3) in [0, 1], judged around a region (B, H, W) bool."""
+        if self.network is not None:
+            values = lpips(load_lpips(self.network), predicted, truth, region)
+            self.add(values[values.isfinite()], group)

@@ -17,6 +17,7 @@ from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError
 from contrapposto.metrics.functional import position_error, procrustes_align
 from contrapposto.metrics.image import box_region
+from contrapposto.metrics.pck import correct_area, correct_share
 from contrapposto.models.anerf.draws import Draws
 from contrapposto.models.anerf.losses import (
     image_loss,
@@ -60,8 +61,8 @@ class ANeRFModule(pl.LightningModule):
 
     Validation and test steps return, for one image: `predicted` and `true` (1, H, W, 3), the truth on its clean
     background outside of the mask; `box` and `mask` (1, H, W) regions; `group`, its split; errors of its pose against
-    the truth in mm, NaN where that is not known: `mpjpe`, `pampjpe`, and `..._before` refinement (1,); `clips`;
-    `num_frames`.
+    the truth, NaN where that is not known: `mpjpe`, `pampjpe` in mm, `pck`, `auc` (of PCK up to 150 mm) in percent, and
+    `..._before` refinement (1,); `clips`; `num_frames`.
 
     Args:
         network: options of `ANeRFConfig`, without the number of codes.
@@ -370,18 +371,21 @@ class ANeRFModule(pl.LightningModule):
         return Renderer(self.network, speed=speed, capsules=capsules)
 
     def _pose_errors(self, joints: Tensor | None, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """mm, aligned at the root, and by a similarity."""
-        unknown = torch.full((1,), torch.nan)
-        errors = dict.fromkeys(("mpjpe", "pampjpe", "mpjpe_before", "pampjpe_before"), unknown)
+        """Aligned at the root: mm, PCK and its area in percent; and mm after a similarity."""
+        names = [
+            f"{name}{suffix}" for name in ("mpjpe", "pampjpe", "pck", "auc") for suffix in ("", "_before")
+        ]
         truth = batch["true_joints"]
         if truth is None:
-            return errors
-        given = batch["joints"]
+            return dict.fromkeys(names, torch.full((1,), torch.nan))
+        given, errors = batch["joints"], {}
         for suffix, found in (("", given if joints is None else joints), ("_before", given)):
             centred = (found - found[:1])[None], (truth - truth[:1])[None]
-            errors[f"mpjpe{suffix}"] = batch["mm"] * position_error(*centred).mean()[None]
+            metres = batch["mm"] / 1000 * position_error(*centred)
             aligned = procrustes_align(*centred, reflection=True)
-            errors[f"pampjpe{suffix}"] = batch["mm"] * position_error(aligned, centred[1]).mean()[None]
+            errors[f"mpjpe{suffix}"] = 1000 * metres.mean(-1)
+            errors[f"pampjpe{suffix}"] = batch["mm"] * position_error(aligned, centred[1]).mean(-1)
+            errors[f"pck{suffix}"], errors[f"auc{suffix}"] = correct_share(metres), correct_area(metres)
         return errors
 
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:

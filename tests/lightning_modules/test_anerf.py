@@ -1,12 +1,18 @@
 """A-NeRF through the doors at a tiny size: learn, evaluate, resume, refine poses, learn on with fixed ones."""
 
+import csv
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from callbacks import load_checkpoint
+from contrapposto.models.anerf.model import ANeRF, ANeRFConfig
 from doors import runs
 from doors.report import read_curves
 from lightning_modules.anerf import ANeRFModule
@@ -14,7 +20,9 @@ from lightning_modules.anerf.optim import GatheringAdam
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
 from tests.lightning_modules.sage_tiny import door, only_run
 
+ROOT = Path(__file__).parents[2]
 POSES = "module.poses={every:5,learning_rate:2e-3,weight:0.1,temporal_weight:0.01}"
+NETWORK_FAST = "module.network.volume_size=6"
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +118,82 @@ def test_finetuning_starts_from_the_avatar_and_leaves_the_poses(trained, stores)
 def json_checkpoint(folder):
     result = json.loads((folder.parent / "result.json").read_text())
     return folder.parent / result["checkpoint"]
+
+
+def test_every_image_has_a_row_with_all_scores(trained, stores, tmp_path):
+    """LPIPS by a network file too; the errors of the poses against plain arithmetic."""
+    layers = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+    state = {f"features.{n}.weight": torch.randn(a, b, k, k) * 0.05 for n, (a, b, k) in layers.items()}
+    state |= {f"features.{n}.bias": torch.zeros(a) for n, (a, _, _) in layers.items()}
+    torch.save(state, tmp_path / "alexnet.pth")
+    given = f"data.lpips={tmp_path / 'alexnet.pth'}"
+    run = only_run(trained, "anerf")
+    door("evaluate", [*tiny("anerf", stores, trained, "data.name=noisy"), given, f"ckpt={run}"])
+    (table,) = run.glob("evaluation/noisy-test*/media/clips_test.csv")
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    for row in rows:
+        split = row["clip"].partition("/")[0]
+        assert float(row[f"lpips_{split}"]) > 0 and float(row[f"psnr_{split}"]) > 0
+    learnt = [row for row in rows if row["pose_error_before_mm"] != "nan"]
+    assert learnt
+    from contrapposto.data.avatar import AvatarScene
+
+    scene = AvatarScene.open(stores / "noisy")
+    for row in learnt:
+        pose = scene.pose_index(int(row["clip"].partition("/")[2]))
+        given, truth = (array[pose] - array[pose][:1] for array in (scene.kp3d, scene.gt_kp3d))
+        error = 600 * np.linalg.norm(given - truth, axis=-1)  # mm: 0.6 m in a unit
+        assert float(row["pose_error_before_mm"]) == pytest.approx(error.mean(), rel=1e-3)
+        assert float(row["pose_pck_before"]) == pytest.approx(100 * (error <= 150).mean(), rel=1e-3)
+        area = 100 * np.mean([(error <= radius).mean() for radius in np.linspace(0, 150, 31)])
+        assert float(row["pose_auc_before"]) == pytest.approx(area, rel=1e-3)
+
+
+def test_the_authors_file_is_evaluated(stores, tmp_path):
+    torch.manual_seed(0)
+    model = ANeRF(ANeRFConfig(view_frequencies=0, width=32))
+    parts = {"network_fn": model.coarse, "network_fine": model.fine}
+    content = {f"{name}_state_dict": dict(part.state_dict()) for name, part in parts.items()}
+    torch.save({"global_step": 1, **content}, tmp_path / "000001.tar")
+    door("evaluate", [*tiny("anerf", stores, tmp_path), f"official={tmp_path / '000001.tar'}"])
+    (file,) = tmp_path.glob("anerf/official/evaluation/*/metrics.json")
+    found = json.loads(file.read_text())["test"]
+    assert found["clips"] == 4 and found["weights"] == "official"
+    # Random networks show next to nothing: the white background against the pictures, in their box.
+    assert 0 < found["metrics"]["test/psnr_novel_view"] < 40
+
+
+def losses(folder):
+    curve = read_curves(only_run(folder, "anerf") / "metrics.csv")["train/loss"]
+    return [value for _, value in curve]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(stores, tmp_path):
+    more = (POSES, "module.codes=true", "trainer.max_epochs=1")
+    door("train", tiny("anerf", stores, tmp_path / "one", *more))
+    command = [a for a in tiny("anerf", stores, tmp_path / "two", *more, "trainer=ddp_cpu")]
+    command = [a for a in command if a != "trainer.accelerator=cpu"]
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *command],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=2e-3)
+    one, two = (metrics(only_run(tmp_path / name, "anerf"))["last"]["metrics"] for name in ("one", "two"))
+    assert two == pytest.approx(one, rel=1e-2, nan_ok=True)
+
+
+@pytest.mark.parametrize("model", ["anerf", "anerf_fast"])
+def test_a_trial_run_leaves_no_result(stores, tmp_path, model):
+    more = ("trainer.fast_dev_run=true", *([NETWORK_FAST] if model == "anerf_fast" else []))
+    door("train", tiny(model, stores, tmp_path, *more))
+    assert not list(tmp_path.glob("*/*/result.json"))
 
 
 def test_a_checkpoint_is_complete(trained):

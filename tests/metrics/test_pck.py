@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from contrapposto.metrics.pck import PCK
+from contrapposto.metrics import PCK
+from contrapposto.metrics.pck import correct_area, correct_share
 
 
 def test_the_share_of_joints_within_the_radius_is_counted():
@@ -19,3 +20,10 @@ def test_the_share_of_joints_within_the_radius_is_counted():
     metric.reset()
     metric.update(pred[0], true[0])
     assert metric.compute() == pytest.approx(80)
+
+
+def test_the_area_is_the_mean_over_31_radii():
+    distances = torch.tensor([[0.0, 0.0524, 0.1474, 0.2]], dtype=torch.float64)
+    # radii 0, 5, ..., 150 mm: all 31 hold the first joint, 55 to 150 mm the second, 150 mm the third
+    assert correct_area(distances).tolist() == pytest.approx([100 * (31 + 20 + 1) / (4 * 31)])
+    assert correct_share(distances).tolist() == [75.0]

@@ -1,0 +1,117 @@
+"""PSNR and SSIM of A-NeRF against training time, one thread: python -m benchmarks.anerf_training [NAME ...].
+
+The demo's networks on the shipped scene (`python prepare.py data=anerf_scene`), one after the other: `exact` (samples
+all over the figure's cylinder), `pruned` (only in capsules around the bones) and `fast` (the student). Time is that of
+this process's CPU without the evaluations, which see the same few held-out images each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from contrapposto.files import write_json
+from contrapposto.metrics.image import psnr, ssim
+
+VARIANTS = {
+    "exact": ("model=anerf", "module.network.capsule_radius=null"),
+    "pruned": ("model=anerf",),
+    "fast": ("model=anerf_fast",),
+}
+SHARED = (
+    "experiment=anerf_demo",
+    "logger=csv",
+    "trainer.accelerator=cpu",
+    "trainer.devices=1",
+    "trainer.max_epochs=100",
+    "trainer.limit_val_batches=1",
+    "callbacks.media=null",
+    "data.max_val_images=4",
+)
+
+
+class Curve(pl.Callback):
+    """Evaluates a training on the images of validation at given times, and ends it after the last.
+
+    Args:
+        path: JSON file of the curve.
+        marks: CPU seconds of training.
+    """
+
+    def __init__(self, path: str, marks: Sequence[float]) -> None:
+        self.path, self.marks = Path(path), list(marks)
+        self.rows: list[dict[str, Any]] = []
+        self.started = self.excluded = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.started = time.process_time()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock."""
+        self.excluded -= time.process_time()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let it run on."""
+        self.excluded += time.process_time()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *step: Any) -> None:
+        """Evaluate where a mark was passed."""
+        spent = time.process_time() - self.started - self.excluded
+        if not self.marks or spent < self.marks[0]:
+            return
+        self.marks = [mark for mark in self.marks if mark > spent]
+        self.excluded -= time.process_time()
+        self.rows.append({"cpu_s": spent, "steps": trainer.global_step, **_scores(trainer, pl_module)})
+        self.excluded += time.process_time()
+        write_json(self.path, self.rows)
+        print("  " + ", ".join(f"{name} {value:.5g}" for name, value in self.rows[-1].items()), flush=True)
+        trainer.should_stop = not self.marks
+
+
+@torch.no_grad()
+def _scores(trainer: pl.Trainer, module: Any) -> dict[str, float]:
+    """Means over the images of validation, by split."""
+    found: dict[str, list[float]] = {}
+    module.eval()
+    for item in trainer.datamodule.val_dataloader().dataset:  # type: ignore[attr-defined]
+        outputs = module.evaluate_image(item)
+        for name, measure in (("psnr", psnr), ("ssim", ssim)):
+            value = float(measure(outputs["predicted"], outputs["true"], outputs["box"]))
+            found.setdefault(f"{name}_{outputs['group']}", []).append(value)
+    module.train()
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def main() -> None:
+    """Train the chosen variants."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.anerf_training", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(VARIANTS)}; all without")
+    parser.add_argument("--minutes", type=float, default=10, help="CPU minutes of each training")
+    parser.add_argument("--runs", default="runs/benchmarks", help="where runs and curves are written")
+    options = parser.parse_args()
+    from doors.launch import compose_config
+    from doors.training import train
+
+    torch.set_num_threads(1)
+    shares = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+    for name in options.names or VARIANTS:
+        marks = [round(60 * options.minutes * share) for share in shares]
+        path = Path(options.runs).absolute() / f"anerf_training_{name}.json"
+        curve = f"+callbacks.curve={{_target_:benchmarks.anerf_training.Curve,path:'{path}',marks:{marks}}}"
+        arguments = [*VARIANTS[name], *SHARED, f"paths.runs={options.runs}", curve]
+        print(name, flush=True)
+        sys.argv = ["train.py", *arguments]
+        train(compose_config("train", arguments))
+
+
+if __name__ == "__main__":
+    main()
