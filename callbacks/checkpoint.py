@@ -23,6 +23,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from callbacks.loggers import is_trial
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import atomic_path
+from contrapposto.portable import load_portable
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
@@ -229,6 +230,8 @@ def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
         raise MissingError(
             f"There is no checkpoint {path}.", fix="look at the folder's files, or train first"
         )
+    if path.suffix == ".safetensors":
+        return load_portable(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:

@@ -17,8 +17,9 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from contrapposto.errors import ConfigError, MissingError
-from contrapposto.files import atomic_path, sha256, write_json
+from contrapposto.files import ASSETS, atomic_path, sha256, write_json
 
+ZOO = ASSETS / "zoo"  # small trained models that ship, laid out like runs (doors/publish.py)
 RUN_VARIABLE = "CONTRAPPOSTO_RUN"  # the run directory, handed to the other processes of the same run
 
 
@@ -203,14 +204,29 @@ def _in_use(run: Path) -> bool:
         return True
 
 
-def best_run(runs: str | Path, model: str, data: str | None, experiment: str | None) -> Result:
-    """The best finished run of a model on the same data and experiment.
+def best_run(
+    runs: str | Path, model: str, data: str | None, experiment: str | None, *, shipped: bool = True
+) -> Result:
+    """The best finished run of a model on the same data and experiment; where there is none, the shipped one.
+
+    Args:
+        runs: folder of runs.
+        model, data, experiment: names.
+        shipped: whether a model of the zoo will do.
 
     Raises:
         MissingError: there is none; names the command that makes one.
     """
+
+    def fits(result: Result) -> bool:
+        return result.data.get("name") == data and result.experiment == experiment
+
     candidates = finished_runs(runs, model)
-    same = [r for r in candidates if r.data.get("name") == data and r.experiment == experiment]
+    same = list(filter(fits, candidates))
+    if not same and shipped:
+        same = list(filter(fits, finished_runs(ZOO, model)))
+        if same:
+            print(f"{model}: no run of yours in {runs}; the small one that ships is used")
     if not same:
         options = f"model={model}" + (f" experiment={experiment}" if experiment else "")
         others = sorted({f"data={r.data.get('name')} experiment={r.experiment}" for r in candidates})
@@ -235,7 +251,8 @@ def register_best_resolver() -> None:
     """
 
     def resolve(model: str, *, _root_: DictConfig) -> str:
-        result = best_run(_root_.paths.runs, model, _root_.data.name, _root_.get("experiment_name"))
+        name = _root_.get("experiment_name")
+        result = best_run(_root_.paths.runs, model, _root_.data.name, name, shipped=False)
         return str(result.checkpoint)
 
     def resolve_or_null(model: str, *, _root_: DictConfig) -> str | None:

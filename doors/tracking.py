@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from contrapposto.errors import ConfigError, InputError, nearest
+from contrapposto.errors import ConfigError, InputError, MissingError, nearest
 from contrapposto.files import atomic_path, write_json
 from contrapposto.motion import Motion
 from doors.prediction import FORMATS, load_module, write_formats
-from doors.runs import best_run
+from doors.runs import Result, best_run
 
 if TYPE_CHECKING:
     from contrapposto.io.devices import DeviceTrack, Repairs
@@ -39,7 +39,7 @@ class SageTrack:
     def __init__(
         self,
         formats: Sequence[str] = FORMATS,
-        model: str = "sage_refiner",
+        model: str | None = None,
         data: str = "demo",
         experiment: str | None = "sage_demo",
         checkpoint: str | None = None,
@@ -83,12 +83,21 @@ class SageTrack:
         run = self.run
         checkpoint = run["checkpoint"]
         if checkpoint is None:
-            found = best_run(config.paths.runs, run["model"] or "", run["data"], run["experiment"])
-            checkpoint = str(found.checkpoint)
+            checkpoint = str(self._best(config).checkpoint)
         module = load_module(Path(checkpoint))
         # Few rounds of the solver where frames come one by one, and have to come in time.
         reach = Reach(module.rest_positions, iterations=4) if self.reach else None
         return prepared(getattr(module, "tracker", module), self.steps, self.speed), reach
+
+    def _best(self, config: DictConfig) -> Result:
+        """The best run of the model; with none named, of the refiner, or else of the student (one ships)."""
+        runs, data, experiment = config.paths.runs, str(self.run["data"]), self.run["experiment"]
+        if self.run["model"] is None:
+            try:
+                return best_run(runs, "sage_refiner", data, experiment, shipped=False)
+            except MissingError:
+                return best_run(runs, "sage_student", data, experiment)
+        return best_run(runs, self.run["model"], data, experiment)
 
     def _recording(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         from contrapposto.io import READABLE, read_motion
@@ -104,6 +113,9 @@ class SageTrack:
         recording, counts = track_recording(model, stretch, scale=scale, calibration=calibration, reach=reach)
         report(source, repairs.counts + counts)
         motion = recording.motion()
+        motion = replace(
+            motion, metadata={**motion.metadata, "start": f"{(self.start or 0.0) + recording.start:.4f}"}
+        )
         truth = None
         if source.suffix.lower() in READABLE:
             # The tracked clip begins a frame later: a body needs velocities.

@@ -1,0 +1,99 @@
+"""Checkpoints to pass on: tensors and plain values in one safetensors file, half as large as in single precision.
+
+The tree of dictionaries and lists is JSON in the file's metadata; in place of a tensor stands `{"tensor": NAME}`.
+Nothing in such a file can be executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from contrapposto.errors import InputError
+from contrapposto.files import atomic_path
+
+_TREE = "contrapposto"
+_LARGEST_HALF = 65504.0
+
+
+def save_portable(path: str | Path, content: Mapping[str, Any], *, half: bool = True) -> None:
+    """Write tensors, strings, numbers, None, and dictionaries and lists of them, atomically.
+
+    Args:
+        path: ends in `.safetensors`.
+        content: keys are text; tuples come back as lists.
+        half: store float32 tensors as float16, but for those with numbers that float16 does not have.
+
+    Raises:
+        TypeError: values of other kinds.
+    """
+    tensors: dict[str, Tensor] = {}
+    tree = _packed(dict(content), "", tensors, half)
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={_TREE: json.dumps(tree)})
+
+
+def load_portable(path: str | Path) -> dict[str, Any]:
+    """Read what `save_portable` wrote; half precision comes back as float32.
+
+    Raises:
+        InputError: damaged, or not such a file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tree = (file.metadata() or {}).get(_TREE)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+        if tree is None:
+            raise InputError(
+                f"{path} is not a checkpoint of this suite.",
+                found="a safetensors file without the suite's description",
+                expected="a file that doors.publish wrote",
+            )
+        unpacked: dict[str, Any] = _unpacked(json.loads(tree), tensors)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"The checkpoint {path} is damaged.", found=str(error).split("\n")[0], fix="fetch it again"
+        ) from error
+    return unpacked
+
+
+def _packed(value: Any, name: str, tensors: dict[str, Tensor], half: bool) -> Any:
+    if isinstance(value, Tensor):
+        tensors[name] = _halved(value.detach().cpu()) if half else value.detach().cpu().clone().contiguous()
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError(f"{name or 'content'}: keys must be text")
+        return {"map": {key: _packed(item, f"{name}/{key}", tensors, half) for key, item in value.items()}}
+    if isinstance(value, list | tuple):
+        return [_packed(item, f"{name}/{index}", tensors, half) for index, item in enumerate(value)]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise TypeError(f"{name}: {type(value).__name__} cannot be stored")
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    fits = (
+        tensor.dtype == torch.float32
+        and tensor.isfinite().all()
+        and bool((tensor.abs() <= _LARGEST_HALF).all())
+    )
+    return (tensor.half() if fits else tensor.clone()).contiguous()
+
+
+def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if "tensor" in value:
+            tensor = tensors[value["tensor"]]
+            return tensor.float() if tensor.dtype == torch.float16 else tensor
+        return {key: _unpacked(item, tensors) for key, item in value["map"].items()}
+    if isinstance(value, list):
+        return [_unpacked(item, tensors) for item in value]
+    return value
