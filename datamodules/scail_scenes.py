@@ -49,6 +49,10 @@ class SceneDataModule(pl.LightningDataModule):
         """The same: nothing is trained on them."""
         return self.test_dataloader()
 
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        """A scene stays as it is: the pipeline's networks have places of their own."""
+        return batch
+
 
 class _Scene:
     def __init__(self, folder: Path, least_in_view: float) -> None:

@@ -67,10 +67,6 @@ class ScailPoseEvaluation(pl.LightningModule):
             self._estimator = self._estimator()
         return self._estimator
 
-    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
-        """A scene stays as it is: the networks have places of their own."""
-        return batch
-
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """Named outputs of one scene."""
         return self._evaluate(batch)

@@ -99,7 +99,7 @@ def _settings(
 ) -> Settings:
     drawn, fit = dict(look or {}), dict(align or {})
     if original:
-        drawn |= {"wrap": True, "palettes": palettes_for(1)}
+        drawn |= {"wrap": True, "attach": False, "hide": False, "palettes": palettes_for(1)}
         fit |= {"original": True}
         people, clean = "first" if people == "all" else people, None
     return Settings(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from contrapposto.models.scail_pose.attach import attach, hide_hands
 from contrapposto.models.scail_pose.cylinders import (
     SMPL_FIGURE,
     SMPL_FIGURE_METRES,
@@ -15,7 +16,7 @@ from contrapposto.models.scail_pose.cylinders import (
     make_cylinders,
 )
 from contrapposto.models.scail_pose.draw2d import compose, draw_overlay
-from contrapposto.models.scail_pose.estimators.interface import Person
+from contrapposto.models.scail_pose.estimators.interface import NUM_JOINTS, Person
 from contrapposto.models.scail_pose.palette import SINGLE, Palette, palettes_for
 from contrapposto.models.scail_pose.people import ClipPoses, join_poses, pack_people
 from contrapposto.models.scail_pose.reference import Alignment
@@ -36,6 +37,8 @@ class Look:
         depth_percentile: share in percent of the nearest and of the farthest ends that dimming with depth leaves out.
         stray: paint keypoints of people whose body is not drawn, as the original does.
         wrap: keypoints of several people are added in 8 bits, as the original does.
+        attach: hands and faces are moved to the skeleton's wrists and head, see `attach`.
+        hide: hands behind nearer limbs are left out, see `hide_hands`.
     """
 
     cheeks: bool = True
@@ -47,6 +50,8 @@ class Look:
     depth_percentile: float = 0.0
     stray: bool = False
     wrap: bool = False
+    attach: bool = False
+    hide: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +102,7 @@ class ClipDrawer:
         for people, drawing in zip(self.clip.frames, drawings):
             look = self.look
             overlay = draw_overlay(
-                self.keypoints(people),
+                self.keypoints(people, drawing),
                 self.clip.height,
                 self.clip.width,
                 cheeks=look.cheeks,
@@ -129,13 +134,15 @@ class ClipDrawer:
         by_number[numbers] = zooms
         return replace(found, radius=(found.radius * by_number[found.person]).astype(np.float32))
 
-    def keypoints(self, people: Sequence[Person]) -> WholeBodyPose:
-        """The keypoints of a frame's people, carried along with their cameras."""
+    def keypoints(self, people: Sequence[Person], drawing: Drawing | None = None) -> WholeBodyPose:
+        """The keypoints of a frame's people, carried along with their cameras; `drawing` hides hands if wanted."""
         height, width = self.clip.height, self.clip.width
         poses = []
         for person in people:
             if not self.look.stray and not np.isfinite(person.joints).any():
                 continue
+            if self.look.attach:
+                person = attach(person, self.clip.intrinsics)
             pose = pack_people([person], height, width)
             found = self.alignments.get(person.id)
             if found is not None:
@@ -143,5 +150,7 @@ class ClipDrawer:
             camera = self.camera_of(person)
             if not np.array_equal(camera, self.clip.intrinsics):
                 pose = follow_camera(pose, person.joints, self.clip.intrinsics, camera, height, width)
+            if self.look.hide and drawing is not None and len(person.joints) == NUM_JOINTS:
+                pose = hide_hands(pose, person.joints, drawing.depth)
             poses.append(pose)
         return join_poses(poses)

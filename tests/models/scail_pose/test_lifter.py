@@ -195,6 +195,17 @@ def test_it_serves_among_other_makers_networks():
     assert list(estimator.people(black, default_intrinsics(96, 96))) == [[], []]
 
 
+def test_the_option_takes_a_file(tmp_path):
+    network = Lifter(window=4, width=24, heads=2, layers=1)
+    options = {"window": 4, "network": {"width": 24, "heads": 2, "layers": 1}}
+    state = {f"network.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"hyper_parameters": options, "state_dict": state}, tmp_path / "lifter.ckpt")
+    alone = make_estimator("blazepose", lifter=tmp_path / "lifter.ckpt", hands=False, face=False)
+    assert isinstance(alone, LiftedEstimator) and alone.body.window == 4
+    with pytest.raises(MissingError):
+        make_estimator("blazepose", lifter=tmp_path / "nothing.onnx")
+
+
 @pytest.mark.slow
 def test_an_exported_lifter_gives_the_same_joints(tmp_path):
     torch.manual_seed(0)

@@ -28,6 +28,7 @@ from contrapposto.models.scail_pose.estimators.interface import (
     PoseEstimator,
     WholeBody2D,
 )
+from contrapposto.models.scail_pose.lifter import LiftedEstimator, LifterBody
 
 ESTIMATORS = ("auto", "blazepose", "files")
 _LOG = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def make_estimator(
     detector: str = "blazepose",
     whole_body: str = "blazepose",
     body: str | Body3D = "blazepose",
+    lifter: str | Path | None = None,
     weights: str | Path = "pretrained_weights",
     hands: bool = True,
     face: bool = True,
@@ -56,6 +58,7 @@ def make_estimator(
         detector: `blazepose` or `yolox`.
         whole_body: `blazepose` or `dwpose`.
         body: `blazepose`, `nlf`, or an object that finds joints.
+        lifter: file of an exported lifter, or a checkpoint of one, which finds the joints in place of `body`.
         weights: folder of the user's files, laid out as the original's.
         hands, face, every, threads: see `BlazePoseEstimator`.
         most: people at a time.
@@ -73,10 +76,15 @@ def make_estimator(
     ):
         if value not in choices:
             raise ConfigError(f"{name}={value} is not known.", expected=nearest(value, choices))
+    if lifter is not None:
+        body = LifterBody.open(lifter, threads=threads)
     if estimator == "files" or (estimator == "auto" and _all_there(weights)):
         detector, whole_body, body = "yolox", "dwpose", "nlf" if body == "blazepose" else body
-    if (detector, whole_body, body) == ("blazepose", "blazepose", "blazepose"):
-        return BlazePoseEstimator(hands=hands, face=face, most=most, every=every, threads=threads)
+    if (detector, whole_body) == ("blazepose", "blazepose") and (
+        body == "blazepose" or isinstance(body, LifterBody)
+    ):
+        followed = BlazePoseEstimator(hands=hands, face=face, most=most, every=every, threads=threads)
+        return LiftedEstimator(followed, body) if isinstance(body, LifterBody) else followed
     people: PersonDetector = (
         YoloxDetector(model_path("yolox", weights), threads=threads)
         if detector == "yolox"

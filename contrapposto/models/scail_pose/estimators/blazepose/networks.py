@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,8 +47,9 @@ class Network:
                 "The embedded estimator needs LiteRT.", found=str(error), fix="pip install ai-edge-litert"
             ) from error
         try:
-            self._graph = Interpreter(str(path), num_threads=threads)
-            self._graph.allocate_tensors()
+            with _without_greeting():
+                self._graph = Interpreter(str(path), num_threads=threads)
+                self._graph.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{path} is no LiteRT network.", found=str(error).splitlines()[0]) from error
         entry = self._graph.get_input_details()[0]
@@ -55,6 +61,24 @@ class Network:
         self._graph.set_tensor(self._input, image[None])
         self._graph.invoke()
         return [self._graph.get_tensor(index)[0] for index in self._outputs]
+
+
+@contextmanager
+def _without_greeting() -> Iterator[None]:
+    """LiteRT greets on the process's error stream, past Python; whatever else is written there is passed on."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            for line in said:
+                if not line.startswith(b"INFO: Created TensorFlow Lite"):
+                    os.write(2, line)
 
 
 @dataclass(frozen=True)
