@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from contrapposto.errors import InputError
 from contrapposto.io.video import VideoFile
@@ -57,6 +58,9 @@ def test_two_people(shared_data, tmp_path, capsys):
     ids = [image for _, image in VideoFile.open(tmp_path / "rendered_aligned_id.mp4").frames()][-1]
     halves = ids[:, :224].reshape(-1, 3).max(0), ids[:, 224:].reshape(-1, 3).max(0)
     assert np.abs(halves[0].astype(int) - halves[1]).max() > 60
+    mask = np.asarray(Image.open(tmp_path / "ref_mask.jpg"))
+    sides = mask[:, :224].reshape(-1, 3).max(0), mask[:, 224:].reshape(-1, 3).max(0)
+    assert mask.shape == (256, 448, 3) and np.abs(np.array(sides) - np.array(halves, int)).max() < 60
     assert "2 people" in capsys.readouterr().out
 
 

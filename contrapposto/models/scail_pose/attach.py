@@ -1,4 +1,4 @@
-"""Hands and faces put where the skeleton's wrists and head are seen, and hidden behind nearer limbs (sheet, 11, item 10).
+"""Hands and faces at the skeleton's wrists and head, and hidden behind nearer limbs (fact sheet, section 11, item 10).
 
 Hands and faces are found in the picture, the skeleton in space; smoothing and constant bones move the one and not the
 other, and gaps would open between them.

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import atomic_path
+from contrapposto.models.scail_pose.estimators.interface import Person
 from contrapposto.models.scail_pose.palette import person_color
-from contrapposto.models.scail_pose.pipeline import PoseFrame
+from contrapposto.models.scail_pose.people import ClipPoses
+from contrapposto.models.scail_pose.pipeline import ClipDrawer, PoseFrame
 from contrapposto.models.scail_pose.render import Drawing
 from contrapposto.render.video import VideoWriter, write_png
 
 FPS = 16.0
+REFERENCE_MASK = "ref_mask.jpg"
 VIDEOS = ("video", "mask", "id", "depth", "rgba", "scail2")
 """video: the pose video; mask: white where capsules are; id: a colour per person; depth: near is bright; rgba: a folder
-of PNG files; scail2: the pose video and the colours of people under the names that SCAIL-2 reads."""
+of PNG files; scail2: the pose video and the colours of people under the names that SCAIL-2 reads, and where there is a
+reference, the capsules of its people in the colours of those who drive them (`REFERENCE_MASK`)."""
 
 
 def check_videos(names: Sequence[str]) -> list[str]:
@@ -83,6 +88,29 @@ def write_frames(
         if count == 0:
             raise InputError("A clip without frames was not written.")
     return paths
+
+
+def write_reference_mask(
+    path: Path, clip: ClipPoses, characters: Mapping[int, Person], device: str | None = None
+) -> Path:
+    """Write a picture of the reference's people as capsules, in the colours that `id` has for those who drive them.
+
+    Args:
+        path: of the JPEG file.
+        clip: the driving people.
+        characters: people of the reference by the ids of those who drive them.
+        device: see `CapsuleRenderer`.
+    """
+    from PIL import Image
+
+    people = [replace(person, id=number) for number, person in characters.items()]
+    ids = clip.ids
+    (frame,) = ClipDrawer(replace(clip, frames=[people]), device=device)
+    places = np.array([ids.index(person.id) for person in people] + [-1])
+    drawn = replace(frame.capsules, ids=places[frame.capsules.ids])
+    with atomic_path(path) as temporary:
+        Image.fromarray(id_picture(drawn, len(ids))).save(temporary, quality=95, subsampling=0)
+    return path
 
 
 def _files(name: str) -> list[tuple[str, str]]:

@@ -19,7 +19,14 @@ from contrapposto.models.scail_pose.framing import target_size
 from contrapposto.models.scail_pose.interchange import write_dwposes, write_nlfpred, write_people
 from contrapposto.models.scail_pose.matching import align_clip, match_people
 from contrapposto.models.scail_pose.openpose import write_openpose
-from contrapposto.models.scail_pose.outputs import FPS, VIDEOS, check_videos, write_frames
+from contrapposto.models.scail_pose.outputs import (
+    FPS,
+    REFERENCE_MASK,
+    VIDEOS,
+    check_videos,
+    write_frames,
+    write_reference_mask,
+)
 from contrapposto.models.scail_pose.people import ClipPoses, choose_people
 from contrapposto.models.scail_pose.pipeline import ClipDrawer, Look
 from contrapposto.models.scail_pose.proportions import describe_ratios, reshape_clip
@@ -181,6 +188,7 @@ def draw(
     alignments: dict[int, Alignment] = {}
     warnings: list[str] = []
     ratios: dict[int, np.ndarray] = {}
+    characters: dict[int, Person] = {}
     if reference is not None and options is not None:
         characters = match_people(clip, reference)
         if settings.retarget is not None:
@@ -189,6 +197,8 @@ def draw(
     drawer = ClipDrawer(clip, settings.look, alignments, settings.device)
     total = len(clip.frames)
     paths = _write_data(folder, clip, settings.outputs)
+    if characters and "scail2" in settings.outputs:
+        paths.append(write_reference_mask(folder / REFERENCE_MASK, clip, characters, settings.device))
     paths += write_frames(
         folder,
         drawer,

@@ -10,6 +10,7 @@ from contrapposto.models.scail_pose.people import ClipPoses, pack_people
 from contrapposto.models.scail_pose.pipeline import ClipDrawer, Look
 
 HEIGHT, WIDTH = 240, 320
+AWAY = np.array([7, 0])
 CAMERA = default_intrinsics(HEIGHT, WIDTH)
 
 
@@ -24,9 +25,9 @@ def person():
     joints = generator.normal([0, 0, 3000], [200, 400, 50], (24, 3))
     points = generator.uniform(0, 200, (134, 2))
     for wrist, first in ((20, 92), (21, 113)):
-        points[first : first + 21] = pixel(joints[wrist]) + [7, 0] + generator.normal(0, 3, (21, 2))
-        points[first] = pixel(joints[wrist]) + [7, 0]
-    points[[16, 17]] = pixel(joints[15]) + [7, 0] + np.array([[-5, 0], [5, 0]])
+        points[first : first + 21] = pixel(joints[wrist]) + AWAY + generator.normal(0, 3, (21, 2))
+        points[first] = pixel(joints[wrist]) + AWAY
+    points[[16, 17]] = pixel(joints[15]) + AWAY + np.array([[-5, 0], [5, 0]])
     box = np.array([50, 20, 200, 220], np.float32)
     return Person(0, box, 0.9, points.astype(np.float32), np.ones(134, np.float32), joints.astype(np.float32))
 
