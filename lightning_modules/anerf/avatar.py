@@ -217,7 +217,8 @@ class ANeRFModule(pl.LightningModule):
         logged = {"loss": loss, **terms, **facts}
         if posed is not None:
             logged["mpjpc"] = mean_joint_change(posed.joints, batch["kp3d"])
-        self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, batch_size=1)
+        values = {f"train/{name}": value.detach() for name, value in logged.items()}
+        self.log_dict(values, batch_size=1, sync_dist=True)
         return {"loss": loss}
 
     def _posed(self, index: Tensor, step: int) -> PosedFigures | None:

@@ -7,12 +7,15 @@ in depth, so each capsule is met in one interval, which has a closed form.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from contrapposto.models.anerf.kinematics import NUM_JOINTS, PARENTS, joints_of
+
+if TYPE_CHECKING:
+    from contrapposto.models.anerf.occupancy import OccupancyGrid
 
 LEAVES = tuple(joint for joint in range(NUM_JOINTS) if joint not in PARENTS)
 """Joints that end a limb: feet, head, hands. Flesh goes on beyond them."""
@@ -33,10 +36,14 @@ class Capsules:
     Args:
         radii: (23,) world units around the bones.
         share_coarse: the fine network's densities also say where the fine samples go: the coarse network is skipped.
+        occupancy: of the one pose that is rendered: what lies outside of its cells is taken for empty too.
+        stop: light left on a ray from which on, in evaluation with `share_coarse`, nothing more is computed.
     """
 
     radii: Tensor
     share_coarse: bool = False
+    occupancy: OccupancyGrid | None = None
+    stop: float = 0.0
 
 
 def bone_segments(world_to_bone: Tensor) -> Segments:
@@ -103,3 +110,43 @@ def segment_distance(points: Tensor, segments: Segments) -> Tensor:
     axis, offset = segments.end - segments.start, points[..., None, :] - segments.start
     share = (offset * axis).sum(-1) / axis.square().sum(-1).clamp_min(1e-12)
     return torch.linalg.vector_norm(offset - share.clamp(0, 1)[..., None] * axis, dim=-1)
+
+
+def clipped(
+    origins: Tensor, directions: Tensor, segments: Segments, entry: Tensor, leave: Tensor, radii: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Depths (R, 23) inside of capsules and cylinder."""
+    low, high = capsule_intervals(origins, directions, segments, radii)
+    return torch.maximum(low, entry[:, None]), torch.minimum(high, leave[:, None])
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where on R rays something may be.
+
+    Args:
+        origins, directions: (R, 3) in the world.
+        spans: (R, 23) depths of entry and exit of capsules.
+        capsules: of the caller; None where they are the model's own.
+    """
+
+    origins: Tensor
+    directions: Tensor
+    spans: tuple[Tensor, Tensor]
+    capsules: Capsules | None
+
+    @property
+    def stop(self) -> float:
+        """See `Capsules`."""
+        return 0.0 if self.capsules is None else self.capsules.stop
+
+    def mask(self, depths: Tensor) -> Tensor:
+        """(R, S) bool of depths (R, S)."""
+        mask = inside_any(depths, *self.spans)
+        if self.capsules is None or self.capsules.occupancy is None:
+            return mask
+        flat = mask.flatten().nonzero().squeeze(1)
+        ray = flat.div(depths.shape[1], rounding_mode="floor")
+        points = torch.addcmul(self.origins[ray], depths.flatten()[flat, None], self.directions[ray])
+        held = self.capsules.occupancy.holds(points)
+        return torch.zeros_like(mask).flatten().index_copy(0, flat, held).view_as(mask)

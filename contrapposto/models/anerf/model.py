@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from contrapposto.models.anerf.capsules import (
     NUM_SEGMENTS,
     Capsules,
+    Kept,
     Segments,
     bone_segments,
-    capsule_intervals,
-    inside_any,
+    clipped,
     segment_distance,
 )
 from contrapposto.models.anerf.draws import Draws
@@ -39,7 +39,7 @@ from contrapposto.models.anerf.sampling import (
     importance_depths,
     mean_for_misses,
 )
-from contrapposto.models.anerf.volume import Composite, composite
+from contrapposto.models.anerf.volume import Composite, composite, light_left
 from contrapposto.models.anerf.volumes import BoneVolumes
 
 
@@ -121,6 +121,7 @@ class _Samples:
     kept: tuple[Tensor, Tensor] | None  # mask (R, S) and the samples' flat places in it; None: all
 
 
+_BLOCK = 4  # samples of a ray at a time where rays may end early
 _EMPTY = -1e4  # raw density of what is not computed: no noise lifts it above 0
 _NOTHING = 1e-4  # opacity of a ray that found nothing
 
@@ -240,11 +241,11 @@ class ANeRF(nn.Module):
             segments = bone_segments(world_to_bone.detach())
             lines = (origins, directions, Segments(*(part[pose_index] for part in segments)), entry, leave)
             if own is not None:
-                spans = _clipped(*lines, entry.new_full((NUM_SEGMENTS,), own))
+                spans = clipped(*lines, entry.new_full((NUM_SEGMENTS,), own))
                 entry = spans[0].masked_fill(spans[0] >= spans[1], torch.inf).amin(1)
                 leave = spans[1].masked_fill(spans[0] >= spans[1], -torch.inf).amax(1)
             if capsules is not None:
-                spans = _clipped(*lines, capsules.radii.to(entry))
+                spans = clipped(*lines, capsules.radii.to(entry))
             assert spans is not None
             hit = hit & (spans[0] < spans[1]).any(1) & (entry < leave)
         kept = None if bool(hit.all()) else hit.nonzero().squeeze(1)
@@ -255,8 +256,9 @@ class ANeRF(nn.Module):
             code_index = None if code_index is None else code_index[kept]
             spans = None if spans is None else (spans[0][kept], spans[1][kept])
         rays = self._to_bones(origins, directions, world_to_bone, pose_index, code_index)
+        kept_parts = None if spans is None else Kept(origins, directions, spans, capsules)
         share = self.fine is self.coarse or (capsules is not None and capsules.share_coarse)
-        coarse, fine, depths = self._passes(rays, directions, entry, leave, draws, spans, share)
+        coarse, fine, depths = self._passes(rays, directions, entry, leave, draws, kept_parts, share)
         if kept is not None:
             coarse, fine = _spread(coarse, kept, hit), _spread(fine, kept, hit)
             depths = depths.new_zeros(len(hit), depths.shape[1]).index_copy(0, kept, depths)
@@ -283,7 +285,7 @@ class ANeRF(nn.Module):
         entry: Tensor,
         leave: Tensor,
         draws: Draws,
-        spans: tuple[Tensor, Tensor] | None,
+        parts: Kept | None,
         share_coarse: bool,
     ) -> tuple[Composite, Composite, Tensor]:
         config = self.config
@@ -291,24 +293,54 @@ class ANeRF(nn.Module):
         depths = coarse_depths(
             entry, leave, config.coarse_samples, jitter=draws.jitter, inverse=config.inverse_depth
         )
-        mask = None if spans is None else inside_any(depths, *spans)
-        samples = self._samples(rays, depths, mask)
-        raw = self._raw(self.fine if share_coarse else self.coarse, rays, samples)
+        mask = None if parts is None else parts.mask(depths)
+        stop = 0.0 if parts is None or self.training or not share_coarse else parts.stop
+        table = self.fine.view_table(rays.view_rows)
+        samples: _Samples | None = None
+        if stop and mask is not None:
+            raw = self._front_to_back(rays, depths, directions, mask, stop, table)
+        else:
+            samples = self._samples(rays, depths, mask)
+            raw = (
+                self._raw(self.fine, rays, samples, table)
+                if share_coarse
+                else self._raw(self.coarse, rays, samples)
+            )
         coarse = composite(raw, depths, directions, noise=draws.coarse_noise, **options)
         new = importance_depths(
             depths, coarse.weights, config.fine_samples, uniform=draws.uniform, smoothed=config.single_network
         )
         if not share_coarse:
-            raw = self._raw(self.fine, rays, samples)
+            assert samples is not None
+            raw = self._raw(self.fine, rays, samples, table)
         mask = None
-        if spans is not None:
-            mask = inside_any(new, *spans)
+        if parts is not None:
+            mask = parts.mask(new)
             if not self.training:  # nothing was found on the ray
                 mask &= coarse.opacity[:, None] > _NOTHING
-        raw_new = self._raw(self.fine, rays, self._samples(rays, new, mask))
+            if stop:
+                left = light_left(raw, depths, directions, **options)
+                before = torch.searchsorted(depths, new.contiguous(), right=True).sub(1).clamp_min(0)
+                mask &= left.gather(1, before) > stop
+        raw_new = self._raw(self.fine, rays, self._samples(rays, new, mask), table)
         union, order = torch.cat([depths, new], dim=1).sort(dim=1)
         merged = torch.cat([raw, raw_new], dim=1).gather(1, order[..., None].expand(-1, -1, 4))
         return coarse, composite(merged, union, directions, noise=draws.fine_noise, **options), union
+
+    def _front_to_back(
+        self, rays: _Rays, depths: Tensor, directions: Tensor, mask: Tensor, stop: float, table: Tensor
+    ) -> Tensor:
+        """(R, S, 4) raw outputs at depths (R, S) in the mask, a few at a time; none in the dark."""
+        config, rank = self.config, mask.cumsum(1)
+        raw = depths.new_full((*depths.shape, 4), _EMPTY)
+        for first in range(0, int(rank.max()), _BLOCK):
+            left = light_left(
+                raw, depths, directions, density=config.density, density_scale=config.density_scale
+            )
+            part = mask & (rank > first) & (rank <= first + _BLOCK) & (left > stop)
+            found = self._raw(self.fine, rays, self._samples(rays, depths, part), table)
+            raw = torch.where(part[..., None], found, raw)
+        return raw
 
     def _samples(self, rays: _Rays, depths: Tensor, mask: Tensor | None = None) -> _Samples:
         """Encodings at depths (R, S), of those in the mask."""
@@ -329,9 +361,12 @@ class ANeRF(nn.Module):
         fade = weights.new_zeros(len(depths) * places, weights.shape[1]).index_copy(0, slot, weights)
         return _Samples(encoded, fade.view(len(depths), places, weights.shape[1]), slot, (mask, flat))
 
-    def _raw(self, network: RadianceNetwork, rays: _Rays, samples: _Samples) -> Tensor:
-        """(R, S, 4) raw outputs of a network; no density outside of the mask."""
-        share = network.view_share(samples.fade, network.view_table(rays.view_rows), rays.code_index)
+    def _raw(
+        self, network: RadianceNetwork, rays: _Rays, samples: _Samples, table: Tensor | None = None
+    ) -> Tensor:
+        """(R, S, 4) raw outputs of a network; no density outside of the mask. `table`: its `view_table`, if known."""
+        table = network.view_table(rays.view_rows) if table is None else table
+        share = network.view_share(samples.fade, table, rays.code_index)
         share = share.flatten(0, 1)
         if samples.kept is None:
             return network.outputs(samples.encoded, share).view(*samples.fade.shape[:2], 4)
@@ -340,14 +375,6 @@ class ANeRF(nn.Module):
         found = network.outputs(samples.encoded, share[samples.slot])
         empty = found.new_full((mask.numel(), 4), _EMPTY)
         return empty.index_copy(0, flat, found).view(*mask.shape, 4)
-
-
-def _clipped(
-    origins: Tensor, directions: Tensor, segments: Segments, entry: Tensor, leave: Tensor, radii: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Depths (R, 23) inside of capsules and cylinder."""
-    low, high = capsule_intervals(origins, directions, segments, radii)
-    return torch.maximum(low, entry[:, None]), torch.minimum(high, leave[:, None])
 
 
 def _spread(found: Composite, kept: Tensor, hit: Tensor) -> Composite:

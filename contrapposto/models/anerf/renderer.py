@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,10 +13,14 @@ from contrapposto.models.anerf.cameras import box_pixels, cylinder_box, pixel_ra
 from contrapposto.models.anerf.capsules import NUM_SEGMENTS, Capsules, bone_segments, segment_distance
 from contrapposto.models.anerf.kinematics import EXT_SCALE, joints_of, rendering_cylinder
 from contrapposto.models.anerf.model import ANeRF
+from contrapposto.models.anerf.occupancy import occupancy_grid
 
 SPEEDS = ("exact", "pruned")
 _CHUNKS = {"exact": 16, "pruned": 2048}
 """Rays at once: layers of the exact path stay in the cache of a core; of pruned rays few samples are computed."""
+GRID_PIXELS = 4000
+"""Pixels in the figure's box from which on a grid of the pose's density saves more than it costs."""
+_STOP = 1e-3  # light left on a ray that ends
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,11 @@ class Renderer:
     Args:
         model: put into evaluation mode.
         speed: "exact": every sample of the published algorithm. "pruned": samples outside of `capsules` are taken for
-            empty and the coarse network is skipped.
+            empty, the coarse network is skipped, and rays end where no light is left.
         capsules: for "pruned", see `calibrate`.
         margin: of the cylinder, world units.
+        grid_pixels: "pruned" pictures with as many pixels in the figure's box leave out what lies outside of a grid of
+            the pose's density.
 
     Raises:
         ConfigError: no such speed, or "pruned" without capsules.
@@ -86,13 +92,16 @@ class Renderer:
         speed: str = "exact",
         capsules: Capsules | None = None,
         margin: float = 250 * EXT_SCALE,
+        grid_pixels: int = GRID_PIXELS,
     ) -> None:
         if speed not in SPEEDS or (speed == "pruned" and capsules is None):
             raise ConfigError(
                 f"speed={speed} cannot be used.", expected="exact, or pruned with calibrated capsules"
             )
-        self.model, self.margin = model.eval(), margin
-        self.capsules = capsules if speed == "pruned" else None
+        self.model, self.margin, self.grid_pixels = model.eval(), margin, grid_pixels
+        self.capsules = None
+        if speed == "pruned" and capsules is not None:
+            self.capsules = replace(capsules, stop=capsules.stop or _STOP)
         sparse = speed == "pruned" or model.config.capsule_radius is not None
         self.chunk = _CHUNKS["pruned" if sparse else "exact"]
 
@@ -113,16 +122,25 @@ class Renderer:
         origins, directions = pixel_rays(
             pixels, view.width, view.height, view.focal, view.camera_to_world, view.centre
         )
-        flat = origins.new_zeros(view.height * view.width, 5)
+        flat, capsules = origins.new_zeros(view.height * view.width, 5), self.capsules
+        if capsules is not None and len(pixels) >= self.grid_pixels:
+            grid = occupancy_grid(self.model, world_to_bone, capsules)
+            capsules = replace(capsules, occupancy=grid)
         for part in torch.arange(len(pixels), device=pixels.device).split(self.chunk):
             flat[pixels[part]] = self._rays(
-                origins[part], directions[part], world_to_bone, cylinder, code_index
+                origins[part], directions[part], world_to_bone, cylinder, code_index, capsules
             )
         image = flat.view(view.height, view.width, 5)
         return Picture(image[..., :3], image[..., 3], _depth(image[..., 4], image[..., 3]), *box)
 
     def _rays(
-        self, origins: Tensor, directions: Tensor, world_to_bone: Tensor, cylinder: Tensor, code: int | None
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        world_to_bone: Tensor,
+        cylinder: Tensor,
+        code: int | None,
+        capsules: Capsules | None,
     ) -> Tensor:
         """(R, 5) colour, opacity, disparity."""
         index = torch.zeros(len(origins), dtype=torch.int64, device=origins.device)
@@ -134,7 +152,7 @@ class Renderer:
             cylinder.expand(len(origins), 5),
             pose_index=index,
             code_index=codes,
-            capsules=self.capsules,
+            capsules=capsules,
         ).fine
         return torch.cat([found.colour, found.opacity[:, None], found.disparity[:, None]], dim=1)
 

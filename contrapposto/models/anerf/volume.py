@@ -51,15 +51,11 @@ def composite(
         density_scale: the raw density is divided by it.
         noise: (R, S) normal numbers added to the density, scaled as it is.
     """
-    steps = torch.cat([depths.diff(dim=1), torch.full_like(depths[:, :1], 1e10)], dim=1)
-    steps = steps * torch.linalg.vector_norm(directions, dim=-1, keepdim=True)
+    steps = _steps(depths, directions)
     sigma = raw[..., 3] / density_scale
     if noise is not None:
         sigma = sigma + noise * density_scale
-    if density not in ("relu", "softplus"):
-        raise ValueError(f"density is {density!r}; expected relu or softplus")
-    sigma = F.relu(sigma) if density == "relu" else F.softplus(sigma - 1)
-    alpha = 1 - torch.exp(-sigma * steps)
+    alpha = 1 - torch.exp(-activated(sigma, density) * steps)
     passed = torch.cumprod(1 - alpha + 1e-10, dim=1)
     weights = alpha * torch.cat([torch.ones_like(passed[:, :1]), passed[:, :-1]], dim=1)
     colours = torch.sigmoid(raw[..., :3]) * 1.002 - 0.001
@@ -71,3 +67,28 @@ def composite(
     )
     colour = (weights[..., None] * colours).sum(1)
     return Composite(colour, disparity, total.clamp_max(1), weights, alpha)
+
+
+def activated(raw: Tensor, density: str) -> Tensor:
+    """Densities of raw ones by "relu" or by "softplus", shifted by 1.
+
+    Raises:
+        ValueError: another name.
+    """
+    if density not in ("relu", "softplus"):
+        raise ValueError(f"density is {density!r}; expected relu or softplus")
+    return F.relu(raw) if density == "relu" else F.softplus(raw - 1)
+
+
+def light_left(
+    raw: Tensor, depths: Tensor, directions: Tensor, *, density: str = "relu", density_scale: float = 1.0
+) -> Tensor:
+    """(R, S) share of the light that reaches every sample; the arguments are those of `composite`."""
+    absorbed = activated(raw[..., 3] / density_scale, density) * _steps(depths, directions)
+    return torch.exp(-torch.cat([torch.zeros_like(absorbed[:, :1]), absorbed[:, :-1].cumsum(1)], dim=1))
+
+
+def _steps(depths: Tensor, directions: Tensor) -> Tensor:
+    """(R, S) lengths of the stretches that samples stand for; the last one's is endless."""
+    steps = torch.cat([depths.diff(dim=1), torch.full_like(depths[:, :1], 1e10)], dim=1)
+    return steps * torch.linalg.vector_norm(directions, dim=-1, keepdim=True)
