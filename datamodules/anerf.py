@@ -21,10 +21,10 @@ from datamodules.steps import Batch, Shard, StepLoader
 class ANeRFDataModule(pl.LightningDataModule):
     """Training batches are those of `RaySampler`; evaluation batches are single images.
 
-    An image: `image` (H, W, 3) in [0, 1], `mask` (H, W) bool, `background` (H, W, 3); its camera: `camera_to_world`
-    (4, 4), `focal` and `centre` (2,); `world_to_bone` (J, 4, 4), `joints` (J, 3) and number `pose` of its pose as the
-    scene has it, `true_joints` (J, 3) where the scene knows them and the pose is learnt, else None; `mm`, millimetres
-    in a unit; `code` of the image; `group`, its split; `name`.
+    An image: `image` (H, W, 3) in [0, 1], `mask` (H, W) bool, `background` (H, W, 3); its camera: number `camera`,
+    `camera_to_world` (4, 4), `focal` and `centre` (2,); `world_to_bone` (J, 4, 4), `joints` (J, 3) and number `pose` of
+    its pose as the scene has it, `true_joints` (J, 3) where the scene knows them and the pose is learnt, else None;
+    `mm`, millimetres in a unit; `code` of the image; `group`, its split; `name`.
 
     Args:
         store: the scene that prepare.py wrote.
@@ -150,6 +150,7 @@ class ANeRFDataModule(pl.LightningDataModule):
             "mask": torch.from_numpy(scene.mask(image).copy()),
             "background": _picture(scene.background(image)),
             **camera_of(scene, image),
+            "camera": scene.camera_index(image),
             "world_to_bone": torch.from_numpy(np.array(scene.skts[pose])),
             "joints": torch.from_numpy(np.array(scene.kp3d[pose])),
             "true_joints": torch.from_numpy(np.array(truth[pose])) if known and truth is not None else None,

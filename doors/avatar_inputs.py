@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from contrapposto.data.avatar.poses import motion_poses, scene_frames
 from contrapposto.data.avatar.scene import AvatarScene
 from contrapposto.errors import ConfigError, InputError, MissingError
+from contrapposto.models.anerf.camera_layer import CameraLayer
 from contrapposto.models.anerf.model import ANeRF
 from contrapposto.models.anerf.paths import MODES, PoseFrames, PosePath, before_camera
 from contrapposto.models.anerf.poses import PoseLayer
@@ -33,16 +34,22 @@ class Avatar:
         scene: that it was trained on.
         poses: refined poses, one for each of the scene; None: the scene's own.
         split: images that it has learnt from.
+        cameras: refined cameras, one for each of the scene; None: the scene's own.
     """
 
     network: ANeRF
     scene: AvatarScene
     poses: PoseLayer | None
     split: str
+    cameras: CameraLayer | None = None
 
     def frames(self, *, refined: bool = True) -> PoseFrames:
         """Every image of the scene with its pose and camera."""
         found = scene_frames(self.scene)
+        if self.cameras is not None:
+            camera = torch.from_numpy(np.array(self.scene.camera_idxs))
+            matrices, focals = (part.detach()[camera] for part in self.cameras.cameras())
+            found = replace(found, cameras=matrices, focals=focals)
         if self.poses is None or not refined:
             return found
         pose = torch.from_numpy(np.array(self.scene.kp_idxs))
@@ -99,7 +106,7 @@ def load_avatar(config: Any, model: str, data: str, experiment: str | None) -> A
         )
     scene = AvatarScene.open(config.scene or saved.data.store)
     print(f"avatar: {checkpoint}")
-    return Avatar(module.network.eval(), scene, module.poses, str(saved.data.train_split))
+    return Avatar(module.network.eval(), scene, module.poses, str(saved.data.train_split), module.cameras)
 
 
 def _official(config: Any, path: Path) -> Avatar:

@@ -18,6 +18,7 @@ from contrapposto.errors import ConfigError
 from contrapposto.metrics.functional import position_error, procrustes_align
 from contrapposto.metrics.image import box_region
 from contrapposto.metrics.pck import correct_area, correct_share
+from contrapposto.models.anerf.camera_layer import CameraLayer
 from contrapposto.models.anerf.draws import Draws
 from contrapposto.models.anerf.losses import (
     image_loss,
@@ -56,6 +57,21 @@ class PoseOptions:
     temporal_weight: float = 0.0
 
 
+@dataclass(frozen=True)
+class CameraOptions:
+    """How cameras are refined (not in the original).
+
+    Args:
+        learning_rate: of their own Adam.
+        start: step from which on: before, an avatar that shows nothing would pull them anywhere.
+        weight: of the pull to where they were given.
+    """
+
+    learning_rate: float = 1e-3
+    start: int = 0
+    weight: float = 0.01
+
+
 class ANeRFModule(pl.LightningModule):
     """Trains `ANeRF` on the rays of a scene.
 
@@ -72,6 +88,7 @@ class ANeRFModule(pl.LightningModule):
         opacity_weight: of the opacity of background rays.
         noise: standard deviation of what is added to the densities in training.
         poses: `PoseOptions`; None: the poses stay as they are.
+        cameras: `CameraOptions`; None: the cameras stay as they are.
         learning_rate, betas: of Adam.
         volume_learning_rate: of the features of `BoneVolumes`, where the network has them.
         decay_rate, decay_steps, decay_unit: see `step_decay`.
@@ -94,6 +111,7 @@ class ANeRFModule(pl.LightningModule):
         opacity_weight: float = 0.0,
         noise: float = 1.0,
         poses: Mapping[str, Any] | None = None,
+        cameras: Mapping[str, Any] | None = None,
         learning_rate: float = 5e-4,
         volume_learning_rate: float = 1e-2,
         betas: Sequence[float] = (0.9, 0.999),
@@ -115,6 +133,8 @@ class ANeRFModule(pl.LightningModule):
         self.network = self._build(1 if codes else 0)
         self.pose_options = None if poses is None else PoseOptions(**poses)
         self.poses: PoseLayer | None = None
+        self.camera_options = None if cameras is None else CameraOptions(**cameras)
+        self.cameras: CameraLayer | None = None
         self._renderer: Renderer | None = None
         self._gathered: dict[int, Tensor] | None = None
         self._step = 0
@@ -129,9 +149,12 @@ class ANeRFModule(pl.LightningModule):
             return
         if self.hparams["codes"]:
             self._fit_codes(datamodule.num_codes)
+        scene = datamodule.scene
+        if self.camera_options is not None and self.cameras is None:
+            given = (torch.from_numpy(np.array(x)) for x in (scene.c2ws, scene.focals))
+            self.cameras = CameraLayer(*given)
         if self.pose_options is None or self.poses is not None:
             return
-        scene = datamodule.scene
         rest, bones, roots = (
             torch.from_numpy(np.array(x)) for x in (scene.rest_pose, scene.bones, scene.kp3d[:, 0])
         )
@@ -163,13 +186,15 @@ class ANeRFModule(pl.LightningModule):
         self.network.load_state_dict(state)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Load; poses and codes are made as the checkpoint has them."""
+        """Load; poses, cameras and codes are made as the checkpoint has them."""
         codes = state_dict.get("network.fine.framecodes.codes.weight")
         if codes is not None:
             self._fit_codes(len(codes))
         if self.poses is None and "poses.pelvis" in state_dict:
             parts = {k.removeprefix("poses."): v for k, v in state_dict.items() if k.startswith("poses.")}
             self._take_poses(pose_layer_of(parts), state_dict["anchors"])
+        if self.cameras is None and "cameras.turn" in state_dict:
+            self.cameras = CameraLayer(state_dict["cameras.camera_to_world"], state_dict["cameras.focals"])
         return super().load_state_dict(state_dict, *args, **kwargs)
 
     def load_official(self, path: Path) -> dict[str, ImportReport]:
@@ -188,7 +213,7 @@ class ANeRFModule(pl.LightningModule):
         row, self._step = batch["pose_row"], int(batch["step"])
         posed = self._posed(batch["poses"], self._step)
         bones = batch["skts"] if posed is None else posed.world_to_bone
-        origins, directions = batch["rays"]
+        origins, directions = self._cast(batch)
         config = self.network.config
         draws = Draws.keyed(
             config.coarse_samples,
@@ -210,6 +235,8 @@ class ANeRFModule(pl.LightningModule):
         terms = self._image_terms(found, batch)
         if posed is not None:
             terms |= self._pose_terms(posed.at(row), batch)
+        if self.cameras is not None and self.camera_options is not None:
+            terms["cameras"] = self.camera_options.weight * self.cameras.drift()
         loss = torch.stack(list(terms.values())).sum()
         shown = found.fine.over(batch["bgs"]).detach()
         facts = {"psnr": -10 * torch.log10(F.mse_loss(shown, batch["target_s"]))}
@@ -220,6 +247,15 @@ class ANeRFModule(pl.LightningModule):
         values = {f"train/{name}": value.detach() for name, value in logged.items()}
         self.log_dict(values, batch_size=1, sync_dist=True)
         return {"loss": loss}
+
+    def _cast(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Origins and directions (R, 3) of the rays, by the cameras as they stand."""
+        origins, directions = batch["rays"]
+        if self.cameras is None:
+            return origins, directions
+        start = 0 if self.camera_options is None else self.camera_options.start
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self._step >= start):
+            return self.cameras.rays(batch["camera_idx"], directions)
 
     def _posed(self, index: Tensor, step: int) -> PosedFigures | None:
         """Current poses, detached once refinement has ended; None where the scene's own are used."""
@@ -260,7 +296,7 @@ class ANeRFModule(pl.LightningModule):
             self.network.set_step(self._step + 1, tau_step=self.hparams["tau_steps"])
 
     def configure_optimizers(self) -> Any:
-        """Adam for the network by the schedule, and for the poses at a constant rate."""
+        """Adam for the network by the schedule, and for poses and cameras at constant rates."""
         hparams = self.hparams
         volumes = self.network.volumes
         tables = [] if volumes is None else list(volumes.parameters())
@@ -281,6 +317,9 @@ class ANeRFModule(pl.LightningModule):
                     "every": options.every,
                 }
             )
+        if self.cameras is not None and self.camera_options is not None:
+            learning_rate = self.camera_options.learning_rate
+            groups.append({"params": list(self.cameras.parameters()), "lr": learning_rate, "every": 1})
         constant = ["every" in group for group in groups]
         optimizer = GatheringAdam(groups, lr=hparams["learning_rate"], betas=tuple(hparams["betas"]))
         decay = (hparams["decay_rate"], hparams["decay_steps"], hparams["decay_unit"])
@@ -332,7 +371,10 @@ class ANeRFModule(pl.LightningModule):
         """See the class."""
         bones, joints = self.pose_of(batch["pose"], batch["world_to_bone"])
         height, width = batch["mask"].shape
-        view = View(batch["camera_to_world"], batch["focal"], height, width, batch["centre"])
+        matrix, focal = batch["camera_to_world"], batch["focal"]
+        if self.cameras is not None:
+            matrix, focal = (part[batch["camera"]].detach() for part in self.cameras.cameras())
+        view = View(matrix, focal, height, width, batch["centre"])
         if self._renderer is None:
             self._renderer = self.renderer(self.hparams["speed"], [(bones, view)])
         factor = self.hparams["render_factor"]

@@ -37,7 +37,8 @@ def stores(tmp_path_factory):
 def trained(stores, tmp_path_factory):
     """A run with everything switched on."""
     folder = tmp_path_factory.mktemp("anerf")
-    door("train", tiny("anerf", stores, folder, POSES, "module.codes=true", "module.opacity_weight=0.1"))
+    more = (POSES, "module.cameras={start:4}", "module.codes=true", "module.opacity_weight=0.1")
+    door("train", tiny("anerf", stores, folder, *more))
     return folder
 
 
@@ -201,6 +202,8 @@ def test_a_checkpoint_is_complete(trained):
     module = ANeRFModule.load_from_checkpoint(path, map_location="cpu", weights_only=True)
     assert module.poses is not None and len(module.poses) == 4
     assert module.network.config.num_codes == 3
+    assert module.cameras is not None and module.cameras.turn.abs().amax(1).tolist()[3] == 0  # held out
+    assert 0 < float(module.cameras.turn[:3].abs().max()) < 0.05
 
 
 def test_gradients_gather_as_a_sum():

@@ -230,7 +230,9 @@ class ANeRF(nn.Module):
             mean_span: sample rays that miss the cylinder too, in the mean span of the others, as the original does.
             capsules: what lies outside of them is taken for empty, wherever samples are.
         """
-        entry, leave, hit = cylinder_span(origins, directions, cylinders, near, far)
+        # Where samples lie is no function of the cameras: a root's gradient has no bound at the rims.
+        still = origins.detach(), directions.detach()
+        entry, leave, hit = cylinder_span(*still, cylinders, near, far)
         if mean_span:
             entry, leave = mean_for_misses(entry, leave, hit)
             hit = torch.ones_like(hit)
@@ -239,7 +241,7 @@ class ANeRF(nn.Module):
         own = self.config.capsule_radius
         if own is not None or capsules is not None:
             segments = bone_segments(world_to_bone.detach())
-            lines = (origins, directions, Segments(*(part[pose_index] for part in segments)), entry, leave)
+            lines = (*still, Segments(*(part[pose_index] for part in segments)), entry, leave)
             if own is not None:
                 spans = clipped(*lines, entry.new_full((NUM_SEGMENTS,), own))
                 entry = spans[0].masked_fill(spans[0] >= spans[1], torch.inf).amin(1)
@@ -256,7 +258,7 @@ class ANeRF(nn.Module):
             code_index = None if code_index is None else code_index[kept]
             spans = None if spans is None else (spans[0][kept], spans[1][kept])
         rays = self._to_bones(origins, directions, world_to_bone, pose_index, code_index)
-        kept_parts = None if spans is None else Kept(origins, directions, spans, capsules)
+        kept_parts = None if spans is None else Kept(origins.detach(), directions.detach(), spans, capsules)
         share = self.fine is self.coarse or (capsules is not None and capsules.share_coarse)
         coarse, fine, depths = self._passes(rays, directions, entry, leave, draws, kept_parts, share)
         if kept is not None:
