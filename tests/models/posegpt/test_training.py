@@ -7,9 +7,9 @@ from scipy.spatial.transform import Rotation
 
 from contrapposto.body import load_body
 from contrapposto.models.posegpt.clips import Augmentation, augment, mirror, mirror_some, random_turns
-from contrapposto.models.posegpt.losses import VertexSampler, thinned
+from contrapposto.models.posegpt.losses import PoseLoss, VertexSampler, thinned
 from contrapposto.models.posegpt.poses import face_forward, from_motion, to_motion, turn_world
-from contrapposto.models.posegpt.vqvae import PoseVQVAE
+from contrapposto.models.posegpt.vqvae import DecodedMotion, PoseVQVAE
 from contrapposto.skeleton import SMPL22
 from contrapposto.synth import generate
 
@@ -101,3 +101,28 @@ def test_scales_of_positions_and_steps():
     torch.testing.assert_close(scaled.heads(features).deltas, 0.02 * plain.heads(features).deltas)
     tables = [dict(model.named_buffers())["encoder_stacks.0.pos.0.pe"] for model in (plain, scaled)]
     torch.testing.assert_close(tables[1], 0.1 * tables[0])
+
+
+def test_the_loss_on_changes_sees_trembling_and_nothing_else():
+    """Against SciPy: a constant error costs what the truth's changes make of it, an error in every second frame much."""
+    frames, angle = 9, 0.2
+    turns = Rotation.from_euler("z", 0.05 * np.arange(frames)[:, None])
+    still, trembling = np.full(frames, angle), angle * (np.arange(frames) % 2)
+    valid = torch.arange(frames)[None] < frames - 2
+
+    def change(errors):
+        true, pred = turns.as_rotvec(), (turns * Rotation.from_euler("x", errors[:, None])).as_matrix()
+        target = torch.zeros(1, frames, 69)
+        target[0, :, :3] = torch.tensor(true)
+        sixd = torch.eye(3)[:, :2].expand(1, frames, 22, 3, 2).clone()
+        sixd[0, :, 0] = torch.tensor(pred[..., :2])
+        motion = DecodedMotion(sixd.flatten(-2), torch.zeros(1, frames, 3))
+        none = torch.zeros(1, frames)
+        losses = PoseLoss(change_weight=3.0)(motion, target, valid, none, valid)
+        without = PoseLoss()(motion, target, valid, none, valid)
+        torch.testing.assert_close(losses.total - without.total, 3 * losses.change)
+        step = np.abs(np.diff(pred, axis=0) - np.diff(turns.as_matrix(), axis=0)).mean((1, 2))[: frames - 3]
+        torch.testing.assert_close(float(losses.change), float(step.mean() / 22), rtol=1e-4, atol=1e-7)
+        return float(losses.change)
+
+    assert change(trembling) > 20 * change(still) > 0
