@@ -53,12 +53,13 @@ class NPREvaluate:
         views: bool = True,
         network_steps: int = 400,
         rest_correction: bool = False,
+        align: bool = False,
         seed: int = 0,
     ) -> None:
         self.run: tuple[str, str, str | None] = (model, data, experiment)
         self.checkpoints, self.sources, self.targets = list(checkpoints), sources, targets
         self.poses, self.seen, self.views, self.network_steps = poses, seen, views, network_steps
-        self.rest_correction, self.seed = rest_correction, seed
+        self.options, self.seed = {"rest_correction": rest_correction, "align": align}, seed
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Evaluate on the store `source=` (or `input=`) into `output`/pairs.json and pairs.md."""
@@ -109,7 +110,7 @@ class NPREvaluate:
         template = Template(store.mesh(name), normalize=trained.normalize)
         chosen = self._poses(store, trained, name)
         vertices = _named(store, name, chosen)
-        transfer = PoseTransfer(trained.network, template, rest_correction=self.rest_correction)
+        transfer = PoseTransfer(trained.network, template, **self.options)
         taken = transfer.encode(vertices)
         rows = []
         for target in self.targets or store.names:

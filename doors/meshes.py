@@ -50,6 +50,7 @@ class NPRTransfer:
         place: str | None = None,
         canonical: bool = False,
         rest_correction: bool = True,
+        align: bool = True,
         refiner: str | None = None,
         between: int | None = None,
         by: str = "jacobians",
@@ -71,7 +72,7 @@ class NPRTransfer:
         self.reading |= {"fps": fps, "parts": source_parts}
         self.start, self.seconds, self.target_parts = start, seconds, target_parts
         self.smooth, self.place, self.refiner = smooth, place, refiner
-        self.options = {"canonical_rotation": canonical, "rest_correction": rest_correction}
+        self.options = {"canonical_rotation": canonical, "rest_correction": rest_correction, "align": align}
         self.between, self.by, self.size = between, by, size
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
@@ -91,6 +92,8 @@ class NPRTransfer:
         for file in files:
             try:
                 target = read_target(file, trained.normalize, self.target_parts)
+                if transfer.places(target) is not None:
+                    print(f"{file.name}: its arms, legs and head are asked for where they are on the source")
                 paths += self._apply(transfer, taken, poses, target, output / file.stem, trained)
             except (
                 ContrappostoError
@@ -200,10 +203,12 @@ class NPRGenerate:
         steps: int | None = None,
         target_parts: Sequence[str] | None = None,
         rest_correction: bool = True,
+        align: bool = True,
         size: int = 200,
     ) -> None:
         self.formats, self.run, self.steps = check_formats(formats), (data, experiment), steps
-        self.target_parts, self.rest_correction, self.size = target_parts, rest_correction, size
+        self.target_parts, self.size = target_parts, size
+        self.options = {"rest_correction": rest_correction, "align": align}
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Generate `count` poses by `seed` on `target=`, or on the template that the network was trained on."""
@@ -224,7 +229,7 @@ class NPRGenerate:
 
         own = Template(next(iter(trained.templates.values())), normalize=trained.normalize)
         target = own if file is None else read_target(file, trained.normalize, self.target_parts)
-        transfer = PoseTransfer(trained.network, own, rest_correction=self.rest_correction)
+        transfer = PoseTransfer(trained.network, own, **self.options)
         codes = trained.module.generate(config.count, config.seed, steps=self.steps)
         frames = _applied(transfer, codes, target)
         stem = output / f"{'template' if file is None else file.stem}_generated"

@@ -71,8 +71,13 @@ class NPR(nn.Module):
         faces = template.faces.to(vertices.device)
         return self.encoder(face_centroids(vertices, faces), field.flatten(-2))
 
-    def decode(self, template: PoissonSolver, pose: PoseCode) -> Tensor:
-        """What the network says of a template: Jacobians (B, F, 9), or vertices (B, V, 3)."""
+    def decode(self, template: PoissonSolver, pose: PoseCode, points: Tensor | None = None) -> Tensor:
+        """What the network says of a template: Jacobians (B, F, 9), or vertices (B, V, 3).
+
+        `points` (F, 3): where to ask for the Jacobians, in place of the faces' centroids.
+        """
+        if points is not None:
+            return self.decoder(points.to(pose.keypoints)[None], pose)
         points = template.vertices.to(pose.keypoints)
         if self.output == "jacobians":
             points = face_centroids(points, template.faces.to(points.device))

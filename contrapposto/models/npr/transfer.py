@@ -16,6 +16,7 @@ from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.blend import blend_jacobians
 from contrapposto.mesh.operators import completed_jacobians, face_normals
 from contrapposto.mesh.template import Template
+from contrapposto.models.npr.alignment import aligned_centroids
 from contrapposto.models.npr.extractor import PoseCode, interpolate_codes
 from contrapposto.models.npr.model import NPR
 from contrapposto.models.npr.njf import NeuralJacobianFields
@@ -61,6 +62,8 @@ class PoseTransfer:
             the network was not trained on turned ones.
         rest_correction: subtract what the network says of the source's template, so that the rest pose of the source
             gives exactly the target's template.
+        align: ask for a target's faces where these parts lie on the source (`alignment`), if both are figures with
+            their arms out; others, and models that are not `NPR` of Jacobians, are asked by their own places.
         batch_size: poses in one pass of the networks.
 
     Raises:
@@ -76,6 +79,7 @@ class PoseTransfer:
         place: Place = "template",
         canonical_rotation: bool = False,
         rest_correction: bool = False,
+        align: bool = False,
         batch_size: int = 4,
     ) -> None:
         if place not in PLACES:
@@ -91,7 +95,9 @@ class PoseTransfer:
             )
         self.place: Place = place
         self.canonical_rotation, self.rest_correction = canonical_rotation, rest_correction
+        self.align = align and isinstance(model, NPR) and model.output == "jacobians"
         self.batch_size = batch_size
+        self._aligned: tuple[Template, Tensor | None] | None = None
 
     @torch.no_grad()
     def encode(
@@ -223,10 +229,18 @@ class PoseTransfer:
         if isinstance(self.model, NPR) and isinstance(codes, PoseCode):
             if self.refiner is not None:
                 codes = self.refiner.refine(self.model.encoder, codes)
-            return self.model.decode(template.solver, codes).double().cpu()
+            return self.model.decode(template.solver, codes, self.places(template)).double().cpu()
         if isinstance(self.model, NPR) or isinstance(codes, PoseCode):
             raise ValueError("codes: they are not of this kind of model")
         return self.model.decode(template.solver, codes).double().cpu()
+
+    def places(self, template: Template) -> Tensor | None:
+        """(F, 3) where the network is asked for a target's faces; None: at their centroids."""
+        if not self.align or template is self.source:
+            return None
+        if self._aligned is None or self._aligned[0] is not template:
+            self._aligned = (template, aligned_centroids(self.source, template))
+        return self._aligned[1]
 
     def _neutral(self, template: Template) -> Tensor:
         """What a network that leaves the template alone would say."""
