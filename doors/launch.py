@@ -38,6 +38,7 @@ PATH_OPTIONS = frozenset(
         ),
         *(
             "past",
+            "truth",
             "asf",
             "poses",
             "masks",
@@ -121,7 +122,7 @@ def _hydra_main(name: str, task: Callable[[DictConfig], Any]) -> None:
 def quote_path(argument: str) -> str:
     """Quote the value of a path option for Hydra's grammar; other arguments and quoted values come back as they are."""
     key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+") not in PATH_OPTIONS:
+    if not equals or (key.lstrip("+") not in PATH_OPTIONS and not key.startswith("ckpt.")):
         return argument
     if value in ("", "null", "true", "false") or value.startswith(("'", '"', "${")):
         return argument

@@ -18,10 +18,20 @@ FORMATS = ("npz", "bvh", "glb", "mp4")
 
 
 def predict(config: DictConfig) -> None:
-    """Run the configured task."""
+    """Run the configured task, or the chain of tasks that `pipeline=` names."""
     from hydra.utils import instantiate
 
-    if config.task is None:
+    if config.get("stages"):
+        raise ConfigError("This pipeline trains.", fix="python train.py pipeline=...")
+    if config.get("chain") is not None:
+        from doors.chains import run_chain
+
+        if config.get("task") is not None:
+            raise ConfigError("pipeline= names the tasks itself.", fix="leave task= out")
+        for path in run_chain(config):
+            print(path)
+        return
+    if config.get("task") is None:
         raise ConfigError("No task chosen.", expected=f"task= one of {', '.join(groups()['task'])}")
     task = instantiate(config.task, _convert_="all")
     if not config.input and getattr(task, "needs_input", True):

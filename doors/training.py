@@ -33,6 +33,8 @@ def train(config: DictConfig) -> None:
 
         run_pipeline(config, _task_overrides())
         return
+    if config.get("chain"):
+        raise ConfigError("This pipeline is for predict.py.", fix="python predict.py pipeline=...")
     if not config.name and not config.resume:
         models = ", ".join(groups().get("model", []))
         raise ConfigError(
