@@ -10,6 +10,8 @@ from scipy.optimize import linear_sum_assignment
 
 _POINTS = 14  # of the 134: the body without its face
 _LEAST_SCORE = 0.3
+_LEAP = 0.1  # distance from where somebody is expected in the next frame, in sizes, that nobody walks
+_MOTION_LASTS = 12  # frames for which the motion of the last ones says something
 # Places whose colours are compared, each the mean of some points on lines between keypoints.
 _PATCHES = (
     ((2, 8), (5, 11), (2, 11), (5, 8)),  # trunk
@@ -19,6 +21,7 @@ _PATCHES = (
     ((9, 10), (12, 13)),  # shins
     ((0, 1),),  # head
 )
+_WEIGHTS = np.array([3.0, 1.0, 0.5, 2.0, 1.0, 0.5])  # of these: large ones are seen surely
 _STEPS = np.linspace(0.15, 0.85, 8)
 
 
@@ -69,6 +72,7 @@ class _Known:
     velocity: np.ndarray
     frame: int
     colors: np.ndarray
+    meetings: int = 1
 
 
 class Tracker:
@@ -105,21 +109,49 @@ class Tracker:
             self.meet(numbers[row], frame, sighting)
         return numbers
 
+    def expected(self, frame: int, patience: int) -> list[tuple[np.ndarray, float]]:
+        """Where those are expected who were lost in the last frames: middles (2,) and sizes, pixels."""
+        places = []
+        for known in self._known.values():
+            gap = frame - known.frame
+            if 0 < gap <= patience:
+                seen = known.sighting.points[known.sighting.scores > _LEAST_SCORE]
+                middle = seen.mean(axis=0) if len(seen) else known.sighting.points.mean(axis=0)
+                places.append((middle + known.velocity * min(gap, _MOTION_LASTS), known.sighting.size))
+        return places
+
     def cost(self, number: int, frame: int, sighting: Sighting) -> float:
         """How little a sighting fits a person known; infinite where it cannot be the same."""
         known = self._known[number]
         gap = frame - known.frame
-        # The motion of the last frames says something about the next few only.
-        expected = known.sighting.points + known.velocity * min(gap, 8)
-        weights = np.minimum(known.sighting.scores, sighting.scores) + 1e-3
-        apart = np.linalg.norm(sighting.points - expected, axis=-1)
-        size = max(known.sighting.size, sighting.size)
-        distance = float(weights @ apart / weights.sum()) / size
-        both = np.isfinite(known.colors).all(axis=1) & np.isfinite(sighting.colors).all(axis=1)
-        tone = np.abs(known.colors - sighting.colors)[both].mean() / self.tone if both.any() else 0.5
+        distance, tone = self._apart(known, frame, sighting)
         if distance > self.reach * (1 + 0.15 * gap) or (gap > 1 and tone > 1):
             return float("inf")
-        return distance / (1 + 0.05 * gap) + float(tone)
+        return distance / (1 + 0.05 * gap) + tone
+
+    def _apart(self, known: _Known, frame: int, sighting: Sighting) -> tuple[float, float]:
+        """Distance from where somebody is expected in sizes, and difference of colours in units of `tone`."""
+        expected = known.sighting.points + known.velocity * min(frame - known.frame, _MOTION_LASTS)
+        weights = np.minimum(known.sighting.scores, sighting.scores) + 1e-3
+        away = np.linalg.norm(sighting.points - expected, axis=-1)
+        size = max(known.sighting.size, sighting.size)
+        return float(weights @ away / weights.sum()) / size, self._unlike(known.colors, sighting.colors)
+
+    def _unlike(self, colors: np.ndarray, others: np.ndarray) -> float:
+        """Difference of two people's colours (6, 3) in units of `tone`; brightness, which changes, counts half."""
+        both = np.isfinite(colors).all(axis=1) & np.isfinite(others).all(axis=1)
+        if not both.any():
+            return 0.5
+        change = (colors - others)[both]
+        bright = change.mean(axis=1)
+        hue = np.abs(change - bright[:, None]).mean(axis=1)
+        weights = _WEIGHTS[both]
+        return float(weights @ (2 * hue + 0.5 * np.abs(bright)) / weights.sum()) / self.tone
+
+    def astray(self, number: int, frame: int, sighting: Sighting) -> bool:
+        """Whether somebody who is close to others has become somebody else: by a leap, or by other clothes."""
+        distance, tone = self._apart(self._known[number], frame, sighting)
+        return distance > _LEAP or tone > 1
 
     def meet(self, number: int, frame: int, sighting: Sighting) -> None:
         """Remember how somebody looks in a frame."""
@@ -129,8 +161,10 @@ class Tracker:
             return
         gap = max(frame - old.frame, 1)
         step = np.median(sighting.points - old.sighting.points, axis=0) / gap
-        velocity = 0.5 * old.velocity + 0.5 * step if gap <= 3 else np.zeros(2)
+        # Slowly, lest a track that is led astray by somebody else forgets where it was going.
+        share = max(0.2, 1 / old.meetings)
+        velocity = (1 - share) * old.velocity + share * step if gap <= _MOTION_LASTS else np.zeros(2)
         # Colours are remembered slowly: while two people cross, one wears the other's for a few frames.
         mixed = np.where(np.isfinite(sighting.colors), 0.95 * old.colors + 0.05 * sighting.colors, old.colors)
         colors = np.where(np.isfinite(old.colors), mixed, sighting.colors)
-        self._known[number] = _Known(sighting, velocity, frame, colors)
+        self._known[number] = _Known(sighting, velocity, frame, colors, old.meetings + 1)

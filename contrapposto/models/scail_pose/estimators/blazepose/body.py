@@ -6,6 +6,7 @@ section 12.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -88,11 +89,13 @@ class BodyDetector:
         """People (H, W, 3) uint8 RGB shows in a region, or in the whole of it; best first."""
         return merge(self._look(image, region or whole(image)))
 
-    def detect_tiles(self, image: np.ndarray) -> list[Detection]:
-        """Like `detect`, but looking also at overlapping squares: finds more people, and takes longer."""
-        height, width = image.shape[:2]
-        found = [one for region in [whole(image), *tiles(height, width)] for one in self._look(image, region)]
-        return merge(found)
+    def detect_tiles(self, image: np.ndarray, regions: Sequence[Region] | None = None) -> list[Detection]:
+        """Like `detect`, but looking at some regions, or where None at all and at overlapping squares.
+
+        Squares find more people than a look at the whole image, and take longer.
+        """
+        squares = [whole(image), *tiles(*image.shape[:2])] if regions is None else regions
+        return merge([one for region in squares for one in self._look(image, region)])
 
     def _look(self, image: np.ndarray, region: Region) -> list[Detection]:
         values, logits = self._network(crop(image, region, self._network.size) / 127.5 - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +13,10 @@ from contrapposto.models.scail_pose.estimators.blazepose.body import (
     BodyLandmarks,
     BodyNetwork,
     Detection,
+    overlap,
 )
 from contrapposto.models.scail_pose.estimators.blazepose.layout import to_joints, to_keypoints
+from contrapposto.models.scail_pose.estimators.blazepose.networks import Region
 from contrapposto.models.scail_pose.estimators.blazepose.parts import (
     NOSE_TIP,
     FaceNetwork,
@@ -21,23 +24,28 @@ from contrapposto.models.scail_pose.estimators.blazepose.parts import (
     Part,
     face_region,
 )
+from contrapposto.models.scail_pose.estimators.blazepose.watch import Watch
 from contrapposto.models.scail_pose.estimators.interface import Person
 from contrapposto.models.scail_pose.tracking import Tracker, sight
 
 _HANDS = ((15, 19, 17), (16, 20, 18))  # wrist, index, little finger: left, right
 _SAME = 0.35  # of the trunk's length: landmarks nearer than that on average are one person's
 _LEAST_SCORE = 0.5
+_CLOSE = 0.05  # overlap of boxes of people who can be taken for each other
 _MOST_INSIDE, _SURE = 0.7, 0.7
-_CUT = 40.0  # mean difference of grey levels between the thumbnails of frames that do not belong together
+_AROUND = 1.6  # side of the square about somebody to look for, in sizes of theirs
 
 
-@dataclass
+Parts = tuple[Part | None, Part | None, Part | None]
+_NO_PARTS: Parts = (None, None, None)
+
+
+@dataclass(frozen=True)
 class Track:
     """A person that is being followed."""
 
     id: int
     body: BodyLandmarks
-    parts: tuple[Part | None, Part | None, Part | None] = (None, None, None)
 
 
 class BlazePoseEstimator:
@@ -46,8 +54,11 @@ class BlazePoseEstimator:
     Args:
         hands, face: also look for these; without them their scores are 0, and it is faster.
         most: people at a time.
-        every: frames from one search on tiles to the next. A frame after a cut is always searched, and while somebody
-            is lost every `every_lost`-th, until they are found or `patience` frames have gone by.
+        every: frames from one search on tiles to the next. A frame after a cut is always searched, and one some time
+            after somebody was lost.
+        every_lost: frames from one look at the places where somebody who is lost is expected, or where something moves
+            that belongs to nobody known, to the next.
+        patience: frames for which somebody who is lost is looked for.
         threads: of a network.
     """
 
@@ -58,7 +69,7 @@ class BlazePoseEstimator:
         face: bool = True,
         most: int = 8,
         every: int = 32,
-        every_lost: int = 4,
+        every_lost: int = 2,
         patience: int = 32,
         threads: int = 1,
     ) -> None:
@@ -68,28 +79,65 @@ class BlazePoseEstimator:
         self._face = FaceNetwork(threads=threads) if face else None
 
     def people(self, frames: Iterable[np.ndarray], intrinsics: np.ndarray) -> Iterator[list[Person]]:
-        """The people of one frame after the other (see `PoseEstimator`)."""
-        tracker, tracks, last = Tracker(), list[Track](), None
+        """The people of one frame after the other (see `PoseEstimator`); reads on by one frame.
+
+        Hands and faces of a frame are looked at in a thread while the bodies of the next one are.
+        """
+        known: dict[int, tuple[int, Parts]] = {}
+
+        def finish(number: int, image: np.ndarray, tracks: list[Track]) -> list[Person]:
+            for track in tracks:
+                last, parts = known.get(track.id, (-1, _NO_PARTS))
+                parts = parts if last == number - 1 else _NO_PARTS
+                known[track.id] = number, self.look_at_parts(image, track.body, parts)
+            return [self._person(image, track, known[track.id][1], intrinsics) for track in tracks]
+
+        with ThreadPoolExecutor(1) as thread:
+            coming: Future[list[Person]] | None = None
+            for number, (image, tracks) in enumerate(self._bodies(frames)):
+                before, coming = coming, thread.submit(finish, number, image, tracks)
+                if before is not None:
+                    yield before.result()
+            if coming is not None:
+                yield coming.result()
+
+    def _bodies(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, list[Track]]]:
+        """Each frame with the bodies in it."""
+        tracker, tracks, watch = Tracker(), list[Track](), Watch()
         lost_at = -self.patience
         for number, image in enumerate(frames):
-            thumb = thumbnail(image)
-            cut = last is None or float(np.abs(thumb - last).mean()) > _CUT
-            last = thumb
+            cut = watch.see(image)
             before = len(tracks)
             tracks = [] if cut else self._follow(image, tracks, tracker, number)
             lost_at = number if len(tracks) < before else lost_at
-            near = number - lost_at < self.patience and (number - lost_at) % self.every_lost == 0
-            if cut or near or number % self.every == 0:
+            if cut or number % self.every == 0 or number - lost_at == self.patience // 2:
                 tracks = self._join(image, tracks, tracker, number)
-            for track in tracks:
-                track.parts = self.look_at_parts(image, track.body, track.parts)
-            yield [self._person(image, track, intrinsics) for track in tracks]
+            elif number % self.every_lost == 0:
+                boxes = [box_of(track.body, image.shape) for track in tracks]
+                places = [*tracker.expected(number, self.patience), *watch.strangers(number, boxes)]
+                if places:
+                    regions = [Region(middle, _AROUND * size) for middle, size in places]
+                    tracks = self._join(image, tracks, tracker, number, regions)
+            yield image, tracks
 
     def _follow(self, image: np.ndarray, tracks: list[Track], tracker: Tracker, number: int) -> list[Track]:
         """Those that are still there. Of two that look at one person only the one who fits better stays."""
         seen = [(track, self._body(image, track.body.region)) for track in tracks]
         seen = [(track, body) for track, body in seen if body.score >= _LEAST_SCORE]
         sightings = {track.id: sight(image, *to_keypoints(body)) for track, body in seen}
+        boxes = {track.id: box_of(track.body, image.shape) for track in tracks}
+        seen = [
+            (track, body)
+            for track, body in seen
+            if not (
+                any(
+                    overlap(boxes[track.id], box) > _CLOSE
+                    for other, box in boxes.items()
+                    if other != track.id
+                )
+                and tracker.astray(track.id, number, sightings[track.id])
+            )
+        ]
         seen.sort(key=lambda pair: tracker.cost(pair[0].id, number, sightings[pair[0].id]))
         kept: list[Track] = []
         for track, body in seen:
@@ -98,17 +146,26 @@ class BlazePoseEstimator:
                 tracker.meet(track.id, number, sightings[track.id])
         return sorted(kept, key=lambda track: track.id)
 
-    def _join(self, image: np.ndarray, tracks: list[Track], tracker: Tracker, number: int) -> list[Track]:
-        """With people found on tiles of the image."""
-        found = self.search(image, [track.body for track in tracks])
+    def _join(
+        self,
+        image: np.ndarray,
+        tracks: list[Track],
+        tracker: Tracker,
+        number: int,
+        regions: Sequence[Region] | None = None,
+    ) -> list[Track]:
+        """With people found in regions, or on tiles of the image."""
+        found = self.search(image, [track.body for track in tracks], regions)
         sightings = [sight(image, *to_keypoints(body)) for body in found]
         ids = tracker.number(number, sightings, taken={track.id for track in tracks})
         return sorted(tracks + [Track(*pair) for pair in zip(ids, found)], key=lambda track: track.id)
 
-    def search(self, image: np.ndarray, known: list[BodyLandmarks]) -> list[BodyLandmarks]:
-        """People that are not known yet, the surest first."""
+    def search(
+        self, image: np.ndarray, known: list[BodyLandmarks], regions: Sequence[Region] | None = None
+    ) -> list[BodyLandmarks]:
+        """People that are not known yet, the surest first; in regions, or on tiles of the image."""
         found: list[BodyLandmarks] = []
-        for detection in self._detector.detect_tiles(image):
+        for detection in self._detector.detect_tiles(image, regions):
             others = known + found
             if len(others) >= self.most:
                 break
@@ -126,9 +183,7 @@ class BlazePoseEstimator:
                 found.append(body)
         return found
 
-    def look_at_parts(
-        self, image: np.ndarray, body: BodyLandmarks, last: Sequence[Part | None] = (None, None, None)
-    ) -> tuple[Part | None, Part | None, Part | None]:
+    def look_at_parts(self, image: np.ndarray, body: BodyLandmarks, last: Parts = _NO_PARTS) -> Parts:
         """Left hand, right hand and face of a body, given those of the frame before."""
         hands = [
             self._look_at_hand(image, body, last[side], side) if self._hand is not None else None
@@ -147,7 +202,9 @@ class BlazePoseEstimator:
         length = float(np.linalg.norm(places[1:].mean(axis=0) - places[0]))
         # A hand may be as far from the body network's wrist as the back of a hand is long.
         if last is not None:
-            hand = self._hand(image, last.region)
+            step = places[0] - last.pixels[0]  # an arm may have moved the hand out of where it was
+            moved = step if np.linalg.norm(step) > 0.5 * length else 0.0
+            hand = self._hand(image, replace(last.region, center=last.region.center + moved))
             if hand.score >= _LEAST_SCORE and np.linalg.norm(hand.pixels[0] - places[0]) < length:
                 return hand
         hand = self._hand(image, self._hand.find(image, *places))
@@ -166,8 +223,8 @@ class BlazePoseEstimator:
         face = self._face(image, self._face(image, face_region(body.pixels)).region)
         return face if face.score >= _LEAST_SCORE and _is_nose(face, nose) else None
 
-    def _person(self, image: np.ndarray, track: Track, intrinsics: np.ndarray) -> Person:
-        points, scores = to_keypoints(track.body, *track.parts)
+    def _person(self, image: np.ndarray, track: Track, parts: Parts, intrinsics: np.ndarray) -> Person:
+        points, scores = to_keypoints(track.body, *parts)
         joints = to_joints(track.body, intrinsics)
         return Person(track.id, box_of(track.body, image.shape), track.body.score, points, scores, joints)
 
@@ -205,12 +262,6 @@ def box_of(body: BodyLandmarks, shape: tuple[int, ...]) -> np.ndarray:
     low, high = low - [margin, 2 * margin], high + margin
     limit = np.array([shape[1], shape[0]])
     return np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)]).astype(np.float32)
-
-
-def thumbnail(image: np.ndarray) -> np.ndarray:
-    """Grey levels of some 32 x 32 pixels, spread evenly."""
-    rows, columns = (np.linspace(0, length - 1, 32).astype(int) for length in image.shape[:2])
-    return image[np.ix_(rows, columns)].mean(axis=-1)
 
 
 def _is_nose(face: Part, nose: np.ndarray) -> bool:

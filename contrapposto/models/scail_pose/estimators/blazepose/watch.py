@@ -1,0 +1,81 @@
+"""What changes from frame to frame: cuts, and movement that belongs to nobody known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_ROWS, _COLUMNS = 48, 64  # of a thumbnail
+_CUT = 40.0  # mean difference of grey levels between frames that do not belong together
+_MOVES = 12.0  # difference of grey levels of a cell in which something moves
+_LEAST, _MOST = 6, 0.3  # cells that are worth a look, and the share of all that means a moving camera
+_ROOM = 0.12  # of a known person's box, for shadows and hair
+_PATCHES = 3  # that are looked at at a time
+_LONGEST = 8  # frames without a look after looks that found nobody
+
+
+class Watch:
+    """Sees all frames of a clip in turn."""
+
+    def __init__(self) -> None:
+        self._last: np.ndarray | None = None
+        self._moving = np.zeros((_ROWS, _COLUMNS), bool)
+        self._shape = (1, 1)
+        self._next, self._wait, self._known = 0, 1, 0
+
+    def see(self, image: np.ndarray) -> bool:
+        """Take a frame (H, W, 3) uint8; whether it begins something new."""
+        small, last = thumbnail(image), self._last
+        self._last, self._shape = small, image.shape[:2]
+        if last is None:
+            return True
+        change = np.abs(small - last)
+        self._moving = change > _MOVES
+        return float(change.mean()) > _CUT
+
+    def strangers(self, frame: int, boxes: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float]]:
+        """Middles (2,) and sizes, pixels, of what moves outside the boxes (4,) xyxy of the people known.
+
+        The same thing is not pointed out in every frame: less and less often while nobody comes of it.
+        """
+        if len(boxes) > self._known:
+            self._wait = 1
+        self._known = len(boxes)
+        if frame < self._next:
+            return []
+        cell = np.array(self._shape[::-1]) / [_COLUMNS, _ROWS]
+        moving = self._moving.copy()
+        if moving.mean() > _MOST:
+            return []
+        for box in boxes:
+            room = _ROOM * (box[2:] - box[:2])
+            left, top = np.floor((box[:2] - room) / cell).astype(int).clip(0)
+            right, bottom = np.ceil((box[2:] + room) / cell).astype(int)
+            moving[top:bottom, left:right] = False
+        places = self._places(moving, cell)
+        if places:
+            self._wait = min(2 * self._wait, _LONGEST)
+            self._next = frame + self._wait
+        return places
+
+    def _places(self, moving: np.ndarray, cell: np.ndarray) -> list[tuple[np.ndarray, float]]:
+        """The largest patches of cells that move."""
+        import cv2
+
+        whole = cv2.dilate(moving.astype(np.uint8), np.ones((5, 3), np.uint8))
+        count, _, facts, _ = cv2.connectedComponentsWithStats(whole)
+        inside = [moving[y : y + h, x : x + w].sum() for x, y, w, h, _ in facts]
+        order = sorted(range(1, count), key=lambda patch: -inside[patch])[:_PATCHES]
+        places = []
+        for x, y, width, height, _ in facts[[patch for patch in order if inside[patch] >= _LEAST]]:
+            size = max(float((np.array([width, height]) * cell).max()), 0.3 * min(self._shape))
+            places.append(((np.array([x, y]) + np.array([width, height]) / 2) * cell, size))
+        return places
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """(48, 64) mean grey levels of an image's cells."""
+    import cv2
+
+    return cv2.resize(image, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA).mean(axis=-1)
