@@ -17,9 +17,11 @@ from torch import Tensor
 
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.files import atomic_path
+from contrapposto.models.anerf.catalogue import catalogue_entry
 from contrapposto.models.anerf.paths import MODES, PosePath
 from contrapposto.models.anerf.renderer import SPEEDS, Picture
 from doors.avatar_inputs import Avatar, choose_frames, load_avatar, make_path, motion_path, view_of
+from doors.prediction import read_clip
 
 FORMATS = ("mp4", "png", "alpha", "depth")
 MESH_FORMATS = ("ply", "glb", "obj")
@@ -47,6 +49,7 @@ class AnerfRender:
         background: str | Sequence[float] = "white",
         fps: float | None = None,
         frames: Sequence[int] | None = None,
+        entry: str | None = None,
         most: int = 8,
         refined: bool = True,
         options: Mapping[str, Any] | None = None,
@@ -76,6 +79,7 @@ class AnerfRender:
         )
         self.background, self.fps, self.chosen, self.most = background, fps, frames, most
         self.refined, self.options, self.scores = refined, dict(options or {}), scores
+        self.entry = entry
         self.travel, self.turn, self.turns = travel, turn, turns
 
     @torch.no_grad()
@@ -84,9 +88,13 @@ class AnerfRender:
         mode = config.mode
         if mode not in MODES:
             raise ConfigError(f"There is no mode {mode!r}.", expected=nearest(str(mode), list(MODES)))
+        frames, options = self.chosen, self.options
+        if self.entry is not None:
+            found = catalogue_entry(self.entry, mode)
+            frames, options = frames or found.frames, {**found.options, **options}
         avatar = load_avatar(config, *self.run)
-        chosen = choose_frames(avatar, mode, self.chosen, self.most)
-        path, fps = self._path(config, avatar, mode, chosen)
+        chosen = choose_frames(avatar, mode, frames, self.most)
+        path, fps = self._path(config, avatar, mode, chosen, options)
         renderer = avatar.renderer(self.speed)
         height, width = avatar.scene.hw
         factor = 1.0 if self.height is None or mode == "val" else self.height / height
@@ -110,10 +118,10 @@ class AnerfRender:
         return [*paths, _write_scores(stem, rows)] if rows else paths
 
     def _path(
-        self, config: DictConfig, avatar: Avatar, mode: str, chosen: Sequence[int]
+        self, config: DictConfig, avatar: Avatar, mode: str, chosen: Sequence[int], given: dict[str, Any]
     ) -> tuple[PosePath, float]:
         if not config.motion:
-            return make_path(avatar, mode, chosen, self.options, refined=self.refined), self.fps or 14.0
+            return make_path(avatar, mode, chosen, given, refined=self.refined), self.fps or 14.0
         if mode not in ("retarget", "bullet"):
             raise ConfigError(f"mode={mode} is not for a motion.", expected="retarget or bullet")
         fps = self.fps or 30.0
@@ -157,6 +165,7 @@ class AnerfMesh:
         threshold: float = 10.0,
         scale: str = "metres",
         largest: bool = True,
+        skin: bool = False,
     ) -> None:
         unknown = [name for name in formats if name not in MESH_FORMATS]
         if unknown or scale not in SCALES or resolution < 4:
@@ -168,7 +177,7 @@ class AnerfMesh:
         self.formats, self.run = list(formats), (model, data, experiment)
         self.chosen, self.most, self.fps, self.refined = frames, most, fps, refined
         self.resolution, self.radius, self.threshold = resolution, radius, threshold
-        self.scale, self.largest = scale, largest
+        self.scale, self.largest, self.skin = scale, largest, skin
 
     @torch.no_grad()
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
@@ -177,6 +186,9 @@ class AnerfMesh:
 
         avatar = load_avatar(config, *self.run)
         chosen = choose_frames(avatar, "retarget", self.chosen, self.most)
+        if self.skin:
+            path = make_path(avatar, "selected", chosen[:1], {}, refined=self.refined)
+            return [self._skinned(avatar, path, Path(config.motion) if config.motion else None, output)]
         if config.motion:
             options: dict[str, Any] = {"travel": True, "turn": 0.0, "turns": 0.0}
             path = motion_path(avatar, Path(config.motion), fps=self.fps, camera=chosen[0], **options)
@@ -193,14 +205,9 @@ class AnerfMesh:
     def _mesh(self, avatar: Avatar, path: PosePath, number: int) -> Any:
         """The surface in the wanted units; metres have y up, the others the axes of A-NeRF's world."""
         from contrapposto.mesh import MeshAsset
-        from contrapposto.models.anerf.mesh import density_grid, surface, vertex_colours
 
-        pose, root = path.world_to_bone[number], path.joints[number, 0]
-        grid = density_grid(avatar.network, pose, root, resolution=self.resolution, radius=self.radius)
-        vertices, faces = surface(
-            grid, root, radius=self.radius, threshold=self.threshold, largest=self.largest
-        )
-        colours = vertex_colours(avatar.network, vertices, faces, pose)
+        root = path.joints[number, 0]
+        vertices, faces, colours = self._surface(avatar, path, number)
         points = vertices.astype(np.float64)
         if self.scale == "unit_cube":
             points = (points - root.numpy()) / (2 * self.radius)
@@ -210,6 +217,37 @@ class AnerfMesh:
         return MeshAsset(
             points, faces, vertex_colors=np.concatenate([colours, opaque], axis=1), name="avatar"
         )
+
+    def _surface(self, avatar: Avatar, path: PosePath, number: int) -> tuple[np.ndarray, ...]:
+        """Vertices (V, 3) in the world, faces (F, 3), colours (V, 3) uint8."""
+        from contrapposto.models.anerf.mesh import density_grid, surface, vertex_colours
+
+        pose, root = path.world_to_bone[number], path.joints[number, 0]
+        grid = density_grid(avatar.network, pose, root, resolution=self.resolution, radius=self.radius)
+        vertices, faces = surface(
+            grid, root, radius=self.radius, threshold=self.threshold, largest=self.largest
+        )
+        return vertices, faces, vertex_colours(avatar.network, vertices, faces, pose)
+
+    def _skinned(self, avatar: Avatar, path: PosePath, motion: Path | None, output: Path) -> Path:
+        """The surface of one pose on the skeleton, moved by a clip, or at rest."""
+        from contrapposto.io.glb import write_glb
+        from contrapposto.models.anerf.skinning import skinned_body
+        from contrapposto.motion import Motion
+        from contrapposto.skeleton import SMPL24
+
+        vertices, faces, colours = self._surface(avatar, path, 0)
+        metres = avatar.scene.metres_per_unit or 1.0
+        body = skinned_body(vertices, faces, path.world_to_bone[0], avatar.scene.rest_pose, metres)
+        if motion is None:
+            upright = np.zeros((1, 24, 3))
+            upright[0, 0, 0] = np.pi / 2
+            place = -body.rest_vertices()[0, :, 1].min().item() - body.rest_joints()[0, 0, 1].item()
+            clip = Motion(upright, np.array([[0, 0, place]]), 1.0, SMPL24)
+        else:
+            clip = read_clip(motion)
+        stem = "skinned" if motion is None else motion.stem
+        return write_glb(output / f"{stem}.glb", {"avatar": clip}, body, colors=colours)
 
 
 class _Writers:

@@ -37,6 +37,7 @@ def write_glb(
     motion: Motion | Mapping[str, Motion],
     body: BodyModel | None = None,
     fps: float | None = None,
+    colors: np.ndarray | None = None,
 ) -> Path:
     """Write one clip, or several as figures that move in the same space at the same time.
 
@@ -45,6 +46,7 @@ def write_glb(
         motion: a clip on a skeleton of the SMPL family, or clips by the names of their figures.
         body: the mesh; the shipped body where absent. A clip's own betas are used as in `motion_vertices`.
         fps: key frames per second; each clip's own rate where absent.
+        colors: (V, 3) uint8 sRGB of the body's vertices, in place of one colour for each figure.
 
     Returns:
         The path.
@@ -62,7 +64,7 @@ def write_glb(
     body = body or load_body()
     document = Document()
     for name, clip in clips.items():
-        _add_figure(document, name, clip if fps is None else clip.resample(fps), body)
+        _add_figure(document, name, clip if fps is None else clip.resample(fps), body, colors)
     path = Path(path)
     with atomic_path(path) as temporary:
         temporary.write_bytes(document.encode(_credits(clips)))
@@ -161,7 +163,9 @@ class Document:
         )
 
 
-def _add_figure(document: Document, name: str, clip: Motion, body: BodyModel) -> None:
+def _add_figure(
+    document: Document, name: str, clip: Motion, body: BodyModel, colors: np.ndarray | None = None
+) -> None:
     from contrapposto.body import clip_betas
 
     betas = torch.from_numpy(clip_betas(body, clip))
@@ -169,7 +173,7 @@ def _add_figure(document: Document, name: str, clip: Motion, body: BodyModel) ->
     rest = body.rest_joints(betas)[0].cpu().numpy()
     vertices = body.rest_vertices(betas)[0].cpu().numpy()
     first = _add_joints(document, body, rest)
-    _add_mesh(document, name, body, vertices)
+    _add_mesh(document, name, body, vertices, colors)
     inverse_binds = np.tile(np.eye(4, dtype=np.float32), (len(rest), 1, 1))
     inverse_binds[:, 3, :3] = -rest  # column-major: the translation stands in the last row
     document.skins.append(
@@ -198,7 +202,9 @@ def _add_joints(document: Document, body: BodyModel, rest: np.ndarray) -> int:
     return first
 
 
-def _add_mesh(document: Document, name: str, body: BodyModel, vertices: np.ndarray) -> None:
+def _add_mesh(
+    document: Document, name: str, body: BodyModel, vertices: np.ndarray, colors: np.ndarray | None
+) -> None:
     faces = body.faces.cpu().numpy()
     joints, weights = top_four(body.skinning.weights.cpu().numpy())
     index_type = np.uint16 if len(vertices) < 65535 else np.uint32
@@ -209,11 +215,20 @@ def _add_mesh(document: Document, name: str, body: BodyModel, vertices: np.ndarr
         "WEIGHTS_0": document.array(weights, _VERTEX_DATA),
     }
     color = _COLORS[len(document.materials) % len(_COLORS)]
+    if colors is not None:
+        attributes["COLOR_0"] = document.array(_linear(colors), _VERTEX_DATA)
+        color = (1.0, 1.0, 1.0)
     surface = {"baseColorFactor": [*color, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.65}
     document.materials.append({"name": name, "pbrMetallicRoughness": surface, "doubleSided": True})
     indices = document.array(faces.astype(index_type).ravel(), _INDEX_DATA)
     primitive = {"attributes": attributes, "indices": indices, "material": len(document.materials) - 1}
     document.meshes.append({"name": body.name, "primitives": [primitive]})
+
+
+def _linear(colors: np.ndarray) -> np.ndarray:
+    """(V, 3) float32 linear RGB of sRGB bytes (IEC 61966-2-1): what glTF wants of vertices."""
+    values = colors.astype(np.float64) / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def _animate(document: Document, clip: Motion, first: int, rest: np.ndarray) -> None:

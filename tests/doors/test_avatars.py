@@ -1,6 +1,7 @@
 """Avatars through predict.py: every mode, motion files, meshes, the authors' checkpoints, wrong options."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -103,6 +104,22 @@ def test_meshes_have_the_size_of_the_figure(place):
     np.testing.assert_allclose(boxes["unit_cube"], boxes["units"] / 3.6, rtol=1e-3)
 
 
+def test_a_skin_is_moved_by_a_motion_file(place, tmp_path):
+    file = tmp_path / "walk.npz"
+    write_motion(file, generate("walk", seconds=0.5, seed=1))
+    more = ("task.frames=[0]", "task.resolution=40", "task.threshold=0.2", "task.skin=true")
+    scene = trimesh.load(draw(place, "anerf_mesh", *more) / "skinned.glb")
+    low, high = scene.bounds
+    assert 1.0 < high[1] - low[1] < 3.0 and abs(low[1]) < 0.05  # metres, y up, on the floor
+    (mesh,) = scene.geometry.values()
+    assert len(np.unique(mesh.visual.vertex_colors[:, :3], axis=0)) > 10
+    data = (draw(place, "anerf_mesh", *more, f"motion={file}") / "walk.glb").read_bytes()
+    content = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    assert len(content["skins"][0]["joints"]) == 24
+    assert len(content["animations"][0]["channels"]) > 10
+    assert "COLOR_0" in content["meshes"][0]["primitives"][0]["attributes"]
+
+
 def test_the_authors_checkpoint_is_drawn(place, tmp_path):
     torch.manual_seed(0)
     model = ANeRF(ANeRFConfig(view_frequencies=0, width=32))
@@ -126,6 +143,10 @@ def test_the_authors_checkpoint_is_drawn(place, tmp_path):
         (["task.formats=[gif]"], "formats of"),
         (["task.background=pink"], "background"),
         (["ckpt=nothing.ckpt"], "does not exist"),
+        (["task.entry=mixamo/jamse"], "mixamo/james"),
+        (["task.entry=neuralbody/315", "mode=bullet"], "no entry"),
+        (["task.entry=h36m/S11", "mode=poserot"], "no frames for"),
+        (["task.entry=mixamo/james", "mode=bullet"], "no image"),  # its frames are not of this scene
     ],
 )
 def test_wrong_options_are_named(place, options, said):

@@ -110,8 +110,8 @@ def check_near_pixels(case: Case, scene: AvatarScene) -> None:
     case.check(torch.stack(box, dim=1).int(), "nms_box2d")
     sampler = RaySampler(scene, RayOptions(1, 12, near_rays=4), images=[2])
     outside = np.setdiff1d(case.arrays["nms_pix"], np.flatnonzero(scene.sampling_masks[2]))
-    assert len(outside) == 4 and set(outside) <= set(sampler._outside[2])
-    chosen = np.random.default_rng(1234).choice(sampler._outside[2], 4, replace=False)
+    assert len(outside) == 4 and set(outside) <= set(sampler._places("near", 2))
+    chosen = np.random.default_rng(1234).choice(sampler._places("near", 2), 4, replace=False)
     assert sorted(chosen) == outside.tolist(), "the same candidates in the same order"
 
 

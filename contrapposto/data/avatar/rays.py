@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,14 +79,15 @@ class RaySampler:
         self.device = torch.device(device)
         self.rays_per_image = _rays_per_image(options, world_size)
         chosen = np.arange(scene.num_images) if images is None else np.asarray(images, np.int64)
-        self._inside = {int(i): np.flatnonzero(scene.sampling_masks[i]).astype(np.int32) for i in chosen}
-        self.images = np.array([i for i in chosen if len(self._inside[int(i)])], np.int64)
+        self.images = np.array([i for i in chosen if _shows(scene.sampling_masks[i])], np.int64)
         if not len(self.images):
             raise InputError(
                 f"No image of {scene.path.name} shows the person.",
                 found=f"{len(chosen)} images, all with empty sampling masks",
             )
-        self._outside = self._near_pixels() if options.near_rays else {}
+        self._boxes = self._near_boxes() if options.near_rays else {}
+        self._known: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+        self._known_bytes = 0
         used = np.unique(scene.cam_idxs[self.images])
         self.num_codes = len(used)
         place = np.searchsorted(used, scene.cam_idxs).clip(max=len(used) - 1)
@@ -159,12 +161,12 @@ class RaySampler:
 
     def _pixels(self, image: int, generator: np.random.Generator) -> np.ndarray:
         """(rays per image,) sorted flat pixels."""
-        options, inside = self.options, self._inside[image]
+        options, inside = self.options, self._places("inside", image)
         count = self.rays_per_image // options.patch**2
         chosen = _choose(generator, inside, count)
         if options.patch > 1:
             return self._patches(chosen)
-        if options.near_rays and len(outside := self._outside[image]):
+        if options.near_rays and len(outside := self._places("near", image)):
             near = options.near_rays
             swapped = int(near) if near >= 1 else int(generator.random() < near)
             others = _choose(generator, outside, swapped)
@@ -178,7 +180,25 @@ class RaySampler:
         column = np.minimum(corners % width, width - side)[:, None, None] + np.arange(side)
         return np.sort((row * width + column).reshape(-1)).astype(np.int64)
 
-    def _near_pixels(self) -> dict[int, np.ndarray]:
+    def _places(self, kind: str, image: int) -> np.ndarray:
+        """Flat pixels of an image `inside` of its sampling mask, or `near` it; those used last are kept."""
+        found = self._known.pop((kind, image), None)
+        if found is None:
+            mask = self.scene.sampling_masks[image].reshape(self.scene.hw) > 0
+            if kind == "near":
+                (left, top), (right, bottom) = self._boxes[image]
+                free = np.zeros_like(mask)
+                free[top:bottom, left:right] = ~mask[top:bottom, left:right]
+                mask = free
+            found = np.flatnonzero(mask).astype(np.int32)
+            self._known_bytes += found.nbytes
+        self._known[kind, image] = found
+        while self._known_bytes > _KEPT_BYTES and len(self._known) > 1:
+            self._known_bytes -= self._known.popitem(last=False)[1].nbytes
+        return found
+
+    def _near_boxes(self) -> dict[int, tuple[list[int], list[int]]]:
+        """Half-open boxes (x, y) around the person in every image."""
         scene, (height, width) = self.scene, self.scene.hw
         camera, pose = scene.camera_idxs[self.images], scene.kp_idxs[self.images]
         cylinders, matrices, focals, centres = (
@@ -188,13 +208,8 @@ class RaySampler:
         box = cylinder_box(
             cylinders, matrices, focals, height, width, centre=centres, scale=self.options.near_scale
         )
-        result = {}
-        for image, (left, top), (right, bottom) in zip(self.images, box.low.tolist(), box.high.tolist()):
-            free = np.zeros((height, width), bool)
-            free[top:bottom, left:right] = True
-            free &= scene.sampling_masks[image].reshape(height, width) == 0
-            result[int(image)] = np.flatnonzero(free).astype(np.int32)
-        return result
+        corners = zip(self.images.tolist(), box.low.tolist(), box.high.tolist())
+        return {image: (low, high) for image, low, high in corners}
 
     def _pixel_home(self) -> torch.device:
         if self.device.type != "cuda":
@@ -208,8 +223,15 @@ class RaySampler:
         return array.flatten(0, 1).to(self._home) if name in _PICTURES else array.to(self.device)
 
 
+_KEPT_BYTES = 2**29  # of pixel numbers: enough for some thousand images
 _PICTURES = ("imgs", "masks", "bkgds")
 _READ = (*_PICTURES, "c2ws", "focals", "centers", "temp_val", "kp3d", "bones", "skts", "cyls")
+
+
+def _shows(mask: np.ndarray) -> bool:
+    """Whether a flat mask has a pixel. People stand in the middle: little of a mapped file is read."""
+    parts = np.array_split(mask, 16)
+    return any(bool(part.any()) for part in [*parts[8:], *parts[7::-1]])
 
 
 def _rays_per_image(options: RayOptions, world_size: int) -> int:

@@ -53,6 +53,8 @@ def surface(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 3) float32 and faces (F, 3) int64 of the density's level set, by marching cubes.
 
+    Seen from outside, where the density is lower, corners run counterclockwise.
+
     Args:
         grid: (n, n, n), see `density_grid`.
         root: (3,) centre of the cube.
@@ -79,7 +81,7 @@ def surface(
     values: Any = wp.array(field, dtype=wp.float32, device="cpu")
     found_vertices, found_faces = wp.MarchingCubes.extract_surface_marching_cubes(values, threshold)
     vertices = found_vertices.numpy() / (n - 1) - 0.5
-    faces = found_faces.numpy().reshape(-1, 3).astype(np.int64)
+    faces = found_faces.numpy().reshape(-1, 3)[:, ::-1].astype(np.int64)
     if largest:
         vertices, faces = _largest_part(vertices, faces)
     if not unit_cube:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from contrapposto.data.avatar import Frame, RayOptions, RaySampler, SceneFacts, write_scene
+from contrapposto.data.avatar import Frame, RayOptions, RaySampler, SceneFacts, rays, write_scene
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.models.anerf.cameras import project
 
@@ -88,6 +88,17 @@ def test_processes_share_a_step(scene):
     for key in ("rays", "target_s", "ray_ids", "pixel_idx"):
         axis = 1 if key == "rays" else 0
         assert torch.equal(torch.cat([part[key] for part in parts], axis), whole[key])
+
+
+def test_little_memory_changes_nothing(scene, monkeypatch):
+    options = RayOptions(4, 32, near_rays=3)
+    wanted = [RaySampler(scene, options).draw(step) for step in range(4)]
+    monkeypatch.setattr(rays, "_KEPT_BYTES", 1)
+    sampler = RaySampler(scene, options)
+    for step, (images, pixels) in enumerate(wanted):
+        found = sampler.draw(step)
+        assert np.array_equal(found[0], images) and np.array_equal(found[1], pixels)
+        assert len(sampler._known) == 1
 
 
 def test_near_rays_lie_outside_the_sampling_mask(scene):
