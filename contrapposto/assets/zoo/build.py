@@ -18,7 +18,7 @@ train.py pipeline=sage experiment=sage_demo
 train.py model=sage_student experiment=sage_demo
 train.py pipeline=posegpt experiment=posegpt_demo
 prepare.py data=smpl_poses
-train.py pipeline=npr experiment=npr_demo
+train.py model=npr experiment=npr_demo
 prepare.py data=anerf_scene
 train.py pipeline=anerf experiment=anerf_demo
 """
@@ -26,8 +26,6 @@ MODELS = [
     ("sage_student", "demo", "sage_demo"),
     ("posegpt_gpt", "demo", "posegpt_demo"),
     ("npr", "smpl_poses", "npr_demo"),
-    ("npr_keypoint_diffusion", "smpl_poses", "npr_demo"),
-    ("npr_feature_diffusion", "smpl_poses", "npr_demo"),
     ("anerf", "anerf_scene", "anerf_demo"),
 ]
 
