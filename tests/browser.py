@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -33,7 +35,9 @@ class Browser:
     def __init__(self) -> None:
         port = free_port()
         command = ["chromedriver", f"--port={port}"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         self.base = f"http://{HOST}:{port}"
         options = {"args": self.FLAGS.split()}
         for _ in range(100):
@@ -60,5 +64,5 @@ class Browser:
         try:
             urllib.request.urlopen(request, timeout=30).close()
         finally:
-            self.process.terminate()
+            os.killpg(self.process.pid, signal.SIGKILL)  # Chromium too, where it does not answer any more
             self.process.wait(10)
