@@ -54,12 +54,14 @@ class NPREvaluate:
         network_steps: int = 400,
         rest_correction: bool = False,
         align: bool = False,
+        rigid: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.run: tuple[str, str, str | None] = (model, data, experiment)
         self.checkpoints, self.sources, self.targets = list(checkpoints), sources, targets
         self.poses, self.seen, self.views, self.network_steps = poses, seen, views, network_steps
-        self.options, self.seed = {"rest_correction": rest_correction, "align": align}, seed
+        self.options: dict[str, Any] = {"rest_correction": rest_correction, "align": align, "rigid": rigid}
+        self.seed = seed
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Evaluate on the store `source=` (or `input=`) into `output`/pairs.json and pairs.md."""

@@ -49,8 +49,9 @@ class NPRTransfer:
         smooth: float = 1.0,
         place: str | None = None,
         canonical: bool = False,
-        rest_correction: bool = True,
+        rest_correction: bool = False,
         align: bool = True,
+        rigid: float = 0.7,
         refiner: str | None = None,
         between: int | None = None,
         by: str = "jacobians",
@@ -60,6 +61,8 @@ class NPRTransfer:
 
         if place is not None and place not in PLACES:
             raise ConfigError(f"There is no place {place!r}.", expected=nearest(place, PLACES))
+        if not 0 <= rigid <= 1:
+            raise ConfigError("task.rigid cannot be used.", found=f"{rigid}", expected="0 to 1")
         if smooth < 0 or (between is not None and between < 2) or by not in ("jacobians", "codes"):
             raise ConfigError(
                 "An option of the transfer cannot be used.",
@@ -72,7 +75,8 @@ class NPRTransfer:
         self.reading |= {"fps": fps, "parts": source_parts}
         self.start, self.seconds, self.target_parts = start, seconds, target_parts
         self.smooth, self.place, self.refiner = smooth, place, refiner
-        self.options = {"canonical_rotation": canonical, "rest_correction": rest_correction, "align": align}
+        self.options: dict[str, Any] = {"canonical_rotation": canonical, "rest_correction": rest_correction}
+        self.options |= {"align": align, "rigid": rigid}
         self.between, self.by, self.size = between, by, size
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
@@ -202,13 +206,14 @@ class NPRGenerate:
         experiment: str | None = "npr_demo",
         steps: int | None = None,
         target_parts: Sequence[str] | None = None,
-        rest_correction: bool = True,
+        rest_correction: bool = False,
         align: bool = True,
+        rigid: float = 0.7,
         size: int = 200,
     ) -> None:
         self.formats, self.run, self.steps = check_formats(formats), (data, experiment), steps
         self.target_parts, self.size = target_parts, size
-        self.options = {"rest_correction": rest_correction, "align": align}
+        self.options: dict[str, Any] = {"rest_correction": rest_correction, "align": align, "rigid": rigid}
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Generate `count` poses by `seed` on `target=`, or on the template that the network was trained on."""

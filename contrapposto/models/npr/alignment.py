@@ -21,6 +21,7 @@ from contrapposto.mesh.template import Template
 _CELLS = 96  # of the outline, along the longest side
 _SAMPLES = 60_000
 _FALLS = ((1, 3), (3, 5))  # (columns, cells): an outline that falls so much within so few is an armpit's
+_SHORTEST = 0.1  # of the width: less that sticks out is no arm
 _ROBE = 0.1  # of the shoulders' height: lower than this is no crotch
 _CROTCH = 0.45
 
@@ -30,8 +31,8 @@ class FigureLandmarks:
     """Places on a figure seen from the front, in the template's normalised units.
 
     Args:
-        points: (16, 2), x to the figure's left and y up: tips and roots of both arms, soles, hips, sides of the belly and
-            of the head, crotch, chest, neck, top.
+        points: (16, 2), x to the figure's left and y up: tips and roots of both arms, soles, hips, sides of belly and
+            head, crotch, chest, neck, top.
         depths: 10, 50 and 90 % of the surface lie behind these z.
     """
 
@@ -62,7 +63,7 @@ def figure_landmarks(template: Template) -> FigureLandmarks | None:
     cells = (points[:, :2] - low) / cell
     outline = _outline(cells)
     right, left = _arm(outline), _arm(outline[::-1])
-    if right is None or left is None:
+    if right is None or left is None or min(right.root[0], left.root[0]) < _SHORTEST * len(outline):
         return None
     places = _places(cells, outline, right, left)
     return FigureLandmarks(places * cell + low, np.quantile(points[:, 2], (0.1, 0.5, 0.9)))
@@ -78,7 +79,9 @@ def aligned_centroids(source: Template, target: Template) -> Tensor | None:
     if known is None or own is None:
         return None
     centroids = face_centroids(target.solver.vertices, target.solver.faces).numpy()
-    front = RBFInterpolator(own.points, known.points, kernel="linear")(centroids[:, :2])
+    front = centroids[:, :2] + RBFInterpolator(own.points, known.points - own.points, kernel="linear")(
+        centroids[:, :2]
+    )
     scale = np.ptp(known.depths) / max(float(np.ptp(own.depths)), 1e-6)
     depth = (centroids[:, 2:] - own.depths[1]) * scale + known.depths[1]
     return torch.from_numpy(np.concatenate([front, depth], axis=1))
