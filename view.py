@@ -1,14 +1,18 @@
-"""Look at motion in the browser."""
+"""Look at what the suite reads and writes, in the browser."""
 
 import sys
 
 HELP = """
-Look at motion in the browser: skinned figures, a timeline, a camera to turn.
+Look at it in the browser: a timeline, a camera to turn, errors in colour, pictures and videos to save (docs/viewer.md).
 
-  python view.py out/motion.npz                 one clip (.npz, .bvh, .amc)
-  python view.py truth.npz result.npz           several, side by side or in one place
-  python view.py data/demo                      a store that prepare.py wrote: choose clips in the page
-  python view.py data/demo/CLIP                 one clip of a store
+  python view.py out/motion.npz                 a clip (.npz, .bvh, .amc); several: side by side or in one place
+  python view.py truth.npz result.npz           and the second one's errors in colour
+  python view.py data/demo  or  data/demo/CLIP  a store that prepare.py wrote, or one of its clips
+  python view.py knight.glb  out/knight_obj     meshes and their sequences (.obj .glb .ply .stl .off .anime)
+  python view.py log.txt                        a recording of a headset (.txt, .csv, .jsonl)
+  python view.py out/motion.npz clip.mp4        people of a video: figures, and keypoints over the video
+  python view.py stores/anerf_scene             cameras, pictures and poses of an avatar's scene
+  python view.py runs/MODEL/TIME ...            metrics of training runs over time
 
 Options:
   port=8080       where the page is served, to this machine only (the next free port if it is taken)
@@ -44,11 +48,11 @@ def parse(arguments):  # noqa: ANN001, ANN201
 def main(arguments):  # noqa: ANN001, ANN201
     """Serve the page until the keyboard interrupt."""
     files, port, open_browser = parse(arguments)
-    from contrapposto.viewer import Viewer, open_files
+    from contrapposto.viewer import Viewer, open_paths
 
-    clips, library = open_files(files)
-    viewer = Viewer(clips, library=library, port=port)
-    print(f"{', '.join(clips)}: {viewer.url} (end with Ctrl+C)", flush=True)
+    found = open_paths(files)
+    viewer = Viewer(found.clips, things=found.things, runs=found.runs, library=found.library, port=port)
+    print(f"{', '.join(files)}: {viewer.url} (end with Ctrl+C)", flush=True)
     if open_browser:
         import webbrowser
 

@@ -4,45 +4,58 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from contrapposto.body import BodyModel, clip_betas, load_body
 from contrapposto.errors import InputError
 from contrapposto.motion import Motion
+from contrapposto.viewer.differences import ErrorMarks, joint_errors
+from contrapposto.viewer.export import add_export
+from contrapposto.viewer.run_panel import add_runs
 from contrapposto.viewer.scene import COLORS, HOST, add_figure, add_world, open_server
+from contrapposto.viewer.things import Thing
 from contrapposto.viewer.track import Track
+
+if TYPE_CHECKING:
+    from contrapposto.report.runs import Run
 
 SPEEDS = {"1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4.0}
 _TICK = 1 / 40  # seconds between pictures that are sent
 _SPACING = 1.5  # metres between figures that stand side by side
+_BEHIND = 1.5  # metres by which other things stand behind figures that are shown as recorded
 _LARGEST_LIST = 5000
 
 
 class Viewer:
-    """A page with one or more figures.
+    """A page with figures and other things.
 
     Args:
         clips: clips of the SMPL family by name, shown side by side.
+        things: what else there is to see.
+        runs: whose metrics are drawn in the panel.
         library: names of clips to choose from in the page, and what loads one of them; it takes the place of `clips`.
         body: the mesh; the shipped body where absent.
         port: where the page is served; the next free one if it is taken.
 
     Raises:
-        InputError: no clips, or a skeleton that is not of the SMPL family.
+        InputError: nothing to show, or a skeleton that is not of the SMPL family.
     """
 
     def __init__(
         self,
         clips: Mapping[str, Motion],
         *,
+        things: Sequence[Thing] = (),
+        runs: Sequence[Run] = (),
         library: tuple[Sequence[str], Callable[[str], Motion]] | None = None,
         body: BodyModel | None = None,
         port: int = 8080,
     ) -> None:
-        if not clips:
+        if not clips and not things and not runs:
             raise InputError("There is nothing to look at.", found="no clips", expected="at least one clip")
         self.body = body or load_body()
         self.tracks = [Track.of(name, clip, self.body) for name, clip in clips.items()]
@@ -53,8 +66,11 @@ class Viewer:
         self._bones: list[Any] = []
         self._handles: list[Any] = []
         self._names: list[Any] = []
+        self._marks: list[ErrorMarks] = []
+        self.things, self.runs = list(things), list(runs)
         self._build_scene()
         self._build_controls(library)
+        self._show_things()
         self._show_figures()
 
     @property
@@ -65,7 +81,14 @@ class Viewer:
     @property
     def duration(self) -> float:
         """Seconds until the last figure stops."""
-        return max(track.motion.duration for track in self.tracks)
+        ends = [track.motion.duration for track in self.tracks] + [thing.duration for thing in self.things]
+        return max(ends, default=0.0)
+
+    @property
+    def title(self) -> str:
+        """Name of what is shown, for files."""
+        names = [track.name for track in self.tracks] + [thing.name for thing in self.things] + ["viewer"]
+        return "".join(letter if letter.isalnum() or letter in " -_." else "_" for letter in names[0])[:80]
 
     @property
     def seconds(self) -> float:
@@ -94,6 +117,15 @@ class Viewer:
                     self._draw()
             before = now
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing plays meanwhile."""
+        playing, self._playing.value = self._playing.value, False
+        try:
+            yield
+        finally:
+            self._playing.value = playing
+
     def stop(self) -> None:
         """Close the page's server."""
         self._stopped.set()
@@ -105,7 +137,7 @@ class Viewer:
 
         @self._server.on_client_connect
         def _(client: Any) -> None:
-            width = _SPACING * (len(self.tracks) - 1)
+            width = sum(self._widths()) - _SPACING
             client.camera.up_direction = (0.0, 0.0, 1.0)
             client.camera.fov = np.radians(40)
             client.camera.position = (1.2, -4.2 - 1.1 * width, 1.7 + 0.2 * width)
@@ -122,16 +154,27 @@ class Viewer:
         self._speed = gui.add_dropdown("Speed", list(SPEEDS), initial_value="1")
         self._timeline: Any = gui.add_slider("Seconds", 0.0, self._last_mark, 0.01, 0.0)
         self._follow = gui.add_checkbox("Follow", True)
-        self._side_by_side = gui.add_checkbox("Side by side", True, visible=len(self.tracks) > 1)
-        self._meshes_shown = gui.add_checkbox("Mesh", True)
-        self._joints_shown = gui.add_checkbox("Joints", False)
+        several = len(self.tracks) > 1
+        self._side_by_side = gui.add_checkbox("Side by side", True, visible=len(self._widths()) > 1)
+        self._meshes_shown = gui.add_checkbox("Mesh", True, visible=bool(self.tracks))
+        self._joints_shown = gui.add_checkbox("Joints", False, visible=bool(self.tracks))
+        self._errors_shown = gui.add_checkbox("Error against the first", False, visible=several)
+        self._error_scale = gui.add_slider("Red at, cm", 1, 50, 1, 20, visible=False)
+        add_export(gui, self)
+        if self.runs:
+            add_runs(gui, self.runs)
 
         @self._timeline.on_update
         def _(event: Any) -> None:
             if event.client is not None:  # moved by a person, not by us
                 self.seek(float(self._timeline.value))
 
-        for control in (self._follow, self._side_by_side, self._meshes_shown, self._joints_shown):
+        @self._errors_shown.on_update
+        def _(_: Any) -> None:
+            self._error_scale.visible = self._errors_shown.value
+
+        controls = (self._follow, self._side_by_side, self._meshes_shown, self._joints_shown)
+        for control in (*controls, self._errors_shown, self._error_scale):
 
             @control.on_update
             def _(_: Any) -> None:
@@ -161,16 +204,36 @@ class Viewer:
         """Replace the figures."""
         tracks = [Track.of(name, clip, self.body) for name, clip in clips.items()]
         with self._lock:
+            if len(tracks) < 2:
+                self._errors_shown.value = False  # draws what is still there
             self.tracks = tracks
             for handle in self._handles:
                 handle.remove()
             self._timeline.max = self._last_mark
-            self._side_by_side.visible = len(tracks) > 1
+            self._side_by_side.visible = len(self._widths()) > 1
+            self._errors_shown.visible = len(tracks) > 1
             self._show_figures()
+
+    def _widths(self) -> list[float]:
+        """Metres that everything takes side by side, figures first."""
+        return [_SPACING] * len(self.tracks) + [thing.width for thing in self.things]
+
+    def _places(self) -> np.ndarray:
+        """x of everything side by side, centred."""
+        widths = np.array(self._widths())
+        return np.cumsum(widths) - widths / 2 - widths.sum() / 2
+
+    def _show_things(self) -> None:
+        self._stands = []
+        for number, thing in enumerate(self.things):
+            stand = self._server.scene.add_frame(f"/world/thing_{number}", show_axes=False)
+            thing.add(self._server.scene, f"/world/thing_{number}")
+            self._stands.append(stand)
 
     def _show_figures(self) -> None:
         scene, body = self._server.scene, self.body
         self._handles, self._bones, self._names, self._skeletons = [], [], [], []
+        self._marks = []
         for number, track in enumerate(self.tracks):
             color = COLORS[number % len(COLORS)]
             mesh = add_figure(scene, f"/world/figure_{number}", body, clip_betas(body, track.motion), color)
@@ -185,23 +248,34 @@ class Viewer:
             self._bones.append(mesh)
             self._skeletons.append(lines)
             self._names.append(name)
+            if number:
+                marks = ErrorMarks(scene, f"/world/errors_{number}", body.skeleton.num_joints)
+                self._handles += marks.handles
+                self._marks.append(marks)
         self.seek(0.0)
 
     def _draw(self) -> None:
         """Send the figures of the time that is shown; the caller holds the lock."""
-        spread = len(self.tracks) > 1 and self._side_by_side.value
+        slots = self._places()
+        spread = len(slots) > 1 and self._side_by_side.value
         frames = [track.frame_at(self._clock) for track in self.tracks]
-        middle = np.mean([track.centre[frame] for track, frame in zip(self.tracks, frames)], axis=0)
+        middles = [track.centre[frame] for track, frame in zip(self.tracks, frames)]
         with self._server.atomic():
-            following = self._follow.value and not spread
-            self._world.position = (*(-middle if following else (0.0, 0.0)), 0.0)
+            following = self._follow.value and not spread and bool(middles)
+            middle = np.mean(middles, axis=0) if following else np.zeros(2)
+            self._world.position = (*-middle, 0.0)
             for number, (track, frame) in enumerate(zip(self.tracks, frames)):
                 shift = np.zeros(3)
                 if spread:
                     home = track.centre[frame] if self._follow.value else track.centre[0]
-                    shift[:2] = np.array([(number - (len(self.tracks) - 1) / 2) * _SPACING, 0.0]) - home
+                    shift[:2] = np.array([slots[number], 0.0]) - home
                 self._draw_figure(number, track, frame, shift)
-            text = "\n\n".join(track.describe(self._clock) for track in self.tracks)
+            for thing, stand, slot in zip(self.things, self._stands, slots[len(self.tracks) :]):
+                behind = _BEHIND if self.tracks and not spread else 0.0
+                stand.position = (slot + middle[0], behind + middle[1], 0.0)
+                thing.draw(self._clock)
+            said = [track.describe(self._clock) for track in self.tracks]
+            text = "\n\n".join([*said, *(thing.describe(self._clock) for thing in self.things)])
             if self._info.content != text:
                 self._info.content = text
             self._timeline.value = min(round(self._clock, 2), self._last_mark)
@@ -209,11 +283,25 @@ class Viewer:
     def _draw_figure(self, number: int, track: Track, frame: int, shift: np.ndarray) -> None:
         places = track.positions[frame] + shift
         mesh, lines = self._bones[number], self._skeletons[number]
-        mesh.visible, lines.visible = self._meshes_shown.value, self._joints_shown.value
+        wrong = number > 0 and self._errors_shown.value
+        mesh.visible, lines.visible = self._meshes_shown.value, self._joints_shown.value and not wrong
+        opacity = 0.3 if wrong else None
+        if mesh.opacity != opacity:
+            mesh.opacity = opacity
         for bone, quaternion, place in zip(mesh.bones, track.quaternions[frame], places):
             bone.wxyz, bone.position = quaternion, place
         if self._joints_shown.value:
             parents = list(track.motion.skeleton.parents[1:])
             lines.points = np.stack([places[1:], places[parents]], axis=1).astype(np.float32)
+        if number:
+            self._marks[number - 1].show(wrong)
+        said = track.name
+        if wrong:
+            errors = joint_errors(track, self.tracks[0], self._clock)
+            above = track.motion.skeleton.parents
+            self._marks[number - 1].draw(places, above, errors, self._error_scale.value)
+            said = f"{track.name}: {errors[:22].mean():.1f} cm"
+        if self._names[number].text != said:
+            self._names[number].text = said
         head = places[15] if len(places) > 15 else places[-1]
         self._names[number].position = head + np.array([0.0, 0.0, 0.28])
