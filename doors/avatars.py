@@ -242,8 +242,10 @@ class AnerfMesh:
         if motion is None:
             upright = np.zeros((1, 24, 3))
             upright[0, 0, 0] = np.pi / 2
-            place = -body.rest_vertices()[0, :, 1].min().item() - body.rest_joints()[0, 0, 1].item()
-            clip = Motion(upright, np.array([[0, 0, place]]), 1.0, SMPL24)
+            x, y, z = body.rest_joints()[0, 0].tolist()
+            height = y - body.rest_vertices()[0, :, 1].min().item()
+            # A clip's place is counted from the root at rest, whose axes are y up; this root stands over the origin.
+            clip = Motion(upright, np.array([[-x, -y, height - z]]), 1.0, SMPL24)
         else:
             clip = read_clip(motion)
         stem = "skinned" if motion is None else motion.stem

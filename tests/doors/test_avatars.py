@@ -104,17 +104,32 @@ def test_meshes_have_the_size_of_the_figure(place):
     np.testing.assert_allclose(boxes["unit_cube"], boxes["units"] / 3.6, rtol=1e-3)
 
 
+def parts(path):
+    """The JSON and the binary part of a GLB file."""
+    data = path.read_bytes()
+    end = 20 + int.from_bytes(data[12:16], "little")
+    return json.loads(data[20:end]), data[end + 8 :]
+
+
 def test_a_skin_is_moved_by_a_motion_file(place, tmp_path):
     file = tmp_path / "walk.npz"
     write_motion(file, generate("walk", seconds=0.5, seed=1))
     more = ("task.frames=[0]", "task.resolution=40", "task.threshold=0.2", "task.skin=true")
-    scene = trimesh.load(draw(place, "anerf_mesh", *more) / "skinned.glb")
+    path = draw(place, "anerf_mesh", *more, "task.largest=false") / "skinned.glb"
+    scene = trimesh.load(path)  # which shows the rest pose
     low, high = scene.bounds
-    assert 1.0 < high[1] - low[1] < 3.0 and abs(low[1]) < 0.05  # metres, y up, on the floor
+    rest = np.ptp(np.load(place / "stores" / "sticks" / "rest_pose.npy")[:, 1]) * 0.6
+    assert 0.8 * rest < high[1] - low[1] < 2 * rest  # metres, y up
     (mesh,) = scene.geometry.values()
     assert len(np.unique(mesh.visual.vertex_colors[:, :3], axis=0)) > 10
-    data = (draw(place, "anerf_mesh", *more, f"motion={file}") / "walk.glb").read_bytes()
-    content = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    content, binary = parts(path)
+    root = next(node for node in content["nodes"] if node.get("name") == "pelvis")
+    (track,) = (c for c in content["animations"][0]["channels"] if c["target"]["path"] == "translation")
+    accessor = content["accessors"][content["animations"][0]["samplers"][track["sampler"]]["output"]]
+    start = content["bufferViews"][accessor["bufferView"]]["byteOffset"]
+    place_of_root = np.frombuffer(binary, np.float32, 3, start)
+    assert place_of_root[1] == pytest.approx(root["translation"][1] - low[1], abs=1e-4)  # soles on the floor
+    content, _ = parts(draw(place, "anerf_mesh", *more, f"motion={file}") / "walk.glb")
     assert len(content["skins"][0]["joints"]) == 24
     assert len(content["animations"][0]["channels"]) > 10
     assert "COLOR_0" in content["meshes"][0]["primitives"][0]["attributes"]
