@@ -19,11 +19,10 @@ from contrapposto.errors import InputError
 from contrapposto.models.scail_pose.lifter_data import (
     NUM_ROTATIONS,
     Keys,
-    NoiseOptions,
     ViewOptions,
     random_views,
-    see,
 )
+from contrapposto.models.scail_pose.lifter_noise import NoiseOptions, see
 from contrapposto.motion import Motion
 from datamodules.splitting import split_clips, store_provenance
 from datamodules.steps import Shard, StepLoader

@@ -1,4 +1,4 @@
-"""What a lifter learns from: motion seen through random cameras by a keypoint network that errs.
+"""What a lifter learns from: motion seen through random cameras; `lifter_noise` has the errors of keypoint networks.
 
 Everything random is drawn by key (seed, step, sample), so that a batch is a function of its step. Cameras have the axes
 of the suite's pinhole cameras: x to the right, y down, z forward. Keypoints are given as rays: the tangents x / z and
@@ -23,7 +23,7 @@ KEYPOINTS = (*range(24), 97, 109, 118, 130)
 NUM_ROTATIONS = 22
 FIGURE_HEIGHT = 1.67
 
-_NECK, _SHOULDERS, _HIPS = 1, (2, 5), (8, 11)
+NECK, SHOULDERS, _HIPS = 1, (2, 5), (8, 11)
 # Keypoints that are joints: (joint that carries it, joint that it is).
 _AT_JOINTS = {
     **{2: (14, 17), 3: (17, 19), 4: (19, 21), 5: (13, 16), 6: (16, 18), 7: (18, 20)},
@@ -76,27 +76,6 @@ _BONE_GROUPS = (
     *((3, 6, 9, 12, 15), (13, 14, 16, 17), (18, 19), (20, 21, 22, 23)),
     *((1, 2), (4, 5), (7, 8), (10, 11)),
 )
-# Keypoints that are hidden together: arms, hands, legs, feet, the face.
-_LIMBS = (
-    *((3, 4, 26, 27), (6, 7, 24, 25), (4, 26, 27), (7, 24, 25), (9, 10, 21, 22, 23), (12, 13, 18, 19, 20)),
-    *(
-        (10, 21, 22, 23),
-        (13, 18, 19, 20),
-        (14, 15, 16, 17, 0),
-        (8, 9, 10, 11, 12, 13, 18, 19, 20, 21, 22, 23),
-    ),
-)
-# Keypoints that change sides together: everything, arms, legs.
-_SWAPS = (
-    tuple(range(28)),
-    (2, 3, 4, 5, 6, 7, 24, 25, 26, 27),
-    (8, 9, 10, 11, 12, 13, 18, 19, 20, 21, 22, 23),
-)
-# How blurred networks see a keypoint, relative to wrists: faces are sharp, hips and ears are not.
-_BLUR = (
-    *(0.5, 1.0, 1.1, 1.0, 1.0, 1.1, 1.0, 1.0, 1.4, 1.1, 1.1, 1.4, 1.1, 1.1),
-    *(0.5, 0.5, 0.8, 0.8, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 1.1, 1.1, 1.1, 1.1),
-)
 _NEAREST = 0.2
 
 
@@ -132,27 +111,6 @@ class ViewOptions:
     convention: float = 0.012
     hip_width: Sequence[float] = (0.95, 1.35)
     mirror: bool = True
-
-
-@dataclass(frozen=True)
-class NoiseOptions:
-    """What a keypoint network gets wrong.
-
-    Args:
-        jitter: typical error over the figure's height; it grows up to eightfold where a keypoint is hard to see.
-        hidden: probability that a group of keypoints is hidden for part of the time.
-        swapped: probability that left and right change places for part of the time.
-        lost: probability that a sure keypoint is missing in a frame.
-        outlier: probability that a keypoint is far off in a frame.
-        absent: probability that a network has no feet, no knuckles, no ears at all; of each.
-    """
-
-    jitter: float = 0.006
-    hidden: float = 0.5
-    swapped: float = 0.1
-    lost: float = 0.02
-    outlier: float = 0.01
-    absent: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -228,7 +186,7 @@ def pose_figures(rotations: Tensor, pelvis: Tensor, keys: Keys, options: ViewOpt
         -1,
     ).unsqueeze(1)
     points = joints[:, :, carriers] + (whole[:, :, carriers] @ places[:, None, :, :, None]).squeeze(-1)
-    points[:, :, _NECK] = points[:, :, _SHOULDERS].mean(2)
+    points[:, :, NECK] = points[:, :, SHOULDERS].mean(2)
     return joints, points, size
 
 
@@ -312,80 +270,3 @@ def _camera_turn(keys: Keys, options: ViewOptions) -> Tensor:
     right = torch.stack([azimuth.sin(), -azimuth.cos(), none], -1)
     upright = torch.stack([right, torch.linalg.cross(forward, right), forward], dim=1)
     return rot.axis_angle_to_matrix(torch.stack([none, none, roll], -1)) @ upright
-
-
-def see(views: Views, keys: Keys, options: NoiseOptions | None = None) -> tuple[Tensor, Tensor]:
-    """What a keypoint network says: rays (B, T, 28, 2) and scores (B, T, 28) in [0, 1]; 0 where it found nothing."""
-    options = options or NoiseOptions()
-    frames, count = views.rays.shape[1:3]
-    hard = _difficulty(views, keys, options)
-    rays = _swapped(views.rays, keys, options)
-    blur = options.jitter * (0.6 * keys.normal("blur")).exp()[:, None] * torch.tensor(_BLUR)
-    scale = views.unit[:, :, None, None] * (blur[:, None] * (1 + 7 * hard.square()))[..., None]
-    rays = rays + scale * _errors(keys, frames, count)
-    far = keys.uniform("outlier", frames, count) < options.outlier * (1 + 4 * hard)
-    leap = 0.2 * views.unit[:, :, None, None] * keys.normal("leap", frames, count, 2)
-    rays = torch.where(far[..., None], rays + leap, rays)
-    scores = _scores(views, hard, keys, options)
-    scores[:, :, _NECK] = scores[:, :, _SHOULDERS].amin(-1)
-    return rays * (scores > 0)[..., None], scores
-
-
-def _span(keys: Keys, name: str, frames: int, groups: int) -> Tensor:
-    """(B, T, groups) bool: one stretch of time for each group."""
-    start = keys.uniform(f"{name} start", groups, low=-0.5, high=1.0)
-    length = keys.uniform(f"{name} length", groups, low=0.1, high=1.5)
-    now = (torch.arange(frames) / frames)[None, :, None]
-    return (now >= start[:, None]) & (now < (start + length)[:, None])
-
-
-def _difficulty(views: Views, keys: Keys, options: NoiseOptions) -> Tensor:
-    """(B, T, 28) in [0, 1]: how hard each keypoint is to see."""
-    frames, count = views.rays.shape[1:3]
-    hard = keys.uniform("hard", 1, count, high=0.35).expand(-1, frames, -1).clone()
-    hidden = keys.uniform("hidden", len(_LIMBS)) < 1 - (1 - options.hidden) ** (1 / len(_LIMBS))
-    while_hidden = _span(keys, "hidden", frames, len(_LIMBS)) & hidden[:, None]
-    degree = keys.uniform("degree", len(_LIMBS), low=0.4, high=1.0)
-    for number, limb in enumerate(_LIMBS):
-        worse = torch.where(while_hidden[..., number], degree[:, None, number], 0.0)[..., None]
-        hard[..., limb] = torch.maximum(hard[..., limb], worse)
-    # Beyond the border a network may guess, badly.
-    return torch.where(views.seen, hard, hard.clamp_min(0.8))
-
-
-def _swapped(rays: Tensor, keys: Keys, options: NoiseOptions) -> Tensor:
-    chosen = keys.uniform("swap", len(_SWAPS)) < 1 - (1 - options.swapped) ** (1 / len(_SWAPS))
-    wrong = _span(keys, "swap", rays.shape[1], len(_SWAPS)) & chosen[:, None]
-    for number, group in enumerate(_SWAPS):
-        member = torch.zeros(len(MIRRORED), dtype=torch.bool)
-        member[list(group)] = True
-        rays = torch.where((wrong[..., number, None] & member)[..., None], rays[:, :, MIRRORED], rays)
-    return rays
-
-
-def _errors(keys: Keys, frames: int, count: int) -> Tensor:
-    """(B, T, 28, 2) of unit variance: half of it from frame to frame, half slowly wandering."""
-    quick = keys.normal("quick", frames, count, 2)
-    pace = keys.uniform("pace", 1, count, 2, high=0.3) * torch.arange(frames)[:, None, None]
-    slow = keys.normal("slow", 1, count, 2) * pace.cos() + keys.normal("slower", 1, count, 2) * pace.sin()
-    return math.sqrt(0.5) * (quick + slow)
-
-
-def _scores(views: Views, hard: Tensor, keys: Keys, options: NoiseOptions) -> Tensor:
-    frames, count = views.rays.shape[1:3]
-    sure = 0.97 - 0.75 * hard + 0.05 * keys.normal("score", frames, count)
-    # Networks are calibrated differently.
-    scores = sure.clamp(0.02, 1) ** keys.uniform("power", low=0.5, high=2.0)[:, None, None]
-    scores = scores * keys.uniform("top", low=0.8, high=1.0)[:, None, None]
-    # What is hard is either guessed or left out, by the network.
-    shy = keys.uniform("shy")[:, None, None]
-    missing = (hard > 0.5) & (keys.uniform("missing", 1, count) < shy)
-    missing |= ~views.seen & (keys.uniform("beyond", 1, 1) < 0.7)
-    missing |= keys.uniform("lost", frames, count) < options.lost
-    for name, group in (
-        ("feet", range(18, 24)),
-        ("knuckles", range(24, 28)),
-        ("ears", (14, 15, 16, 17)),
-    ):
-        missing[:, :, list(group)] |= (keys.uniform(name) < options.absent)[:, None, None]
-    return torch.where(missing, 0.0, scores)

@@ -10,12 +10,11 @@ from contrapposto.models.scail_pose.lifter_data import (
     KEYPOINTS,
     MIRRORED,
     Keys,
-    NoiseOptions,
     ViewOptions,
     pose_figures,
     random_views,
-    see,
 )
+from contrapposto.models.scail_pose.lifter_noise import NoiseOptions, see
 from contrapposto.synth import generate
 
 FRAMES, SAMPLES = 8, 48
