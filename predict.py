@@ -21,6 +21,8 @@ Use a model on your own files.
 
   python predict.py task=scail_pose video=clip.mp4 reference=character.png   people as a pose video (docs/scail_pose.md)
 
+  python predict.py pipeline=video_to_avatar video=clip.mp4             several tasks after each other (docs/chains.md)
+
 Options:
   input=FILE            .npz (AMASS), .bvh, .amc       output=FOLDER     created where needed
   task.upper=, task.lower=   (sage_reconstruct) other checkpoints than the best runs'
