@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contrapposto.models.anerf.kinematics import full_precision
+
 
 class Box(NamedTuple):
     """Half-open image boxes: corners (..., 2) int64 as (x, y)."""
@@ -101,7 +103,8 @@ def pixel_rays(
     middle = grid.new_tensor([width * 0.5, height * 0.5]) if centre is None else centre.float()
     plane = (grid - middle) / _both(focal, grid)
     local = torch.stack([plane[:, 0], -plane[:, 1], -torch.ones_like(plane[:, 0])], dim=-1)
-    directions = (matrix[..., :3, :3] @ local[..., None]).squeeze(-1)
+    with full_precision(local):
+        directions = (matrix[..., :3, :3] @ local[..., None]).squeeze(-1)
     return matrix[..., :3, 3].expand_as(directions), directions
 
 

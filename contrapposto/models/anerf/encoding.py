@@ -8,19 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from contrapposto.models.anerf.kinematics import EXT_SCALE, NUM_JOINTS
+from contrapposto.models.anerf.kinematics import EXT_SCALE, NUM_JOINTS, full_precision
 
 
 def to_bones(points: Tensor, world_to_bone: Tensor) -> Tensor:
     """(..., S, J, 3): points (..., S, 3) in the frames of bones (..., J, 4, 4)."""
     rotation, shift = world_to_bone[..., :3, :3], world_to_bone[..., :3, 3]
-    turned = torch.einsum("...jik,...sk->...sji", rotation, points)
+    with full_precision(points):
+        turned = torch.einsum("...jik,...sk->...sji", rotation, points)
     return turned + shift[..., None, :, :]
 
 
 def rotate_to_bones(directions: Tensor, world_to_bone: Tensor) -> Tensor:
     """(..., J, 3): directions (..., 3) turned into the frames of bones (..., J, 4, 4)."""
-    return torch.einsum("...jik,...k->...ji", world_to_bone[..., :3, :3], directions)
+    with full_precision(directions):
+        return torch.einsum("...jik,...k->...ji", world_to_bone[..., :3, :3], directions)
 
 
 def relative_distance(local: Tensor) -> Tensor:

@@ -167,4 +167,10 @@ def from_legacy(rotations: Tensor, rest_pose: Tensor, pelvis: Tensor) -> tuple[T
 def joints_of(world_to_bone: Tensor) -> Tensor:
     """Joints (..., J, 3) of rigid transforms (..., J, 4, 4)."""
     rotation, shift = world_to_bone[..., :3, :3], world_to_bone[..., :3, 3]
-    return -(rotation.transpose(-1, -2) @ shift[..., None]).squeeze(-1)
+    with full_precision(shift):
+        return -(rotation.transpose(-1, -2) @ shift[..., None]).squeeze(-1)
+
+
+def full_precision(like: Tensor) -> torch.autocast:
+    """No autocast: places that are rounded to bfloat16 are centimetres off."""
+    return torch.autocast(like.device.type, enabled=False)

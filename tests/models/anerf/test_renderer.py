@@ -81,3 +81,17 @@ def test_a_speed_needs_its_capsules(model):
     for options in ({"speed": "pruned"}, {"speed": "fast"}):
         with pytest.raises(ConfigError, match="cannot be used"):
             Renderer(model, **options)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_bfloat16_stays_within_its_tolerance(model, device):
+    """What trainer.precision=bf16-mixed does to a picture: 35 dB from that of float32, or nearer."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("bfloat16 on a GPU: there is no CUDA device here")
+    view = View(CAMERA.to(device), VIEW.focal.to(device), 48, 40)
+    draw = Renderer(model.to(device))
+    exact = draw(BONES.to(device), view).colour
+    with torch.autocast(device, dtype=torch.bfloat16):
+        rounded = draw(BONES.to(device), view).colour
+    model.to("cpu")
+    assert -10 * torch.log10((exact - rounded).square().mean()) > 35
