@@ -57,6 +57,7 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     original's choice.
     """
     from contrapposto.models.scail_pose.clean import Clean
+    from contrapposto.models.scail_pose.pipeline import Look
     from contrapposto.models.scail_pose.process import Settings, VideoJob, process
     from contrapposto.models.scail_pose.reference import AlignOptions
     from contrapposto.serve.counted import CountedJob
@@ -73,6 +74,7 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     )
     settings = Settings(
         people=request["people"],
+        look=Look(attach=True),
         align=AlignOptions() if request["align"] else None,
         outputs=[name for name in request["outputs"] if name != "driving"],
         clean=Clean(),

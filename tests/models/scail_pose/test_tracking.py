@@ -85,3 +85,20 @@ def test_points_out_of_the_picture_have_no_colour():
     assert np.isnan(seen.colors).all() and seen.size == 1.0
     assert Tracker().number(0, [seen]) == [0]
     assert Tracker().number(0, []) == []
+
+
+def test_who_leaps_or_changes_clothes_has_been_led_astray():
+    tracker = Tracker()
+    for number in range(10):
+        tracker.number(number, frame_of([(60 + 7 * number, RED)]))
+    (on,), (back,), (other,) = (frame_of([place]) for place in ((130, RED), (105, RED), (130, BLUE)))
+    assert [tracker.astray(0, 10, sighting) for sighting in (on, back, other)] == [False, True, True]
+
+
+def test_who_is_lost_is_expected_where_they_were_going():
+    tracker = Tracker()
+    for number in range(10):
+        tracker.number(number, frame_of([(60 + 7 * number, RED)]))
+    assert tracker.expected(9, 32) == [] and tracker.expected(50, 32) == []
+    ((middle, _),) = tracker.expected(14, 32)
+    assert abs(middle[0] - (60 + 7 * 14)) < 12
