@@ -256,7 +256,7 @@ def test_limits_of_queue_disk_and_time(tmp_path: Path) -> None:
 
 def test_files_are_removed_after_their_time(tmp_path: Path) -> None:
     folder = tmp_path / "files"
-    with serving(folder, Limits(keep=1.0)) as client:
+    with serving(folder, Limits(keep=4.0)) as client:
         old, busy = upload(client, video()), upload(client, video(b"hang"))
         client.post("/process", json={"example_id": old})
         start(client, busy)
