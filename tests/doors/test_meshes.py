@@ -76,6 +76,8 @@ def test_a_folder_of_poses_on_a_textured_mesh(checkpoint, poses, tmp_path, capsy
         f"target={target}",
         f"ckpt={checkpoint}",
         "task.formats=[obj,glb]",
+        "task.rest_correction=true",
+        "task.rigid=0",
     )
     mesh = read_mesh(target)
     for number in range(2):

@@ -132,7 +132,8 @@ def _places(cells: np.ndarray, outline: np.ndarray, right: _Arm, left: _Arm) -> 
     thickness = (right.thickness + left.thickness) / 2
     neck, chest = shoulder + thickness / 2, shoulder - thickness / 2
     top = float(np.flatnonzero(outline.any(axis=0))[-1]) + 1
-    crotch = float(_runs(outline[round(middle) - 1 : round(middle) + 1].any(axis=0))[0][0])
+    trunk = outline[round(middle) - 1] | outline[round(middle)]
+    crotch = float(_runs(trunk)[0][0])
     if crotch < _ROBE * shoulder:
         crotch = _CROTCH * shoulder
     across, up = np.abs(cells[:, 0] - middle), cells[:, 1]
