@@ -87,9 +87,9 @@ def load_lpips(path: str | Path) -> PerceptualDistance:
 
     Args:
         path: one of
-            * `.safetensors`, `.pth` or `.pt`: torchvision's AlexNet or VGG16 (`features.0.weight`, ...; the classifier is
-              not read), with the channel weights that torchmetrics carries; or a whole network of the `lpips` package
-              (`net.slice1.0.weight`, `lin0.model.1.weight`, ...);
+            * `.safetensors`, `.pth` or `.pt`: torchvision's AlexNet or VGG16 (`features.0.weight`, ...; the classifier
+              is not read), with the channel weights that torchmetrics carries; or a whole network of the `lpips`
+              package (`net.slice1.0.weight`, `lin0.model.1.weight`, ...);
             * `.onnx`: two pictures (N, 3, H, W) in [-1, 1] in, N distances out.
 
     Raises:

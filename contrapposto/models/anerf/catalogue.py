@@ -9,7 +9,7 @@ from typing import Any
 
 from contrapposto.errors import ConfigError, nearest
 
-_FILE = Path(__file__).parents[2] / "assets" / "anerf" / "catalogue.json"
+_FILE = Path(__file__).with_name("catalogue.json")
 
 
 @dataclass(frozen=True)
