@@ -4,12 +4,10 @@ Trains what is missing in runs/ and publishes it into this folder. All data is t
 seeded generator, and pictures and meshes of the shipped body.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
-
-from doors.publish import publish
-from doors.runs import best_run
 
 ZOO = Path(__file__).parent
 COMMANDS = """
@@ -23,14 +21,22 @@ prepare.py data=anerf_scene
 train.py pipeline=anerf experiment=anerf_demo
 """
 MODELS = [
-    ("sage_student", "demo", "sage_demo"),
-    ("posegpt_gpt", "demo", "posegpt_demo"),
-    ("npr", "smpl_poses", "npr_demo"),
-    ("anerf", "anerf_scene", "anerf_demo"),
+    ("sage_student", "sage_demo"),
+    ("posegpt_gpt", "posegpt_demo"),
+    ("npr", "npr_demo"),
+    ("anerf", "anerf_demo"),
 ]
+
+
+def newest(model: str, experiment: str) -> Path:
+    """The newest finished run of a model in an experiment."""
+    results = sorted(Path("runs", model).glob("*/result.json"))
+    fitting = [file for file in results if json.loads(file.read_text())["experiment"] == experiment]
+    return fitting[-1].parent
+
 
 if __name__ == "__main__":
     for command in COMMANDS.strip().splitlines():
         subprocess.run([sys.executable, *command.split()], check=True)
-    for model, data, experiment in MODELS:
-        print(publish(best_run("runs", model, data, experiment, shipped=False).run, ZOO))
+    runs = [newest(*model) for model in MODELS]
+    subprocess.run([sys.executable, "-m", "doors.publish", *runs, f"output={ZOO}"], check=True)
