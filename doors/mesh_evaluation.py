@@ -51,7 +51,7 @@ class NPREvaluate:
         poses: int | None = 50,
         seen: bool = False,
         views: bool = True,
-        network_steps: int = 400,
+        network_steps: int = 800,
         rest_correction: bool = False,
         align: bool = False,
         rigid: float = 0.0,
@@ -72,7 +72,7 @@ class NPREvaluate:
                 "No store given.", expected="source=FOLDER, a store of prepare.py data=smpl_poses, ..."
             )
         store = MeshStore.open(config.source or config.input)
-        views = _Views(store, self) if self.views else None
+        views = StoreViews(store, self.poses or 100, self.network_steps, self.seed) if self.views else None
         rows: list[dict[str, Any]] = []
         for checkpoint in self.checkpoints or [config.ckpt]:
             config.ckpt = checkpoint
@@ -104,7 +104,7 @@ class NPREvaluate:
         return found
 
     def _source(
-        self, store: MeshStore, trained: Trained, name: str, views: _Views | None
+        self, store: MeshStore, trained: Trained, name: str, views: StoreViews | None
     ) -> list[dict[str, Any]]:
         from contrapposto.mesh import Template
         from contrapposto.models.npr import PoseTransfer
@@ -138,44 +138,48 @@ class NPREvaluate:
         return [names[i] for i in sorted(order[: self.poses])]
 
 
-class _Views:
-    """The network that tells identities apart, and pictures of the true poses, made once for each target."""
+class StoreViews:
+    """Grey pictures of poses from four sides, judged by a network that learnt to tell a store's identities apart.
 
-    def __init__(self, store: MeshStore, task: NPREvaluate) -> None:
+    Args:
+        store: whose identities with poses of their own the network learns.
+        poses: four times as many of each are shown to it.
+        steps, seed: of its training.
+    """
+
+    def __init__(self, store: MeshStore, poses: int, steps: int, seed: int) -> None:
         from contrapposto.metrics.mesh_views import train_view_network
 
         self.store, self.names = store, [r.name for r in store.identities if r.poses and r.copy_of is None]
-        self.limit, self.seed = task.poses, task.seed
         print(f"pictures of {len(self.names)} identities, to learn to tell them apart", flush=True)
-        pictures = [
-            self._true(name, list(store.record(name).poses)[: 4 * (task.poses or 100)]) for name in self.names
-        ]
+        pictures = [self.true(name, list(store.record(name).poses)[: 4 * poses]) for name in self.names]
         labels = np.repeat(np.arange(len(pictures)), [len(part) for part in pictures])
-        self.network = train_view_network(
-            np.concatenate(pictures), labels, steps=task.network_steps, seed=task.seed
-        )
+        self.network = train_view_network(np.concatenate(pictures), labels, steps=steps, seed=seed)
 
-    def _true(self, name: str, poses: list[str]) -> np.ndarray:
-        return self._pictures(name, _named(self.store, name, poses))
+    def true(self, name: str, poses: Sequence[str]) -> np.ndarray:
+        """(4 P, 64, 64) of named poses of an identity."""
+        return self.pictures(name, _named(self.store, name, list(poses)))
 
-    def _pictures(self, name: str, vertices: np.ndarray) -> np.ndarray:
+    def pictures(self, name: str, vertices: np.ndarray) -> np.ndarray:
+        """(4 P, 64, 64) of poses (P, V, 3) of an identity."""
         from contrapposto.render.meshes import PaintedMesh, four_views
 
         pictures = four_views(PaintedMesh(self.store.mesh(name), _GREY), vertices)
         return pictures.reshape(-1, *pictures.shape[2:])
 
-    def scores(self, target: str, found: np.ndarray, poses: list[str]) -> dict[str, float]:
-        """FID, KID and accuracy of transferred poses; nothing for a remeshed copy, which is no identity."""
+    def compare(self, name: str, found: np.ndarray, true: np.ndarray) -> dict[str, float]:
+        """FID, KID and accuracies of pictures (N, 64, 64) of an identity against true ones (M, 64, 64)."""
         from dataclasses import asdict
 
         from contrapposto.metrics.mesh_views import view_scores
 
+        return asdict(view_scores(self.network, found, true, self.names.index(name)))
+
+    def scores(self, target: str, found: np.ndarray, poses: list[str]) -> dict[str, float]:
+        """Those of transferred poses (P, V, 3); nothing for a remeshed copy, which is no identity."""
         if target not in self.names or len(found) < 2:
             return {}
-        identity = self.names.index(target)
-        return asdict(
-            view_scores(self.network, self._pictures(target, found), self._true(target, poses), identity)
-        )
+        return self.compare(target, self.pictures(target, found), self.true(target, poses))
 
 
 def shape_scores(target: Template, found: np.ndarray, true: np.ndarray) -> dict[str, float]:

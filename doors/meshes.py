@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from contrapposto.errors import ConfigError, ContrappostoError, InputError, nearest
+from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError, nearest
+from contrapposto.files import write_json
 from doors.mesh_inputs import Source, Trained, load_network, read_source, read_target, target_files
 from doors.mesh_outputs import check_formats, credit_of, write_poses
 from doors.prediction import load_module
-from doors.runs import best_run
+from doors.runs import best_run, load_config
 
 if TYPE_CHECKING:
     from contrapposto.mesh import Template
@@ -209,10 +210,13 @@ class NPRGenerate:
         rest_correction: bool = False,
         align: bool = True,
         rigid: float = 0.7,
+        fid: bool = False,
+        network_steps: int = 800,
         size: int = 200,
     ) -> None:
         self.formats, self.run, self.steps = check_formats(formats), (data, experiment), steps
         self.target_parts, self.size = target_parts, size
+        self.network_steps = network_steps if fid else None
         self.options: dict[str, Any] = {"rest_correction": rest_correction, "align": align, "rigid": rigid}
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
@@ -244,6 +248,11 @@ class NPRGenerate:
         if "png" in self.formats:
             path = stem.with_name(f"{stem.name}.png")
             paths.append(self._sheet(path, _training_poses(trained, own), transfer, codes, own, target))
+        if self.network_steps is not None:
+            path = stem.with_name(f"{stem.name}.json")
+            new = _applied(transfer, codes, own)
+            write_json(path, judged(trained, new, self.network_steps, config.seed))
+            paths.append(path)
         return paths
 
     def _sheet(
@@ -274,6 +283,32 @@ class NPRGenerate:
         return render_pose_sheet(path, cells, columns=5, size=(self.size, round(1.2 * self.size)))
 
 
+def judged(trained: Trained, new: np.ndarray, steps: int, seed: int) -> dict[str, dict[str, float]]:
+    """FID and KID of new poses (T, V, 3) of the template against the training poses, beside those of real poses.
+
+    Raises:
+        MissingError: the store that the network was trained on is gone.
+    """
+    from doors.mesh_evaluation import StoreViews
+
+    if trained.run is None:
+        raise MissingError("The network names no training poses to compare with.", fix="task.fid=false")
+    name, datamodule = next(iter(trained.templates)), _datamodule(trained.run)
+    views = StoreViews(datamodule.store, 100, steps, seed)
+    seen = datamodule.train_poses[0].pose_names
+    known = views.true(name, seen)
+    unseen = [pose for pose in views.store.record(name).poses if pose not in set(seen)]
+    rows = {"generated": views.compare(name, views.pictures(name, new), known)}
+    if len(unseen) > 1:
+        rows["unseen real poses"] = views.compare(name, views.true(name, unseen), known)
+    by_pose = known.reshape(len(seen), -1, *known.shape[1:])
+    halves = [by_pose[start::2].reshape(-1, *known.shape[1:]) for start in (0, 1)]
+    rows["one half of the training poses against the other"] = views.compare(name, *halves)
+    for title, row in rows.items():
+        print(f"{title}: FID {row['fid']:.2f}, KID {row['kid']:.4f}")
+    return rows
+
+
 def _applied(transfer: PoseTransfer, codes: PoseCode, target: Template) -> np.ndarray:
     """(T, V, 3) of a target, its mean vertex where the template's is."""
     shape = transfer.apply(codes, target)
@@ -289,17 +324,25 @@ def _nearest_poses(new: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.n
     return distances.argmin(axis=1), distances.min(axis=1)
 
 
-def _training_poses(trained: Trained, own: Template) -> tuple[np.ndarray, tuple[str, ...]] | None:
-    """Poses (N, V, 3) that the network saw on its template, and their names; None where their store is gone."""
+def _datamodule(run: Path) -> Any:
+    """The poses that a run was trained on.
+
+    Raises:
+        MissingError, InputError: their store is gone or damaged.
+    """
     from hydra.utils import instantiate
 
-    from doors.runs import load_config
+    datamodule = instantiate(load_config(run).datamodule, _convert_="all")
+    datamodule.setup("fit")
+    return datamodule
 
+
+def _training_poses(trained: Trained, own: Template) -> tuple[np.ndarray, tuple[str, ...]] | None:
+    """Poses (N, V, 3) that the network saw on its template, and their names; None where their store is gone."""
     if trained.run is None:
         return None
     try:
-        datamodule = instantiate(load_config(trained.run).datamodule, _convert_="all")
-        datamodule.setup("fit")
+        datamodule = _datamodule(trained.run)
     except ContrappostoError as error:
         print(f"note: nearest training poses are not shown: {error}")
         return None

@@ -61,27 +61,25 @@ class ViewNetwork(nn.Module):
 
 
 def train_view_network(
-    pictures: np.ndarray, identities: np.ndarray, *, steps: int = 400, seed: int = 0
+    pictures: np.ndarray, identities: np.ndarray, *, steps: int = 800, seed: int = 0
 ) -> ViewNetwork:
     """Learn to tell identities apart.
 
     Args:
         pictures: (N, H, W) uint8.
         identities: (N,) numbers from 0.
-        steps: of Adam, 64 pictures each, moved by up to 3 pixels.
-        seed: of weights, order and moves.
+        steps: of Adam, 64 pictures each. The pictures are not moved: they show figures in the middle, and differ little.
+        seed: of weights and order.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = ViewNetwork(int(identities.max()) + 1)
-        optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps, pct_start=0.1)
         images, labels = torch.from_numpy(pictures), torch.from_numpy(np.asarray(identities, np.int64))
         for _ in range(steps):
             chosen = torch.randint(len(images), (_BATCH,))
-            shift = torch.randint(-3, 4, (2,)).tolist()
-            batch = torch.roll(images[chosen], shift, (1, 2))
-            loss = F.cross_entropy(network(batch), labels[chosen])
+            loss = F.cross_entropy(network(images[chosen]), labels[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -15,6 +15,8 @@ from contrapposto.io import write_motion
 from contrapposto.mesh import MeshAsset, read_mesh, write_mesh
 from contrapposto.synth import generate
 from doors.launch import compose_config
+from doors.mesh_inputs import load_network
+from doors.meshes import judged
 from doors.prediction import predict
 from lightning_modules.npr import NPRFeatureDiffusionModule, NPRModule
 from tests.mesh.shapes import bent, sphere
@@ -152,6 +154,41 @@ def test_generated_poses(tmp_path):
         assert np.allclose(*same, atol=1e-4)
     with pytest.raises(ConfigError, match="count"):
         run("npr_generate", tmp_path / "c", "count=0", *common)
+
+
+def test_new_poses_are_judged_beside_real_ones(tmp_path):
+    """Poses like the training's are as near to it as unseen ones; lying ones are far."""
+    torch.manual_seed(0)
+    ball, bends = source_mesh(), np.linspace(0.0, 0.6, 16)
+    posed = np.stack([bent(ball.vertices, bend) for bend in bends])
+    shapes = {"ball": ball, "long": ball.moved(ball.vertices * [1, 1, 2])}
+    names = [f"p{number}" for number in range(len(bends))]
+    identities = [
+        Identity(name, mesh, posed * [1, 1, 1 + (name == "long")], names) for name, mesh in shapes.items()
+    ]
+    write_store(tmp_path / "store", identities, Origin("test", "made", "CC0-1.0"))
+    options = {"_target_": "lightning_modules.npr.NPRModule", "network": TINY}
+    checkpoint = leave_run(tmp_path / "npr", NPRModule(network=TINY), options, ball)
+    config = OmegaConf.load(checkpoint.parents[1] / "config.yaml")
+    data = {
+        "_target_": "datamodules.npr.NPRDataModule",
+        "store": str(tmp_path / "store"),
+        "identities": ["ball"],
+    }
+    OmegaConf.save(OmegaConf.merge(config, {"datamodule": data}), checkpoint.parents[1] / "config.yaml")
+    trained = load_network(
+        compose_config("predict", ["task=npr_transfer", f"ckpt={checkpoint}"]), "npr", "", None
+    )
+    alike = judged(trained, np.stack([bent(ball.vertices, bend) for bend in bends + 0.01]), 2, 0)
+    lying = judged(trained, posed[..., [1, 0, 2]], 2, 0)
+    assert list(alike) == [
+        "generated",
+        "unseen real poses",
+        "one half of the training poses against the other",
+    ]
+    real = alike["unseen real poses"]["fid"]
+    assert alike["generated"]["fid"] < 2 * real < 0.5 * lying["generated"]["fid"]
+    assert alike["one half of the training poses against the other"]["fid"] < 0.2 * lying["generated"]["fid"]
 
 
 def test_pairs_are_judged_by_their_truth(checkpoint, tmp_path):
