@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,30 @@ def test_every_module_of_the_library_imports_alone():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout.strip() == "[]"
+
+
+def test_no_module_needs_itself():
+    """No circle of imports at the top of modules, which would work in one order and fail in another."""
+    modules = set(library_modules())
+
+    def needs(name: str) -> set[str]:
+        path = ROOT.joinpath(*name.split("."))
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        found: set[str] = set()
+        for node in ast.parse(
+            file.read_text(encoding="utf-8")
+        ).body:  # not in functions, not for type checking
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        parents = {other.rpartition(".")[0] for other in found}
+        # A package above the module is being imported already.
+        return {
+            other for other in found | parents if other in modules and not f"{name}.".startswith(f"{other}.")
+        }
+
+    TopologicalSorter({name: needs(name) for name in modules}).prepare()  # raises CycleError
 
 
 def test_shipped_assets_are_small_and_carry_a_licence():

@@ -28,7 +28,6 @@ from contrapposto.models.scail_pose.estimators.interface import (
     PoseEstimator,
     WholeBody2D,
 )
-from contrapposto.models.scail_pose.lifter import LiftedEstimator, LifterBody
 
 ESTIMATORS = ("auto", "blazepose", "files")
 _LOG = logging.getLogger(__name__)
@@ -68,6 +67,8 @@ def make_estimator(
         ConfigError: a name that there is not.
         MissingError: a file or a package that is needed.
     """
+    from contrapposto.models.scail_pose.lifter import LiftedEstimator, LifterBody  # which builds on this package
+
     for name, value, choices in (
         ("estimator", estimator, ESTIMATORS),
         ("detector", detector, ("blazepose", "yolox")),
