@@ -243,7 +243,7 @@ def test_a_browser_shows_and_saves_it(page: Viewer, tmp_path: Path) -> None:
             kwargs={"fps": 3, "progress": done.append},
         )
         thread.start()
-        thread.join(120)
+        thread.join(400)
         frames = [frame for _, frame in VideoFile.open(tmp_path / "all.mp4").frames()]
         assert len(frames) == 4 and done[-1] == 1
         assert np.abs(frames[0].astype(int) - frames[-1]).max() > 60  # it moves
