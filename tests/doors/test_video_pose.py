@@ -62,6 +62,18 @@ def test_two_people(shared_data, tmp_path, capsys):
     sides = mask[:, :224].reshape(-1, 3).max(0), mask[:, 224:].reshape(-1, 3).max(0)
     assert mask.shape == (256, 448, 3) and np.abs(np.array(sides) - np.array(halves, int)).max() < 60
     assert "2 people" in capsys.readouterr().out
+    assert not any("another one" in words for words in report["warnings"])
+
+
+@pytest.mark.slow
+def test_a_reference_in_another_pose_is_told(shared_data, tmp_path, capsys):
+    video = shared_data / "video" / "composite" / "two_person_side_by_side.mp4"
+    lunge = shared_data / "images" / "tfjs_pose" / "pose.jpg"
+    options = ("task.data.seconds=0.3", "task.data.resolution=[256,448]")
+    run(f"video='{video}'", f"reference='{lunge}'", f"output='{tmp_path}'", *options)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert any("whose pose is another one" in words for words in report["warnings"])
+    assert "whose pose is another one" in capsys.readouterr().out
 
 
 def test_nobody_in_the_clip(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from contrapposto.models.scail_pose.reference import Alignment, AlignOptions
 from contrapposto.models.scail_pose.retime import retime
 
 MODEL_FRAMES = 81
+_UNLIKE = 0.1  # of the longer side: a fit this far off is told
 DATA_FILES = ("people", "nlfpred", "dwposes", "openpose")
 Progress = Callable[[str, int, int], None]
 
@@ -219,7 +220,7 @@ def draw(
         "people": _describe_people(clip),
         "alignments": {str(number): _describe(found, clip) for number, found in alignments.items()},
         "proportions": {str(number): describe_ratios(found) for number, found in ratios.items()},
-        "warnings": warnings + _warnings(clip),
+        "warnings": warnings + _unlike(alignments, clip) + _warnings(clip),
     }
 
 
@@ -258,6 +259,17 @@ def _describe_people(clip: ClipPoses) -> dict[str, Any]:
             "score": round(float(np.mean([person.score for person in persons])), 3),
         }
     return facts
+
+
+def _unlike(alignments: Mapping[int, Alignment], clip: ClipPoses) -> list[str]:
+    """People whom no camera brings near the reference: its pose is another one than theirs when they first appear."""
+    limit = _UNLIKE * max(clip.height, clip.width)
+    return [
+        f"person {number} stays {found.after:.0f} pixels from the reference, whose pose is another one, and may leave "
+        "the picture; take a reference in the video's first pose, or other points (align.mode)"
+        for number, found in alignments.items()
+        if found.after > limit
+    ]
 
 
 def _warnings(clip: ClipPoses) -> list[str]:
