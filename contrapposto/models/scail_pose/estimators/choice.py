@@ -67,7 +67,10 @@ def make_estimator(
         ConfigError: a name that there is not.
         MissingError: a file or a package that is needed.
     """
-    from contrapposto.models.scail_pose.lifter import LiftedEstimator, LifterBody  # which builds on this package
+    from contrapposto.models.scail_pose.lifter import (  # which builds on this package
+        LiftedEstimator,
+        LifterBody,
+    )
 
     for name, value, choices in (
         ("estimator", estimator, ESTIMATORS),
