@@ -245,12 +245,13 @@ class NPRGenerate:
         names = [f"{number:05d}" for number in range(config.count)]
         credit = credit_of(trained.facts)
         paths = write_poses(stem, target.mesh, frames, names, None, self.formats, credit)
+        if "png" in self.formats or self.network_steps is not None:
+            new = frames if target is own else _applied(transfer, codes, own)
         if "png" in self.formats:
             path = stem.with_name(f"{stem.name}.png")
-            paths.append(self._sheet(path, _training_poses(trained, own), transfer, codes, own, target))
+            paths.append(self._sheet(path, _training_poses(trained, own), frames, target, new, own))
         if self.network_steps is not None:
             path = stem.with_name(f"{stem.name}.json")
-            new = _applied(transfer, codes, own)
             write_json(path, judged(trained, new, self.network_steps, config.seed))
             paths.append(path)
         return paths
@@ -259,20 +260,19 @@ class NPRGenerate:
         self,
         path: Path,
         known: tuple[np.ndarray, tuple[str, ...]] | None,
-        transfer: PoseTransfer,
-        codes: PoseCode,
-        own: Template,
+        frames: np.ndarray,
         target: Template,
+        new: np.ndarray,
+        own: Template,
     ) -> Path:
         """Every new pose on the target; beside it, on the network's own template, the training pose nearest to it."""
         from contrapposto.render.meshes import Cell, PaintedMesh, render_pose_sheet
 
         painted, plain = PaintedMesh(target.mesh), PaintedMesh(own.mesh, _GREY)
-        frames = _applied(transfer, codes, target)
         cells = [[Cell(painted, frame, str(number))] for number, frame in enumerate(frames)]
         if known is not None:
             poses, names = known
-            index, distance = _nearest_poses(_applied(transfer, codes, own), poses)
+            index, distance = _nearest_poses(new, poses)
             side = 1000 * distance / own.side
             print(
                 "distance to the nearest training pose, in thousandths of the template's size: "
