@@ -94,6 +94,8 @@ class AnerfRender:
             frames, options = frames or found.frames, {**found.options, **options}
         avatar = load_avatar(config, *self.run)
         chosen = choose_frames(avatar, mode, frames, self.most)
+        if mode == "bullet" and self.entry is None and not config.motion:
+            options = {"count": 28, **options}  # two seconds; the original's are ten pictures
         path, fps = self._path(config, avatar, mode, chosen, options)
         renderer = avatar.renderer(self.speed)
         height, width = avatar.scene.hw
@@ -102,7 +104,7 @@ class AnerfRender:
         writers = _Writers(stem, self.formats, fps, (round(height * factor), round(width * factor)))
         metres = avatar.scene.metres_per_unit or 1.0
         rows: list[dict[str, Any]] = []
-        started = time.monotonic()
+        started, unseen = time.monotonic(), 0
         with writers:
             for number in range(len(path)):
                 image = int(path.frames[number])
@@ -111,9 +113,13 @@ class AnerfRender:
                 picture = renderer(path.world_to_bone[number], view, code_index=code)
                 shown = picture.over(self._background(avatar, image, picture, mode))
                 writers.write(shown, picture.opacity, picture.depth * metres)
+                unseen += int(picture.opacity.max() < 0.5)
                 if mode == "val" and self.scores:
                     rows.append({"image": image, **_scores(avatar, image, shown, picture)})
                 _say(number + 1, len(path), started)
+        if unseen:
+            hint = "; task.travel=false keeps a motion in its place, task.turn=90 turns it" if self.travel else ""
+            print(f"note: {unseen} of {len(path)} pictures do not show the figure{hint}")
         paths = writers.paths
         return [*paths, _write_scores(stem, rows)] if rows else paths
 

@@ -91,6 +91,15 @@ def test_a_motion_file_drives_the_avatar(place, tmp_path):
     assert len(list((output / "a walk" / "png").glob("*.png"))) in (3, 4)
 
 
+def test_a_motion_may_leave_the_picture(place, tmp_path, capsys):
+    clip = generate("walk", seconds=1.0, seed=1)
+    clip.root_translation[:, 0] += np.linspace(0, 50, len(clip.root_translation))
+    write_motion(tmp_path / "away.npz", clip)
+    options = (f"motion={tmp_path / 'away.npz'}", "mode=retarget", "task.fps=3", "task.height=24")
+    draw(place, "anerf_render", *options, "task.speed=pruned", "task.travel=true", "task.formats=[png]")
+    assert "pictures do not show the figure" in capsys.readouterr().out
+
+
 def test_meshes_have_the_size_of_the_figure(place):
     more = ("task.frames=[0]", "task.resolution=40", "task.threshold=0.2", "task.largest=false")
     boxes = {}

@@ -335,7 +335,8 @@ class ANeRF(nn.Module):
         """(R, S, 4) raw outputs at depths (R, S) in the mask, a few at a time; none in the dark."""
         config, rank = self.config, mask.cumsum(1)
         raw = depths.new_full((*depths.shape, 4), _EMPTY)
-        for first in range(0, int(rank.max()), _BLOCK):
+        most = int(rank.max()) if len(rank) else 0
+        for first in range(0, most, _BLOCK):
             left = light_left(
                 raw, depths, directions, density=config.density, density_scale=config.density_scale
             )

@@ -1,5 +1,7 @@
 """Whole pictures: only the figure's box, exact and pruned alike, depth where the figure is."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -43,6 +45,18 @@ def test_the_figure_is_where_its_bones_are(model):
     assert bool(torch.isinf(picture.depth[picture.opacity < 0.05]).all())
     white = picture.over(torch.ones(3))
     assert float(white[outside].min()) == 1
+
+
+@pytest.mark.parametrize("shift", [4.5, 60.0], ids=["near", "far"])
+@pytest.mark.parametrize("stop", [0.0, 1e-3])
+def test_a_figure_may_leave_the_picture(model, shift, stop):
+    camera = CAMERA.clone()
+    camera[0, 3] = shift
+    capsules = replace(calibrate(model, BONES[None], [VIEW], rays=200), stop=stop)
+    for renderer in (Renderer(model), Renderer(model, speed="pruned", capsules=capsules)):
+        picture = renderer(BONES, replace(VIEW, camera_to_world=camera))
+        assert picture.colour.shape == (48, 40, 3) and bool(torch.isfinite(picture.colour).all())
+        assert float(picture.opacity.max()) == 0 and bool(torch.isinf(picture.depth).all())
 
 
 def test_pruning_is_calibrated(model):
