@@ -1,0 +1,1 @@
+"""Proof under trouble: fuzzed readers, killed processes, full disks; see docs/faults.md."""

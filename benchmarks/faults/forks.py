@@ -1,0 +1,123 @@
+"""Doors in child processes that start warm: everything heavy is imported once, then forked, so that a run takes a second
+or two and a kill falls into its work and not into its imports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+_MODULES = {"train": "doors.training", "predict": "doors.prediction", "prepare": "doors.preparation"}
+_HEAVY = (
+    *(
+        "pytorch_lightning",
+        "hydra",
+        "torchmetrics",
+        "scipy.spatial.transform",
+        "matplotlib.pyplot",
+        "callbacks",
+    ),
+    *(
+        "datamodules.sage",
+        "datamodules.posegpt",
+        "datamodules.npr",
+        "lightning_modules.sage",
+        "lightning_modules.npr",
+    ),
+    *(
+        "lightning_modules.posegpt",
+        "contrapposto.data.prepare",
+        "contrapposto.retarget",
+        "contrapposto.render",
+    ),
+    *("doors.tracking", "doors.meshes", "doors.generation", "doors.evaluation", "doors.report"),
+)
+
+
+def warm() -> None:
+    """Import, and compute nothing: threads that a library has started would not live on in a forked process."""
+    os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="offline", MPLBACKEND="Agg")
+    import torch
+
+    torch.set_num_threads(1)
+    for name in (*_HEAVY, *_MODULES.values()):
+        import_module(name)
+
+
+def start(door: str, arguments: Sequence[str], log: Path) -> int:
+    """Run `python <door>.py <arguments>` in a forked process of a session of its own; returns its number."""
+    child = os.fork()
+    if child:
+        return child
+    status = 70
+    try:
+        os.setsid()
+        with open(log, "ab") as file:
+            os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
+        os.environ.pop("CONTRAPPOSTO_RUN", None)
+        sys.argv = [f"{door}.py", *arguments]
+        status = _run(door)
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(status)
+
+
+def _run(door: str) -> int:
+    from doors.launch import open_door
+
+    open_door(door, getattr(import_module(_MODULES[door]), door), "")
+    return 0
+
+
+def wait(process: int, seconds: float = 300.0) -> int | None:
+    """The exit status of a process (negative: the signal that ended it); None where it did not end in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    return None
+
+
+def kill(process: int) -> bool:
+    """SIGKILL one process, not those that it has started; tells whether it was still running."""
+    ended, _ = os.waitpid(process, os.WNOHANG)
+    if ended:
+        return False
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return True
+
+
+def survivors(session: int, seconds: float = 10.0) -> list[str]:
+    """Names of processes of a session that outlive their killed leader for more than some seconds; they are ended."""
+    deadline = time.monotonic() + seconds
+    while (found := _members(session)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for number in found:
+        os.kill(number, signal.SIGKILL)
+    return list(found.values())
+
+
+def _members(session: int) -> dict[int, str]:
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text().rpartition(")")
+        except OSError:
+            continue
+        state, _, _, own = rest.split()[:4]
+        if int(own) == session and state != "Z":
+            found[int(stat.parent.name)] = name.partition("(")[2]
+    return found
