@@ -208,14 +208,19 @@ def damage(path: str | Path) -> str | None:
     does, and then lets torch read the structure (without the tensors' data).
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-        if bad is not None:
-            return f"the checksum of {bad} is wrong"
+        bad = _wrong_checksum(Path(path))
+        if bad:
+            return bad
         torch.load(path, map_location="meta", weights_only=True)
     except Exception as error:  # damaged bytes reach parsers that raise anything
         return str(error).split("\n")[0] or type(error).__name__
     return None
+
+
+def _wrong_checksum(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        bad = archive.testzip()
+    return "" if bad is None else f"the checksum of {bad} is wrong"
 
 
 def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
@@ -233,6 +238,8 @@ def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
     if path.suffix == ".safetensors":
         return load_portable(path)
     try:
+        if zipfile.is_zipfile(path) and (bad := _wrong_checksum(path)):
+            raise ValueError(bad)  # torch would load flipped bits as weights
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
@@ -241,7 +248,7 @@ def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
             expected="tensors and plain values, as this program writes them",
             fix="use a file from a source that you trust, converted to safetensors",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # damaged bytes reach parsers that raise anything
         raise InputError(
             f"The checkpoint {path} is damaged.",
             found=damage(path) or str(error).split("\n")[0],

@@ -9,10 +9,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from contrapposto.errors import ContrappostoError
 from contrapposto.files import atomic_path
 
 
-class NotFiniteError(RuntimeError):
+class NotFiniteError(ContrappostoError):
     """Training was stopped: a loss or a gradient is NaN or infinite."""
 
 
@@ -72,10 +73,9 @@ class FiniteGuard(pl.Callback):
         with atomic_path(path) as temporary:
             torch.save({"batch": _plain(self._batch), "step": step, "reason": reason}, temporary)
         raise NotFiniteError(
-            f"Training stopped at step {step}: {reason}. The batch is in {path}"
-            " (torch.load(path, weights_only=True)); the weights before this step are in the last checkpoint."
-            " A smaller learning rate, gradient clipping (trainer.gradient_clip_val=1) or"
-            " trainer.detect_anomaly=true may help to find the cause."
+            f"Training stopped at step {step}: {reason}.",
+            found=f"the batch is in {path} (torch.load(path, weights_only=True)); the last checkpoint is of before",
+            fix="a smaller learning rate or trainer.gradient_clip_val=1; trainer.detect_anomaly=true to find the cause",
         )
 
 

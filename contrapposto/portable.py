@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
+from contrapposto.io.checks import parsing
 
 _TREE = "contrapposto"
 _LARGEST_HALF = 65504.0
@@ -46,7 +47,7 @@ def load_portable(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: damaged, or not such a file.
     """
-    try:
+    with parsing(path, "a checkpoint that doors.publish wrote", "fetch it again"):
         with safe_open(path, framework="pt") as file:
             tree = (file.metadata() or {}).get(_TREE)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
@@ -56,11 +57,7 @@ def load_portable(path: str | Path) -> dict[str, Any]:
                 found="a safetensors file without the suite's description",
                 expected="a file that doors.publish wrote",
             )
-        unpacked: dict[str, Any] = _unpacked(json.loads(tree), tensors)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"The checkpoint {path} is damaged.", found=str(error).split("\n")[0], fix="fetch it again"
-        ) from error
+        unpacked: dict[str, Any] = dict(_unpacked(json.loads(tree), tensors))
     return unpacked
 
 

@@ -16,8 +16,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from contrapposto.errors import ConfigError, MissingError
+from contrapposto.errors import ConfigError, ContrappostoError, MissingError
 from contrapposto.files import ASSETS, atomic_path, sha256, write_json
+from contrapposto.io.checks import parsing
 
 ZOO = ASSETS / "zoo"  # small trained models that ship, laid out like runs (doors/publish.py)
 RUN_VARIABLE = "CONTRAPPOSTO_RUN"  # the run directory, handed to the other processes of the same run
@@ -96,12 +97,15 @@ def load_config(run: Path) -> DictConfig:
 
     Raises:
         MissingError: the folder is not a run directory.
+        InputError: its config.yaml is damaged.
     """
     path = run / "config.yaml"
     if not path.is_file():
         raise MissingError(f"{run} is not a run directory.", expected="a folder with config.yaml in it")
-    config = OmegaConf.load(path)
-    assert isinstance(config, DictConfig)
+    with parsing(path, "the configuration of a run"):
+        config = OmegaConf.load(path)
+        if not isinstance(config, DictConfig):
+            raise TypeError("it holds a list")
     return config
 
 
@@ -170,9 +174,10 @@ def unfinished_run(runs: str | Path, model: str, data: str | None, experiment: s
             continue
         try:
             config = load_config(folder)
-        except MissingError:
+        except ContrappostoError:  # another one may be whole
             continue
-        if (config.data.name, config.get("experiment_name")) == (data, experiment) and not _in_use(folder):
+        same = (OmegaConf.select(config, "data.name"), config.get("experiment_name")) == (data, experiment)
+        if same and not _in_use(folder):
             return folder.absolute()
     return None
 

@@ -89,7 +89,7 @@ def _raw(data: bytes, random: Random) -> bytes:
         return data[:start] + random.choice(_WORDS) + data[start:]
     width = random.choice((1, 2, 4, 8))
     number = random.choice(_INTEGERS) & (256**width - 1)
-    return data[:start] + number.to_bytes(width, random.choice(("little", "big"))) + data[start + width :]  # type: ignore[arg-type]
+    return data[:start] + number.to_bytes(width, random.choice(("little", "big"))) + data[start + width :]
 
 
 def _text(data: bytes, random: Random) -> bytes:

@@ -38,7 +38,7 @@ def asf_amc(folder: Path) -> None:
         ),
     )
     bones = " ".join(chains).split()
-    parents = {}
+    parents: dict[str, str] = {}
     for chain in chains:
         names = chain.split()
         first = "thorax" if names[0] in ("lowerneck", "lclavicle", "rclavicle") else "root"
@@ -236,7 +236,11 @@ def picture(folder: Path) -> None:
 
 def person(folder: Path) -> None:
     """Poses before a camera."""
-    arrays = {"poses": np.zeros((4, 72)), "transl": np.tile([0.0, 0, 5], (4, 1)), "betas": np.zeros(10)}
+    arrays: dict[str, Any] = {
+        "poses": np.zeros((4, 72)),
+        "transl": np.tile([0.0, 0, 5], (4, 1)),
+        "betas": np.zeros(10),
+    }
     np.savez(folder / "poses.npz", **arrays, focal=500.0, frame_ids=np.arange(4))
 
 
@@ -373,7 +377,7 @@ def pose_scenes(folder: Path) -> None:
     from contrapposto.models.scail_pose.scenes import SCHEMA
 
     (folder / "one").mkdir()
-    truth = {"joints": np.ones((3, 2, 24, 3), np.float32), "intrinsics": np.eye(3) * 50}
+    truth: dict[str, Any] = {"joints": np.ones((3, 2, 24, 3), np.float32), "intrinsics": np.eye(3) * 50}
     np.savez(folder / "one" / "truth.npz", **truth, size=np.array([32, 48]), fps=16.0)
     (folder / "manifest.json").write_text(json.dumps({"schema": SCHEMA, "folders": ["one"]}))
 

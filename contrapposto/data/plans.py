@@ -58,7 +58,7 @@ def holds_store(output: Path, schema: str) -> bool:
         )
     try:
         found = json.loads((output / "manifest.json").read_text()).get("schema")
-    except (ValueError, AttributeError):  # damaged
+    except (OSError, ValueError, AttributeError, RecursionError):  # damaged
         return True
     if found != schema:
         raise ConfigError(

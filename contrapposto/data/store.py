@@ -116,9 +116,9 @@ class MotionStore:
         manifest = read_manifest(path)
         try:
             clips = tuple(ClipRecord.from_json(clip) for clip in manifest.pop("clips"))
-        except (KeyError, TypeError) as error:
+            store = cls(path, manifest, clips)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, InputError) as error:
             raise _damaged(path, f"manifest.json has an entry that cannot be read: {error!r}") from error
-        store = cls(path, manifest, clips)
         for name in ARRAYS:
             store.array(name)
         return store
@@ -229,14 +229,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         schema, version = manifest["schema"], manifest["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, f"manifest.json cannot be read: {error!r}") from error
     if schema != SCHEMA:
         raise InputError(
             f"{path} is not a motion store.", found=f"schema {schema}", expected=f"schema {SCHEMA}"
         )
     if version != VERSION:
-        age = "a newer" if version > VERSION else "an older"
+        age = "a newer" if isinstance(version, int) and version > VERSION else "an older"
         raise InputError(
             f"The store {path} was made by {age} release.",
             found=f"schema version {version}",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from contrapposto.errors import InputError
+from contrapposto.errors import ContrappostoError, InputError
 
 MAX_BYTES = 2 * 2**30
 """No motion file of a figure is larger; what claims to be is refused before memory is asked for."""
@@ -64,6 +64,27 @@ def naming(path: str | Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(
             f"{path}: {error.what}", found=error.found, expected=error.expected, fix=error.fix
+        ) from error
+
+
+@contextmanager
+def parsing(path: str | Path, expected: str = "", fix: str = "") -> Iterator[None]:
+    """Make one `InputError` of whatever foreign bytes provoke in a parser; the suite's own errors pass as they are.
+
+    For the few lines in which a file is taken apart: zlib, zipfile, NumPy, json, h5py and PIL raise two dozen types
+    among them, and a JSON value of another kind than expected as many more.
+    """
+    try:
+        yield
+    except ContrappostoError:
+        raise
+    except Exception as error:
+        words = (str(error).strip().splitlines() or ["no words"])[0]
+        raise InputError(
+            f"{path} cannot be read.",
+            found=f"{type(error).__name__}: {words}"[:200],
+            expected=expected,
+            fix=fix,
         ) from error
 
 

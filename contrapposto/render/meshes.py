@@ -88,7 +88,7 @@ def _picture(data: bytes) -> np.ndarray | None:
         with Image.open(io.BytesIO(data)) as image:
             image.thumbnail((1024, 1024))
             return np.asarray(image.convert("RGB"), np.float64) / 255
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except Exception:  # PIL meets damage with SyntaxError, struct.error and others
         return None
 
 

@@ -267,7 +267,7 @@ def _json(path: Path, problems: list[str]) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{path.name} cannot be read: {error}"[:200])
         return {}
     if not isinstance(content, dict):
@@ -283,7 +283,7 @@ def _yaml(path: Path, problems: list[str]) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         problems.append(f"{path.name} cannot be read: {' '.join(str(error).split())}"[:200])
         return {}
     return content if isinstance(content, dict) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,7 +105,7 @@ def _open_folder(path: Path, found: Opened, *, alone: bool) -> None:
 def _open_store(path: Path, found: Opened, *, alone: bool) -> None:
     try:
         schema = json.loads((path / "manifest.json").read_text(encoding="utf-8")).get("schema")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         schema = None  # the store's own reader says what is wrong with it
     if schema == "contrapposto-avatar-scene":
         from contrapposto.data.avatar.scene import AvatarScene
@@ -239,8 +240,8 @@ def _holds_people(path: Path) -> bool:
     try:
         with np.load(path, allow_pickle=False) as file:
             return "keypoints" in file.files and "joints" in file.files
-    except (OSError, ValueError):
-        return False
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return False  # the reader of motion says what is wrong with it
 
 
 def _open_people(path: Path, video: Path | None, found: Opened) -> None:

@@ -16,6 +16,7 @@ from contrapposto.data.avatar.views import takes_of_paths
 from contrapposto.data.avatar.writing import Frame, temporal_validity
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import atomic_path
+from contrapposto.io.checks import parsing
 
 REQUIRED = (
     *("img_shape", "imgs", "masks", "sampling_masks"),
@@ -173,7 +174,9 @@ def open_h5(path: str | Path) -> Iterator[TrainingFile]:
             expected="the layout of docs/anerf_data.md",
         )
     with opened_h5(path) as file:
-        yield TrainingFile(file)
+        with parsing(path, "the layout of docs/anerf_data.md"):
+            opened = TrainingFile(file)
+        yield opened
 
 
 def validate_h5(path: str | Path) -> list[str]:
@@ -188,7 +191,7 @@ def validate_h5(path: str | Path) -> list[str]:
             return [f"{name} is missing" for name in missing]
         try:
             return _image_problems(file) or [*_value_problems(file), *_index_problems(file)]
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except Exception as error:  # h5py meets damage with whatever breaks first
             return [f"an entry cannot be read: {error}"]
 
 

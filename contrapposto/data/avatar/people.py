@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from contrapposto import rotations as rot
 from contrapposto.body import load_body
 from contrapposto.data.avatar.h5 import opened_h5
 from contrapposto.errors import InputError, MissingError
+from contrapposto.io.checks import parsing
 from contrapposto.models.anerf.cameras import weak_perspective_camera
 from contrapposto.pickles import read_pickle
 
@@ -108,7 +108,7 @@ def read_entries(path: Path) -> dict[str, np.ndarray]:
     if kind in (".pkl", ".pickle"):
         found = _pickled(path)
     elif kind in (".h5", ".hdf5"):
-        with opened_h5(path) as file:
+        with opened_h5(path) as file, parsing(path, "arrays at the root of an HDF5 file"):
             found = {name: np.asarray(item[()]) for name, item in file.items() if hasattr(item, "dtype")}
     else:
         found = _zipped(path)
@@ -119,17 +119,14 @@ def read_entries(path: Path) -> dict[str, np.ndarray]:
 
 
 def _zipped(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {}
-            for name in file.files:
-                try:
-                    found[name] = file[name]
-                except ValueError:  # objects, which only pickle could read
-                    continue
-            return found
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise InputError(f"{path} is not an npz file.", found=str(error).splitlines()[0]) from error
+    with parsing(path, "an npz file"), np.load(path, allow_pickle=False) as file:
+        found = {}
+        for name in file.files:
+            try:
+                found[name] = file[name]
+            except ValueError:  # objects, which only pickle could read
+                continue
+        return found
 
 
 def _pickled(path: Path) -> dict[str, np.ndarray]:

@@ -197,7 +197,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         schema, version = manifest["schema"], manifest["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, f"manifest.json cannot be read: {error!r}") from error
     if (schema, version) != (SCHEMA, VERSION):
         raise InputError(

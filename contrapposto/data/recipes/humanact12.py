@@ -13,6 +13,7 @@ from contrapposto.data.recipes.labels import with_labels
 from contrapposto.data.vocabulary import Vocabulary
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import sha256
+from contrapposto.io.checks import parsing
 from contrapposto.motion import Motion
 from contrapposto.pickles import read_pickle
 from contrapposto.skeleton import SMPL24, SMPLH52
@@ -108,9 +109,11 @@ def _content(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} is not the file of HumanAct12.", found=found[:200], expected=", ".join(names)
         )
-    sizes = {len(content[name]) for name in names}
-    fits = len(sizes) == 1 and all(np.asarray(poses).size % 72 == 0 for poses in content["poses"])
-    if not fits or not all(0 <= int(action) < len(_ACTIONS) for action in content["y"]):
+    with parsing(path, "the file of HumanAct12"):
+        sizes = {len(content[name]) for name in names}
+        fits = len(sizes) == 1 and all(np.asarray(poses).size % 72 == 0 for poses in content["poses"])
+        fits = fits and all(0 <= int(action) < len(_ACTIONS) for action in content["y"])
+    if not fits:
         raise InputError(
             f"The lists of {path} do not fit together.",
             found=f"{sorted(sizes)} entries",

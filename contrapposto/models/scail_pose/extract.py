@@ -89,7 +89,7 @@ def read_image(path: str | Path) -> np.ndarray:
             image = ImageOps.exif_transpose(opened).convert("RGBA")
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.") from None
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # PIL meets damage with SyntaxError, struct.error and others
         raise InputError(f"{path} is not an image that can be read.", found=str(error)) from error
     white = Image.new("RGBA", image.size, (255, 255, 255, 255))
     return np.array(Image.alpha_composite(white, image).convert("RGB"))

@@ -19,6 +19,7 @@ from contrapposto.models.scail_pose.people import ClipPoses
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL24, Skeleton
 
+_MOST_JOINTS = 10_000
 _FILLED = 0.8  # of the picture's height or width by a motion from end to end
 
 
@@ -52,16 +53,17 @@ def read_figure(path: str | Path) -> StickFigure:
     content = load_json(path)
     try:
         given = content["joints"]
-        names = (
-            [str(number) for number in range(given)] if isinstance(given, int) else [str(n) for n in given]
-        )
+        count = given if isinstance(given, int) else len(given)
+        if count > _MOST_JOINTS:
+            raise ValueError(f"{count} joints, at most {_MOST_JOINTS}")
+        names = [str(name) for name in (range(count) if isinstance(given, int) else given)]
         places = {name: number for number, name in enumerate(names)}
         limbs = tuple((places[str(a)], places[str(b)]) for a, b in content["limbs"])
         colors = content.get("colors")
         palette = rainbow(len(limbs)) if colors is None else tuple(_color(color) for color in colors)
         radius = content.get("radius", RADIUS)
         radii = tuple(float(r) for r in radius) if isinstance(radius, list) else (float(radius),) * len(limbs)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{path} is no stick figure.",
             found=f"{type(error).__name__}: {error}",

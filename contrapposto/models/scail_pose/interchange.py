@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path, write_json
+from contrapposto.io.checks import parsing
 from contrapposto.models.scail_pose.camera import default_intrinsics
 from contrapposto.models.scail_pose.estimators.interface import Person
 from contrapposto.models.scail_pose.openpose import load_json, read_openpose
@@ -70,22 +70,35 @@ def read_people(path: str | Path) -> ClipPoses:
     Raises:
         InputError: no such file, or not one of these.
     """
-    arrays = _load(path)
-    missing = [
-        name
-        for name in ("size", "fps", "intrinsics", "times", "frame", "person", *_COLUMNS)
-        if name not in arrays
-    ]
-    if missing or str(arrays.get("format")) != FORMAT:
-        raise InputError(
-            f"{path} holds no people of a clip.", found=f"no {missing[0]}" if missing else "another format"
-        )
-    height, width = arrays["size"].tolist()
-    frames: list[list[Person]] = [[] for _ in arrays["times"]]
-    for row, number in enumerate(arrays["frame"]):
-        values = [arrays[name][row] for name in _COLUMNS]
-        frames[number].append(Person(int(arrays["person"][row]), values[0], float(values[1]), *values[2:]))
-    return ClipPoses(height, width, float(arrays["fps"]), arrays["intrinsics"], frames, arrays["times"])
+    with parsing(path, "people of a clip, as this suite writes them"):
+        arrays = _load(path)
+        missing = [
+            name
+            for name in ("size", "fps", "intrinsics", "times", "frame", "person", *_COLUMNS)
+            if name not in arrays
+        ]
+        if missing or str(arrays.get("format")) != FORMAT:
+            raise InputError(
+                f"{path} holds no people of a clip.",
+                found=f"no {missing[0]}" if missing else "another format",
+            )
+        rows = len(arrays["frame"])
+        for name, shape in _COLUMNS.items():
+            expected = (*arrays[name].shape[1:2], 3) if name == "joints" else shape
+            if arrays[name].shape != (rows, *expected):
+                raise InputError(f"{path}: {name} does not fit.", found=str(arrays[name].shape))
+        if rows and not 0 <= arrays["frame"].min() <= arrays["frame"].max() < len(arrays["times"]):
+            raise InputError(
+                f"{path} names frames that are not there.", found=f"{len(arrays['times'])} times"
+            )
+        height, width = (int(value) for value in arrays["size"])
+        frames: list[list[Person]] = [[] for _ in arrays["times"]]
+        for row, number in enumerate(arrays["frame"]):
+            values = [arrays[name][row] for name in _COLUMNS]
+            frames[number].append(
+                Person(int(arrays["person"][row]), values[0], float(values[1]), *values[2:])
+            )
+        return ClipPoses(height, width, float(arrays["fps"]), arrays["intrinsics"], frames, arrays["times"])
 
 
 def write_nlfpred(path: str | Path, clip: ClipPoses) -> Path:
@@ -112,24 +125,25 @@ def read_nlfpred(
     Raises:
         InputError: no such file, not one of these, or the size is not known.
     """
-    if Path(path).suffix.lower() == ".json":
-        content = load_json(path)
-    else:
-        content = {key: value.tolist() for key, value in _load(path).items()}
-    if not isinstance(content, dict) or "joints3d_nonparam" not in content:
-        raise InputError(f"{path} holds no joints.", expected="joints3d_nonparam")
-    height, width = content.get("height", height), content.get("width", width)
-    if not height or not width:
-        raise InputError(f"{path} does not say how large the picture is.", fix="give height and width")
-    frames = []
-    for number, people in enumerate(content["joints3d_nonparam"]):
-        joints = np.array(people, np.float64).reshape(-1, 24, 3) if len(people) else np.zeros((0, 24, 3))
-        joints[(joints == 0).all(-1)] = np.nan
-        if joints.shape[1:] != (24, 3):
-            raise InputError(f"{path}: frame {number}", found=str(joints.shape), expected="(n, 24, 3)")
-        frames.append([_only_joints(i, one, height, width) for i, one in enumerate(joints)])
-    intrinsics = default_intrinsics(int(height), int(width))
-    return ClipPoses(int(height), int(width), float(content.get("fps", fps)), intrinsics, frames)
+    with parsing(path, "joints3d_nonparam: frames of (n, 24, 3)"):
+        if Path(path).suffix.lower() == ".json":
+            content = load_json(path)
+        else:
+            content = {key: value.tolist() for key, value in _load(path).items()}
+        if not isinstance(content, dict) or "joints3d_nonparam" not in content:
+            raise InputError(f"{path} holds no joints.", expected="joints3d_nonparam")
+        height, width = content.get("height", height), content.get("width", width)
+        if not height or not width:
+            raise InputError(f"{path} does not say how large the picture is.", fix="give height and width")
+        frames = []
+        for number, people in enumerate(content["joints3d_nonparam"]):
+            joints = np.array(people, np.float64).reshape(-1, 24, 3) if len(people) else np.zeros((0, 24, 3))
+            joints[(joints == 0).all(-1)] = np.nan
+            if joints.shape[1:] != (24, 3):
+                raise InputError(f"{path}: frame {number}", found=str(joints.shape), expected="(n, 24, 3)")
+            frames.append([_only_joints(i, one, height, width) for i, one in enumerate(joints)])
+        intrinsics = default_intrinsics(int(height), int(width))
+        return ClipPoses(int(height), int(width), float(content.get("fps", fps)), intrinsics, frames)
 
 
 def write_dwposes(path: str | Path, clip: ClipPoses) -> Path:
@@ -156,17 +170,18 @@ def read_dwposes(
 
     Pose dicts hold no scores: a known point gets 1. With `swap_hands` the right hand of each pair comes first.
     """
-    content = load_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("poses"), list):
-        raise InputError(f"{path} holds no pose dicts.", expected="an object with a list `poses`")
-    height, width = content.get("height", height), content.get("width", width)
-    if not height or not width:
-        raise InputError(f"{path} does not say how large the picture is.", fix="give height and width")
-    size = np.array([width, height], np.float64)
-    swapped = bool(content.get("swap_hands", False))
-    frames = [_read_pose(path, i, pose, size, swapped) for i, pose in enumerate(content["poses"])]
-    intrinsics = default_intrinsics(int(height), int(width))
-    return ClipPoses(int(height), int(width), float(content.get("fps", fps)), intrinsics, frames)
+    with parsing(path, "an object with a list `poses` of pose dicts"):
+        content = load_json(path)
+        if not isinstance(content, dict) or not isinstance(content.get("poses"), list):
+            raise InputError(f"{path} holds no pose dicts.", expected="an object with a list `poses`")
+        height, width = content.get("height", height), content.get("width", width)
+        if not height or not width:
+            raise InputError(f"{path} does not say how large the picture is.", fix="give height and width")
+        size = np.array([width, height], np.float64)
+        swapped = bool(content.get("swap_hands", False))
+        frames = [_read_pose(path, i, pose, size, swapped) for i, pose in enumerate(content["poses"])]
+        intrinsics = default_intrinsics(int(height), int(width))
+        return ClipPoses(int(height), int(width), float(content.get("fps", fps)), intrinsics, frames)
 
 
 def _read_pose(path: str | Path, frame: int, pose: Any, size: np.ndarray, swapped: bool) -> list[Person]:
@@ -199,10 +214,7 @@ def _plain(joints: np.ndarray) -> list[list[float | None]]:
 
 
 def _load(path: str | Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise InputError(f"There is no file {path}.") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
-        raise InputError(f"{path} is not an npz file that can be read.", found=str(error)) from error
+    if not Path(path).is_file():
+        raise InputError(f"There is no file {path}.")
+    with parsing(path, "an npz file"), np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}

@@ -275,7 +275,7 @@ def load_lifter(path: str | Path) -> Lifter:
     try:
         network = Lifter(options["window"], **(options.get("network") or {}))
         network.load_state_dict(state)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except Exception as error:  # sizes that do not go together break wherever they meet
         raise InputError(
             f"{path} holds no lifter.",
             found=str(error).splitlines()[0],

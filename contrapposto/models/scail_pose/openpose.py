@@ -10,6 +10,7 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
+from contrapposto.io.checks import parsing
 from contrapposto.models.scail_pose.camera import default_intrinsics
 from contrapposto.models.scail_pose.estimators.interface import Person
 from contrapposto.models.scail_pose.people import ClipPoses
@@ -54,17 +55,18 @@ def read_openpose(
     files = sorted(source.glob("*.json")) if source.is_dir() else [source]
     if not files:
         raise InputError(f"There are no json files in {source}.")
-    contents = [load_json(file) for file in files]
-    frames = contents[0] if len(contents) == 1 and isinstance(contents[0], list) else contents
-    if not all(isinstance(frame, dict) and isinstance(frame.get("people"), list) for frame in frames):
-        raise InputError(f"{source} holds no OpenPose frames.", expected="objects with a list `people`")
-    height = next((frame["canvas_height"] for frame in frames if "canvas_height" in frame), height)
-    width = next((frame["canvas_width"] for frame in frames if "canvas_width" in frame), width)
-    if not height or not width:
-        raise InputError(f"{source} does not say how large the picture is.", fix="give height and width")
-    size = np.array([width, height], np.float64)
-    people = [[_read_person(i, one, size) for i, one in enumerate(frame["people"])] for frame in frames]
-    return ClipPoses(int(height), int(width), fps, default_intrinsics(int(height), int(width)), people)
+    with parsing(source, "OpenPose's keypoints: objects with a list `people`"):
+        contents = [load_json(file) for file in files]
+        frames = contents[0] if len(contents) == 1 and isinstance(contents[0], list) else contents
+        if not all(isinstance(frame, dict) and isinstance(frame.get("people"), list) for frame in frames):
+            raise InputError(f"{source} holds no OpenPose frames.", expected="objects with a list `people`")
+        height = next((frame["canvas_height"] for frame in frames if "canvas_height" in frame), height)
+        width = next((frame["canvas_width"] for frame in frames if "canvas_width" in frame), width)
+        if not height or not width:
+            raise InputError(f"{source} does not say how large the picture is.", fix="give height and width")
+        size = np.array([width, height], np.float64)
+        people = [[_read_person(i, one, size) for i, one in enumerate(frame["people"])] for frame in frames]
+        return ClipPoses(int(height), int(width), fps, default_intrinsics(int(height), int(width)), people)
 
 
 def _openpose_person(person: Person) -> dict[str, Any]:
@@ -122,5 +124,5 @@ def load_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a json file that can be read.", found=str(error)) from error

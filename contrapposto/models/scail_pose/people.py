@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,10 +12,15 @@ from contrapposto.errors import InputError
 from contrapposto.models.scail_pose.estimators.interface import Person
 from contrapposto.models.scail_pose.wholebody import WholeBodyPose, pack_pose
 
+_LARGEST = 2**15  # pixels
+
 
 @dataclass(frozen=True, eq=False)
 class ClipPoses:
     """The people of a clip.
+
+    Raises:
+        InputError: a size or a frame rate that no video has.
 
     Attributes:
         height, width: of the frames in pixels.
@@ -32,6 +38,15 @@ class ClipPoses:
     frames: Sequence[Sequence[Person]]
     times: np.ndarray | None = None
     source: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.height <= _LARGEST and 1 <= self.width <= _LARGEST):
+            found = f"{self.width} x {self.height}"
+            raise InputError(
+                "A clip has an impossible size.", found=found, expected=f"1 to {_LARGEST} pixels"
+            )
+        if not (math.isfinite(self.fps) and self.fps > 0):
+            raise InputError("A clip has no frame rate.", found=str(self.fps), expected="frames per second")
 
     @property
     def ids(self) -> list[int]:

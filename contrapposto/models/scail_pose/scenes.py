@@ -22,6 +22,7 @@ from contrapposto.data.avatar.clothing import EYES, HAIR, SKIN, clothe
 from contrapposto.data.plans import digest, holds_store
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import atomic_path, write_json
+from contrapposto.io.checks import parsing
 from contrapposto.models.scail_pose.camera import project
 from contrapposto.motion import Motion
 from contrapposto.render import Camera, Ground, Mesh, Scene, VideoWriter, render, write_png
@@ -223,7 +224,7 @@ def scene_folders(store: str | Path) -> list[Path]:
         MissingError: there is no such store.
     """
     names = _read_manifest(Path(store)).get("folders")
-    if not names:
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise MissingError(f"There are no scenes at {store}.", fix="python prepare.py data=scail_scenes")
     return [Path(store) / name for name in names]
 
@@ -231,7 +232,7 @@ def scene_folders(store: str | Path) -> list[Path]:
 def _read_manifest(store: Path) -> dict[str, Any]:
     try:
         content = json.loads((store / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
 
@@ -265,16 +266,14 @@ def read_truth(folder: Path) -> Truth:
     Raises:
         InputError: it cannot be read.
     """
-    try:
+    fix = "python prepare.py data=scail_scenes force=true"
+    with parsing(folder, "a scene as prepare.py makes it", fix):
         with np.load(folder / "truth.npz", allow_pickle=False) as file:
-            height, width = file["size"].tolist()
-            return Truth(file["joints"], file["intrinsics"], (height, width), float(file["fps"]))
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"The scene {folder} cannot be read.",
-            found=str(error),
-            fix="python prepare.py data=scail_scenes force=true",
-        ) from error
+            height, width = (int(value) for value in file["size"])
+            truth = Truth(file["joints"], file["intrinsics"], (height, width), float(file["fps"]))
+        if truth.joints.ndim != 4 or truth.joints.shape[2:] != (24, 3) or truth.intrinsics.shape != (3, 3):
+            raise ValueError(f"joints {truth.joints.shape}, intrinsics {truth.intrinsics.shape}")
+        return truth
 
 
 def _write(folder: Path, scene: PeopleScene) -> None:

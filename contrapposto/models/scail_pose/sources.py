@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from contrapposto.errors import ConfigError, InputError
+from contrapposto.errors import ConfigError
 from contrapposto.io import READABLE, read_motion
+from contrapposto.io.checks import parsing
 from contrapposto.models.scail_pose.figures import clip_of_joints, clip_of_motion, read_figure
 from contrapposto.models.scail_pose.interchange import read_clip_people
 from contrapposto.models.scail_pose.people import ClipPoses, choose_people
@@ -44,7 +45,7 @@ def read_source(
                 f"{path.name} holds joints of a skeleton of its own.", expected="task.figure=FILE.json"
             )
         sticks = read_figure(figure)
-        with np.load(path, allow_pickle=False) as file:
+        with parsing(path, "joints (T, n, J, 3)"), np.load(path, allow_pickle=False) as file:
             fps = float(file["fps"]) if "fps" in file.files else 16.0
             clip = clip_of_joints(file["joints"], height, width, fps)
         look = replace(settings.look, figure=sticks)
@@ -61,8 +62,5 @@ def _names(path: Path) -> set[str]:
     """Names of the arrays of an npz file; none of another."""
     if path.suffix.lower() != ".npz":
         return set()
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return set(file.files)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not an npz file that can be read.", found=str(error)) from error
+    with parsing(path, "an npz file"), np.load(path, allow_pickle=False) as file:
+        return set(file.files)
