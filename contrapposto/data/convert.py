@@ -1,26 +1,21 @@
-"""Converting sources to clips in parallel processes, one result file each."""
+"""Converting sources to clips, one result file each."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import multiprocessing.connection
 import os
-import signal
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from contrapposto.data.launchers import Launcher
 from contrapposto.data.recipes.base import Progress, Recipe, Source
 from contrapposto.data.store import FIGURE, ClipRecord
-from contrapposto.errors import ContrappostoError, InputError
+from contrapposto.errors import ContrappostoError
 from contrapposto.files import atomic_path
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPLH52
@@ -59,43 +54,31 @@ class Task:
 
 
 def convert_all(
-    recipe: Recipe, tasks: Sequence[Task], folder: Path, raw: Path, workers: int, progress: Progress | None
+    recipe: Recipe,
+    tasks: Sequence[Task],
+    folder: Path,
+    raw: Path,
+    launcher: Launcher,
+    progress: Progress | None,
 ) -> int:
     """Convert what has no result file yet; return how many clips that were.
 
     Raises:
-        InputError: results cannot be written, or a worker process died.
+        InputError: results cannot be written, or a worker died.
     """
     missing = [task for task in tasks if not _has_result(folder, task.key(recipe))]
-    done = len(tasks) - len(missing)
-    if workers <= 1 or len(missing) < 2:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # as in the workers: sums in another order would change the last bit
-        try:
-            for number, task in enumerate(missing, 1):
-                convert(recipe, task, folder, raw)
-                if progress:
-                    progress("converting", done + number, len(tasks))
-        finally:
-            torch.set_num_threads(threads)
-        return len(missing)
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(missing)), mp_context=context, initializer=start_worker)
-    try:
-        futures = [pool.submit(convert, recipe, task, folder, raw) for task in missing]
-        for number, future in enumerate(as_completed(futures), 1):
-            future.result()
-            if progress:
-                progress("converting", done + number, len(tasks))
-    except BrokenProcessPool as error:
-        raise InputError(
-            "A worker process died while converting clips.",
-            found=str(error),
-            fix="repeat the command with fewer workers (memory?); finished clips are kept",
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    before = len(tasks) - len(missing)
+
+    def done(number: int) -> None:
+        if progress:
+            progress("converting", before + number, len(tasks))
+
+    launcher.run(partial(_convert, recipe, folder, raw), missing, done)
     return len(missing)
+
+
+def _convert(recipe: Recipe, folder: Path, raw: Path, task: Task) -> None:
+    convert(recipe, task, folder, raw)
 
 
 def convert(recipe: Recipe, task: Task, folder: Path, raw: Path) -> None:
@@ -158,18 +141,3 @@ def _unfit(name: str, motion: Motion) -> Reject | None:
 
 def _has_result(folder: Path, key: str) -> bool:
     return (folder / f"{key}.npz").is_file() or (folder / f"{key}.json").is_file()
-
-
-def start_worker() -> None:
-    """Initializer of worker processes: one thread, no Ctrl-C, and an end when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers in order
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    """A worker whose parent was killed would otherwise wait for work for ever."""
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)

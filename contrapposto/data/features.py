@@ -22,7 +22,7 @@ import numpy as np
 from filelock import FileLock
 
 from contrapposto.data.arrays import NpyWriter, open_rows
-from contrapposto.data.convert import start_worker
+from contrapposto.data.launchers import start_worker
 from contrapposto.data.recipes.base import Progress
 from contrapposto.data.store import FIGURE, MotionStore
 from contrapposto.data.windows import WindowReader
@@ -134,7 +134,7 @@ class FeatureCache:
         try:
             value = json.loads((path / "features.json").read_text(encoding="utf-8"))
             return cls(path, tuple(value["arrays"]), np.array(value["lengths"], np.int64), value["skipped"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"The feature cache {path} is damaged.",
                 found=repr(error),

@@ -1,5 +1,8 @@
 """`prepare`: raw files in, one motion store out; parallel, killable at any moment, resumed by the same call.
 
+The work can be cut into parts for the machines of a cluster (`parts.prepare_part`); `prepare` then puts the store
+together.
+
 While it works, `<store>.partial` beside the store holds one file per finished clip, keyed by the clip's name,
 the hash of its source and the version of its recipe; each is renamed into place when whole. The store is put
 together from them in the order of the clips' names, so an interrupted preparation ends in the same bytes as
@@ -21,6 +24,7 @@ import numpy as np
 
 from contrapposto.data.assemble import assemble, publish
 from contrapposto.data.convert import Reject, convert_all
+from contrapposto.data.launchers import Launcher
 from contrapposto.data.lock import hold
 from contrapposto.data.recipes import Progress, Recipe, get_recipe
 from contrapposto.data.store import ARRAYS, MotionStore, read_manifest
@@ -86,6 +90,7 @@ def prepare(
     output: str | Path,
     raw: str | Path | None = None,
     workers: int = 2,
+    launcher: Launcher | None = None,
     downloads: str | Path | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -97,6 +102,7 @@ def prepare(
         output: folder of the store; a store of the same recipe there is replaced when its input has changed.
         raw: folder of raw files; a recipe that can download does so if it is not given.
         workers: processes; with 1 or less, everything runs in this one.
+        launcher: who converts, in place of processes of this machine.
         downloads: where downloads are kept, by default `downloads` beside the store.
         progress: called with (stage, done, total).
         options: options of the recipe.
@@ -108,14 +114,15 @@ def prepare(
     """
     start = time.perf_counter()
     kind = get_recipe(recipe, **options)
-    output = Path(output).absolute()
-    work = output.with_name(f"{output.name}.partial")
-    _check_output(output, kind)
-    with _disk_errors(output):
+    output, work = places(output)
+    check_output(output, kind)
+    with disk_errors(output):
         work.mkdir(parents=True, exist_ok=True)
         with hold(output.with_name(f".{output.name}.lock"), work / "owner.json", f"The store {output}"):
             try:
-                report = _prepare(kind, output, work, raw, workers, downloads, progress)
+                _check_parts(work)
+                how = launcher or Launcher(workers=workers)
+                report = _prepare(kind, output, work, raw, workers, how, downloads, progress)
             except BaseException:
                 _tidy(work)
                 raise
@@ -129,6 +136,7 @@ def _prepare(
     work: Path,
     raw: str | Path | None,
     workers: int,
+    launcher: Launcher,
     downloads: str | Path | None,
     progress: Progress | None,
 ) -> PrepareReport:
@@ -141,7 +149,7 @@ def _prepare(
     clips = work / "clips"
     clips.mkdir(exist_ok=True)
     _check_disk(output, clips, sum(task.frames for task in found.tasks))
-    fresh = convert_all(kind, found.tasks, clips, folder, workers, progress)
+    fresh = convert_all(kind, found.tasks, clips, folder, launcher, progress)
     store = work / "store"
     shutil.rmtree(store, ignore_errors=True)
     assemble(kind, found, clips, store, progress)
@@ -150,7 +158,27 @@ def _prepare(
     return replace(report, converted=fresh, resumed=len(found.tasks) - fresh)
 
 
-def _check_output(output: Path, kind: Recipe) -> None:
+def places(output: str | Path) -> tuple[Path, Path]:
+    """The store, and the folder of what is not finished yet."""
+    output = Path(output).absolute()
+    return output, output.with_name(f"{output.name}.partial")
+
+
+def _check_parts(work: Path) -> None:
+    """Refuse while a part is still running: its folder would be taken away."""
+    for lock in sorted(work.glob("part-*.lock")):
+        with hold(
+            lock, lock.with_suffix(".json"), f"{lock.stem.replace('-', ' ').capitalize()} of the store"
+        ):
+            pass
+
+
+def check_output(output: Path, kind: Recipe) -> None:
+    """Refuse to write over what is no store of this recipe.
+
+    Raises:
+        ConfigError: `output` is something else.
+    """
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     try:
@@ -196,7 +224,8 @@ def _check_disk(output: Path, clips: Path, frames: int) -> None:
 
 
 @contextmanager
-def _disk_errors(output: Path) -> Iterator[None]:
+def disk_errors(output: Path) -> Iterator[None]:
+    """Errors of the disk as ones that say what to do."""
     try:
         yield
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +33,35 @@ class Survey:
 
 
 def survey(kind: Recipe, folder: Path, workers: int, progress: Progress | None) -> Survey:
-    """Hash every source and read every header, in threads: both release the lock of the interpreter.
+    """Hash every source and read every header.
 
     Raises:
         MissingError: there is nothing for this recipe.
         InputError: there is nothing that can be used.
+    """
+    sources, ignored = find_sources(kind, folder)
+    tasks: list[Task] = []
+    rejects: list[Reject] = []
+    inputs: list[tuple[str, str, str]] = []
+    by_digest: dict[str, str] = {}
+    names: set[str] = set()
+    for source, seen in zip(sources, look_at(kind, sources, folder, workers, progress)):
+        if isinstance(seen, Task):
+            inputs.append((source.name, seen.digest, source.parameters_digest()))
+            seen = _screen(seen, by_digest, names)
+        else:
+            inputs.append((source.name, seen.detail, source.parameters_digest()))
+        (tasks if isinstance(seen, Task) else rejects).append(seen)  # type: ignore[arg-type]
+    if not tasks:
+        raise nothing_left(kind, rejects)
+    return Survey(tasks, rejects, ignored, _fingerprint(kind, inputs))
+
+
+def find_sources(kind: Recipe, folder: Path) -> tuple[list[Source], dict[str, int]]:
+    """All sources in the order of their names, and what the recipe does not use, counted by kind.
+
+    Raises:
+        MissingError: there is nothing for this recipe.
     """
     found = kind.discover(folder)
     ignored = dict(sorted(found.ignored.items()))
@@ -48,7 +72,13 @@ def survey(kind: Recipe, folder: Path, workers: int, progress: Progress | None) 
             expected=f"files of {kind.source}",
             fix="give the right folder with raw=; archives must be unpacked first",
         )
-    sources = sorted(found.sources, key=lambda source: source.name)
+    return sorted(found.sources, key=lambda source: source.name), ignored
+
+
+def look_at(
+    kind: Recipe, sources: Sequence[Source], folder: Path, workers: int, progress: Progress | None
+) -> Iterator[Task | Reject]:
+    """Hash sources and read their headers, in threads: both release the lock of the interpreter."""
 
     def look(source: Source) -> Task | Reject:
         try:
@@ -56,24 +86,11 @@ def survey(kind: Recipe, folder: Path, workers: int, progress: Progress | None) 
         except Exception as error:  # whatever a hostile header provokes: the source is rejected with it
             return describe(source.name, error, folder)
 
-    tasks: list[Task] = []
-    rejects: list[Reject] = []
-    inputs: list[tuple[str, str, str]] = []
-    by_digest: dict[str, str] = {}
-    names: set[str] = set()
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        for number, (source, seen) in enumerate(zip(sources, pool.map(look, sources)), 1):
-            if isinstance(seen, Task):
-                inputs.append((source.name, seen.digest, source.parameters_digest()))
-                seen = _screen(seen, by_digest, names)
-            else:
-                inputs.append((source.name, seen.detail, source.parameters_digest()))
-            (tasks if isinstance(seen, Task) else rejects).append(seen)  # type: ignore[arg-type]
+        for number, seen in enumerate(pool.map(look, sources), 1):
             if progress:
                 progress("checking", number, len(sources))
-    if not tasks:
-        raise nothing_left(kind, rejects)
-    return Survey(tasks, rejects, ignored, _fingerprint(kind, inputs))
+            yield seen
 
 
 def _screen(task: Task, by_digest: dict[str, str], names: set[str]) -> Task | Reject:
