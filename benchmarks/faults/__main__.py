@@ -5,10 +5,13 @@ fuzz   damaged files for every reader        minutes=1 reader=bvh,obj first=0 co
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
-NAMES = ("fuzz",)
+os.environ["OMP_NUM_THREADS"] = "1"  # threads of a library do not live on in a forked process, which then waits for them
+
+NAMES = ("fuzz", "kill")
 
 
 def main(arguments: list[str]) -> int:

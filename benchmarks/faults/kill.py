@@ -47,7 +47,7 @@ PREPARATIONS = {
     "anerf_scene": ("data=anerf_scene", "data.name=made"),
 }
 PREDICTIONS = {
-    "convert": ("task=convert",),
+    "convert": ("task=convert", "task.formats=[npz,bvh,glb]"),
     "sage_track": ("task=sage_track", "task.formats=[npz,bvh,glb]"),
     "posegpt_sample": (
         "task=posegpt_sample",
@@ -210,7 +210,7 @@ def predict(times: int, random: Random, place: Path) -> dict[str, Series]:
     from contrapposto.synth import generate
 
     source, found = place / "walk.npz", {}
-    write_motion(source, generate("walk", seconds=2.0))
+    write_motion(source, generate("walk", seconds=1.0))
     for task, options in PREDICTIONS.items():
         trouble = Trouble("predict", place / f"{task}.log", random)
         command = [

@@ -55,18 +55,16 @@ def mutate(files: dict[str, bytes], random: Random) -> dict[str, bytes]:
 
 def mutate_bytes(data: bytes, random: Random) -> bytes:
     """One change: three times in four by the format's own structure, where it is a known one that still holds."""
-    if random.random() < 0.75:
-        for begins, change in _FORMATS:
-            if data.startswith(begins):
-                try:
-                    return change(data, random)
-                except Exception:  # an earlier change broke it; bytes can still be changed
-                    break
-        else:
-            if len(data) > 8 and data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < len(data):
-                return _safetensors(data, random)
-            if data and b"\0" not in data[:4096]:
-                return _text(data, random)
+    change = next((change for begins, change in _FORMATS if data.startswith(begins)), None)
+    if change is None and data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < len(data):
+        change = _safetensors
+    if change is None and data and b"\0" not in data[:4096]:
+        change = _text
+    if change is not None and random.random() < 0.75:
+        try:
+            return change(data, random)
+        except Exception:  # an earlier change broke the structure; bytes can still be changed
+            pass
     return _raw(data, random)
 
 

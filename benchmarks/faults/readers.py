@@ -27,7 +27,7 @@ class Reader:
 def _motion(folder: Path) -> None:
     from contrapposto.io import read_motion
 
-    read_motion(next(file for file in folder.iterdir() if file.suffix != ".asf"))
+    read_motion(_only(folder, but=(".asf",)))
 
 
 def _devices(strict: bool) -> Callable[[Path], None]:
@@ -293,8 +293,9 @@ READERS: dict[str, Reader] = {
 }
 
 
-def _only(folder: Path) -> Path:
-    return next(iter(sorted(folder.iterdir())), folder / "nothing")
+def _only(folder: Path, but: tuple[str, ...] = ()) -> Path:
+    """The input's one file, those beside it left out; a missing one where it is gone."""
+    return next((file for file in sorted(folder.iterdir()) if file.suffix not in but), folder / "gone.npz")
 
 
 def _exhaust(items: Iterable[Any]) -> None:

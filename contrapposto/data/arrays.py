@@ -74,11 +74,22 @@ class NpyWriter:
 
 
 def open_rows(path: Path) -> np.ndarray:
-    """Memory-map a .npy file read-only; a file without rows, which cannot be mapped, is read instead."""
+    """Memory-map a .npy file read-only; a file without rows, which cannot be mapped, is read instead.
+
+    Raises:
+        OSError: it cannot be opened. ValueError: it is no such file, or it is damaged.
+    """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError:
-        array = np.load(path, allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # NumPy evaluates the header, which raises whatever is wrong with it
+        try:
+            array = np.load(path, allow_pickle=False)
+        except Exception:
+            raise ValueError(f"{path.name} is damaged: {error}") from error
         if len(array):
-            raise
-        return array
+            raise ValueError(f"{path.name} is damaged: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path.name} is an archive of arrays")
+    return array

@@ -46,7 +46,7 @@ class WindowCache:
             self.stride: int = facts["stride"]
             self.arrays = {name: open_rows(path / f"{name}.npy") for name in facts["arrays"]}
             counts = np.array(facts["counts"], np.int64)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"The cache {path} is damaged.", found=repr(error), fix="delete the folder; it is made again"
             ) from error

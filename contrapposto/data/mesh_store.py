@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from contrapposto.data.arrays import open_rows
 from contrapposto.errors import ContrappostoError, InputError, MissingError, nearest
 from contrapposto.files import atomic_path, sha256, write_json
 from contrapposto.mesh.asset import MeshAsset
@@ -149,7 +150,7 @@ class MeshStore:
         try:
             with np.load(self.path / "meshes" / f"{name}.npz", allow_pickle=False) as arrays:
                 mesh = MeshAsset(arrays["vertices"], arrays["faces"], name=name)
-        except (OSError, ValueError, KeyError, EOFError, ContrappostoError) as error:
+        except Exception as error:  # zipfile, zlib and NumPy meet damage with whatever breaks first
             raise _damaged(self.path, f"meshes/{name}.npz cannot be read: {error}") from error
         if (len(mesh.vertices), len(mesh.faces)) != (record.vertices, record.faces):
             raise _damaged(self.path, f"meshes/{name}.npz has other counts than the manifest")
@@ -162,8 +163,8 @@ class MeshStore:
         if not record.poses:
             return np.zeros(shape, np.float32)
         try:
-            array = np.load(self.path / "poses" / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            array = open_rows(self.path / "poses" / f"{name}.npy")
+        except (OSError, ValueError) as error:
             raise _damaged(self.path, f"poses/{name}.npy cannot be read: {error}") from error
         if array.shape != shape or array.dtype != np.float32:
             raise _damaged(self.path, f"poses/{name}.npy is {array.dtype} {array.shape}, not {shape}")

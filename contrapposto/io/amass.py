@@ -17,7 +17,7 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import MAX_BYTES, check_file, naming, shorten
+from contrapposto.io.checks import MAX_BYTES, check_file, check_text, naming, shorten
 from contrapposto.motion import Label, Motion
 from contrapposto.skeleton import SKELETONS, Skeleton
 
@@ -108,7 +108,10 @@ class _Members:
             with self._archive.open(info) as file:
                 _check_claim(name, file, info.file_size)
             with self._archive.open(info) as file:
-                return np.lib.format.read_array(file, allow_pickle=False)
+                values = np.lib.format.read_array(file, allow_pickle=False)
+            if values.dtype.kind == "U":
+                check_text(values)
+            return values
         except InputError:
             raise
         except (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from contrapposto.errors import ContrappostoError, InputError
 
@@ -86,6 +89,17 @@ def parsing(path: str | Path, expected: str = "", fix: str = "") -> Iterator[Non
             expected=expected,
             fix=fix,
         ) from error
+
+
+def check_text(values: np.ndarray) -> None:
+    """Refuse an array of text with numbers that are no characters: Python would make strings of it that break later.
+
+    Raises:
+        ValueError: it has such.
+    """
+    plain = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    if plain.nbytes and np.frombuffer(plain.tobytes(), np.uint32).max() > sys.maxunicode:
+        raise ValueError("text with numbers that are no characters")
 
 
 def shorten(text: str, limit: int = 40) -> str:

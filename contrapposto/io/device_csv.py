@@ -77,14 +77,14 @@ def _rows(path: Path, repairs: Repairs) -> Iterator[list[float]]:
     lines = read_lines(path, _KIND)
     _, header = next(lines)
     delimiter = max(",;\t", key=header.count)
-    indices = _indices(path, next(csv.reader([header], delimiter=delimiter), []))
+    indices = _indices(path, _cells(header, delimiter))
     columns, flags = indices[:22], indices[22:]
     before, last = -np.inf, max(indices[:22])
     for number, line in lines:
         if not line.strip():
             continue
         where = f"line {number}"
-        cells = next(csv.reader([line], delimiter=delimiter), [])
+        cells = _cells(line, delimiter)
         if len(cells) <= last:
             kind = "has too few cells" if line.endswith("\n") else "is cut off at the end of the file"
             repairs.note(kind, where, found=f"{len(cells)} cells", expected=f"at least {last + 1}")
@@ -136,6 +136,13 @@ def _indices(path: Path, header: list[str]) -> list[int]:
         )
     flags = [f"{device}_tracked" for device in DEVICES]
     return [*map(names.index, COLUMNS), *(names.index(flag) if flag in names else -1 for flag in flags)]
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # a carriage return in the middle of a line
+        return []
 
 
 def _number(text: str) -> float:

@@ -84,10 +84,11 @@ class TrainingFile:
 
     def frames(self) -> Iterator[Frame]:
         """The images in order."""
-        for number in range(self.num_images):
-            parts = [self._file[name][number] for name in ("imgs", "masks", "sampling_masks")]
-            image, mask, sampling = (part.reshape(*self.size, -1) for part in parts)
-            yield Frame(image, mask[..., 0], sampling[..., 0])
+        with parsing(self._file.filename, "the layout of docs/anerf_data.md"):
+            for number in range(self.num_images):
+                parts = [self._file[name][number] for name in ("imgs", "masks", "sampling_masks")]
+                image, mask, sampling = (part.reshape(*self.size, -1) for part in parts)
+                yield Frame(image, mask[..., 0], sampling[..., 0])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays of a scene but the images.
@@ -96,28 +97,31 @@ class TrainingFile:
         become one. Frame codes are one per image where every image has its own pose, else the file's `cam_idxs`, or
         number i divided by P.
         """
-        file, count = self._file, self.num_images
-        found: dict[str, np.ndarray] = {
-            name: np.asarray(file[name], np.float32) for name in _POSES if name in file
-        }
-        poses = len(found["kp3d"])
-        pose = _image_index(file, "kp_idxs", count, poses)
-        pose = np.arange(count) % poses if pose is None else pose
-        found |= {"kp_idxs": pose, **self._cameras(poses)}
-        code = _image_index(file, "cam_idxs", count, None)
-        if poses == count:
-            code = np.arange(count)
-        found["cam_idxs"] = np.arange(count) // poses if code is None else code
-        if "bkgds" in file:
-            found["bkgds"] = file["bkgds"][()]
-            found["bkgd_idxs"] = file["bkgd_idxs"][()] if "bkgd_idxs" in file else np.zeros(count, np.int64)
-        if "betas" in found and len(found["betas"]) not in (1, poses):
-            found["betas"] = found["betas"].mean(0, keepdims=True)
-        if "img_paths" in file:
-            found["img_paths"] = np.array([bytes(path) for path in file["img_paths"][()]], np.bytes_)
-            names = [found["img_paths"][i].decode(errors="replace") for i in _first_images(pose, poses)]
-            found["temp_val"] = temporal_validity(takes_of_paths(names))
-        return found
+        with parsing(self._file.filename, "the layout of docs/anerf_data.md"):
+            file, count = self._file, self.num_images
+            found: dict[str, np.ndarray] = {
+                name: np.asarray(file[name], np.float32) for name in _POSES if name in file
+            }
+            poses = len(found["kp3d"])
+            pose = _image_index(file, "kp_idxs", count, poses)
+            pose = np.arange(count) % poses if pose is None else pose
+            found |= {"kp_idxs": pose, **self._cameras(poses)}
+            code = _image_index(file, "cam_idxs", count, None)
+            if poses == count:
+                code = np.arange(count)
+            found["cam_idxs"] = np.arange(count) // poses if code is None else code
+            if "bkgds" in file:
+                found["bkgds"] = file["bkgds"][()]
+                found["bkgd_idxs"] = (
+                    file["bkgd_idxs"][()] if "bkgd_idxs" in file else np.zeros(count, np.int64)
+                )
+            if "betas" in found and len(found["betas"]) not in (1, poses):
+                found["betas"] = found["betas"].mean(0, keepdims=True)
+            if "img_paths" in file:
+                found["img_paths"] = np.array([bytes(path) for path in file["img_paths"][()]], np.bytes_)
+                names = [found["img_paths"][i].decode(errors="replace") for i in _first_images(pose, poses)]
+                found["temp_val"] = temporal_validity(takes_of_paths(names))
+            return found
 
     def _cameras(self, poses: int) -> dict[str, np.ndarray]:
         file, count = self._file, self.num_images
@@ -145,17 +149,19 @@ class TrainingFile:
 
     def splits(self) -> dict[str, list[int]]:
         """`train` and `val`, where the file has `train_idxs` and `val_idxs`."""
-        found = {}
-        for name in ("train", "val"):
-            key = f"{name}_idxs"
-            if key in self._file:
-                index = self._file[key][()]
-                found[name] = [int(i) for i in np.ravel(index) if 0 <= i < self.num_images]
-        return {name: images for name, images in found.items() if images}
+        with parsing(self._file.filename, "the layout of docs/anerf_data.md"):
+            found = {}
+            for name in ("train", "val"):
+                key = f"{name}_idxs"
+                if key in self._file:
+                    index = self._file[key][()]
+                    found[name] = [int(i) for i in np.ravel(index) if 0 <= i < self.num_images]
+            return {name: images for name, images in found.items() if images}
 
     def scale(self, name: str) -> float | None:
         """`ext_scale` or `pose_scale`; None where it is not there."""
-        return float(self._file[name][()]) if name in self._file else None
+        with parsing(self._file.filename, "the layout of docs/anerf_data.md"):
+            return float(self._file[name][()]) if name in self._file else None
 
 
 @contextmanager
@@ -186,10 +192,10 @@ def validate_h5(path: str | Path) -> list[str]:
         MissingError: there is no such file. InputError: it is no HDF5 file.
     """
     with opened_h5(path) as file:
-        missing = [name for name in REQUIRED if name not in file]
-        if missing:
-            return [f"{name} is missing" for name in missing]
         try:
+            missing = [name for name in REQUIRED if name not in file]
+            if missing:
+                return [f"{name} is missing" for name in missing]
             return _image_problems(file) or [*_value_problems(file), *_index_problems(file)]
         except Exception as error:  # h5py meets damage with whatever breaks first
             return [f"an entry cannot be read: {error}"]
@@ -299,7 +305,7 @@ def opened_h5(path: str | Path) -> Iterator[h5py.File]:
         raise MissingError(f"There is no file {path}.", fix="raw=FILE.h5")
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
+    except Exception as error:  # h5py meets damage with whatever breaks first
         raise InputError(f"{path} is not an HDF5 file, or it is cut off.", found=str(error)) from error
     with file:
         yield file

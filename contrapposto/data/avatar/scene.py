@@ -248,7 +248,9 @@ def check_shapes(arrays: Mapping[str, np.ndarray], pixels: int, what: str) -> No
 def _map(path: Path, name: str) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path / f"{name}.npy", mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it is an archive")
+    except Exception as error:  # NumPy evaluates the header, which raises whatever is wrong with it
         raise _damaged(path, f"{name}.npy cannot be read: {error}") from error
     return array
 
