@@ -14,9 +14,10 @@ from contrapposto.files import ASSETS
 
 CORE = (
     "torch numpy scipy pytorch-lightning torchmetrics hydra-core omegaconf einops roma wandb safetensors warp-lang "
-    "cholespy imageio-ffmpeg av viser"
+    "cholespy imageio-ffmpeg av"
 ).split()
 OPTIONAL = {
+    "viser": "view.py; pip install 'contrapposto[viewer]'",
     "smplx": "official SMPL-X tools; pip install 'contrapposto[smpl]'",
     "nvdiffrast": "picture back-end for GPUs; needs CUDA",
     "pytorch3d": "picture back-end for GPUs; needs CUDA",

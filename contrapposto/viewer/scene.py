@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from contrapposto.body import BodyModel
+from contrapposto.errors import MissingError
 from contrapposto.io.glb import top_four
 
 HOST = "127.0.0.1"
@@ -17,8 +18,15 @@ COLORS = ((112, 158, 204), (226, 138, 96), (128, 178, 132), (178, 146, 196), (22
 
 
 def open_server(port: int) -> Any:
-    """A viser server at this port of this machine; at the next free one if it is taken."""
-    import viser
+    """A viser server at this port of this machine; at the next free one if it is taken.
+
+    Raises:
+        MissingError: viser is not installed.
+    """
+    try:
+        import viser
+    except ImportError as error:
+        raise MissingError("The viewer needs viser.", fix="pip install 'contrapposto[viewer]'") from error
 
     with redirect_stdout(io.StringIO()):  # its banner; the door prints the address
         server = viser.ViserServer(host=HOST, port=port, verbose=False)
