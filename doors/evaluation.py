@@ -170,10 +170,8 @@ def _report(
     entry["frames"] = sum(int(row["frames"] or 0) for row in clips)
     entry["by_frame"] = {f"{prefix}{name}": value for name, value in weighted.items()}
     write_json(path, content)
-    print(
-        f"\n{config.name} on {config.data.name} ({config.stage}): "
-        f"{entry['clips']:,} clips, {entry['frames']:,} frames\n"
-    )
+    count = f": {len(clips):,} clips, {entry['frames']:,} frames" if clips else ""
+    print(f"\n{config.name} on {config.data.name} ({config.stage}){count}\n")
     print(format_tables({n.removeprefix(prefix): v for n, v in values.items()}, weighted))
     _print_generation(output)
     print(f"\nresults: {output}")
