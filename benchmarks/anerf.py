@@ -33,7 +33,7 @@ def run(threads: int) -> Iterator[Row]:
     """Every figure, one by one."""
     torch.manual_seed(0)
     model = ANeRF().eval()
-    bones, view = _standing()
+    bones, view = standing_figure()
     exact = Renderer(model)
     pruned = Renderer(
         model, speed="pruned", capsules=Capsules(torch.full((NUM_SEGMENTS,), 0.2), share_coarse=True)
@@ -126,8 +126,8 @@ def _plain(
     return plain.render(model, origins, directions, repeated, cylinder.expand(count, 5), draws)
 
 
-def _standing() -> tuple[kinematics.Bones, View]:
-    """A figure with its arms down before a camera."""
+def standing_figure(side: int = SIDE) -> tuple[kinematics.Bones, View]:
+    """A figure with its arms down before a camera of so many pixels a side."""
     turns = torch.zeros(1, 24, 3)
     turns[0, 0, 0] = np.pi  # upright: y is down
     turns[0, 16, 2], turns[0, 17, 2] = -1.2, 1.2
@@ -135,4 +135,4 @@ def _standing() -> tuple[kinematics.Bones, View]:
     bones = kinematics.pose_bones(rot.axis_angle_to_matrix(turns), rest)
     camera = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
     camera[2, 3] = -6.0
-    return bones, View(camera, torch.tensor([100.0, 100.0]), SIDE, SIDE)
+    return bones, View(camera, torch.full((2,), 100.0 * side / SIDE), side, side)

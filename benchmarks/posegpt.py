@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from benchmarks.figure import smplx_forward
 from benchmarks.measure import Row, compare, floor_share, flops, matmul_speed
@@ -35,12 +36,12 @@ def run(threads: int) -> Iterator[Row]:
     yield _vertices(threads)
 
 
-def _rollout(
-    model: PoseGPT, count: int, prepared: PreparedGPT | None, batch: int = BATCH
+def rollout(
+    model: PoseGPT, count: int, prepared: PreparedGPT | None, batch: int = BATCH, actions: int = ACTIONS
 ) -> Callable[[], None]:
     """Draws of `count` tokens; without a prepared generator everything is computed anew for every token."""
     ids = torch.arange(batch)
-    hot, lengths = torch.eye(ACTIONS)[ids % ACTIONS], torch.full((batch,), 2 * count)
+    hot, lengths = one_hot(ids % actions, actions).float(), torch.full((batch,), 2 * count)
     shape = (model.gpt.num_books, model.gpt.book_size)
 
     def sample() -> None:
@@ -61,8 +62,8 @@ def _rollout(
 
 
 def _sampling(model: PoseGPT, threads: int) -> Row:
-    cached = _rollout(model, TOKENS, PreparedGPT(model.gpt))
-    taken, ratio = compare(cached, _rollout(model, TOKENS, None), repeats=3)
+    cached = rollout(model, TOKENS, PreparedGPT(model.gpt))
+    taken, ratio = compare(cached, rollout(model, TOKENS, None), repeats=3)
     share = floor_share(flops(cached), taken, matmul_speed())
     name = f"posegpt sampling, {TOKENS} tokens, batch {BATCH}"
     return Row(
@@ -75,7 +76,7 @@ def _cost_per_token(model: PoseGPT, threads: int) -> Iterator[Row]:
     prepared = PreparedGPT(model.gpt)
     for batch in (1, 8):
         for count in (32, 128, model.gpt.block_size - 1):
-            sample = _rollout(model, count, prepared, batch=batch)
+            sample = rollout(model, count, prepared, batch=batch)
             taken, _ = compare(sample, lambda: None, repeats=3)
             name = f"posegpt sampling, {count} tokens, batch {batch}"
             yield Row(name, 1e3 * taken / count, "ms/token", threads)

@@ -22,7 +22,7 @@ def run(threads: int) -> list[Row]:
     return [*rows, *_overlay(threads), _alignment(threads), *_whole(threads)]
 
 
-def _clip(count: int) -> ClipPoses:
+def walking_clip(count: int) -> ClipPoses:
     """A walking figure, `count` times beside itself."""
     from contrapposto.models.scail_pose.figures import clip_of_joints, clip_of_motion
     from contrapposto.synth import generate
@@ -36,7 +36,7 @@ def _clip(count: int) -> ClipPoses:
 def _renderer(count: int, threads: int) -> Row:
     from contrapposto.models.scail_pose.pipeline import ClipDrawer
 
-    drawer = ClipDrawer(_clip(count), device="cpu")
+    drawer = ClipDrawer(walking_clip(count), device="cpu")
     frames = [drawer.cylinders(people) for people in drawer.clip.frames]
 
     def draw() -> None:
