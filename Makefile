@@ -10,11 +10,12 @@ TORCH_INDEX_URL ?=
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup demo test lint docs benchmarks clean
+.PHONY: help setup demo test coverage lint docs benchmarks clean
 
 help:
 	@echo "make demo        set up, then train, evaluate and show SAGE on the shipped motion (about 9 minutes on 2 CPU cores)"
 	@echo "make test        set up, then run the tests"
+	@echo "make coverage    which lines the tests reach (about twice as long)"
 	@echo "make lint        ruff and mypy"
 	@echo "make docs        the documentation as a site, in build/site"
 	@echo "make benchmarks  speed, stated as shares of this machine's own speed"
@@ -38,6 +39,12 @@ demo: setup
 
 test: setup
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+coverage: setup
+	mkdir -p build/coverage && rm -f build/coverage/data*
+	-OMP_NUM_THREADS=1 $(VENV)/bin/python -m coverage run -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(VENV)/bin/python -m coverage combine --quiet
+	$(VENV)/bin/python -m coverage report --sort=cover --skip-covered
 
 lint: setup
 	$(VENV)/bin/ruff check .
