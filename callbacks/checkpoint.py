@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from callbacks.loggers import is_trial
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import atomic_path
 from contrapposto.portable import load_portable
+from contrapposto.weights import archive_damage
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
@@ -204,23 +204,17 @@ def find_resume_checkpoint(run_directory: str | Path) -> Path | None:
 def damage(path: str | Path) -> str | None:
     """Say what is wrong with a checkpoint file, or return None when all that it holds checks out.
 
-    `torch.save` writes a ZIP archive with a CRC-32 of each member; torch never looks at them, this function
-    does, and then lets torch read the structure (without the tensors' data).
+    See `archive_damage` for what torch itself does not look at; then torch reads the structure (without the
+    tensors' data).
     """
     try:
-        bad = _wrong_checksum(Path(path))
+        bad = archive_damage(path)
         if bad:
             return bad
         torch.load(path, map_location="meta", weights_only=True)
     except Exception as error:  # damaged bytes reach parsers that raise anything
         return str(error).split("\n")[0] or type(error).__name__
     return None
-
-
-def _wrong_checksum(path: Path) -> str:
-    with zipfile.ZipFile(path) as archive:
-        bad = archive.testzip()
-    return "" if bad is None else f"the checksum of {bad} is wrong"
 
 
 def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
@@ -238,8 +232,9 @@ def load_checkpoint(path: _PATH, map_location: Any = "cpu") -> dict[str, Any]:
     if path.suffix == ".safetensors":
         return load_portable(path)
     try:
-        if zipfile.is_zipfile(path) and (bad := _wrong_checksum(path)):
-            raise ValueError(bad)  # torch would load flipped bits as weights
+        bad = archive_damage(path)
+        if bad:
+            raise ValueError(bad)
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(

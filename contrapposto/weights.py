@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -35,6 +36,7 @@ _NUMPY_TYPES: list[Any] = [
     (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
     (np._core.multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),  # type: ignore[attr-defined]
 ]
+_ALIGNMENTS = {str(2**power).encode() for power in range(13)}
 _CONSTRUCTED = ("pe", "*.pe", "mask", "*.mask")
 
 
@@ -56,6 +58,9 @@ def load_file_safely(path: str | Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        damage = archive_damage(path)
+        if damage:
+            raise ValueError(damage)
         with torch.serialization.safe_globals(_NUMPY_TYPES), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle protocol
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -73,6 +78,24 @@ def load_file_safely(path: str | Path) -> Any:
             expected="safetensors, or a file that torch.save wrote",
             fix="fetch it again and compare its size or hash",
         ) from error
+
+
+def archive_damage(path: str | Path) -> str:
+    """What is wrong with the ZIP archive that `torch.save` wrote, or nothing; other files have nothing wrong.
+
+    torch never looks at the archive's checksums, so that flipped bits would be loaded as weights, and divides by the
+    alignment that the archive states: by a 0, which ends the process.
+    """
+    if not zipfile.is_zipfile(path):
+        return ""
+    with zipfile.ZipFile(path) as archive:
+        bad = archive.testzip()
+        if bad is not None:
+            return f"the checksum of {bad} is wrong"
+        for name in archive.namelist():
+            if name.endswith(".storage_alignment") and archive.read(name) not in _ALIGNMENTS:
+                return "it states an alignment that torch never writes"
+    return ""
 
 
 def load_state_dicts(path: str | Path) -> dict[str, StateDict]:

@@ -159,7 +159,7 @@ def finished_runs(runs: str | Path, model: str) -> list[Result]:
     for folder in sorted((Path(runs) / model).glob("*/")):
         try:
             results.append(read_result(folder))
-        except (OSError, ValueError, TypeError, KeyError):
+        except Exception:  # a result.json that is not there, or damaged in whatever way
             continue
     return [result for result in results if result.checkpoint.is_file()]
 

@@ -9,7 +9,9 @@ import os
 import sys
 from importlib import import_module
 
-os.environ["OMP_NUM_THREADS"] = "1"  # threads of a library do not live on in a forked process, which then waits for them
+os.environ["OMP_NUM_THREADS"] = (
+    "1"  # threads of a library do not live on in a forked process, which then waits for them
+)
 
 NAMES = ("fuzz", "kill")
 

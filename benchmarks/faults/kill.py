@@ -10,7 +10,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,16 +22,10 @@ from benchmarks.faults.whole import difference, half_written
 _VQVAE = "module.network={num_layers:[1,1],hidden:32,heads:2,num_books:4,num_codes:64,code_dim:32}"
 _CLASSIFIER = "module.network={width:32,num_layers:1,heads:2,dropout:0.1}"
 _SHARED = (
-    *(
-        "data=amass",
-        "data.name=tiny",
-        "data.val_share=0.2",
-        "data.test_share=0.2",
-        "callbacks.media=null",
-        "logger=csv",
-    ),
-    *("trainer.max_epochs=3", "trainer.accelerator=cpu", "trainer.log_every_n_steps=1"),
-    "callbacks.resume.every_n_steps=2",
+    *("data=amass", "data.name=tiny", "data.val_share=0.2", "data.test_share=0.2", "logger=csv"),
+    *("trainer.max_epochs=2", "trainer.accelerator=cpu", "trainer.log_every_n_steps=1"),
+    *("callbacks.media=null", "callbacks.resume.every_n_steps=2"),
+    "callbacks.progress=null",  # logs how fast the steps were
 )
 TRAININGS: dict[str, tuple[str, ...]] = {
     "sage_upper_vqvae": ("data.batch_size=16", "data.repeats=6", _VQVAE),
@@ -67,7 +60,7 @@ class Series:
         kills: SIGKILLs that met a running process.
         moments: what was there when they came, counted.
         problems: what should not have been, in words.
-        seconds: of an undisturbed run.
+        seconds: of processor time of an undisturbed run.
     """
 
     kills: int = 0
@@ -91,23 +84,21 @@ class Trouble:
     def whole(self, arguments: Sequence[str]) -> None:
         """An undisturbed run, twice: the first one fills caches."""
         for _ in range(2):
-            start = time.monotonic()
-            self.finish(arguments)
-            self.series.seconds = time.monotonic() - start
+            self.series.seconds = self.finish(arguments)
 
-    def finish(self, arguments: Sequence[str], again: Sequence[str] | None = None) -> None:
+    def finish(self, arguments: Sequence[str], again: Sequence[str] | None = None) -> float:
         """Run to the end; where that is refused, as there is nothing to go on from, with other arguments."""
-        status = forks.wait(forks.start(self.door, arguments, self.log))
+        status, seconds = forks.wait(forks.start(self.door, arguments, self.log))
         if status == 2 and again is not None:
-            status = forks.wait(forks.start(self.door, again, self.log))
+            status, seconds = forks.wait(forks.start(self.door, again, self.log))
         if status != 0:
             self.series.problems.append(f"{' '.join(arguments)} ended with status {status}, see {self.log}")
+        return seconds
 
     def disturb(self, arguments: Sequence[str]) -> bool:
         """Start, and kill at a random moment; tells whether the kill met a running process."""
         process = forks.start(self.door, arguments, self.log)
-        time.sleep(self.random.random() * self.series.seconds)
-        met = forks.kill(process)
+        met = forks.kill_after(process, self.random.random() * self.series.seconds)
         self.series.kills += met
         left = forks.survivors(process)
         if left:
@@ -117,14 +108,14 @@ class Trouble:
 
 def train(times: int, random: Random, place: Path) -> dict[str, Series]:
     """Kill trainings; the resumed ones end with the same weights, losses and metrics."""
-    stores, found = place / "stores", {}
+    stores, found, share = place / "stores", {}, times / len(TRAININGS)
     _make_store(stores)
     for model, options in TRAININGS.items():
         trouble = Trouble("train", place / f"{model}.log", random)
         command = [f"model={model}", *_SHARED, *options, f"paths.stores={stores}"]
         trouble.whole([*command, f"paths.runs={place / 'whole'}"])
         (expected, _) = sorted((place / "whole" / model).iterdir())
-        while trouble.series.kills < times and len(trouble.series.problems) < 20:
+        while trouble.series.kills < share and len(trouble.series.problems) < 20:
             _disturbed_training(trouble, command, model, expected, place / "cut")
         found[model] = trouble.series
     return found
@@ -138,9 +129,10 @@ def _disturbed_training(
     if not trouble.disturb(here):
         return
     _look(trouble, runs, _training_moment)
-    if trouble.random.random() < 1 / 3 and trouble.disturb([*here, "resume=true"]):
-        _look(trouble, runs, _training_moment)
-    trouble.finish([*here, "resume=true"], again=here)
+    if not list(runs.glob("*/*/result.json")):
+        if trouble.random.random() < 1 / 3 and trouble.disturb([*here, "resume=true"]):
+            _look(trouble, runs, _training_moment)
+        trouble.finish([*here, "resume=true"], again=here)
     finished = [run for run in (runs / model).iterdir() if (run / "result.json").is_file()]
     if len(finished) != 1:
         trouble.series.problems.append(f"{len(finished)} finished runs")
@@ -176,13 +168,13 @@ def _training_moment(runs: Path) -> str:
 
 def prepare(times: int, random: Random, place: Path) -> dict[str, Series]:
     """Kill preparations; the same command again ends with the same store, to the byte."""
-    raw, found = place / "raw", {}
+    raw, found, share = place / "raw", {}, times / len(PREPARATIONS)
     _make_raw(raw, 40)
     for kind, options in PREPARATIONS.items():
         trouble = Trouble("prepare", place / f"{kind}.log", random)
         command = [*options, *([f"raw={raw}"] if kind == "amass" else [])]
         trouble.whole([*command, f"paths.stores={place / 'whole' / kind}", "force=true"])
-        while trouble.series.kills < times and len(trouble.series.problems) < 20:
+        while trouble.series.kills < share and len(trouble.series.problems) < 20:
             stores = place / "cut"
             shutil.rmtree(stores, ignore_errors=True)
             here = [*command, f"paths.stores={stores}"]
@@ -209,7 +201,7 @@ def predict(times: int, random: Random, place: Path) -> dict[str, Series]:
     from contrapposto.io import write_motion
     from contrapposto.synth import generate
 
-    source, found = place / "walk.npz", {}
+    source, found, share = place / "walk.npz", {}, times / len(PREDICTIONS)
     write_motion(source, generate("walk", seconds=1.0))
     for task, options in PREDICTIONS.items():
         trouble = Trouble("predict", place / f"{task}.log", random)
@@ -219,7 +211,7 @@ def predict(times: int, random: Random, place: Path) -> dict[str, Series]:
             f"paths.runs={place / 'none'}",
         ]
         trouble.whole([*command, f"output={place / 'whole' / task}"])
-        while trouble.series.kills < times and len(trouble.series.problems) < 20:
+        while trouble.series.kills < share and len(trouble.series.problems) < 20:
             output = place / "cut" / "out"
             shutil.rmtree(output.parent, ignore_errors=True)
             here = [*command, f"output={output}"]
@@ -271,7 +263,7 @@ def _make_store(stores: Path) -> None:
 
 
 def main(options: dict[str, str]) -> int:
-    """`what=train,prepare,predict times=50 seed=0 only=NAME`."""
+    """`what=train,prepare,predict times=50 seed=0 only=NAME`; the kills of each are shared out among its kinds."""
     names = options.get("what", "train,prepare,predict").split(",")
     kinds: dict[str, Callable[[int, Random, Path], dict[str, Series]]] = {
         "train": train, "prepare": prepare, "predict": predict,
@@ -291,7 +283,7 @@ def main(options: dict[str, str]) -> int:
         found = kinds[name](int(options.get("times", "50")), Random(int(options.get("seed", "0"))), place)
         for what, series in found.items():
             failed += len(series.problems)
-            undisturbed = f"undisturbed {series.seconds:.1f} s"
+            undisturbed = f"undisturbed {series.seconds:.1f} s of processor time"
             print(
                 f"{name} {what}: {series.kills} kills, {len(series.problems)} problems, {undisturbed}",
                 flush=True,

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-_TIMES = ("start", "end", "seconds", "command", "earlier", "device", "created", "process")
+# Entries that tell of a run's time, place, command or commit, and hashes of files that hold such.
+_OTHER = ("start", "end", "seconds", "command", "earlier", "device", "git", "process", "checkpoint_sha256")
 
 
 def half_written(folder: Path) -> list[str]:
@@ -156,5 +157,7 @@ def _content(path: Path) -> Any:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _timeless(item) for key, item in value.items() if key not in _TIMES}
-    return [_timeless(item) for item in value] if isinstance(value, list) else value
+        return {_timeless(key): _timeless(item) for key, item in value.items() if key not in _OTHER}
+    if isinstance(value, str) and "/" in value:
+        return Path(value).name  # the runs lie in different folders
+    return [_timeless(item) for item in value] if isinstance(value, list | tuple) else value

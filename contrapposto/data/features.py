@@ -133,8 +133,16 @@ class FeatureCache:
         path = Path(path)
         try:
             value = json.loads((path / "features.json").read_text(encoding="utf-8"))
-            return cls(path, tuple(value["arrays"]), np.array(value["lengths"], np.int64), value["skipped"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            cache = cls(path, tuple(value["arrays"]), np.array(value["lengths"], np.int64), value["skipped"])
+            rows = {len(cache.array(name)) for name in cache.names}
+            if (
+                cache.lengths.ndim != 1
+                or rows != {int(cache.lengths.sum())}
+                or cache.lengths.min(initial=0) < 0
+            ):
+                raise ValueError(f"arrays of {sorted(rows)} rows for {cache.lengths.sum()}")
+            return cache
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(
                 f"The feature cache {path} is damaged.",
                 found=repr(error),

@@ -120,7 +120,10 @@ class MeshStore:
             )
         try:
             records = tuple(IdentityRecord.from_json(value) for value in manifest.pop("identities"))
-        except (KeyError, TypeError) as error:
+            for record in records:
+                _check_record(record)
+            dict(manifest["arrays"])
+        except (KeyError, TypeError, ValueError) as error:
             raise _damaged(path, f"manifest.json has an entry that cannot be read: {error!r}") from error
         return cls(path, manifest, records)
 
@@ -214,6 +217,15 @@ def write_store(path: str | Path, identities: Sequence[Identity], origin: Origin
 def file_name(text: str) -> str:
     """A text as the name of an identity."""
     return re.sub(r"[^\w.-]+", "_", text).strip("._") or "mesh"
+
+
+def _check_record(record: IdentityRecord) -> None:
+    """Refuse what JSON can say and a store cannot, such as names that lead out of its folder."""
+    texts = (record.name, *record.poses, *record.groups)
+    if not all(isinstance(text, str) for text in texts) or file_name(record.name) != record.name:
+        raise ValueError(f"the identity {record.name!r}")
+    if not all(isinstance(count, int) and count > 0 for count in (record.vertices, record.faces)):
+        raise ValueError(f"{record.vertices} vertices and {record.faces} faces")
 
 
 def _record(identity: Identity) -> IdentityRecord:

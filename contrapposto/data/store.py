@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -116,6 +117,7 @@ class MotionStore:
         manifest = read_manifest(path)
         try:
             clips = tuple(ClipRecord.from_json(clip) for clip in manifest.pop("clips"))
+            _check_values(manifest, clips)
             store = cls(path, manifest, clips)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, InputError) as error:
             raise _damaged(path, f"manifest.json has an entry that cannot be read: {error!r}") from error
@@ -244,6 +246,27 @@ def read_manifest(path: Path) -> dict[str, Any]:
             fix="run prepare.py again with this release, or use the release that made it",
         )
     return manifest
+
+
+def _check_values(manifest: Mapping[str, Any], clips: Sequence[ClipRecord]) -> None:
+    """Refuse what JSON can say and a store cannot: it would break later, where nothing tells why.
+
+    Raises:
+        KeyError, TypeError, ValueError: the first such entry.
+    """
+    texts = [manifest[key] for key in ("source", "licence", "attribution")]
+    texts += [manifest["arrays"][name]["sha256"] for name in ARRAYS]
+    for clip in clips:
+        texts += [clip.name, clip.sha256, clip.gender, *(label.text for label in clip.labels)]
+        texts += [text for pair in clip.metadata.items() for text in pair]
+        times = [time for label in clip.labels for time in (label.start, label.end)]
+        numbers = [clip.frames, clip.fps, *clip.betas, *times]
+        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+            raise ValueError(f"the clip {clip.name} has {numbers}")
+        if not isinstance(clip.frames, int) or clip.frames < 1 or clip.fps <= 0:
+            raise ValueError(f"the clip {clip.name} has {clip.frames} frames at {clip.fps} frames/s")
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text is none")
 
 
 def _damaged(path: Path, found: str) -> ContrappostoError:

@@ -53,9 +53,11 @@ class Gltf:
             self.json, self._binary = _container(data) if data[:4] == b"glTF" else (json.loads(data), None)
         except (ValueError, struct.error, RecursionError) as error:
             raise self.error("The file is damaged or is not glTF.", shorten(str(error), 120)) from error
-        if not isinstance(self.json, dict) or not str(self.items("asset").get("version", "")).startswith("2"):
+        asset = self.items("asset") if isinstance(self.json, dict) else None
+        if not isinstance(asset, dict) or not str(asset.get("version", "")).startswith("2"):
             raise self.error("The file is not glTF 2.0.")
-        strange = set(self.json.get("extensionsRequired", [])) - _UNDERSTOOD
+        needed = self.json.get("extensionsRequired", [])
+        strange = {str(name) for name in needed} - _UNDERSTOOD if isinstance(needed, list) else {str(needed)}
         if strange:
             fix = "export it again without compression"
             raise self.error(

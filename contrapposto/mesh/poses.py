@@ -103,7 +103,9 @@ def unpack(path: Path, folder: Path) -> Path:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as source, target.open("wb") as sink:
                     left -= _copy(source, sink, min(left, entry.file_size))
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError, ValueError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # zipfile and zlib meet damage with whatever breaks first
         raise InputError(
             "The archive cannot be unpacked.", found=str(error)[:120], expected="a zip"
         ) from error

@@ -168,10 +168,10 @@ def read_evaluation(folder: Path, run: Run | None = None) -> Evaluation:
         model=" ".join([str(config["name"]), *map(str, entry.get("options", []))]),
         trained_on=_trained_on(folder, entry, run),
         tested_on=f"{config['data']['name']}, {stage}",
-        clips=int(entry.get("clips", 0)),
+        clips=_count(entry.get("clips", 0)),
         values=values,
         weighted=_finite(entry.get("by_frame", {}), stage),
-        frames=int(entry.get("frames", 0)),
+        frames=_count(entry.get("frames", 0)),
         folder=folder,
         stage=stage,
         not_finite=tuple(
@@ -254,6 +254,11 @@ def _trained_on(folder: Path, entry: Mapping[str, Any], run: Run | None) -> str:
 def _finite(values: Mapping[str, Any], stage: str) -> dict[str, float]:
     pairs = {name.removeprefix(f"{stage}/"): number(value) for name, value in values.items()}
     return {name: value for name, value in pairs.items() if value is not None and math.isfinite(value)}
+
+
+def _count(value: Any) -> int:
+    found = number(value)
+    return int(found) if found is not None and math.isfinite(found) else 0
 
 
 def _inside(value: Any, *keys: str) -> Any:

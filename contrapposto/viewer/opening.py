@@ -182,9 +182,9 @@ def _morphs(path: Path) -> tuple[np.ndarray, np.ndarray, float] | None:
     from contrapposto.mesh.gltf import Gltf
 
     file = Gltf(path)
-    if len(file.items("meshes")) != 1 or len(file.items("animations")) != 1:
-        return None
     try:
+        if len(file.items("meshes")) != 1 or len(file.items("animations")) != 1:
+            return None
         primitives = file.entry("meshes", 0)["primitives"]
         base = file.array(primitives[0]["attributes"]["POSITION"]).astype(np.float32)
         moves = [file.array(target["POSITION"]) for target in primitives[0]["targets"]]

@@ -210,7 +210,25 @@ def read_manifest(path: Path) -> dict[str, Any]:
     missing = [key for key in needed if key not in manifest]
     if missing:
         raise _damaged(path, f"manifest.json lacks {', '.join(missing)}")
+    try:
+        _check_values(manifest)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, f"manifest.json has an entry that cannot be used: {error}") from error
     return manifest
+
+
+def _check_values(manifest: Mapping[str, Any]) -> None:
+    """Refuse what JSON can say and a scene cannot: it would break later, where nothing tells why."""
+    if not all(isinstance(manifest[key], int) and manifest[key] > 0 for key in ("height", "width")):
+        raise ValueError(f"{manifest['height']} x {manifest['width']} pixels")
+    strange = [name for name in manifest["arrays"] if name not in (*ARRAYS, *OPTIONAL, "img_paths")]
+    if strange:
+        raise ValueError(f"an array {strange[0]!r}")
+    for name, images in manifest["splits"].items():
+        if not all(isinstance(image, int) for image in images):
+            raise ValueError(f"the split {name}")
+    if not isinstance(manifest["metres_per_unit"], int | float | None):
+        raise TypeError(f"metres_per_unit {manifest['metres_per_unit']!r}")
 
 
 def check_shapes(arrays: Mapping[str, np.ndarray], pixels: int, what: str) -> None:

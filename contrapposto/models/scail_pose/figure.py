@@ -46,6 +46,10 @@ def clip_motions(clip: ClipPoses) -> dict[int, Motion]:
     in the clip. People whose shoulders are never known are left out.
     """
     seen = {}
+    for person in (person for frame in clip.frames for person in frame):
+        if np.shape(person.joints) != (24, 3):
+            found = str(np.shape(person.joints))
+            raise InputError("People with other joints cannot be motion.", found=found, expected="(24, 3)")
     for number in clip.ids:
         track = Track.of(clip.frames, number)
         frames = np.flatnonzero(track.seen)

@@ -270,7 +270,8 @@ def read_truth(folder: Path) -> Truth:
     with parsing(folder, "a scene as prepare.py makes it", fix):
         with np.load(folder / "truth.npz", allow_pickle=False) as file:
             height, width = (int(value) for value in file["size"])
-            truth = Truth(file["joints"], file["intrinsics"], (height, width), float(file["fps"]))
+            joints, intrinsics = (np.asarray(file[key], np.float32) for key in ("joints", "intrinsics"))
+            truth = Truth(joints, intrinsics, (height, width), float(file["fps"]))
         if truth.joints.ndim != 4 or truth.joints.shape[2:] != (24, 3) or truth.intrinsics.shape != (3, 3):
             raise ValueError(f"joints {truth.joints.shape}, intrinsics {truth.intrinsics.shape}")
         return truth
