@@ -83,7 +83,7 @@ def _scores(trainer: pl.Trainer, module: Any) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     module.eval()
     for item in trainer.datamodule.val_dataloader().dataset:  # type: ignore[attr-defined]
-        outputs = module.evaluate_image(item)
+        outputs = module.evaluate_batch(item)
         for name, measure in (("psnr", psnr), ("ssim", ssim)):
             value = float(measure(outputs["predicted"], outputs["true"], outputs["box"]))
             found.setdefault(f"{name}_{outputs['group']}", []).append(value)

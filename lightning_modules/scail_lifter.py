@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from contrapposto.models.scail_pose.lifter import Lifter, lift_clip
-from lightning_modules.sage.optim import adamw
+from lightning_modules.stage import StageModule
 
 FPS = 15.0
 
 
-class ScailLifterModule(pl.LightningModule):
+class ScailLifterModule(StageModule):
     """Trains `Lifter`.
 
     Validation and test steps return named outputs of one stretch of a clip, N frames, lifted by overlapping windows:
@@ -70,19 +69,11 @@ class ScailLifterModule(pl.LightningModule):
             + self.weights["velocity_weight"] * terms["velocity"]
             + self.weights["root_weight"] * (terms["direction"] + terms["distance"])
         )
-        logged = {f"train/{name}": value.detach() for name, value in {"loss": loss, **terms}.items()}
-        self.log_dict(logged, batch_size=len(pred), sync_dist=True)
+        self.log_losses({"total": loss, **terms}, len(pred))
         return loss
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of one stretch."""
-        return self._evaluate(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of one stretch."""
-        return self._evaluate(batch)
-
-    def _evaluate(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """See the class."""
         pred = lift_clip(self, self.network.window, batch["rays"][0], batch["scores"][0])[None]
         pred, true = pred.to(batch["joints"]), batch["joints"]
         return {
@@ -94,10 +85,6 @@ class ScailLifterModule(pl.LightningModule):
             "clips": [batch["name"]],
             "num_frames": [true.shape[1]],
         }
-
-    def configure_optimizers(self) -> Any:
-        """AdamW, see `adamw`."""
-        return adamw(self.trainer, self.parameters(), self.hparams)
 
 
 def _depth(root: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -33,6 +32,7 @@ from contrapposto.models.anerf.poses import PosedFigures, PoseLayer, SharedPoseL
 from contrapposto.models.anerf.renderer import Renderer, View, calibrate
 from contrapposto.weights import ImportReport, load_state_dicts
 from lightning_modules.anerf.optim import GatheringAdam
+from lightning_modules.stage import StageModule
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class CameraOptions:
     weight: float = 0.01
 
 
-class ANeRFModule(pl.LightningModule):
+class ANeRFModule(StageModule):
     """Trains `ANeRF` on the rays of a scene.
 
     Validation and test steps return, for one image: `predicted` and `true` (1, H, W, 3), the truth on its clean
@@ -359,15 +359,7 @@ class ANeRFModule(pl.LightningModule):
         """See `on_validation_epoch_start`."""
         self._renderer = None
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of an image."""
-        return self.evaluate_image(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of an image."""
-        return self.evaluate_image(batch)
-
-    def evaluate_image(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
         bones, joints = self.pose_of(batch["pose"], batch["world_to_bone"])
         height, width = batch["mask"].shape

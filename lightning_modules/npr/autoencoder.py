@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,10 +18,10 @@ from contrapposto.models.npr.model import NPR, vertex_loss
 from contrapposto.models.npr.njf import NeuralJacobianFields
 from contrapposto.weights import ImportReport
 from lightning_modules.npr.drawing import transfer_rows
-from lightning_modules.sage.optim import adamw
+from lightning_modules.stage import StageModule
 
 
-class MeshModule(pl.LightningModule):
+class MeshModule(StageModule):
     """What all of NPR's modules share: the templates of training travel in the checkpoint.
 
     Attributes:
@@ -54,18 +53,6 @@ class MeshModule(pl.LightningModule):
             name: MeshAsset(parts["vertices"].numpy(), parts["faces"].numpy(), name=name)
             for name, parts in checkpoint.get("templates", {}).items()
         }
-
-    def log_losses(self, terms: Mapping[str, Tensor], batch_size: int) -> None:
-        """Log scalars under train/; the one called `total` is the loss."""
-        self.log_dict(
-            {f"train/{'loss' if name == 'total' else name}": value.detach() for name, value in terms.items()},
-            batch_size=batch_size,
-            sync_dist=True,
-        )
-
-    def configure_optimizers(self) -> Any:
-        """Adam (without weight decay AdamW is just that) on everything that is trained; see `adamw`."""
-        return adamw(self.trainer, (p for p in self.parameters() if p.requires_grad), self.hparams)
 
 
 class TransferModule(MeshModule):
@@ -113,14 +100,6 @@ class TransferModule(MeshModule):
             terms["jacobians"] = F.mse_loss(decoded, field.flatten(-2))
         weights = {"vertices": self.vertex_weight, "jacobians": self.jacobian_weight}
         return {"total": torch.stack([weights[name] * term for name, term in terms.items()]).sum(), **terms}
-
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of a batch of poses."""
-        return self.evaluate_batch(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of a batch of poses."""
-        return self.evaluate_batch(batch)
 
     def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""

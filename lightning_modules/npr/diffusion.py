@@ -14,7 +14,7 @@ from contrapposto.models.npr.schedule import NoiseSchedule
 from contrapposto.nn.random import keyed_integers, keyed_normal
 from lightning_modules.npr.drawing import pose_rows
 from lightning_modules.npr.frozen import LatentModule
-from lightning_modules.sage.common import load_stage
+from lightning_modules.stage import load_stage
 
 _LEVELS = 8
 
@@ -42,14 +42,6 @@ class DiffusionModule(LatentModule):
         loss = self.diffusion.loss(clean, noise, steps, condition)
         self.log_losses({"total": loss}, len(clean))
         return {"loss": loss}
-
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of a batch of poses."""
-        return self.evaluate_batch(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of a batch of poses."""
-        return self.evaluate_batch(batch)
 
     def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""

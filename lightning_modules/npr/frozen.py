@@ -12,7 +12,7 @@ from contrapposto.errors import ConfigError, MissingError
 from contrapposto.models.npr.extractor import PoseCode
 from contrapposto.models.npr.model import NPR
 from lightning_modules.npr.autoencoder import MeshModule, NPRModule
-from lightning_modules.sage.common import load_stage
+from lightning_modules.stage import load_stage
 
 _CHUNK = 8
 

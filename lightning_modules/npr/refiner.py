@@ -95,14 +95,6 @@ class NPRRefinerModule(LatentModule):
         self.log_losses({name: getattr(terms, name) for name in names}, len(code))
         return {"loss": terms.total}
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of a batch of poses."""
-        return self.evaluate_batch(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of a batch of poses."""
-        return self.evaluate_batch(batch)
-
     def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
         target: Template = batch["target"]

@@ -64,7 +64,7 @@ class PoseGPTClassifierModule(PoseModule):
         self.log_losses({"total": loss}, len(logits))
         return {"loss": loss, "logits": logits.detach(), "labels": batch["actions"]}
 
-    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def outputs_of(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
         logits, features = self.network(batch["pose"], batch["valid"])
         labels = batch["actions"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -17,12 +16,12 @@ from contrapposto.data.vocabulary import Vocabulary
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.nn.distributed import all_sum, world_size
 from contrapposto.skeleton import SKELETONS, Skeleton
-from lightning_modules.sage.optim import adamw
+from lightning_modules.stage import StageModule
 
 _LAYOUTS = {"smpl22": "smplh", "smpl24": "smpl", "smplh52": "smplh", "smplx55": "smplx"}
 
 
-class PoseModule(pl.LightningModule):
+class PoseModule(StageModule):
     """A network on windows of pose vectors. A subclass saves its hyper-parameters, among them those of `adamw`.
 
     Args:
@@ -38,33 +37,13 @@ class PoseModule(pl.LightningModule):
         self.skeleton: Skeleton = SKELETONS[skeleton]
         self.canonical = heading == "canonical"
 
-    def log_losses(self, terms: Mapping[str, Tensor], batch_size: int) -> None:
-        """Log scalars under train/; the one called `total` is the loss."""
-        self.log_dict(
-            {f"train/{'loss' if name == 'total' else name}": value.detach() for name, value in terms.items()},
-            batch_size=batch_size,
-            sync_dist=True,
-        )
-
-    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Named outputs of an evaluation batch."""
+    def outputs_of(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Named outputs of an evaluation batch, see the class."""
         raise NotImplementedError
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of a batch of windows."""
-        return {**self.evaluate_batch(batch), **_names(batch)}
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of a batch of windows."""
-        return {**self.evaluate_batch(batch), **_names(batch)}
-
-    def configure_optimizers(self) -> Any:
-        """Adam (without weight decay AdamW is just that) on everything that is trained; see `adamw`."""
-        return adamw(self.trainer, (p for p in self.parameters() if p.requires_grad), self.hparams)
-
-
-def _names(batch: dict[str, Any]) -> dict[str, Any]:
-    return {"clips": batch["names"], "num_frames": batch["lengths"].tolist()}
+    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Named outputs of a batch of windows, with their names and lengths."""
+        return {**self.outputs_of(batch), "clips": batch["names"], "num_frames": batch["lengths"].tolist()}
 
 
 def keep_vocabulary(module: PoseModule, source: str | Sequence[str], store: str | None) -> Vocabulary:

@@ -20,7 +20,7 @@ from contrapposto.skeleton import forward_kinematics
 from lightning_modules.posegpt.classifier import PoseGPTClassifierModule
 from lightning_modules.posegpt.common import body_of
 from lightning_modules.posegpt.gpt import PoseGPTModule
-from lightning_modules.sage.common import load_stage
+from lightning_modules.stage import load_stage
 
 Batch = dict[str, Any]
 Sample = tuple[Tensor, Tensor]  # poses (B, T, D) and their validity (B, T)

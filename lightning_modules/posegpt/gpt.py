@@ -20,7 +20,7 @@ from contrapposto.weights import ImportReport
 from lightning_modules.posegpt.common import PoseModule, keep_vocabulary, token_share
 from lightning_modules.posegpt.samples import sample_media
 from lightning_modules.posegpt.vqvae import PoseGPTVQVAEModule
-from lightning_modules.sage.common import load_stage, weights_hash
+from lightning_modules.stage import load_stage, weights_hash
 
 
 class PoseGPTModule(PoseModule):
@@ -157,7 +157,7 @@ class PoseGPTModule(PoseModule):
             return torch.ones_like(token_valid)
         return token_valid | F.pad(token_valid[:, :-1], (1, 0), value=True)
 
-    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def outputs_of(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
         indices, token_valid = self._tokens(batch)
         logits = self(batch, indices)

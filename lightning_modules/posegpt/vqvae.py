@@ -135,7 +135,7 @@ class PoseGPTVQVAEModule(PoseModule):
         unused = 0 * sum(value.sum() for value in sigmas.values() if value.requires_grad)
         return replace(losses, total=losses.total + excess + unused)
 
-    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def outputs_of(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
         pose, valid = batch["pose"], batch["valid"]
         output: VQVAEOutput = self.network(network_input(pose), valid)

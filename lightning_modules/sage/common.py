@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from contrapposto import rotations as rot
-from contrapposto.errors import ConfigError, MissingError
+from contrapposto.errors import ConfigError
 from contrapposto.models.sage.body_losses import BodyKinematics
 from contrapposto.models.sage.joints import HEAD, NUM_JOINTS
 from contrapposto.models.sage.reach import Reach
 from contrapposto.models.sage.vqvae import SageVQVAE
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22
-from lightning_modules.sage.optim import adamw
 from lightning_modules.sage.rest import rest_positions
 from lightning_modules.sage.vqvae import SageVQVAEModule
+from lightning_modules.stage import StageModule, load_stage, weights_hash
 
 FPS = 60.0
 
 
-class SageBodyModule(pl.LightningModule):
+class SageBodyModule(StageModule):
     """A model that gives the 6D rotations of the whole body from the three devices; evaluated on whole clips.
 
     A subclass saves its hyper-parameters, among them those of `adamw`, and implements `predict_sixd` and
@@ -106,19 +103,12 @@ class SageBodyModule(pl.LightningModule):
         """6D rotations (N, 132) of a clip with device features (N, 3, 18)."""
         raise NotImplementedError
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of one clip."""
-        return self._evaluate(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of one clip."""
-        return self._evaluate(batch)
-
     def target_sixd(self, sixd: Tensor) -> Tensor:
         """What the prediction is compared with, (N, 132); a stage of half the body changes it."""
         return sixd
 
-    def _evaluate(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """See the class."""
         pred, true = self.predict_sixd(batch["sparse"]).float(), self.target_sixd(batch["rotation_local_6d"])
         skip = self.skip_frames if len(true) > self.skip_frames else 0
         pred, true, sparse = pred[skip:], true[skip:], batch["sparse"][skip:]
@@ -146,18 +136,6 @@ class SageBodyModule(pl.LightningModule):
             clips[title] = Motion(np.ascontiguousarray(vectors), translation, FPS, SMPL22)
         return {Path(str(batch["name"])).stem: clips}
 
-    def log_losses(self, terms: Mapping[str, Tensor], batch_size: int) -> None:
-        """Log scalars under train/; the one called `total` is the loss."""
-        self.log_dict(
-            {f"train/{'loss' if name == 'total' else name}": value.detach() for name, value in terms.items()},
-            batch_size=batch_size,
-            sync_dist=True,
-        )
-
-    def configure_optimizers(self) -> Any:
-        """AdamW on everything that is trained; see `adamw`."""
-        return adamw(self.trainer, (p for p in self.parameters() if p.requires_grad), self.hparams)
-
 
 def frozen_vqvae(checkpoint: str | None, part: str, latent: int) -> SageVQVAE:
     """An auto-encoder of an earlier stage, in evaluation mode, without gradients.
@@ -175,29 +153,3 @@ def frozen_vqvae(checkpoint: str | None, part: str, latent: int) -> SageVQVAE:
             expected=f"the {part} part with a latent of {latent}",
         )
     return network
-
-
-def load_stage(kind: type[pl.LightningModule], checkpoint: str | None, model: str) -> Any:
-    """The module of an earlier stage, frozen, in evaluation mode; its own frozen stages are not loaded.
-
-    Raises:
-        MissingError: no such checkpoint.
-    """
-    if checkpoint is None or not Path(checkpoint).is_file():
-        raise MissingError(
-            f"The checkpoint of the earlier stage {model} is missing.",
-            found=str(checkpoint),
-            fix=f"train it: python train.py model={model}, or name one",
-        )
-    module = kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    return module.eval().requires_grad_(False)
-
-
-def weights_hash(*networks: nn.Module) -> str:
-    """Hash of all weights: what cached outputs of frozen networks belong to."""
-    digest = hashlib.sha256()
-    for network in networks:
-        for name, value in network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

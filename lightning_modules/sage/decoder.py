@@ -16,9 +16,10 @@ from contrapposto.models.sage.diffusion import MotionDiffusion
 from contrapposto.models.sage.tracker import CoarseTracker
 from contrapposto.nn.distributed import world_size
 from contrapposto.weights import ImportReport
-from lightning_modules.sage.common import SageBodyModule, load_stage
+from lightning_modules.optim import steps_per_epoch
+from lightning_modules.sage.common import SageBodyModule
 from lightning_modules.sage.diffusion import SageDiffusionModule
-from lightning_modules.sage.optim import steps_per_epoch
+from lightning_modules.stage import load_stage
 
 
 class SageDecoderModule(SageBodyModule):

@@ -17,7 +17,8 @@ from contrapposto.models.sage.joints import PART_JOINTS, Part
 from contrapposto.models.sage.tracker import start_noise, windows_of
 from contrapposto.nn.random import keyed_integers, keyed_normal
 from contrapposto.weights import ImportReport
-from lightning_modules.sage.common import SageBodyModule, frozen_vqvae, load_stage
+from lightning_modules.sage.common import SageBodyModule, frozen_vqvae
+from lightning_modules.stage import load_stage
 
 
 class SageDiffusionModule(SageBodyModule):

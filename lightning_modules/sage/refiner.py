@@ -15,9 +15,9 @@ from contrapposto.models.sage.diffusion import MotionDiffusion
 from contrapposto.models.sage.fast import prepare_tracker
 from contrapposto.models.sage.tracker import SageTracker
 from contrapposto.weights import ImportReport
-from lightning_modules.sage.common import SageBodyModule, load_stage
+from lightning_modules.sage.common import SageBodyModule
 from lightning_modules.sage.decoder import SageDecoderModule, copy_weights
-from lightning_modules.sage.optim import adamw
+from lightning_modules.stage import load_stage
 
 
 class SageRefinerModule(SageBodyModule):
@@ -143,10 +143,6 @@ class SageRefinerModule(SageBodyModule):
     def predict_sixd(self, sparse: Tensor) -> Tensor:
         """The refined clip."""
         return self.tracker.track(sparse, batch_size=self.hparams["eval_batch_size"]).sixd
-
-    def configure_optimizers(self) -> Any:
-        """AdamW on the refiner."""
-        return adamw(self.trainer, self.tracker.refiner.parameters(), self.hparams)
 
     def load_official(self, path: Path) -> dict[str, ImportReport]:
         """Load the authors' released weights (see `official.find_files`), with 2 or 3 layers in the refiner."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from contrapposto.models.sage.student import StudentLoss, StudentNetwork, StudentTracker
-from lightning_modules.sage.common import SageBodyModule, load_stage, weights_hash
-from lightning_modules.sage.optim import adamw
+from lightning_modules.sage.common import SageBodyModule
 from lightning_modules.sage.refiner import SageRefinerModule
+from lightning_modules.stage import load_stage, weights_hash
 
 
 class SageStudentModule(SageBodyModule):
@@ -98,7 +98,3 @@ class SageStudentModule(SageBodyModule):
     def predict_sixd(self, sparse: Tensor) -> Tensor:
         """The tracked clip."""
         return self.tracker.track(sparse).sixd
-
-    def configure_optimizers(self) -> Any:
-        """AdamW on the student."""
-        return adamw(self.trainer, self.tracker.parameters(), self.hparams)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -23,11 +22,11 @@ from contrapposto.nn.random import keyed_uniform
 from contrapposto.skeleton import SMPL22
 from contrapposto.weights import ImportReport
 from lightning_modules.quantizing import start_quantizing
-from lightning_modules.sage.optim import adamw
 from lightning_modules.sage.rest import rest_positions
+from lightning_modules.stage import StageModule
 
 
-class SageVQVAEModule(pl.LightningModule):
+class SageVQVAEModule(StageModule):
     """Trains `SageVQVAE` on windows; evaluates it on whole clips, frame by frame.
 
     Validation and test steps return named outputs of one clip of N frames (J joints of the part):
@@ -100,24 +99,11 @@ class SageVQVAEModule(pl.LightningModule):
         losses = self.loss(
             output.reconstruction[:, -1], motion[:, -1], output.quantizer_loss, batch["sparse"][:, -1]
         )
-        terms = vars(losses)
-        # sync_dist: the mean over processes of equal shares of the batch is the batch's mean.
-        self.log_dict(
-            {f"train/{'loss' if name == 'total' else name}": value.detach() for name, value in terms.items()},
-            batch_size=len(motion),
-            sync_dist=True,
-        )
+        self.log_losses(vars(losses), len(motion))
         return {"loss": losses.total, "indices": output.indices}
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of one clip."""
-        return self._evaluate(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of one clip."""
-        return self._evaluate(batch)
-
-    def _evaluate(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """See the class."""
         sixd, indices = self._reconstruct(batch["rotation_local_6d"], batch["sparse"])
         true = batch["rotation_local_6d"]
         outputs: dict[str, Any] = {}
@@ -180,7 +166,3 @@ class SageVQVAEModule(pl.LightningModule):
         (file,) = find_files(path).need(name)
         self.network, report = load_vqvae(file, self.network.part, self.hparams["network"])
         return {name: report}
-
-    def configure_optimizers(self) -> Any:
-        """AdamW; the learning rate rises over the first steps and is lowered after the milestones."""
-        return adamw(self.trainer, self.network.parameters(), self.hparams)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from contrapposto.models.scail_pose.people import ClipPoses
 from contrapposto.models.scail_pose.process import VideoJob
 from contrapposto.models.scail_pose.proportions import reshape_clip
 from contrapposto.models.scail_pose.retime import retime
+from lightning_modules.stage import StageModule
 
 _LIMBS = (
     (3, 6, 9, 12),
@@ -32,7 +32,7 @@ _LIMBS = (
 _FACTS = 5  # of a reference
 
 
-class ScailPoseEvaluation(pl.LightningModule):
+class ScailPoseEvaluation(StageModule):
     """Sends scenes through the pipeline; nothing is trained.
 
     Validation and test steps return, of one scene: `raw_joints` and `clean_joints` (T, M, 24, 3) metres before the
@@ -67,15 +67,8 @@ class ScailPoseEvaluation(pl.LightningModule):
             self._estimator = self._estimator()
         return self._estimator
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of one scene."""
-        return self._evaluate(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Named outputs of one scene."""
-        return self._evaluate(batch)
-
-    def _evaluate(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """See the class."""
         raw = self._people(batch["video"], batch["fps"])
         clean = self.clean(raw)
         count = min(len(raw.frames), len(batch["joints"]))

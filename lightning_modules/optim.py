@@ -1,4 +1,4 @@
-"""AdamW with a warm-up and milestones, as all of SAGE's stages use it."""
+"""AdamW with a warm-up and milestones, as the stages of most systems use it."""
 
 from __future__ import annotations
 
