@@ -20,6 +20,7 @@ was and ends with the same store. Files that cannot be used are listed with the 
 Options:
   raw=FOLDER            where the corpus lies          data.name=NAME    another name for the store
   workers=2             processes                      force=true        prepare again
+  launcher=ray|slurm_array                             clips converted on a cluster (docs/growth.md)
   data.options.NAME=    options of the recipe (see configs/data)
 """
 
