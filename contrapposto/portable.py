@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from contrapposto.errors import InputError
@@ -38,7 +38,7 @@ def save_portable(path: str | Path, content: Mapping[str, Any], *, half: bool = 
     tensors: dict[str, Tensor] = {}
     tree = _packed(dict(content), "", tensors, half)
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={_TREE: json.dumps(tree)})
+        temporary.write_bytes(save(tensors, metadata={_TREE: json.dumps(tree)}))  # save_file hides a full disk
 
 
 def load_portable(path: str | Path) -> dict[str, Any]:

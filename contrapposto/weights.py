@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from contrapposto.errors import InputError, MissingError
@@ -285,7 +285,7 @@ def save_weights(
     """
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state_dict.items()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=dict(metadata or {}))
+        temporary.write_bytes(save(tensors, metadata=dict(metadata or {})))  # save_file hides a full disk
 
 
 def _reason(error: Exception) -> str:
