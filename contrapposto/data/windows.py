@@ -100,10 +100,45 @@ class Draw:
     sample_ids: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where windows may begin in clips. Looking through all clips takes time, so that is done once for many draws.
+
+    Args:
+        clips: (E,) numbers of the clips that are long enough.
+        starts: (E,) in how many rows a window may begin.
+        cumulative: (E + 1,) running sum of these.
+    """
+
+    clips: np.ndarray
+    starts: np.ndarray
+    cumulative: np.ndarray
+
+    @classmethod
+    def of(
+        cls, lengths: Sequence[int] | np.ndarray, length: int, *, include_last_start: bool = False
+    ) -> Places:
+        """Of clips with these lengths; see `draw_windows`.
+
+        Raises:
+            InputError: no clip is long enough.
+        """
+        rows = np.asarray(lengths, np.int64)
+        eligible = np.flatnonzero(rows >= length)
+        if not len(eligible):
+            raise InputError(
+                f"No clip is long enough for windows of {length} rows.",
+                found=f"{len(rows)} clips, the longest has {max(rows, default=0)} rows",
+                fix="use shorter windows or other clips",
+            )
+        starts = np.maximum(rows[eligible] - length + int(include_last_start), 1)
+        return cls(eligible, starts, np.concatenate([[0], np.cumsum(starts)]))
+
+
 def draw_windows(
     seed: int,
     step: int,
-    lengths: Sequence[int] | np.ndarray,
+    lengths: Sequence[int] | np.ndarray | Places,
     batch_size: int,
     length: int,
     *,
@@ -117,7 +152,7 @@ def draw_windows(
     Args:
         seed: of the run.
         step: number of the batch.
-        lengths: (C,) rows of the clips; those shorter than `length` are never drawn.
+        lengths: (C,) rows of the clips; those shorter than `length` are never drawn. Or the `Places` in them.
         batch_size: of all ranks together.
         length: rows of a window.
         rank: this process.
@@ -139,35 +174,21 @@ def draw_windows(
             expected="a multiple of the number of processes",
             fix=f"data.batch_size={max(batch_size // world_size, 1) * world_size}",
         )
-    rows = np.asarray(lengths, np.int64)
-    eligible, starts_of, cumulative = _eligible(rows.tobytes(), length, include_last_start)
-    if not len(eligible):
-        raise InputError(
-            f"No clip is long enough for windows of {length} rows.",
-            found=f"{len(lengths)} clips, the longest has {max(lengths, default=0)} rows",
-            fix="use shorter windows or other clips",
-        )
+    places = lengths
+    if not isinstance(places, Places):
+        places = Places.of(places, length, include_last_start=include_last_start)
     samples = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
     generator = keyed_generator(seed, _DRAW, step)
     if weighting == "clip":
-        chosen = shuffled_passes(seed, samples, len(eligible))
-        starts = generator.integers(0, starts_of[chosen])
+        chosen = shuffled_passes(seed, samples, len(places.clips))
+        starts = generator.integers(0, places.starts[chosen])
     else:
-        window = generator.integers(0, cumulative[-1], batch_size)
-        chosen = np.searchsorted(cumulative, window, side="right") - 1
-        starts = window - cumulative[chosen]
+        window = generator.integers(0, places.cumulative[-1], batch_size)
+        chosen = np.searchsorted(places.cumulative, window, side="right") - 1
+        starts = window - places.cumulative[chosen]
     share = batch_size // world_size
     mine = slice(rank * share, (rank + 1) * share)
-    return Draw(eligible[chosen][mine], starts[mine], samples[mine])
-
-
-@lru_cache(maxsize=8)
-def _eligible(lengths: bytes, length: int, last: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Clips that are long enough, the number of starts in each, and the running sum of these numbers."""
-    rows = np.frombuffer(lengths, np.int64)
-    eligible = np.flatnonzero(rows >= length)
-    starts = np.maximum(rows[eligible] - length + int(last), 1)
-    return eligible, starts, np.concatenate([[0], np.cumsum(starts)])
+    return Draw(places.clips[chosen][mine], starts[mine], samples[mine])
 
 
 def shuffled_passes(seed: int, samples: np.ndarray, count: int) -> np.ndarray:
@@ -232,7 +253,8 @@ class StepBatchDataset(IterableDataset):
         self.seed, self.batch_size, self.length = seed, batch_size, length
         self.start_step, self.steps = start_step, steps
         self.rank, self.world_size = rank, world_size
-        self.include_last_start, self.weighting = include_last_start, weighting
+        self.weighting = weighting
+        self.places = Places.of(reader.lengths[self.clips], length, include_last_start=include_last_start)
         self.batch(start_step)  # refuses impossible settings here rather than in a worker
 
     def __len__(self) -> int:
@@ -249,12 +271,11 @@ class StepBatchDataset(IterableDataset):
         draw = draw_windows(
             self.seed,
             step,
-            self.reader.lengths[self.clips],
+            self.places,
             self.batch_size,
             self.length,
             rank=self.rank,
             world_size=self.world_size,
-            include_last_start=self.include_last_start,
             weighting=self.weighting,
         )
         clips = self.clips[draw.clips]
