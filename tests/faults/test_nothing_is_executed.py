@@ -31,7 +31,7 @@ def object_array():
 def traps(data):
     """The ways in which a file could make its reader run something."""
     yield pickle.dumps(Trap())
-    yield pickle.dumps({"state_dict": {"x": Trap()}, "poses": Trap()}, 2)
+    yield pickle.dumps({"state_dict": {"x": Trap()}}, 2)
     buffer = io.BytesIO()
     np.save(buffer, object_array(), allow_pickle=True)
     hostile_array = buffer.getvalue()

@@ -126,7 +126,7 @@ def _zipped(path: Path) -> dict[str, np.ndarray]:
                 found[name] = file[name]
             except ValueError:  # objects, which only pickle could read
                 continue
-        return found
+        return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
 
 
 def _pickled(path: Path) -> dict[str, np.ndarray]:
