@@ -8,9 +8,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from contrapposto.errors import ConfigError, nearest
+from contrapposto.errors import ConfigError, ContrappostoError, nearest
+
+Store = TypeVar("Store")
 
 
 def find_plan(
@@ -68,6 +70,20 @@ def holds_store(output: Path, schema: str) -> bool:
             fix="choose another name: data.name=NAME",
         )
     return True
+
+
+def existing(output: Path, schema: str, open_store: Callable[[Path], Store]) -> Store | None:
+    """The store at `output`; None where there is none, or one that cannot be read and is to be made anew.
+
+    Raises:
+        ConfigError: `output` holds something else.
+    """
+    if not holds_store(output, schema):
+        return None
+    try:
+        return open_store(output)
+    except ContrappostoError:  # damaged or of another version
+        return None
 
 
 def digest(*facts: Any) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 
 from contrapposto.data.avatar.scene import SCHEMA, AvatarScene
 from contrapposto.data.avatar.writing import SceneFacts
-from contrapposto.data.plans import digest, find_plan, holds_store
-from contrapposto.errors import ContrappostoError
+from contrapposto.data.plans import digest, existing, find_plan
 
 Progress = Callable[[str, int, int], None]
 AVATAR_RECIPES = ("anerf_scene", "anerf_h5", "anerf_video", "anerf_spin", "anerf_zju", "anerf_surreal")
@@ -75,19 +74,10 @@ def prepare_avatar(
     output = Path(output).absolute()
     package = "contrapposto.data.avatar.recipes"
     plan_of = find_plan(package, AVATAR_RECIPES, recipe, options, "avatar scenes")
-    old = _existing(output)
+    old = existing(output, SCHEMA, AvatarScene.open)
     plan: Plan = plan_of(None if raw is None else Path(raw).absolute(), **options)
     facts = plan.facts
     facts = replace(facts, input_hash=digest(facts.recipe, facts.input_hash, dict(facts.options)))
     if old is not None and old.manifest.get("input_hash") == facts.input_hash:
         return AvatarReport(old, unchanged=True)
     return AvatarReport(plan.make(output, facts, progress))
-
-
-def _existing(output: Path) -> AvatarScene | None:
-    if not holds_store(output, SCHEMA):
-        return None
-    try:
-        return AvatarScene.open(output)
-    except ContrappostoError:
-        return None  # damaged or of another version: made anew

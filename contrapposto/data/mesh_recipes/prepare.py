@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contrapposto.data.mesh_store import SCHEMA, Identity, MeshStore, Origin, write_store
-from contrapposto.data.plans import digest, find_plan, holds_store
-from contrapposto.errors import ContrappostoError
+from contrapposto.data.plans import digest, existing, find_plan
 
 Progress = Callable[[str, int, int], None]
 MESH_RECIPES = ("smpl_poses", "npr_meshes", "deform4d", "shared_rig")
@@ -72,23 +71,12 @@ def prepare_meshes(
         MissingError, InputError: nothing usable in the input.
     """
     output = Path(output).absolute()
-    plan_of = find_plan("contrapposto.data.mesh_recipes", MESH_RECIPES, recipe, options, "meshes")
+    package = "contrapposto.data.mesh_recipes"
+    plan_of = find_plan(package, MESH_RECIPES, recipe, options, "meshes")
+    old = existing(output, SCHEMA, MeshStore.open)
     plan: Plan = plan_of(None if raw is None else Path(raw).absolute(), **options)
-    origin = replace(plan.origin, input_hash=_digest(plan.origin))
-    old = _existing(output)
+    origin = plan.origin
+    origin = replace(origin, input_hash=digest(origin.recipe, origin.input_hash, dict(origin.options)))
     if old is not None and old.manifest.get("input_hash") == origin.input_hash:
         return MeshReport(old, unchanged=True)
     return MeshReport(write_store(output, plan.make(progress), origin))
-
-
-def _digest(origin: Origin) -> str:
-    return digest(origin.recipe, origin.input_hash, dict(origin.options))
-
-
-def _existing(output: Path) -> MeshStore | None:
-    if not holds_store(output, SCHEMA):
-        return None
-    try:
-        return MeshStore.open(output)
-    except ContrappostoError:
-        return None  # damaged or of another version: made anew
