@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from contrapposto.errors import InputError, MissingError
+from contrapposto.onnx_files import open_onnx
 from contrapposto.weights import load_state_dicts
 
 # Convolutions by their number in torchvision's `features`: (number, stride, padding, pooling before, compared after).
@@ -139,16 +139,7 @@ def _channels(kind: str, state: Mapping[str, Tensor]) -> list[Tensor]:
 
 
 def _onnx(path: Path) -> PerceptualDistance:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingError(
-            "An ONNX network needs ONNX Runtime.", fix="pip install 'contrapposto[export]'"
-        ) from error
-    try:
-        session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no common class
-        raise InputError(f"{path.name} is no ONNX network.", found=str(error).splitlines()[0]) from error
+    session = open_onnx(path)
     names = [entry.name for entry in session.get_inputs()]
     if len(names) != 2:
         raise InputError(f"{path.name} is no LPIPS.", found=f"{len(names)} inputs", expected="two pictures")

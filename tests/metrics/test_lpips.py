@@ -89,6 +89,6 @@ def test_networks_that_cannot_be_used(tmp_path):
     with pytest.raises(InputError, match="holds no network"):
         load_lpips(tmp_path / "other.pth")
     (tmp_path / "broken.onnx").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="no ONNX"):
+    with pytest.raises(InputError, match="not an ONNX network"):
         load_lpips(tmp_path / "broken.onnx")
     assert PerceptualDistance().compute() == {}

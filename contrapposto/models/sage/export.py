@@ -8,23 +8,18 @@ holds that frame T times, all other memory is zero.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from contrapposto.errors import InputError, MissingError
-from contrapposto.files import atomic_path
+from contrapposto.errors import InputError
 from contrapposto.models.sage.fast import prepare_tracker
 from contrapposto.models.sage.student import StudentTracker
 from contrapposto.models.sage.tracker import SageTracker, TrackedBody, place
+from contrapposto.onnx_files import open_onnx, write_onnx
 
 _POSE = ("rotations", "root_translation", "joints", "sixd")
 
@@ -113,53 +108,16 @@ def export_onnx(
     Raises:
         MissingError: the packages for it are not installed.
     """
-    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
-    if missing:
-        raise MissingError(f"Export needs {', '.join(missing)}.", fix="pip install 'contrapposto[export]'")
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
-
     step = step_module(tracker, steps)
-    inputs = (torch.zeros(1, 3, 18), *step.memory())
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad(), atomic_path(path) as temporary, _quiet():
-        step(*inputs)  # tables made at the first call would otherwise be made by the tracer
-        program: Any = torch.onnx.export(
-            step,
-            inputs,
-            dynamo=True,
-            verbose=False,
-            input_names=["sparse", *step.names],
-            output_names=[*_POSE, *(f"next_{name}" for name in step.names)],
-        )
-        # Among it the source paths of this machine, for every node.
-        ClearMetadataAndDocStringPass()(program.model)
-        program.model.metadata_props.update({**(metadata or {}), "fps": "60", "joints": "SMPL, 22"})
-        program.save(temporary, external_data=False)
-        if int8:
-            _round_weights(temporary)
-    return path
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's advice to its developers from the user."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logging.disable(level)
-
-
-def _round_weights(path: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    rounded = path.with_name(f"{path.name}.int8")
-    quantize_dynamic(path, rounded, per_channel=True, weight_type=QuantType.QInt8)
-    rounded.replace(path)
+    return write_onnx(
+        step,
+        (torch.zeros(1, 3, 18), *step.memory()),
+        path,
+        input_names=["sparse", *step.names],
+        output_names=[*_POSE, *(f"next_{name}" for name in step.names)],
+        metadata={**(metadata or {}), "fps": "60", "joints": "SMPL, 22"},
+        int8=int8,
+    )
 
 
 class ExportedStream:
@@ -170,24 +128,12 @@ class ExportedStream:
         threads: of the runtime.
 
     Raises:
-        MissingError: onnxruntime is not installed.
+        MissingError: no such file, or ONNX Runtime is not installed.
         InputError: the file cannot be read, or is of something else.
     """
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
-        if find_spec("onnxruntime") is None:
-            raise MissingError(
-                "Running an exported tracker needs onnxruntime.", fix="pip install onnxruntime"
-            )
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-        except Exception as error:  # the runtime has a dozen kinds, none of them public
-            raise InputError(f"{path} is no ONNX file that can be run.", found=str(error)[:200]) from error
+        self.session = open_onnx(path, threads=threads)
         self.inputs = {value.name: value.shape for value in self.session.get_inputs()}
         self.outputs = [value.name for value in self.session.get_outputs()]
         if "sparse" not in self.inputs or not set(_POSE) <= set(self.outputs):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from contrapposto.errors import InputError
+from contrapposto.errors import InputError, MissingError
 from contrapposto.models.sage.export import ExportedStream, export_onnx, step_module
 from contrapposto.models.sage.features import sage_features
 from contrapposto.models.sage.student import StudentNetwork, StudentTracker
@@ -92,6 +92,8 @@ def test_files_of_something_else(tmp_path):
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9),
         tmp_path / "neg.onnx",
     )
-    for name in ("text.onnx", "neg.onnx", "missing.onnx"):
+    for name in ("text.onnx", "neg.onnx"):
         with pytest.raises(InputError, match=name):
             ExportedStream(tmp_path / name)
+    with pytest.raises(MissingError, match=r"missing\.onnx"):
+        ExportedStream(tmp_path / "missing.onnx")

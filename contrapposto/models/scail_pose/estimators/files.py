@@ -19,6 +19,7 @@ from contrapposto.models.scail_pose.detection import letterbox, person_boxes
 from contrapposto.models.scail_pose.estimators.interface import NUM_JOINTS, Person
 from contrapposto.models.scail_pose.preprocess import whole_body_crop
 from contrapposto.models.scail_pose.wholebody import SPLIT_RATIO, decode_simcc, to_image, to_openpose_order
+from contrapposto.onnx_files import open_onnx
 
 _COCO_WHOLE_BODY = 133
 _YOLOX_SHAPE = (1, 8400, 85)
@@ -85,7 +86,7 @@ class YoloxDetector:
     """
 
     def __init__(self, path: str | Path, *, threads: int = 1, least_score: float = 0.3) -> None:
-        self._session, self.least_score = _session(path, threads), least_score
+        self._session, self.least_score = open_onnx(path, threads=threads, gpu=True), least_score
         self._input = self._session.get_inputs()[0].name
         found = self._run(np.zeros((3, 640, 640), np.float32)).shape
         if found != _YOLOX_SHAPE:
@@ -113,7 +114,7 @@ class DwposeKeypoints:
     """
 
     def __init__(self, path: str | Path, *, threads: int = 1) -> None:
-        self._session = _session(path, threads)
+        self._session = open_onnx(path, threads=threads, gpu=True)
         entry = self._session.get_inputs()[0]
         self._input, shape = entry.name, entry.shape
         if len(shape) != 4 or not all(isinstance(length, int) for length in shape[2:]):
@@ -224,26 +225,6 @@ def _only_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     seen = np.zeros_like(image)
     seen[top:bottom, left:right] = image[top:bottom, left:right]
     return seen
-
-
-def _session(path: str | Path, threads: int) -> Any:
-    if not Path(path).is_file():
-        raise MissingError(f"There is no file {path}.", expected="an ONNX network")
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingError(
-            f"{Path(path).name} needs ONNX Runtime.", fix="pip install 'contrapposto[export]'"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    chosen = [p for p in onnxruntime.get_available_providers() if p in ("CUDAExecutionProvider",)]
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[*chosen, "CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises classes of its own, without a common base
-        raise InputError(
-            f"{path} is not an ONNX network that can be run.", found=str(error).splitlines()[0]
-        ) from error
 
 
 def _not_the(path: str | Path, name: str, found: str, expected: str) -> InputError:
