@@ -41,7 +41,7 @@ def balanced(channels: Array, path: Array, heading: Array, feet: Feet, rate: flo
     sparse, way, turn, stand = channels[few].copy(), path[few], heading[few], feet[few]
     columns = [INDEX["pelvis_left"], INDEX["pelvis_forward"]]
     before = sparse[:, columns].copy()
-    target = _target(sparse, turn, stand)
+    target = _target(sparse, stand)
     left = np.stack([np.cos(turn), np.sin(turn)], 1)
     forward = np.stack([np.sin(turn), -np.cos(turn)], 1)
     for _ in range(3):
@@ -65,7 +65,7 @@ def balanced(channels: Array, path: Array, heading: Array, feet: Feet, rate: flo
     return out
 
 
-def _target(channels: Array, heading: Array, feet: Feet) -> Array:
+def _target(channels: Array, feet: Feet) -> Array:
     """(F, 2) the point of the ground under which the centre of mass belongs: between heel and ball of the feet."""
     middle = 0.42 * BALL[2]
     points = feet.place + middle * np.stack([np.sin(feet.yaw), -np.cos(feet.yaw)], -1)

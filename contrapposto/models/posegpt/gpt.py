@@ -192,7 +192,7 @@ class PoseGPT(nn.Module):
             num_books, factor = vqvae.num_books, vqvae.factor
             num_codes = vqvae.num_books * vqvae.book_size
         _check(locals())
-        self.factor, self.every_step, self.num_actions = factor, every_step, num_actions
+        self.factor, self.every_step = factor, every_step
         self.original_shift, self.max_length = original_shift, max_length
         self.gpt = TokenGPT(
             num_books,

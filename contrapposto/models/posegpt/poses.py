@@ -19,7 +19,6 @@ from contrapposto.motion import Label, Motion
 from contrapposto.skeleton import SMPLH52, Skeleton
 
 FPS = 30.0
-_SKELETONS = ("smpl22", "smpl24", "smplh52", "smplx55")
 _TO_POSE = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # +90 degrees about x
 
 

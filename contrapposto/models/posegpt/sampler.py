@@ -130,7 +130,7 @@ class PoseGPTSampler(nn.Module):
         Args:
             actions: (B, A), or (B, T, A) frame by frame; None for generators that take none.
             lengths: (B,) frames of each motion, the past included, 1 to `window`.
-            past: (B, P, D) pose vectors that the motions begin with, see `past_tokens`.
+            past: (B, P, D) pose vectors that the motions begin with.
             draw: how.
             sample_ids: (B,) keys of the draws; 0, 1, ... where absent.
 
@@ -176,17 +176,15 @@ class PoseGPTSampler(nn.Module):
         longest = int(lengths.max())
         return repeat_last_valid(poses_of(motion), valid)[:, :longest], valid[:, :longest]
 
-    def past_tokens(self, past: Tensor) -> Tensor:
-        """(B, C, K) codes of pose vectors (B, P, D); of an odd past the first frame is left out.
+    def _encode(self, past: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Codes (B, C, K) of pose vectors (B, P, D), and the turns (B, 3, 3) that were made before encoding.
+
+        Of an odd past the first frame is left out.
 
         Raises:
             ConfigError: the auto-encoder of the variant `offline` cannot be conditioned on a past.
             InputError: the past is shorter than one token, fills the window, or has other joints.
         """
-        return self._encode(past)[0]
-
-    def _encode(self, past: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`past_tokens`, and the turns (B, 3, 3) that were made before encoding."""
         if not self.vqvae.causal_encoder:
             raise ConfigError(
                 "An auto-encoder of the variant offline sees the future, so it cannot encode a past alone.",

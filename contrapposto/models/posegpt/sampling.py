@@ -42,12 +42,8 @@ class Draw:
             if not good:
                 raise ConfigError(f"{name} is {getattr(self, name)}.", expected=expected)
 
-    def filtered(self, logits: Tensor) -> Tensor:
-        """Log-probabilities (..., V) of what may be drawn; -inf elsewhere."""
-        return self._kept(logits).log_softmax(-1)
-
     def _kept(self, logits: Tensor) -> Tensor:
-        """The same up to a constant."""
+        """Log-probabilities (..., V) of what may be drawn, up to a constant; -inf elsewhere."""
         logits = logits.float() / self.temperature
         if self.top_k is not None and self.top_k < logits.shape[-1]:
             least = logits.topk(self.top_k, dim=-1).values[..., -1:]
