@@ -9,8 +9,6 @@ import pytorch_lightning as pl
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from contrapposto.errors import InputError
-
 Batch = dict[str, Tensor]
 
 
@@ -49,19 +47,9 @@ class StepLoader:
         start = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready if self.trainer else 0
         # After a resume in mid-epoch Lightning stops by itself once the epoch's batches are counted.
         dataset = self.dataset(start, start + self.steps_per_epoch)
-        loader = DataLoader(
+        yield from DataLoader(
             dataset, batch_size=None, num_workers=self.num_workers, pin_memory=self.pin_memory
         )
-        try:
-            yield from loader
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise InputError(
-                "A process that reads batches was killed.",
-                found=str(error).splitlines()[0],
-                fix="often memory ran out: fewer data.num_workers; then go on with resume=true",
-            ) from error
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the place is the trainer's. Being stateful tells Lightning that a resume is exact."""

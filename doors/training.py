@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from contrapposto.errors import ConfigError, MissingError
+from contrapposto.errors import ConfigError, InputError, MissingError
 from doors.launch import groups
 from doors.preflight import preflight
 from doors.runs import (
@@ -72,12 +74,28 @@ def fit(config: DictConfig, run: Path, resume_from: Path | None) -> None:
             f"{config.name} -> {run}" + (f" (resumed from {resume_from.name})" if resume_from else ""),
             flush=True,
         )
-    trainer.fit(
-        module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True if resume_from else None
-    )
+    with _killed_readers():
+        trainer.fit(
+            module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True if resume_from else None
+        )
     if first and not trainer.fast_dev_run and not trainer.interrupted:
         _finish(config, run, trainer, datamodule)
     finish_loggers(trainer.loggers)
+
+
+@contextmanager
+def _killed_readers() -> Iterator[None]:
+    """Say what to do where a process that reads batches was killed, which torch tells in the middle of anything."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            "A process that reads batches was killed.",
+            found=str(error).splitlines()[0],
+            fix="often memory ran out: fewer data.num_workers; then go on with resume=true",
+        ) from error
 
 
 def build_trainer(config: DictConfig, run: Path) -> Any:
