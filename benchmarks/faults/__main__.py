@@ -1,6 +1,7 @@
 """`python -m benchmarks.faults NAME [option=value ...]`: make trouble, and look at what comes of it.
 
-fuzz   damaged files for every reader        minutes=1 reader=bvh,obj first=0 corpus=FOLDER
+fuzz   damaged files for every reader     minutes=1 reader=bvh,obj first=0 corpus=FOLDER
+kill   SIGKILL at random moments          what=train,prepare,predict,workers times=50 seed=0 only=NAME
 """
 
 from __future__ import annotations

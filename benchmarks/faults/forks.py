@@ -100,6 +100,18 @@ def kill_after(process: int, seconds: float) -> bool:
     return os.WIFSIGNALED(status)
 
 
+def kill_child_after(process: int, seconds: float) -> bool:
+    """SIGKILL a child of a process once that has used so much processor time; tells whether there was one then."""
+    while _processor_time(process) < seconds:
+        if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return False  # it has ended; wait() is still to be called
+        time.sleep(0.002)
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    if children:
+        os.kill(int(children[0]), signal.SIGKILL)
+    return bool(children)
+
+
 def _processor_time(process: int) -> float:
     words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")

@@ -105,6 +105,16 @@ class Trouble:
             self.series.problems.append(f"processes outlived their parent: {', '.join(left)}")
         return met
 
+    def disturb_child(self, arguments: Sequence[str]) -> bool:
+        """Start, and kill a child of it at a random moment; tells whether there was one, and training noticed."""
+        process = forks.start(self.door, arguments, self.log)
+        met = forks.kill_child_after(process, self.random.random() * self.series.seconds)
+        status, _ = forks.wait(process)
+        if status not in (0, 2):
+            self.series.problems.append(f"a killed child made status {status}, see {self.log}")
+        self.series.kills += met and status == 2
+        return met and status == 2
+
 
 def train(times: int, random: Random, place: Path) -> dict[str, Series]:
     """Kill trainings; the resumed ones end with the same weights, losses and metrics."""
@@ -121,12 +131,26 @@ def train(times: int, random: Random, place: Path) -> dict[str, Series]:
     return found
 
 
+def workers(times: int, random: Random, place: Path) -> dict[str, Series]:
+    """Kill one of two processes that read batches: training ends with one clear error and can be resumed."""
+    stores, model = place / "stores", "sage_upper_vqvae"
+    _make_store(stores)
+    trouble = Trouble("train", place / "workers.log", random)
+    reading = ("data.num_workers=2", f"paths.stores={stores}")
+    command = [f"model={model}", *_SHARED, *TRAININGS[model], *reading]
+    trouble.whole([*command, f"paths.runs={place / 'whole'}"])
+    (expected, _) = sorted((place / "whole" / model).iterdir())
+    while trouble.series.kills < times and len(trouble.series.problems) < 20:
+        _disturbed_training(trouble, command, model, expected, place / "cut", child=True)
+    return {"readers of batches": trouble.series}
+
+
 def _disturbed_training(
-    trouble: Trouble, command: Sequence[str], model: str, expected: Path, runs: Path
+    trouble: Trouble, command: Sequence[str], model: str, expected: Path, runs: Path, child: bool = False
 ) -> None:
     shutil.rmtree(runs, ignore_errors=True)
     here = [*command, f"paths.runs={runs}"]
-    if not trouble.disturb(here):
+    if not (trouble.disturb_child(here) if child else trouble.disturb(here)):
         return
     _look(trouble, runs, _training_moment)
     if not list(runs.glob("*/*/result.json")):
@@ -263,10 +287,10 @@ def _make_store(stores: Path) -> None:
 
 
 def main(options: dict[str, str]) -> int:
-    """`what=train,prepare,predict times=50 seed=0 only=NAME`; the kills of each are shared out among its kinds."""
-    names = options.get("what", "train,prepare,predict").split(",")
+    """`what=train,prepare,predict,workers times=50 seed=0 only=NAME`; kills are shared out among the kinds of each."""
+    names = options.get("what", "train,prepare,predict,workers").split(",")
     kinds: dict[str, Callable[[int, Random, Path], dict[str, Series]]] = {
-        "train": train, "prepare": prepare, "predict": predict,
+        "train": train, "prepare": prepare, "predict": predict, "workers": workers,
     }  # fmt: skip
     if set(names) - set(kinds):
         print(f"what={','.join(names)}: there are {', '.join(kinds)}", file=sys.stderr)
