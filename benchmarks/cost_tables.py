@@ -313,7 +313,7 @@ def number(value: float) -> str:
 
 def size(value: float) -> str:
     """Bytes in a fitting unit."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if value >= scale:
             return f"{number(value / scale)} {unit}"
     return f"{number(value / 1e3)} kB"

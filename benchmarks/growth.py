@@ -162,7 +162,7 @@ def data(folder: Path) -> Iterator[Series]:
     """Stores of more and more clips: made, opened, drawn from."""
     from contrapposto.data.prepare import prepare
     from contrapposto.data.store import MotionStore
-    from contrapposto.data.windows import draw_windows
+    from contrapposto.data.windows import Places, draw_windows
 
     number_of_runs = iter(range(10**6))
 
@@ -180,8 +180,8 @@ def data(folder: Path) -> Iterator[Series]:
     yield measured("Store", "opening a store", "clips", STORES, opened)
 
     def drawn(clips: int) -> Work:
-        lengths = np.random.default_rng(0).integers(60, 2000, clips)
-        return lambda: [draw_windows(0, step, lengths, 512, 20) for step in range(20)]
+        places = Places.of(np.random.default_rng(0).integers(60, 2000, clips), 20)
+        return lambda: [draw_windows(0, step, places, 512, 20) for step in range(20)]
 
     sizes = (1_000, 10_000, 100_000, 1_000_000)
     yield measured("Store", "drawing 20 batches of 512 windows", "clips", sizes, drawn)

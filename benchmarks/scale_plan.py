@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TIMES, NODES, CORES = 100, 8, 64  # cores of each node; eight GPUs in each
 CLIPS, FRAMES = TIMES * AMASS_CLIPS, TIMES * AMASS_HOURS * 3600 * AMASS_FPS
+DISK = 5e9  # bytes per second, assumed
+STORE_FRAME = 4 * (156 + 3)  # of our stores
 RAW_FRAME = 8 * (156 + 3)  # AMASS's files: poses and translation as float64
 CLIP_FRAMES = 240  # of the clips of the series "Preparation"
 
@@ -28,22 +30,21 @@ def plan_table(series: dict[str, Series], store: Path) -> str:
     made = last_each(series["clips of 240 frames to a store"]) / CLIP_FRAMES
     opening = last_each(series["opening a store"])
     drawn = series["drawing 20 batches of 512 windows"]
-    draw = drawn.seconds[-1] / 20 * CLIPS / drawn.sizes[-1]
     share = series["reading its share of 64 batches of 512"]
-    hashing = hash_rate()
+    hashing, moved = hash_rate(), 3 * FRAMES * (RAW_FRAME + STORE_FRAME)
     lines = [
         ("frames, clips", "", f"{FRAMES:,}, {CLIPS:,}"),
         ("files of AMASS", f"{RAW_FRAME} B a frame", size(FRAMES * RAW_FRAME)),
-        ("store: arrays", "636 B a frame", size(FRAMES * 636)),
+        ("store: arrays", f"{STORE_FRAME} B a frame", size(FRAMES * STORE_FRAME)),
         ("store: manifest", f"{record:.0f} B a clip", size(CLIPS * record)),
         ("hashing the files", f"{hashing / 1e6:.0f} MB/s of one core", core_hours(FRAMES * RAW_FRAME / hashing)),
         ("preparing, hashing included", f"{1e6 * made:.0f} µs a frame", core_hours(FRAMES * made)),
         (f"the same on {NODES} nodes of {CORES} cores", "", duration(FRAMES * made / NODES / CORES)),
+        ("traffic of the disks", f"{DISK / 1e9:.0f} GB/s, assumed", f"{size(moved)}, {duration(moved / DISK)}"),
         ("opening the store, in every process", f"{1e6 * opening:.0f} µs a clip", duration(CLIPS * opening)),
         ("memory for its clips, in every process", f"{memory(store) / clips:,.0f} B a clip",
          size(CLIPS * memory(store) / clips)),
-        ("drawing a batch of 512 windows", f"{1e3 * drawn.seconds[-1] / 20:.1f} ms at {drawn.sizes[-1]:,} clips",
-         f"{1e3 * draw:.1f} ms"),
+        (f"drawing 512 windows of {drawn.sizes[-1]:,} clips", f"{1e3 * drawn.seconds[-1] / 20:.2f} ms", "the same"),
         ("reading, one process of one", f"{number(64 * 512 / share.seconds[0])} windows/s", "the same"),
         (f"reading, one process of {share.sizes[-1]}", f"{number(64 / share.seconds[-1])} batches/s", "the same"),
     ]  # fmt: skip
