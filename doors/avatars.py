@@ -27,6 +27,9 @@ FORMATS = ("mp4", "png", "alpha", "depth")
 MESH_FORMATS = ("ply", "glb", "obj")
 SCALES = ("metres", "units", "unit_cube")
 _COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "grey": (0.5, 0.5, 0.5)}
+# SMPL's wrists and elbows beside hips, knees, head and each other; left knee and ankle beside right.
+_ENDS = {20: (1, 4, 15, 21), 21: (2, 5, 15), 18: (0, 9), 19: (0, 9), 4: (5,), 7: (8,)}
+_LIMB_PAIRS = tuple(zip(*((end, other) for end, others in _ENDS.items() for other in others)))
 
 
 class AnerfRender:
@@ -118,7 +121,11 @@ class AnerfRender:
                     rows.append({"image": image, **_scores(avatar, image, shown, picture)})
                 _say(number + 1, len(path), started)
         if unseen:
-            hint = "; task.travel=false keeps a motion in its place, task.turn=90 turns it" if self.travel else ""
+            hint = (
+                "; task.travel=false keeps a motion in its place, task.turn=90 turns it"
+                if self.travel
+                else ""
+            )
             print(f"note: {unseen} of {len(path)} pictures do not show the figure{hint}")
         paths = writers.paths
         return [*paths, _write_scores(stem, rows)] if rows else paths
@@ -193,7 +200,7 @@ class AnerfMesh:
         avatar = load_avatar(config, *self.run)
         chosen = choose_frames(avatar, "retarget", self.chosen, self.most)
         if self.skin:
-            path = make_path(avatar, "selected", chosen[:1], {}, refined=self.refined)
+            path = self._pose_to_skin(avatar, chosen)
             return [self._skinned(avatar, path, Path(config.motion) if config.motion else None, output)]
         if config.motion:
             options: dict[str, Any] = {"travel": True, "turn": 0.0, "turns": 0.0}
@@ -234,6 +241,17 @@ class AnerfMesh:
             grid, root, radius=self.radius, threshold=self.threshold, largest=self.largest
         )
         return vertices, faces, vertex_colours(avatar.network, vertices, faces, pose)
+
+    def _pose_to_skin(self, avatar: Avatar, chosen: Sequence[int]) -> PosePath:
+        """The pose that is given; else the learnt one whose limbs keep the largest distance, lest they grow together."""
+        if self.chosen is not None:
+            return make_path(avatar, "selected", chosen[:1], {}, refined=self.refined)
+        images = avatar.scene.split(avatar.split)
+        images = images[np.unique(avatar.scene.kp_idxs[images], return_index=True)[1]]
+        joints = make_path(avatar, "selected", images.tolist(), {}, refined=self.refined).joints
+        ends, others = joints[:, _LIMB_PAIRS[0]], joints[:, _LIMB_PAIRS[1]]
+        best = int((ends - others).norm(dim=-1).amin(1).argmax())
+        return make_path(avatar, "selected", [int(images[best])], {}, refined=self.refined)
 
     def _skinned(self, avatar: Avatar, path: PosePath, motion: Path | None, output: Path) -> Path:
         """The surface of one pose on the skeleton, moved by a clip, or at rest."""

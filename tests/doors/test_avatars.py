@@ -9,11 +9,14 @@ import torch
 import trimesh
 from PIL import Image
 
+from contrapposto.errors import MissingError
 from contrapposto.io import write_motion
 from contrapposto.models.anerf.model import ANeRF, ANeRFConfig
 from contrapposto.synth import generate
+from doors.avatar_inputs import own_scene
 from doors.launch import compose_config, quote_path
 from doors.prediction import predict
+from doors.runs import ZOO, best_run, load_config
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
 from tests.lightning_modules.sage_tiny import door
 
@@ -140,10 +143,28 @@ def test_a_skin_is_moved_by_a_motion_file(place, tmp_path):
     start = content["bufferViews"][accessor["bufferView"]]["byteOffset"]
     place_of_root = np.frombuffer(binary, np.float32, 3, start)
     assert place_of_root[1] == pytest.approx(root["translation"][1] - low[1], abs=1e-4)  # soles on the floor
-    content, _ = parts(draw(place, "anerf_mesh", *more, f"motion={file}") / "walk.glb")
+    free = more[1:]  # no pose is given
+    content, _ = parts(draw(place, "anerf_mesh", *free, f"motion={file}") / "walk.glb")
     assert len(content["skins"][0]["joints"]) == 24
     assert len(content["animations"][0]["channels"]) > 10
     assert "COLOR_0" in content["meshes"][0]["primitives"][0]["attributes"]
+
+
+def test_the_scene_of_the_shipped_avatar_is_made_where_it_is_missing(stores, tmp_path, capsys):
+    (tmp_path / "demo").symlink_to(stores / "tiny")
+    shipped = best_run(ZOO, "anerf", "anerf_scene", "anerf_demo").run
+    config = compose_config("predict", ["task=anerf_render", f"paths.stores={tmp_path}"])
+    saved = load_config(shipped)
+    small = {"size": 16, "poses": 1, "novel_poses": 0, "cameras": 1, "novel_cameras": [], "clips": ["walk*"]}
+    saved.data.options.update(small)
+    scene = own_scene(config, shipped, saved)
+    assert scene.path == tmp_path / "anerf_scene" and scene.num_images == 1 and scene.hw == (16, 16)
+    assert "is made first" in capsys.readouterr().out
+    own_scene(config, shipped, load_config(shipped))
+    assert "is made first" not in capsys.readouterr().out
+    saved.paths.stores = str(tmp_path / "elsewhere")
+    with pytest.raises(MissingError, match="no avatar scene"):  # that of a run of one's own is not
+        own_scene(config, tmp_path / "runs/anerf/2026-01-01_00-00-00", saved)
 
 
 def test_the_authors_checkpoint_is_drawn(place, tmp_path):
