@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from contrapposto.data.avatar.poses import motion_poses, scene_frames
+from contrapposto.data.avatar.prepare import prepare_avatar
 from contrapposto.data.avatar.scene import AvatarScene
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.models.anerf.camera_layer import CameraLayer
@@ -20,7 +22,8 @@ from contrapposto.models.anerf.paths import MODES, PoseFrames, PosePath, before_
 from contrapposto.models.anerf.poses import PoseLayer
 from contrapposto.models.anerf.renderer import Renderer, View, calibrate
 from doors.prediction import load_module, read_clip
-from doors.runs import best_run, load_config
+from doors.preparation import Lines
+from doors.runs import ZOO, best_run, load_config
 
 _OFFICIAL = (".tar",)
 
@@ -104,9 +107,21 @@ def load_avatar(config: Any, model: str, data: str, experiment: str | None) -> A
         raise ConfigError(
             f"{checkpoint} holds no avatar.", expected="a run of anerf, anerf_finetune or anerf_fast"
         )
-    scene = AvatarScene.open(config.scene or saved.data.store)
+    scene = AvatarScene.open(config.scene) if config.scene else own_scene(config, run, saved)
     print(f"avatar: {checkpoint}")
     return Avatar(module.network.eval(), scene, module.poses, str(saved.data.train_split), module.cameras)
+
+
+def own_scene(config: Any, run: Path, saved: DictConfig) -> AvatarScene:
+    """The scene that a run was trained on; that of a model that ships is made where it is missing."""
+    if ZOO not in run.parents:
+        return AvatarScene.open(saved.data.store)
+    saved.paths = config.paths  # it was trained on another machine
+    if not Path(saved.data.store).exists():
+        print(f"The scene of the avatar that ships is made first, once: {saved.data.store}", flush=True)
+        options: Any = OmegaConf.to_container(saved.data.options, resolve=True)
+        prepare_avatar(saved.data.recipe, output=saved.data.store, progress=Lines(), **options)
+    return AvatarScene.open(saved.data.store)
 
 
 def _official(config: Any, path: Path) -> Avatar:
