@@ -13,6 +13,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torchmetrics import Metric
 
+from callbacks.hooks import EvaluationCallback
 from callbacks.loggers import is_trial, log_table
 from contrapposto.files import write_json
 from contrapposto.metrics import (
@@ -59,7 +60,7 @@ class Sources(Protocol):
         """Forecasts (B, S, T, J, 3) by source and the truth (B, T, J, 3); None where there are none."""
 
 
-class GenerationCallback(pl.Callback):
+class GenerationCallback(EvaluationCallback):
     """Judge a generator in evaluations; trainings and trial runs are left alone.
 
     For every batch of real samples each source gives as many, with the same classes. Over the whole set: Fréchet
@@ -94,30 +95,6 @@ class GenerationCallback(pl.Callback):
         """Begin."""
         self._begin(trainer, pl_module)
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Generate for a batch."""
-        self._add(batch)
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Generate for a batch."""
-        self._add(batch)
-
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute and log."""
         self._finish("val", trainer, pl_module)
@@ -134,7 +111,8 @@ class GenerationCallback(pl.Callback):
         if self._sources.num_features is None:
             rank_zero_warn("There is no trained classifier: generated motion is not judged by one.")
 
-    def _add(self, batch: Any) -> None:
+    def take(self, stage: str, outputs: Any, batch: Any) -> None:
+        """Generate for a batch."""
         sources = self._sources
         if sources is None:
             return

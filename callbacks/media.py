@@ -14,6 +14,7 @@ import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
+from callbacks.hooks import EvaluationCallback
 from callbacks.loggers import is_trial, log_histogram, wandb_loggers
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
@@ -28,7 +29,7 @@ class _Item:
     value: Any
 
 
-class MediaCallback(pl.Callback):
+class MediaCallback(EvaluationCallback):
     """Draw what a module's `media` method returns at the end of validations and tests, on the first process.
 
     A module may have a method `media(stage, outputs, batch) -> dict` that turns the named outputs of one
@@ -94,30 +95,6 @@ class MediaCallback(pl.Callback):
         """A test always gets media."""
         self._begin(trainer, pl_module, True)
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collect the items of a batch, while the weights that are evaluated sit in the model."""
-        self._collect("val", outputs, batch)
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collect the items of a batch."""
-        self._collect("test", outputs, batch)
-
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw."""
         self._draw_all(trainer, "val")
@@ -137,7 +114,8 @@ class MediaCallback(pl.Callback):
         self._items, self._asked = [], 0
         self._due = due and callable(self._media) and trainer.is_global_zero and not is_trial(trainer)
 
-    def _collect(self, stage: str, outputs: Any, batch: Any) -> None:
+    def take(self, stage: str, outputs: Any, batch: Any) -> None:
+        """Collect the items of a batch, while the weights that are evaluated sit in the model."""
         if not self._due or self._asked >= self.max_clips:
             return
         self._asked += 1

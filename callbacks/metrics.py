@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 from torchmetrics import Metric, MetricCollection
 
 from callbacks.clips import ClipTable
+from callbacks.hooks import EvaluationCallback
 from callbacks.loggers import is_trial, log_histogram
 from callbacks.outputs import calls, local_copy, of_clip, output_of, scalars, vectors
 from contrapposto.errors import ConfigError
@@ -48,7 +49,7 @@ class _Stage:
         return [str(name) for name in self.collection]
 
 
-class MetricsCallback(pl.Callback):
+class MetricsCallback(EvaluationCallback):
     """Own the metrics of all stages; knows nothing of the model but the names of its outputs.
 
     `validation_step`, `test_step` (and `training_step`, for metrics with the stage `train`) return a
@@ -110,29 +111,9 @@ class MetricsCallback(pl.Callback):
         """Add a training batch."""
         self._update("train", outputs)
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Add a validation batch."""
-        self._update("val", outputs)
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Add a test batch."""
-        self._update("test", outputs)
+    def take(self, stage: str, outputs: Any, batch: Any) -> None:
+        """Add an evaluated batch."""
+        self._update(stage, outputs)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute and log."""
