@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,7 +11,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from contrapposto.data.features import FeatureCache
 from contrapposto.data.frozen import WindowCache, WindowFunction, print_progress
@@ -27,79 +27,22 @@ from contrapposto.data.segments import (
 from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset
 from contrapposto.errors import ConfigError
-from contrapposto.models.posegpt.clips import mirror_some, random_turns
-from contrapposto.models.posegpt.poses import FPS, face_forward, from_motion, turn_world, zero_start
+from contrapposto.models.posegpt.augment import Augment, Heading
+from contrapposto.models.posegpt.clips import mirror_some
+from contrapposto.models.posegpt.poses import FPS, from_motion
 from contrapposto.motion import Motion
-from contrapposto.nn.random import keyed_integers, keyed_uniform
 from contrapposto.skeleton import SKELETONS
+from datamodules.posegpt_batches import EvaluationBatches, TrainBatches
 from datamodules.splitting import split_clips, store_provenance
 from datamodules.steps import Shard, StepLoader
 
 FEATURES_VERSION = 1
 Unit = Literal["segment", "clip"]
-Heading = Literal["random", "canonical", "as_it_is"]
-Batch = dict[str, Any]
 
 
 def pose_features(motion: Motion, skeleton: str) -> dict[str, np.ndarray]:
     """The pose vectors of a clip."""
     return {"pose": from_motion(motion, SKELETONS[skeleton]).numpy()}
-
-
-class Augment:
-    """How windows are turned and mirrored; every draw is keyed by the window, never by the batch.
-
-    Args:
-        heading: see `PoseGPTDataModule`.
-        max_tilt: see `PoseGPTDataModule`.
-        mirror: in training, put half of the windows in a mirror.
-        mirrored: (A,) class of each class in a mirror, -1 for none; windows that would lose a class are left as they
-            are. None keeps the labels, as the original does.
-        seed: of the draws.
-    """
-
-    def __init__(
-        self, heading: Heading, max_tilt: int, mirror: bool, mirrored: Sequence[int] | None, seed: int
-    ) -> None:
-        self.heading, self.max_tilt, self.mirror, self.seed = heading, max_tilt, mirror, seed
-        self.mirrored = None if mirrored is None else torch.tensor(mirrored, dtype=torch.int64)
-
-    def plain(self, pose: Tensor) -> Tensor:
-        """Windows (B, T, D) for evaluation: from the origin on, and facing forward where that is wanted."""
-        pose = zero_start(pose)
-        return face_forward(pose)[0] if self.heading == "canonical" else pose
-
-    def turned(self, pose: Tensor, key: int, ids: Tensor) -> Tensor:
-        """Windows (B, T, D) for training, before the mirror; `key` and `ids` (B,) decide the turns."""
-        pose = self.plain(pose)
-        uniform = keyed_uniform(self.seed, key, ids, (3,), "posegpt turn")
-        if self.heading == "random":
-            return turn_world(pose, random_turns(uniform, max_tilt=self.max_tilt)[:, None])
-        if self.max_tilt:
-            uniform[:, 1] = 0.5  # no yaw
-            return turn_world(pose, random_turns(uniform, max_tilt=self.max_tilt)[:, None])
-        return pose
-
-    def mirrors(self, key: int, ids: Tensor, actions: Tensor) -> Tensor:
-        """(B,) bool: which windows with the classes (B, A) are mirrored."""
-        if not self.mirror:
-            return torch.zeros(len(ids), dtype=torch.bool)
-        return (keyed_uniform(self.seed, key, ids, (), "posegpt mirror") >= 0.5) & self.may_mirror(actions)
-
-    def may_mirror(self, actions: Tensor) -> Tensor:
-        """(B,) bool: whether all classes (B, A) have one in the mirror."""
-        if self.mirrored is None:
-            return torch.ones(len(actions), dtype=torch.bool)
-        return ~((actions > 0) & (self.mirrored < 0)).any(-1)
-
-    def mirror_actions(self, actions: Tensor, chosen: Tensor) -> Tensor:
-        """Classes (B, ..., A) of the windows, where (B,) bool says so those of the mirror."""
-        if self.mirrored is None or not chosen.any():
-            return actions
-        known = self.mirrored >= 0
-        swapped = torch.zeros_like(actions)
-        swapped[..., self.mirrored[known]] = actions[..., known]
-        return torch.where(chosen.view(-1, *[1] * (actions.ndim - 1)), swapped, actions)
 
 
 class PoseGPTDataModule(pl.LightningDataModule):
@@ -121,9 +64,7 @@ class PoseGPTDataModule(pl.LightningDataModule):
         steps_per_epoch: length of an epoch.
         window: frames per window; a multiple of the auto-encoder's factor.
         min_frames: shorter segments are left out.
-        heading: `random`: windows are turned about the vertical at random in training (the original);
-            `canonical`: every window, also in evaluation, is turned such that its first frame faces the same way;
-            `as_it_is`.
+        heading: `random`, `canonical` or `as_it_is`, see `augment.Heading`.
         max_tilt: degrees by which figures lean at random in training; 15 in the original.
         mirror: half of the training windows in a mirror; left and right change places in labels too.
         mirror_labels: False keeps the labels as they are, as the original does.
@@ -402,72 +343,6 @@ class PoseGPTDataModule(pl.LightningDataModule):
         return {**store_provenance(self.store, self.split), "segments": parts, "left_out": left_out}
 
 
-class TrainBatches(IterableDataset):
-    """Augmented batches of a data module by step, from `StepBatchDataset`'s draws."""
-
-    def __init__(self, windows: StepBatchDataset, data: PoseGPTDataModule) -> None:
-        super().__init__()
-        self.windows, self.data = windows, data
-
-    def __iter__(self) -> Iterator[Batch]:
-        make = self._poses if self.data.tokens is None else self._tokens
-        return (make(drawn) for drawn in self.windows)
-
-    def _poses(self, drawn: dict[str, Tensor]) -> Batch:
-        data, step, ids = self.data, int(drawn["step"]), drawn["sample_ids"]
-        windows = {name: drawn[name] for name in ("pose", "valid")}
-        batch = data.with_actions(windows, drawn["clip_ids"].numpy(), drawn["starts"].numpy())
-        chosen = data.augment.mirrors(step, ids, _all_actions(batch))
-        batch["pose"] = mirror_some(data.augment.turned(batch["pose"], step, ids), chosen)
-        return self._labelled(batch, chosen, drawn)
-
-    def _tokens(self, drawn: dict[str, Tensor]) -> Batch:
-        data, step, ids = self.data, int(drawn["step"]), drawn["sample_ids"]
-        assert data.tokens is not None
-        units, starts = drawn["clip_ids"].numpy(), drawn["starts"].numpy()
-        starts = starts - starts % data.tokens.stride
-        batch = data.batch(units, starts)
-        variant = keyed_integers(data.seed, step, ids, (), data.cache_variants, "posegpt variant")
-        if data.mirror:
-            variant = torch.where(
-                data.augment.may_mirror(_all_actions(batch)), variant, variant - variant % 2
-            )
-        cached = data.tokens.read(units, starts)["tokens"]
-        batch["tokens"] = torch.from_numpy(cached[np.arange(len(units)), variant.numpy()]).long()
-        del batch["pose"]
-        chosen = (variant % 2 == 1) if data.mirror else torch.zeros(len(units), dtype=torch.bool)
-        return self._labelled(batch, chosen, drawn)
-
-    def _labelled(self, batch: Batch, chosen: Tensor, drawn: dict[str, Tensor]) -> Batch:
-        for name in ("actions", "frame_actions"):
-            if name in batch:
-                batch[name] = self.data.augment.mirror_actions(batch[name], chosen)
-        return {**batch, "sample_ids": drawn["sample_ids"], "step": drawn["step"]}
-
-
-class EvaluationBatches(Dataset):
-    """Batches of given windows (segment, start) of a data module; their numbers are the sample ids."""
-
-    def __init__(self, data: PoseGPTDataModule, windows: list[tuple[int, int]]) -> None:
-        self.data, self.windows = data, windows
-        assert data.trainer is not None
-        # No process may go without a batch.
-        self.size = min(data.eval_batch_size, max(1, len(windows) // data.trainer.world_size))
-
-    def __len__(self) -> int:
-        return -(-len(self.windows) // self.size)
-
-    def __getitem__(self, index: int) -> Batch:
-        size = self.size
-        chosen = self.windows[index * size : (index + 1) * size]
-        units, starts = (np.array(column) for column in zip(*chosen))
-        batch: Batch = self.data.batch(units, starts)
-        batch["pose"] = self.data.augment.plain(batch["pose"])
-        batch["sample_ids"] = torch.arange(index * size, index * size + len(chosen))
-        batch["names"] = [self.data.name_of(*window) for window in chosen]
-        return batch
-
-
 def need_units(units: np.ndarray, part: str, store: Path) -> np.ndarray:
     """The units, if there are any.
 
@@ -480,13 +355,6 @@ def need_units(units: np.ndarray, part: str, store: Path) -> np.ndarray:
             fix="change data.test_share, data.val_share, data.min_frames or the lists",
         )
     return units
-
-
-def _all_actions(batch: Batch) -> Tensor:
-    """(B, A) classes that occur anywhere in a window."""
-    frames: Tensor | None = batch.get("frame_actions")
-    actions: Tensor = batch["actions"]
-    return actions if frames is None else torch.maximum(actions, frames.amax(1))
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:

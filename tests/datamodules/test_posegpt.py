@@ -8,11 +8,12 @@ import torch
 from contrapposto.data.prepare import prepare
 from contrapposto.errors import ContrappostoError
 from contrapposto.io.amass import write_amass
+from contrapposto.models.posegpt.augment import Augment
 from contrapposto.models.posegpt.clips import mirror
 from contrapposto.models.posegpt.poses import split_pose
 from contrapposto.rotations import axis_angle_to_matrix
 from contrapposto.synth import generate
-from datamodules.posegpt import Augment, PoseGPTDataModule
+from datamodules.posegpt import PoseGPTDataModule
 
 
 def data(stores, **options):
