@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError
-from contrapposto.metrics.functional import position_error, procrustes_align
 from contrapposto.metrics.image import box_region
-from contrapposto.metrics.pck import correct_area, correct_share
 from contrapposto.models.anerf.camera_layer import CameraLayer
 from contrapposto.models.anerf.draws import Draws
 from contrapposto.models.anerf.losses import (
@@ -31,45 +28,9 @@ from contrapposto.models.anerf.official import config_of, import_model, pose_lay
 from contrapposto.models.anerf.poses import PosedFigures, PoseLayer, SharedPoseLayer, mean_joint_change
 from contrapposto.models.anerf.renderer import Renderer, View, calibrate
 from contrapposto.weights import ImportReport, load_state_dicts
-from lightning_modules.anerf.optim import GatheringAdam
+from lightning_modules.anerf.errors import pose_errors
+from lightning_modules.anerf.optim import CameraOptions, GatheringAdam, PoseOptions
 from lightning_modules.stage import StageModule
-
-
-@dataclass(frozen=True)
-class PoseOptions:
-    """How poses are refined.
-
-    Args:
-        kind: "sixd" or "axis_angle": what is optimised.
-        learning_rate: of their own Adam.
-        every: steps over which gradients add up before one step of the poses (`opt_pose_step`).
-        stop: step from which the poses stay as they are (`opt_pose_stop`); None: never.
-        weight, tolerance: of the pull to the first poses.
-        temporal_weight: of smoothness over time.
-    """
-
-    kind: str = "sixd"
-    learning_rate: float = 5e-4
-    every: int = 20
-    stop: int | None = None
-    weight: float = 2.0
-    tolerance: float = 0.01
-    temporal_weight: float = 0.0
-
-
-@dataclass(frozen=True)
-class CameraOptions:
-    """How cameras are refined (not in the original).
-
-    Args:
-        learning_rate: of their own Adam.
-        start: step from which on: before, an avatar that shows nothing would pull them anywhere.
-        weight: of the pull to where they were given.
-    """
-
-    learning_rate: float = 1e-3
-    start: int = 0
-    weight: float = 0.01
 
 
 class ANeRFModule(StageModule):
@@ -298,28 +259,7 @@ class ANeRFModule(StageModule):
     def configure_optimizers(self) -> Any:
         """Adam for the network by the schedule, and for poses and cameras at constant rates."""
         hparams = self.hparams
-        volumes = self.network.volumes
-        tables = [] if volumes is None else list(volumes.parameters())
-        network = [
-            p
-            for p in self.network.parameters()
-            if p.requires_grad and all(p is not table for table in tables)
-        ]
-        groups: list[dict[str, Any]] = [{"params": network}]
-        if tables:
-            groups.append({"params": tables, "lr": hparams["volume_learning_rate"]})
-        if self.poses is not None and self.pose_options is not None:
-            options = self.pose_options
-            groups.append(
-                {
-                    "params": list(self.poses.parameters()),
-                    "lr": options.learning_rate,
-                    "every": options.every,
-                }
-            )
-        if self.cameras is not None and self.camera_options is not None:
-            learning_rate = self.camera_options.learning_rate
-            groups.append({"params": list(self.cameras.parameters()), "lr": learning_rate, "every": 1})
+        groups = self._parameter_groups()
         constant = ["every" in group for group in groups]
         optimizer = GatheringAdam(groups, lr=hparams["learning_rate"], betas=tuple(hparams["betas"]))
         decay = (hparams["decay_rate"], hparams["decay_steps"], hparams["decay_unit"])
@@ -330,6 +270,26 @@ class ANeRFModule(StageModule):
         factors = [(lambda step: 1.0) if still else factor for still in constant]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """The network, its volumes, poses and cameras; the last two have the option `every`."""
+        volumes = self.network.volumes
+        tables = [] if volumes is None else list(volumes.parameters())
+        network = [
+            p
+            for p in self.network.parameters()
+            if p.requires_grad and all(p is not table for table in tables)
+        ]
+        groups: list[dict[str, Any]] = [{"params": network}]
+        if tables:
+            groups.append({"params": tables, "lr": self.hparams["volume_learning_rate"]})
+        refined: tuple[tuple[nn.Module | None, PoseOptions | CameraOptions | None], ...]
+        refined = (self.poses, self.pose_options), (self.cameras, self.camera_options)
+        for layer, options in refined:
+            if layer is not None and options is not None:
+                rates = {"lr": options.learning_rate, "every": options.every}
+                groups.append({"params": list(layer.parameters()), **rates})
+        return groups
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the gathering gradients of the poses in."""
@@ -387,7 +347,7 @@ class ANeRFModule(StageModule):
             "group": batch["group"],
             "clips": [batch["name"]],
             "num_frames": [1],
-            **self._pose_errors(joints, batch),
+            **pose_errors(joints, batch["joints"], batch["true_joints"], batch["mm"]),
         }
 
     def pose_of(self, pose: int, world_to_bone: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -404,24 +364,6 @@ class ANeRFModule(StageModule):
         poses = torch.stack([pose for pose, _ in examples])
         capsules = calibrate(self.network, poses, [view for _, view in examples])
         return Renderer(self.network, speed=speed, capsules=capsules)
-
-    def _pose_errors(self, joints: Tensor | None, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Aligned at the root: mm, PCK and its area in percent; and mm after a similarity."""
-        names = [
-            f"{name}{suffix}" for name in ("mpjpe", "pampjpe", "pck", "auc") for suffix in ("", "_before")
-        ]
-        truth = batch["true_joints"]
-        if truth is None:
-            return dict.fromkeys(names, torch.full((1,), torch.nan))
-        given, errors = batch["joints"], {}
-        for suffix, found in (("", given if joints is None else joints), ("_before", given)):
-            centred = (found - found[:1])[None], (truth - truth[:1])[None]
-            metres = batch["mm"] / 1000 * position_error(*centred)
-            aligned = procrustes_align(*centred, reflection=True)
-            errors[f"mpjpe{suffix}"] = 1000 * metres.mean(-1)
-            errors[f"pampjpe{suffix}"] = batch["mm"] * position_error(aligned, centred[1]).mean(-1)
-            errors[f"pck{suffix}"], errors[f"auc{suffix}"] = correct_share(metres), correct_area(metres)
-        return errors
 
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
         """Truth beside rendering."""

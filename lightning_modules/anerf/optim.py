@@ -1,12 +1,51 @@
-"""Adam for a network and for poses whose gradients gather over several steps (sheet, sections 6 and 7)."""
+"""How poses and cameras are refined, and Adam whose gradients gather over several steps (sheet, sections 6 and 7)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PoseOptions:
+    """How poses are refined.
+
+    Args:
+        kind: "sixd" or "axis_angle": what is optimised.
+        learning_rate: of their own Adam.
+        every: steps over which gradients add up before one step of the poses (`opt_pose_step`).
+        stop: step from which the poses stay as they are (`opt_pose_stop`); None: never.
+        weight, tolerance: of the pull to the first poses.
+        temporal_weight: of smoothness over time.
+    """
+
+    kind: str = "sixd"
+    learning_rate: float = 5e-4
+    every: int = 20
+    stop: int | None = None
+    weight: float = 2.0
+    tolerance: float = 0.01
+    temporal_weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class CameraOptions:
+    """How cameras are refined (not in the original).
+
+    Args:
+        learning_rate: of their own Adam.
+        start: step from which on: before, an avatar that shows nothing would pull them anywhere.
+        weight: of the pull to where they were given.
+    """
+
+    every: ClassVar[int] = 1  # no gathering
+    learning_rate: float = 1e-3
+    start: int = 0
+    weight: float = 0.01
 
 
 class GatheringAdam(torch.optim.Adam):
