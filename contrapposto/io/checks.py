@@ -22,7 +22,7 @@ def check_file(path: str | Path, kind: str) -> Path:
         InputError: it is missing, a folder, empty, unreadable or larger than `MAX_BYTES`.
     """
     path = Path(path)
-    expected = f"a {kind} file"
+    expected = f"{kind} file"
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder.", expected=expected, fix="name one of the files in it")
@@ -52,7 +52,7 @@ def read_text(path: str | Path, kind: str) -> str:
     """
     data = check_file(path, kind).read_bytes()
     if b"\0" in data[:65536]:
-        raise InputError(f"{path} is not text.", found="null bytes", expected=f"a {kind} file, which is text")
+        raise InputError(f"{path} is not text.", found="null bytes", expected=f"{kind} file, which is text")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
