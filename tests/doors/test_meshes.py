@@ -15,8 +15,8 @@ from contrapposto.io import write_motion
 from contrapposto.mesh import MeshAsset, read_mesh, write_mesh
 from contrapposto.synth import generate
 from doors.launch import compose_config
+from doors.mesh_generation import judged
 from doors.mesh_inputs import load_network
-from doors.meshes import judged
 from doors.prediction import predict
 from lightning_modules.npr import NPRFeatureDiffusionModule, NPRModule
 from tests.mesh.shapes import bent, sphere
