@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from benchmarks.faults import forks
+from benchmarks.faults import forks, seeds
 from benchmarks.faults.whole import difference, half_written
 
 _VQVAE = "module.network={num_layers:[1,1],hidden:32,heads:2,num_books:4,num_codes:64,code_dim:32}"
@@ -36,8 +36,8 @@ TRAININGS: dict[str, tuple[str, ...]] = {
 }
 PREPARATIONS = {
     "amass": ("data=amass", "data.name=made", "workers=1"),
-    "smpl_poses": ("data=smpl_poses", "data.name=made"),
-    "anerf_scene": ("data=anerf_scene", "data.name=made"),
+    "npr_meshes": ("data=npr_meshes", "data.name=made"),
+    "anerf_h5": ("data=anerf_h5", "data.name=made"),
 }
 PREDICTIONS = {
     "convert": ("task=convert", "task.formats=[npz,bvh,glb]"),
@@ -153,9 +153,10 @@ def _disturbed_training(
     if not (trouble.disturb_child(here) if child else trouble.disturb(here)):
         return
     _look(trouble, runs, _training_moment)
+    done = bool(list(runs.glob("*/*/result.json")))
+    if not done and trouble.random.random() < 1 / 3 and trouble.disturb([*here, "resume=true"]):
+        _look(trouble, runs, _training_moment)
     if not list(runs.glob("*/*/result.json")):
-        if trouble.random.random() < 1 / 3 and trouble.disturb([*here, "resume=true"]):
-            _look(trouble, runs, _training_moment)
         trouble.finish([*here, "resume=true"], again=here)
     finished = [run for run in (runs / model).iterdir() if (run / "result.json").is_file()]
     if len(finished) != 1:
@@ -192,11 +193,14 @@ def _training_moment(runs: Path) -> str:
 
 def prepare(times: int, random: Random, place: Path) -> dict[str, Series]:
     """Kill preparations; the same command again ends with the same store, to the byte."""
-    raw, found, share = place / "raw", {}, times / len(PREPARATIONS)
-    _make_raw(raw, 40)
+    found, share = {}, times / len(PREPARATIONS)
+    raw = {"amass": place / "raw", "npr_meshes": place / "meshes", "anerf_h5": place / "scene.h5"}
+    _make_raw(raw["amass"], 40)
+    _make_meshes(raw["npr_meshes"])
+    seeds.h5(place)
     for kind, options in PREPARATIONS.items():
         trouble = Trouble("prepare", place / f"{kind}.log", random)
-        command = [*options, *([f"raw={raw}"] if kind == "amass" else [])]
+        command = [*options, f"raw={raw[kind]}"]
         trouble.whole([*command, f"paths.stores={place / 'whole' / kind}", "force=true"])
         while trouble.series.kills < share and len(trouble.series.problems) < 20:
             stores = place / "cut"
@@ -276,6 +280,18 @@ def _make_raw(raw: Path, count: int) -> None:
     for number in range(count):
         motion = generate(actions[number % 4], seconds=2 + number % 2, seed=number)
         write_motion(raw / f"{actions[number % 4].replace(' ', '_')}_{number}.npz", motion)
+
+
+def _make_meshes(folder: Path) -> None:
+    from contrapposto.mesh.files import write_mesh
+    from contrapposto.mesh.remesh import subdivide
+
+    mesh = seeds.tetrahedron()
+    for _ in range(4):
+        mesh = subdivide(mesh)
+    write_mesh(folder / "template.ply", mesh)
+    for number in range(40):
+        write_mesh(folder / f"pose_{number:02d}.ply", mesh.moved(mesh.vertices * (1 + number / 40)))
 
 
 def _make_store(stores: Path) -> None:

@@ -120,7 +120,7 @@ def obj(folder: Path) -> None:
     """A textured tetrahedron with its materials."""
     from contrapposto.mesh.files import write_mesh
 
-    write_mesh(folder / "mesh.obj", _tetrahedron())
+    write_mesh(folder / "mesh.obj", tetrahedron())
 
 
 def glb(folder: Path) -> None:
@@ -134,7 +134,7 @@ def gltf(folder: Path) -> None:
     """The tetrahedron as JSON with its buffer beside it."""
     from contrapposto.mesh.gltf_write import write_mesh_glb
 
-    data = write_mesh_glb(folder / "mesh.glb", _tetrahedron()).read_bytes()
+    data = write_mesh_glb(folder / "mesh.glb", tetrahedron()).read_bytes()
     (folder / "mesh.glb").unlink()
     length = int.from_bytes(data[12:16], "little")
     document = json.loads(data[20 : 20 + length])
@@ -168,7 +168,7 @@ def mesh_zip(folder: Path) -> None:
 
 def anime(folder: Path) -> None:
     """Three frames of DeformingThings4D's format."""
-    mesh = _tetrahedron()
+    mesh = tetrahedron()
     moves = np.zeros((2, len(mesh.vertices), 3), "<f4")
     parts = [np.array([3, len(mesh.vertices), len(mesh.faces)], "<i4"), mesh.vertices.astype("<f4")]
     (folder / "walk.anime").write_bytes(
@@ -183,7 +183,7 @@ def sequence_glb(folder: Path) -> None:
     """The tetrahedron with morph targets."""
     from contrapposto.mesh.gltf_write import write_mesh_glb
 
-    mesh = _tetrahedron()
+    mesh = tetrahedron()
     write_mesh_glb(folder / "sequence.glb", mesh, np.stack([mesh.vertices * s for s in (1, 2, 1.5)]))
 
 
@@ -362,7 +362,7 @@ def mesh_store(folder: Path) -> None:
     """Two poses of the tetrahedron."""
     from contrapposto.data.mesh_store import Identity, Origin, write_store
 
-    mesh = _tetrahedron()
+    mesh = tetrahedron()
     poses = np.stack([mesh.vertices, mesh.vertices * 2])
     write_store(folder, [Identity("one", mesh, poses, ("p1", "p2"))], Origin("npr_meshes", "made", "CC0-1.0"))
 
@@ -452,7 +452,8 @@ def _clip() -> Any:
     return generate("walk", seconds=0.4, fps=30.0)
 
 
-def _tetrahedron() -> Any:
+def tetrahedron() -> Any:
+    """Four textured triangles."""
     from PIL import Image
 
     from contrapposto.mesh.asset import Material, MeshAsset
@@ -469,7 +470,7 @@ def _tetrahedron() -> Any:
 def _plain_mesh(path: Path) -> None:
     from contrapposto.mesh.files import write_mesh
 
-    write_mesh(path, _tetrahedron())
+    write_mesh(path, tetrahedron())
 
 
 def _people() -> Any:

@@ -40,34 +40,30 @@ def difference(first: Path, second: Path, ignore: tuple[str, ...] = ()) -> list[
         one, two = first / name, second / name
         if not (one.is_file() and two.is_file()):
             found.append(f"{name} is only in {'the first' if one.is_file() else 'the second'}")
-        elif one.read_bytes() != two.read_bytes() and not same(_content(one), _content(two)):
-            found.append(f"{name} differs")
+        elif one.read_bytes() != two.read_bytes() and (place := unlike(_content(one), _content(two))):
+            found.append(f"{name} differs at {place}")
     return found
 
 
-def same(first: Any, second: Any) -> bool:
-    """Equal to the last bit, whatever is nested; NaN equals NaN."""
+def unlike(first: Any, second: Any, place: str = "") -> str | None:
+    """The first place at which two nested values are not equal to the last bit; NaN equals NaN."""
     import torch
 
-    if isinstance(first, torch.Tensor):
-        return isinstance(second, torch.Tensor) and torch.equal(first, second)
-    if isinstance(first, np.ndarray):
-        return (
-            isinstance(second, np.ndarray)
-            and first.dtype == second.dtype
-            and np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
-        )
-    if isinstance(first, dict):
-        return (
-            isinstance(second, dict)
-            and first.keys() == second.keys()
-            and all(same(first[key], second[key]) for key in first)
-        )
-    if isinstance(first, list | tuple):
-        return (
-            isinstance(second, list | tuple) and len(first) == len(second) and all(map(same, first, second))
-        )
-    return bool(first == second) or (first != first and second != second)
+    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
+        pairs = [(f"{place}/{key}", first[key], second[key]) for key in first]
+    elif isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
+        pairs = [(f"{place}/{key}", one, two) for key, (one, two) in enumerate(zip(first, second))]
+    else:
+        equal = type(first) is type(second)
+        if equal and isinstance(first, torch.Tensor):
+            equal = torch.equal(first, second)
+        elif equal and isinstance(first, np.ndarray):
+            floating = first.dtype.kind == "f"
+            equal = first.dtype == second.dtype and np.array_equal(first, second, equal_nan=floating)
+        elif equal:
+            equal = bool(first == second) or (first != first and second != second)
+        return None if equal else place or "/"
+    return next((found for where, one, two in pairs if (found := unlike(one, two, where))), None)
 
 
 def _problem(path: Path) -> str:
