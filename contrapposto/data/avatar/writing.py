@@ -114,6 +114,28 @@ def write_scene(
     return AvatarScene.open(path)
 
 
+def camera_splits(
+    learnt_cameras: Sequence[int], held_cameras: Sequence[int], learnt: int, poses: int
+) -> dict[str, list[int]]:
+    """Splits of images that stand camera by camera, each camera with all poses; empty ones are left out.
+
+    Args:
+        learnt_cameras, held_cameras: numbers of those that are learnt from, and of those that are not.
+        learnt: the first so many poses are learnt (`train`, and `novel_view` from cameras that are held out).
+        poses: of each camera; those after the learnt ones are `novel_pose`, from all cameras.
+    """
+
+    def images(cameras: Sequence[int], first: int, last: int) -> list[int]:
+        return [camera * poses + pose for camera in cameras for pose in range(first, last)]
+
+    splits = {
+        "train": images(learnt_cameras, 0, learnt),
+        "novel_view": images(held_cameras, 0, learnt),
+        "novel_pose": images(sorted([*learnt_cameras, *held_cameras]), learnt, poses),
+    }
+    return {name: found for name, found in splits.items() if found}
+
+
 def counted(
     frames: Iterable[Frame], total: int, progress: Callable[[str, int, int], None] | None
 ) -> Iterator[Frame]:

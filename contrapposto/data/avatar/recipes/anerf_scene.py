@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,14 @@ from contrapposto.data.avatar.clothing import clothe
 from contrapposto.data.avatar.poses import WORLD_AXES, pose_arrays, unit_scale, world_bones
 from contrapposto.data.avatar.prepare import Plan, Progress
 from contrapposto.data.avatar.scene import AvatarScene
-from contrapposto.data.avatar.writing import Frame, SceneFacts, counted, temporal_validity, write_scene
+from contrapposto.data.avatar.writing import (
+    Frame,
+    SceneFacts,
+    camera_splits,
+    counted,
+    temporal_validity,
+    write_scene,
+)
 from contrapposto.data.mesh_recipes.smpl_poses import motion_store
 from contrapposto.data.store import MotionStore
 from contrapposto.errors import ConfigError, InputError, nearest
@@ -78,19 +86,8 @@ def plan(
         noise_shift: metres (standard deviation along each axis) by which their roots are moved.
         seed: of the noise.
     """
-    if size < 16 or poses < 1 or novel_poses < 0 or cameras < 1 or noise < 0 or noise_shift < 0:
-        raise ConfigError(
-            "A scene cannot be made of these numbers.",
-            found=f"size {size}, poses {poses}, novel_poses {novel_poses}, cameras {cameras}, noise {noise}",
-            expected="size of 16 or more, a pose and a camera at least, noise of 0 or more",
-        )
-    held = [int(number) for number in novel_cameras]
-    if any(not 0 <= number < cameras for number in held) or len(set(held)) >= cameras:
-        raise ConfigError(
-            "These cameras cannot be held out.",
-            found=str(held),
-            expected=f"some of 0 to {cameras - 1}, not all",
-        )
+    _check_numbers(size, poses, novel_poses, cameras, noise, noise_shift)
+    held = _held_out(novel_cameras, cameras)
     shapes = named_shapes()
     if shape is not None and shape not in shapes:
         raise ConfigError(f"The body has no shape {shape!r}.", fix=f"try {nearest(shape, shapes)}")
@@ -98,28 +95,17 @@ def plan(
     chosen = _choose(store, clips, poses) + _choose(store, novel_clips, novel_poses)
     count = len(chosen)
     views = [number for number in range(cameras) if number not in held]
-    splits = {
-        "train": [c * count + p for c in views for p in range(poses)],
-        "novel_view": [c * count + p for c in held for p in range(poses)],
-        "novel_pose": [c * count + p for c in range(cameras) for p in range(poses, count)],
-    }
-    options = {
-        **{
-            "clips": list(clips),
-            "novel_clips": list(novel_clips),
-            "poses": poses,
-            "novel_poses": novel_poses,
-        },
-        **{"fps": fps, "size": size, "cameras": cameras, "novel_cameras": held, "shape": shape},
-        **{"background": list(background), "noise": noise, "noise_shift": noise_shift, "seed": seed},
-    }
+    options: dict[str, Any] = {"clips": list(clips), "novel_clips": list(novel_clips)}
+    options |= {"poses": poses, "novel_poses": novel_poses, "fps": fps, "size": size, "cameras": cameras}
+    options |= {"novel_cameras": held, "shape": shape, "background": list(background)}
+    options |= {"noise": noise, "noise_shift": noise_shift, "seed": seed}
     facts = SceneFacts(
         recipe="anerf_scene",
         source=f"{store.manifest['source']}; on the shipped body (CC0-1.0), drawn by contrapposto.render",
         licence=str(store.manifest["licence"]),
         attribution=str(store.manifest["attribution"]),
         options=options,
-        splits={name: images for name, images in splits.items() if images},
+        splits=camera_splits(views, held, poses, count),
         input_hash=store.content_hash,
     )
     betas = None if shape is None else shapes[shape]
@@ -144,6 +130,28 @@ def plan(
         return write_scene(output, pictures, arrays, (size, size), told)
 
     return Plan(facts, make)
+
+
+def _check_numbers(
+    size: int, poses: int, novel_poses: int, cameras: int, noise: float, noise_shift: float
+) -> None:
+    if size < 16 or poses < 1 or novel_poses < 0 or cameras < 1 or noise < 0 or noise_shift < 0:
+        raise ConfigError(
+            "A scene cannot be made of these numbers.",
+            found=f"size {size}, poses {poses}, novel_poses {novel_poses}, cameras {cameras}, noise {noise}",
+            expected="size of 16 or more, a pose and a camera at least, noise of 0 or more",
+        )
+
+
+def _held_out(novel_cameras: Sequence[int], cameras: int) -> list[int]:
+    held = [int(number) for number in novel_cameras]
+    if any(not 0 <= number < cameras for number in held) or len(set(held)) >= cameras:
+        raise ConfigError(
+            "These cameras cannot be held out.",
+            found=str(held),
+            expected=f"some of 0 to {cameras - 1}, not all",
+        )
+    return held
 
 
 def nerf_camera(camera: Camera, scale: float) -> np.ndarray:

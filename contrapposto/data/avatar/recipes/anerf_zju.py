@@ -22,6 +22,7 @@ from contrapposto.data.avatar.scene import AvatarScene
 from contrapposto.data.avatar.writing import (
     Frame,
     SceneFacts,
+    camera_splits,
     counted,
     dilate,
     temporal_validity,
@@ -98,11 +99,6 @@ def plan(
     images = [_picture(raw, annotations["ims"][n], camera) for camera in cameras for n in numbers]
     files = PictureFiles(images, [_masks(raw, image) for image in images], longest=size)
     total = len(numbers)
-    splits = {
-        "train": [c * total + i for c in range(len(train_views)) for i in range(learnt)],
-        "novel_view": [c * total + i for c in range(len(train_views), len(cameras)) for i in range(learnt)],
-        "novel_pose": [c * total + i for c in range(len(cameras)) for i in range(learnt, total)],
-    }
     options = {
         "train_views": list(train_views),
         "novel_views": list(novel_views),
@@ -114,7 +110,7 @@ def plan(
         source=raw.name,
         licence=licence,
         options={**options, "body": None if body is None else sha256(body)},
-        splits={name: part for name, part in splits.items() if part},
+        splits=camera_splits(range(len(train_views)), range(len(train_views), len(cameras)), learnt, total),
         metres_per_unit=1.0,
         input_hash=" ".join(
             [sha256(raw / "annots.npy"), *(sha256(parameters[n]) for n in numbers), *files.digest()]
