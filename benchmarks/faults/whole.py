@@ -12,8 +12,12 @@ from typing import Any
 
 import numpy as np
 
-# Entries that tell of a run's time, place, command or commit, and hashes of files that hold such.
-_OTHER = ("start", "end", "seconds", "command", "earlier", "device", "git", "process", "checkpoint_sha256")
+# Entries that tell of a run's time, place, command or commit, and hashes of files that hold such; `current_score` is what
+# Lightning's checkpoint callback saw last in this process, which it does not take up again and decides nothing by.
+_OTHER = (
+    *("start", "end", "seconds", "command", "earlier", "device", "git", "process", "checkpoint_sha256"),
+    "current_score",
+)
 
 
 def half_written(folder: Path) -> list[str]:
