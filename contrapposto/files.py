@@ -72,6 +72,28 @@ def disk_error(path: str | Path, error: OSError) -> Exception:
     return error
 
 
+def need_space(path: str | Path, needed: int, what: str, fix: str = "choose another folder") -> None:
+    """Refuse to begin what the disk has no room for.
+
+    Args:
+        path: where it will lie; it need not exist yet.
+        needed: bytes.
+        what: it is, after "The disk has not enough space".
+        fix: what may be done beside freeing space.
+
+    Raises:
+        InputError: less is free.
+    """
+    free = shutil.disk_usage(existing_parent(path)).free
+    if free < needed:
+        raise InputError(
+            f"The disk has not enough space {what}.",
+            found=f"{free / 2**20:.0f} MiB free",
+            expected=f"{needed / 2**20:.0f} MiB",
+            fix=f"free some space or {fix}",
+        )
+
+
 def existing_parent(path: str | Path) -> Path:
     """Return the nearest folder at or above `path` that exists."""
     folder = Path(path).absolute()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from contrapposto.errors import ConfigError, InputError, MissingError
-from contrapposto.files import existing_parent
+from contrapposto.errors import ConfigError, MissingError
+from contrapposto.files import need_space
 
 MIN_FREE_BYTES = 200 * 2**20
 
@@ -30,7 +29,8 @@ def preflight(config: DictConfig, *, parameters: int = 0) -> None:
     _check_weights(config)
     _check_device(config)
     # Weights and two optimiser moments, for the best, the last and the one being written.
-    _check_disk(Path(config.paths.runs), MIN_FREE_BYTES + parameters * 4 * 3 * 3)
+    runs, needed = Path(config.paths.runs), MIN_FREE_BYTES + parameters * 4 * 3 * 3
+    need_space(runs, needed, f"for runs in {runs}", fix="choose another place: paths.runs=FOLDER")
 
 
 def _check_data(config: DictConfig) -> None:
@@ -98,15 +98,4 @@ def _check_device(config: DictConfig) -> None:
             f"data.batch_size={batch} is the global batch and cannot be shared evenly.",
             found=f"{devices * config.trainer.num_nodes} processes",
             fix="choose a multiple of the number of processes",
-        )
-
-
-def _check_disk(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(existing_parent(folder)).free
-    if free < needed:
-        raise InputError(
-            f"There is too little room on the disk for runs in {folder}.",
-            found=f"{free / 2**20:.0f} MiB free",
-            expected=f"{needed / 2**20:.0f} MiB (checkpoints, logs, media)",
-            fix="free some space, or choose another place with paths.runs=FOLDER",
         )

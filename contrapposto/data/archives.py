@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from contrapposto.errors import InputError
-from contrapposto.files import disk_error, existing_parent
+from contrapposto.files import disk_error, need_space
 
 MAX_RATIO = 100
 _SMALL = 64 * 2**20  # a ratio says nothing about small archives
@@ -153,14 +153,7 @@ def _check(archive: Path, members: list[Member], max_bytes: int, folder: Path) -
             found=f"{total / 2**20:.0f} MiB, {ratio:.0f} times the archive",
             expected=f"at most {max_bytes / 2**20:.0f} MiB and {MAX_RATIO} times the archive",
         )
-    free = shutil.disk_usage(existing_parent(folder)).free
-    if total > free:
-        raise InputError(
-            f"The disk has not enough space to unpack {archive}.",
-            found=f"{free / 2**20:.0f} MiB free",
-            expected=f"{total / 2**20:.0f} MiB",
-            fix="free some space or choose another folder",
-        )
+    need_space(folder, total, f"to unpack {archive}")
 
 
 def _write(source: IO[bytes], target: Path, size: int) -> None:

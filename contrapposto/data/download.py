@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +12,7 @@ from typing import Any
 
 from contrapposto.data.recipes.base import Progress
 from contrapposto.errors import InputError, MissingError
-from contrapposto.files import disk_error, existing_parent, sha256
+from contrapposto.files import disk_error, need_space, sha256
 
 ATTEMPTS = 5
 _BLOCK = 2**18
@@ -125,7 +124,7 @@ def _fetch_rest(url: str, part: Path, progress: Progress | None, timeout: float)
             have = 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else 0
-        _check_space(part, total - have)
+        need_space(part, total - have, f"for the download {part.stem}")
         validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
         state_path.unlink(missing_ok=True)
         with open(part, "ab" if have else "wb") as file:
@@ -150,14 +149,3 @@ def _state(path: Path, url: str) -> dict[str, Any]:
         return state if state["url"] == url and isinstance(state["validator"], str) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-
-
-def _check_space(path: Path, needed: int) -> None:
-    free = shutil.disk_usage(existing_parent(path)).free
-    if needed > free:
-        raise InputError(
-            f"The disk has not enough space for the download {path.stem}.",
-            found=f"{free / 2**20:.0f} MiB free",
-            expected=f"{needed / 2**20:.0f} MiB",
-            fix="free some space or choose another folder",
-        )

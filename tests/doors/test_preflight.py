@@ -57,7 +57,7 @@ def test_a_batch_that_cannot_be_shared(stores):
 
 
 def test_a_full_disk(stores):
-    with pytest.raises(InputError, match="room"):
+    with pytest.raises(InputError, match="not enough space for runs"):
         preflight(config(stores=stores), parameters=10**15)
 
 
