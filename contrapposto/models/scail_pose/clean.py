@@ -42,12 +42,12 @@ class Clean:
             track = Track.of(clip.frames, number)
             if track.seen.sum() / clip.fps < min(self.least, len(clip.frames) / clip.fps):
                 continue
-            for frame, person in self.track(track, clip.fps, clip.height, clip.intrinsics).people():
+            for frame, person in self.track(track, clip.fps, clip.height).people():
                 frames[frame].append(person)
         return replace(clip, frames=[sorted(frame, key=lambda person: person.id) for frame in frames])
 
-    def track(self, track: Track, fps: float, height: int, intrinsics: np.ndarray) -> Track:
-        """One person clean."""
+    def track(self, track: Track, fps: float, height: int) -> Track:
+        """One person clean; `height` of the picture in pixels."""
         points, joints = track.points, track.joints
         if self.outliers:
             points = without_outliers(points, 0.03 * height)
