@@ -137,7 +137,7 @@ class Cost:
 def all_tables(costs: list[Cost], stores: Path) -> str:
     """Markdown: what is assumed, then a step, the whole run, the stores."""
     parts = [
-        assumptions(costs[0].machine),
+        assumptions(costs[0].core_flops),
         "## One step",
         step_table(costs),
         "## The whole run",
@@ -165,7 +165,7 @@ def step_table(costs: list[Cost]) -> str:
             (
                 f"`{run.model}`{run.label}",
                 f"{millions(step.weights)}, {millions(step.trained)}",
-                f"{run.batch:,} {run.unit}",
+                run.amount,
                 f"{number(cost.step_flops / 1e9)} GFLOP",
                 number(step.operations),
                 f"{100 * cost.share:.0f} %",
@@ -224,12 +224,12 @@ def devices_table(costs: list[Cost]) -> str:
     lines = []
     for cost in costs:
         shared, each = (f"{100 * value:.0f} %" for value in cost.efficiencies)
-        if cost.run.batch % DEVICES:
-            shared = f"{cost.run.batch} cannot be shared"
+        if cost.run.samples % DEVICES:
+            shared = f"no share of {cost.run.samples}"
         lines.append(
             (
                 f"`{cost.run.model}`{cost.run.label}",
-                f"{cost.run.batch:,} {cost.run.unit}",
+                cost.run.amount,
                 f"{number(1e3 * cost.gpu_step_seconds)} ms",
                 size(cost.reduced_bytes),
                 f"{number(1e3 * cost.reduce_seconds)} ms",
@@ -321,7 +321,7 @@ def size(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """In a fitting unit."""
-    for unit, scale in (("years", 365 * 86400), ("days", 86400), ("h", 3600)):
+    for unit, scale in (("years", 365 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * scale:
             return f"{number(seconds / scale)} {unit}"
-    return f"{number(seconds / 60)} min"
+    return f"{number(seconds)} s"

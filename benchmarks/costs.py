@@ -35,7 +35,7 @@ def make_stores(folder: Path) -> None:
     prepare_meshes(
         "smpl_poses", output=folder / "mesh", motion=motion, poses=16, num_faces=NPR_FACES, **shapes
     )
-    clips = {"clips": ["made/*"], "novel_clips": ["cmu/*"]}
+    clips: dict[str, Any] = {"clips": ["made/*"], "novel_clips": ["cmu/*"]}
     prepare_avatar("anerf_scene", output=folder / "avatar", motion=motion, poses=6, novel_poses=1, cameras=4,
                    novel_cameras=[3], **clips)  # fmt: skip
 
@@ -80,10 +80,10 @@ def main() -> None:
         folder = Path(name)
         make_stores(folder)
         costs = [Cost(run, measured(run, folder), core_flops) for run in RUNS if wanted(run, options.models)]
+        if options.json:
+            steps = {cost.run.name: asdict(cost.step) for cost in costs}
+            write_json(options.json, {"core_flops": core_flops, "steps": steps})
         text = all_tables(costs, folder)
-    if options.json:
-        steps = {cost.run.name: asdict(cost.step) for cost in costs}
-        write_json(options.json, {"core_flops": core_flops, "steps": steps})
     if options.models:
         print(text)
         return

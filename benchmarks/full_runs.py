@@ -48,6 +48,7 @@ class FullRun:
         starts_from: option of the configuration -> the model whose checkpoint it names.
         frozen, cached: methods of the module, see `one_step.train_steps`.
         windows: for which the outputs of frozen networks are computed, once.
+        sequences: in a batch whose units are their frames.
         label: where a model has two rows.
     """
 
@@ -63,7 +64,18 @@ class FullRun:
     frozen: str | None = None
     cached: str | None = None
     windows: int = 0
+    sequences: int = 0
     label: str = ""
+
+    @property
+    def samples(self) -> int:
+        """What the processes share: windows, poses and rays, or whole sequences."""
+        return self.sequences or self.batch
+
+    @property
+    def amount(self) -> str:
+        """The batch, for the tables."""
+        return f"{self.batch:,} {self.unit if self.batch > 1 else self.unit.removesuffix('s')}"
 
     @property
     def name(self) -> str:
@@ -83,7 +95,7 @@ def _npr(model: str, batch: int, steps: int, origin: str, size: int, **more: Any
 
 
 _PLAIN = ("data.batch_size=8", "data.cache=false")
-_VQ = ("data.batch_size=8",)
+_WHOLE = ("data.batch_size=64",)
 _LATENT: dict[str, Any] = {
     "small": _PLAIN,
     "frozen": "frozen_outputs",
@@ -93,13 +105,19 @@ _LATENT: dict[str, Any] = {
 _UPPER = {"module.upper_vqvae": "sage_upper_vqvae"}
 _LOWER = {"module.lower_vqvae": "sage_lower_vqvae", "module.first": "sage_first"}
 _BOTH = {"module.first": "sage_first", "module.second": "sage_second"}
-_BABEL = ("data.batch_size=8", "data.skeleton=smplh52", "data.max_tilt=15")
+_BABEL = ("data.batch_size=16", "data.skeleton=smplh52", "data.max_tilt=15")
 _RAYS = "data.rays={images_per_step:16,rays_per_step:128}"
 
 RUNS = (
-    _sage("sage_upper_vqvae", 512, 40, small=_VQ),
-    _sage("sage_lower_vqvae", 512, 40, small=_VQ),
-    _sage("sage_first", 400, 51, starts_from=_UPPER, **_LATENT),
+    _sage("sage_upper_vqvae", 512, 40, small=_WHOLE),
+    _sage("sage_lower_vqvae", 512, 40, small=_WHOLE),
+    _sage(
+        "sage_first",
+        400,
+        51,
+        starts_from=_UPPER,
+        **{**_LATENT, "small": ("data.batch_size=32", "data.cache=false")},
+    ),
     _sage("sage_second", 512, 41, starts_from=_UPPER | _LOWER, **_LATENT),
     _sage("sage_decoder", 300, 6, label=", alone", starts_from=_BOTH, **_LATENT),
     _sage(
@@ -116,6 +134,7 @@ RUNS = (
         18,
         visits=1,
         of=500,
+        sequences=1,
         unit="frames",
         origin=f"sheet: 18 epochs over {SAGE_CLIPS:,} sequences of at most 500 frames, each visited once (see below)",
         starts_from={"module.decoder": "sage_decoder"},
@@ -131,6 +150,7 @@ RUNS = (
         20,
         visits=50,
         of=64 * 101,
+        sequences=64,
         unit="frames",
         origin="our default",
         starts_from={"module.teacher": "sage_refiner"},
@@ -139,7 +159,7 @@ RUNS = (
         windows=SAGE_WINDOWS,
         small=("data.batch_size=2", "data.cache=false", "data.sequence=40"),
     ),
-    _sage("sparse_transformer", 256, 40, origin="our default", small=_VQ),
+    _sage("sparse_transformer", 256, 40, origin="our default", small=_WHOLE),
     FullRun(
         "posegpt_vqvae",
         64,
@@ -198,5 +218,5 @@ RUNS = (
         rays,
     ),
     FullRun("anerf_fast", 2048, "rays", 10_000, "our default: 20 epochs of 500", (_RAYS,), "avatar", rays),
-    FullRun("scail_lifter", 64, "windows", 50_000, "our default: 100 epochs of 500", _VQ),
+    FullRun("scail_lifter", 64, "windows", 50_000, "our default: 100 epochs of 500", _WHOLE),
 )

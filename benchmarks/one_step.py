@@ -251,8 +251,9 @@ def _use_plain_path(module: pl.LightningModule) -> None:
     from contrapposto.models.sage.fast import prepare_tracker
     from contrapposto.models.sage.tracker import SageTracker
 
+    one: Any
     frozen = getattr(module, "frozen", None)
     teacher = frozen.get("teacher") if isinstance(frozen, dict) else None
     for one in (module, teacher):
         if isinstance(getattr(one, "tracker", None), SageTracker):
-            one.frozen["fast"] = prepare_tracker(one.tracker, linears="plain")  # type: ignore[union-attr]
+            one.frozen["fast"] = prepare_tracker(one.tracker, linears="plain")
