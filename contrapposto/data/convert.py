@@ -17,6 +17,7 @@ from contrapposto.data.recipes.base import Progress, Recipe, Source
 from contrapposto.data.store import FIGURE, ClipRecord
 from contrapposto.errors import ContrappostoError
 from contrapposto.files import atomic_path
+from contrapposto.io.checks import parsing
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPLH52
 
@@ -106,13 +107,19 @@ def convert(recipe: Recipe, task: Task, folder: Path, raw: Path) -> None:
 
 
 def load_result(folder: Path, key: str) -> Reject | tuple[ClipRecord, np.ndarray, np.ndarray]:
-    """Read the result file of a task."""
+    """Read the result file of a task.
+
+    Raises:
+        InputError: it is damaged.
+    """
     reject = folder / f"{key}.json"
-    if reject.is_file():
-        return Reject(**json.loads(reject.read_text(encoding="utf-8")))
-    with np.load(folder / f"{key}.npz", allow_pickle=False) as arrays:
-        record = ClipRecord.from_json(json.loads(arrays["record"].tobytes()))
-        return record, arrays["rotations"], arrays["root_translation"]
+    path = reject if reject.is_file() else folder / f"{key}.npz"
+    with parsing(path, "the result of an earlier attempt", f"delete {folder.parent} and prepare again"):
+        if path == reject:
+            return Reject(**json.loads(reject.read_text(encoding="utf-8")))
+        with np.load(path, allow_pickle=False) as arrays:
+            record = ClipRecord.from_json(json.loads(arrays["record"].tobytes()))
+            return record, arrays["rotations"], arrays["root_translation"]
 
 
 def describe(name: str, error: Exception, raw: Path) -> Reject:
