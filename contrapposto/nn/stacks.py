@@ -147,7 +147,7 @@ class Stack(nn.Module):
         )
         self.ln_f = nn.LayerNorm(width)
         self.head = nn.Linear(width, width, bias=False)
-        self.apply(_initialise)
+        self.apply(initialise)
         # Made after the initialisation above, as in the originals: the convolutions keep torch's own.
         self.down_conv = DownConv(width, causal=causal) if down else None
         self.up_conv = UpConv(width, look_ahead=look_ahead) if up else None
@@ -186,7 +186,8 @@ class Stack(nn.Module):
         return self.head(self.ln_f(tokens)), valid
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
+    """Start a layer as GPT-2 does: N(0, 0.02) weights, no bias; call it by `Module.apply`."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
         if isinstance(module, nn.Linear) and module.bias is not None:

@@ -13,6 +13,7 @@ from contrapposto.models.posegpt.vqvae import PoseVQVAE
 from contrapposto.nn.attention import Block
 from contrapposto.nn.dropout import Dropout
 from contrapposto.nn.positions import sine_table
+from contrapposto.nn.stacks import initialise
 
 Positions = Literal["scratch", "scratch_frozen", "sine_ft", "sine_frozen"]
 Head = Literal["linear", "mlp"]
@@ -87,7 +88,7 @@ class TokenGPT(nn.Module):
         self.list_head = nn.ModuleList(_make_head(head, width, classes) for _ in range(num_books))
         if concatenate:
             self.fc_emb = nn.Linear((2 + extras) * width, width)
-        self.apply(_initialise)
+        self.apply(initialise)
         self.pos_emb = _position_parameter(positions, block_size, width)
         step = self.book_size + int(not original_offsets)
         self.register_buffer("offsets", torch.arange(num_books) * step, persistent=False)
@@ -346,10 +347,3 @@ def _length_table(kind: Positions, rows: int, width: int) -> nn.Embedding | nn.P
     table = nn.Embedding(rows, width)
     table.weight.requires_grad_(kind == "scratch")
     return table
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
