@@ -52,7 +52,7 @@ def test_other_files_are_refused(tmp_path):
     save_portable(tmp_path / "c.safetensors", {"a": torch.zeros(300)})
     whole = (tmp_path / "c.safetensors").read_bytes()
     (tmp_path / "c.safetensors").write_bytes(whole[:-100])
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="cannot be read"):
         load_portable(tmp_path / "c.safetensors")
     save_file(
         {"a": torch.zeros(3)},

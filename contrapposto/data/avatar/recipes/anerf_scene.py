@@ -34,16 +34,7 @@ from contrapposto.skeleton import SMPL24
 _REACH = 0.22  # metres from the outermost joint to the skin, at most
 _FIELD = 34.0  # degrees
 _LIGHTS = Lights(direction=(-0.3, -0.5, 0.9), key=0.35, sky=0.62, bounce=0.45, follows_camera=False)
-CLIPS = (
-    "made/walk/angry_*",
-    "made/jumping-jack/sad_*",
-    "made/punch/proud_*",
-    "made/raise-both-arms/energetic_*",
-    "made/squat/sneaky_*",
-    "made/wave-right-hand/energetic_*",
-    "made/turn-left/happy_*",
-    "made/throw/angry_*",
-)
+CLIPS = ("*",)
 NOVEL_CLIPS = ("made/kick/*", "made/march/*")
 
 
@@ -53,7 +44,7 @@ def plan(
     motion: str = "stores/demo",
     clips: Sequence[str] = CLIPS,
     novel_clips: Sequence[str] = NOVEL_CLIPS,
-    poses: int = 40,
+    poses: int = 170,
     novel_poses: int = 8,
     fps: float | None = None,
     size: int = 112,
@@ -73,7 +64,7 @@ def plan(
     Args:
         raw: a motion store; `motion` where absent.
         motion: the motion store whose poses are taken; the demo store is made where it is missing.
-        clips, novel_clips: patterns of the names of clips whose poses are learnt, or held out.
+        clips, novel_clips: patterns of the names of clips to learn from, or to hold out; what fits both is held out.
         poses, novel_poses: how many; every clip gives its share.
         fps: consecutive poses at this rate from the middle of each clip, as of a video; None: spread over the clip.
         size: height and width of the images in pixels.
@@ -92,7 +83,7 @@ def plan(
     if shape is not None and shape not in shapes:
         raise ConfigError(f"The body has no shape {shape!r}.", fix=f"try {nearest(shape, shapes)}")
     store = motion_store(Path(motion) if raw is None else raw, raw is None)
-    chosen = _choose(store, clips, poses) + _choose(store, novel_clips, novel_poses)
+    chosen = _choose(store, clips, poses, novel_clips) + _choose(store, novel_clips, novel_poses)
     count = len(chosen)
     views = [number for number in range(cameras) if number not in held]
     options: dict[str, Any] = {"clips": list(clips), "novel_clips": list(novel_clips)}
@@ -227,10 +218,12 @@ class _Figure:
                 yield Frame(picture.color, picture.mask)
 
 
-def _choose(store: MotionStore, patterns: Sequence[str], count: int) -> list[_Choice]:
-    """`count` poses as (clip, number, of how many), shared among the clips of the patterns."""
+def _choose(
+    store: MotionStore, patterns: Sequence[str], count: int, without: Sequence[str] = ()
+) -> list[_Choice]:
+    """`count` poses as (clip, number, of how many), shared among the clips of the patterns and not of `without`."""
     clips = [i for p in patterns for i, clip in enumerate(store.clips) if fnmatch(clip.name, p)]
-    clips = list(dict.fromkeys(clips))
+    clips = [i for i in dict.fromkeys(clips) if not any(fnmatch(store.clips[i].name, p) for p in without)]
     if count and not clips:
         raise InputError(
             f"No clip of {store.path} is called so.",
@@ -238,6 +231,8 @@ def _choose(store: MotionStore, patterns: Sequence[str], count: int) -> list[_Ch
             expected=f"names such as {', '.join(clip.name for clip in store.clips[:4])}",
             fix="data.options.clips=[PATTERN] data.options.novel_clips=[PATTERN]",
         )
+    if 0 < count < len(clips):  # some of all kinds, not the first ones
+        clips = [clips[number] for number in np.linspace(0, len(clips) - 1, count).astype(int)]
     shares = [part for part in np.array_split(np.arange(count), max(len(clips), 1)) if len(part)]
     return [(clip, step, len(part)) for clip, part in zip(clips, shares) for step in range(len(part))]
 
