@@ -61,39 +61,40 @@ def read_person(path: str | Path, size: tuple[int, int], focal: float | None = N
         MissingError: no such file. InputError: it is no npz file; entries are missing, of another shape or not finite.
     """
     path = Path(path)
-    entries = read_entries(path)
-    rotations = rotations_of(path, entries)
-    count = len(rotations)
-    rest = rest_of(path, entries)
-    weak, focals = _first(entries, _WEAK), _focals(path, entries, count, focal)
-    root = _optional(path, entries, _ROOTS, (count, 3))
-    shift = _optional(path, entries, _SHIFTS, (count, 3))
-    if root is None and shift is None:
-        if weak is None:
+    with parsing(path, "poses before a camera (docs/anerf_data.md)"):
+        entries = read_entries(path)
+        rotations = rotations_of(path, entries)
+        count = len(rotations)
+        rest = rest_of(path, entries)
+        weak, focals = _first(entries, _WEAK), _focals(path, entries, count, focal)
+        root = _optional(path, entries, _ROOTS, (count, 3))
+        shift = _optional(path, entries, _SHIFTS, (count, 3))
+        if root is None and shift is None:
+            if weak is None:
+                raise InputError(
+                    f"{path.name} does not say where the person is.",
+                    found=f"entries {', '.join(entries)}",
+                    expected="transl (F, 3), root (F, 3), or pred_cam and bbox_params (F, 3)",
+                )
+            own = weak_cameras_of(path, entries, count, size, focal)
+            shift, focals = own[:, 1:], own[:, 0]
+        root = rest[0] + shift if root is None and shift is not None else root
+        assert root is not None
+        rotations, root = _to_camera(path, entries, rotations, root)
+        index = _first(entries, ("frame_ids", "frames"))
+        frames = np.arange(count) if index is None else np.asarray(index, np.int64).reshape(-1)
+        if len(frames) != count or len(set(frames.tolist())) != count or frames.min(initial=0) < 0:
             raise InputError(
-                f"{path.name} does not say where the person is.",
-                found=f"entries {', '.join(entries)}",
-                expected="transl (F, 3), root (F, 3), or pred_cam and bbox_params (F, 3)",
+                f"The frame_ids of {path.name} do not fit.", found=f"{len(frames)} for {count} poses"
             )
-        own = weak_cameras_of(path, entries, count, size, focal)
-        shift, focals = own[:, 1:], own[:, 0]
-    root = rest[0] + shift if root is None and shift is not None else root
-    assert root is not None
-    rotations, root = _to_camera(path, entries, rotations, root)
-    index = _first(entries, ("frame_ids", "frames"))
-    frames = np.arange(count) if index is None else np.asarray(index, np.int64).reshape(-1)
-    if len(frames) != count or len(set(frames.tolist())) != count or frames.min(initial=0) < 0:
-        raise InputError(
-            f"The frame_ids of {path.name} do not fit.", found=f"{len(frames)} for {count} poses"
-        )
-    if (root[:, 2] <= 0).any():
-        bad = int((root[:, 2] <= 0).argmax())
-        raise InputError(
-            f"{path.name} places the person behind the camera.",
-            found=f"pose {bad} at {root[bad].round(2).tolist()}",
-            expected="camera axes x right, y down, z forward; or world_to_camera (4, 4) in the file",
-        )
-    return Person(rotations, root, rest, focals, _centre(entries), frames)
+        if (root[:, 2] <= 0).any():
+            bad = int((root[:, 2] <= 0).argmax())
+            raise InputError(
+                f"{path.name} places the person behind the camera.",
+                found=f"pose {bad} at {root[bad].round(2).tolist()}",
+                expected="camera axes x right, y down, z forward; or world_to_camera (4, 4) in the file",
+            )
+        return Person(rotations, root, rest, focals, _centre(entries), frames)
 
 
 def read_entries(path: Path) -> dict[str, np.ndarray]:
