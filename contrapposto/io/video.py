@@ -43,7 +43,7 @@ class VideoFile:
             raise InputError(f"There is no file {path}.")
         with _container(path) as container:
             stream = container.streams.video[0]
-            first = next(_decoded(container, path), None)
+            first = next(_decoded(container), None)
             if first is None:
                 raise InputError(
                     f"{path.name} has no frame that can be read.",
@@ -62,7 +62,7 @@ class VideoFile:
         """
         with _container(self.path) as container:
             start, last = None, 0.0
-            for number, frame in enumerate(_decoded(container, self.path)):
+            for number, frame in enumerate(_decoded(container)):
                 image = _upright(frame)
                 if image.shape[:2] != (self.height, self.width):
                     break  # another video behind the first
@@ -106,7 +106,7 @@ def _container(path: Path) -> Any:
     return container
 
 
-def _decoded(container: Any, path: Path) -> Iterator[Any]:
+def _decoded(container: Any) -> Iterator[Any]:
     """Frames until the end, or until the first place that cannot be read."""
     import av
 

@@ -100,3 +100,11 @@ class DiffusionSchedule(nn.Module):
         steps = self.inference_steps(count)
         pairs = [*pairwise(steps), (steps[-1], steps[-1] - self.num_steps // count)]
         return pairs[:-1] if skip_idle else pairs
+
+
+def timestep_features(steps: Tensor, width: int = 256) -> Tensor:
+    """(B,) steps to (B, width): cosines, then sines, of geometrically spaced frequencies."""
+    half = width // 2
+    frequency = torch.exp(-math.log(10000.0) * torch.arange(half, device=steps.device) / half)
+    angle = steps.float()[:, None] * frequency
+    return torch.cat([torch.cos(angle), torch.sin(angle)], dim=1)

@@ -26,7 +26,7 @@ class AttentionBlock(nn.Module):
         self.bn = PointNorm(width)
         self.fc_delta, self.fc_gamma = mlp(3, width), mlp(width, width)
         self.w_qs, self.w_ks, self.w_vs = (nn.Linear(width, width, bias=False) for _ in range(3))
-        self.neighbours, self.positions_only = neighbours, positions_only
+        self.neighbours = neighbours
         if positions_only:
             for unused in (self.w_qs, self.w_ks, self.w_vs):
                 unused.requires_grad_(False)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrapposto.models.npr.schedule import NoiseSchedule
-from contrapposto.models.sage.diffusion import timestep_features
+from contrapposto.nn.diffusion import timestep_features
 from contrapposto.nn.random import keyed_normal
 
 TimeInput = Literal["beta", "step"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -10,15 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrapposto.models.sage.condition import NUM_SLOTS, embed_sparse
-from contrapposto.nn.diffusion import DiffusionSchedule
-
-
-def timestep_features(steps: Tensor, width: int = 256) -> Tensor:
-    """(B,) steps to (B, width): cosines, then sines, of geometrically spaced frequencies."""
-    half = width // 2
-    frequency = torch.exp(-math.log(10000.0) * torch.arange(half, device=steps.device) / half)
-    angle = steps.float()[:, None] * frequency
-    return torch.cat([torch.cos(angle), torch.sin(angle)], dim=1)
+from contrapposto.nn.diffusion import DiffusionSchedule, timestep_features
 
 
 class TimestepEmbedding(nn.Module):
