@@ -266,10 +266,10 @@ def draw(series: Sequence[Series], path: Path) -> None:
 
 
 def _ends(axis: Any, values: Sequence[float], form: str) -> None:
-    """Numbers at the ends of an axis alone."""
+    """Numbers at the ends of an axis alone, one where they would meet."""
     from matplotlib.ticker import NullFormatter
 
-    ends = [min(values), max(values)]
+    ends = [min(values), max(values)] if max(values) > 2 * min(values) else [max(values)]
     axis.set_ticks(ends, [form.format(value) for value in ends])
     axis.set_minor_formatter(NullFormatter())
 
