@@ -154,7 +154,7 @@ def _disturbed_training(
         return
     _look(trouble, runs, _training_moment)
     done = bool(list(runs.glob("*/*/result.json")))
-    if not done and trouble.random.random() < 1 / 3 and trouble.disturb([*here, "resume=true"]):
+    if not (done or child) and trouble.random.random() < 1 / 3 and trouble.disturb([*here, "resume=true"]):
         _look(trouble, runs, _training_moment)
     if not list(runs.glob("*/*/result.json")):
         trouble.finish([*here, "resume=true"], again=here)
