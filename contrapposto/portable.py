@@ -38,7 +38,9 @@ def save_portable(path: str | Path, content: Mapping[str, Any], *, half: bool = 
     tensors: dict[str, Tensor] = {}
     tree = _packed(dict(content), "", tensors, half)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={_TREE: json.dumps(tree)}))  # save_file hides a full disk
+        temporary.write_bytes(
+            save(tensors, metadata={_TREE: json.dumps(tree)})
+        )  # save_file hides a full disk
 
 
 def load_portable(path: str | Path) -> dict[str, Any]:
