@@ -97,7 +97,7 @@ def _npr(model: str, batch: int, steps: int, origin: str, size: int, **more: Any
 _PLAIN = ("data.batch_size=8", "data.cache=false")
 _WHOLE = ("data.batch_size=64",)
 _LATENT: dict[str, Any] = {
-    "small": _PLAIN,
+    "small": ("data.batch_size=32", "data.cache=false"),
     "frozen": "frozen_outputs",
     "cached": "_cached_outputs",
     "windows": SAGE_WINDOWS,
@@ -111,13 +111,7 @@ _RAYS = "data.rays={images_per_step:16,rays_per_step:128}"
 RUNS = (
     _sage("sage_upper_vqvae", 512, 40, small=_WHOLE),
     _sage("sage_lower_vqvae", 512, 40, small=_WHOLE),
-    _sage(
-        "sage_first",
-        400,
-        51,
-        starts_from=_UPPER,
-        **{**_LATENT, "small": ("data.batch_size=32", "data.cache=false")},
-    ),
+    _sage("sage_first", 400, 51, starts_from=_UPPER, **_LATENT),
     _sage("sage_second", 512, 41, starts_from=_UPPER | _LOWER, **_LATENT),
     _sage("sage_decoder", 300, 6, label=", alone", starts_from=_BOTH, **_LATENT),
     _sage(
