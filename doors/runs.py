@@ -21,6 +21,7 @@ from contrapposto.files import ASSETS, atomic_path, sha256, write_json
 from contrapposto.io.checks import parsing
 
 ZOO = ASSETS / "zoo"  # small trained models that ship, laid out like runs (doors/publish.py)
+_HELD_BY = {"npr": "npr_feature_diffusion"}  # which ships once, inside of the stage that builds on it
 RUN_VARIABLE = "CONTRAPPOSTO_RUN"  # the run directory, handed to the other processes of the same run
 
 
@@ -229,7 +230,8 @@ def best_run(
     candidates = finished_runs(runs, model)
     same = list(filter(fits, candidates))
     if not same and shipped:
-        same = list(filter(fits, finished_runs(ZOO, model)))
+        names = (model, _HELD_BY.get(model, model))
+        same = [run for name in dict.fromkeys(names) for run in finished_runs(ZOO, name) if fits(run)]
         if same:
             print(f"{model}: no run of yours in {runs}; the small one that ships is used")
     if not same:

@@ -158,6 +158,13 @@ def test_a_shipped_model_is_found_whole_and_free(folder, tmp_path, capsys):
     assert all(value.isfinite().all() for value in module.state_dict().values())
 
 
+def test_the_auto_encoder_of_meshes_ships_inside_its_generator(tmp_path):
+    from contrapposto.models.npr import NPR
+
+    found = best_run(tmp_path, "npr", "smpl_poses", "npr_demo")
+    assert found.model == "npr_feature_diffusion" and isinstance(load_module(found.checkpoint).network, NPR)
+
+
 def test_errors_of_the_command_lines_are_one_message(tmp_path, capsys):
     from doors import fetch as fetching
     from doors import publish as publishing
