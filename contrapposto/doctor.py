@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -104,20 +105,34 @@ def _body_models() -> Iterator[tuple[str, str]]:
 
 
 def _data(stores: Path) -> Iterator[tuple[str, str]]:
-    from contrapposto.data.store import MotionStore
-    from contrapposto.errors import ContrappostoError
-
     found = sorted(path.parent for path in stores.glob("*/manifest.json"))
     if not found:
         yield "stores", f"none in {stores}/; python prepare.py data=demo makes the first"
     for folder in found:
-        try:
-            store = MotionStore.open(folder)
-        except ContrappostoError as error:
-            yield folder.name, error.what
-            continue
-        seconds = sum(clip.frames / clip.fps for clip in store.clips)
-        yield folder.name, f"{len(store)} clips, {seconds / 60:.1f} min"
+        yield folder.name, _store(folder)
+
+
+def _store(folder: Path) -> str:
+    """What a store holds, or what is wrong with it."""
+    from contrapposto.data.avatar.scene import SCHEMA as SCENE
+    from contrapposto.data.avatar.scene import AvatarScene
+    from contrapposto.data.mesh_store import SCHEMA as MESHES
+    from contrapposto.data.mesh_store import MeshStore
+    from contrapposto.data.store import MotionStore
+    from contrapposto.errors import ContrappostoError
+
+    try:
+        schema = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("schema")
+        if schema == MESHES:
+            identities = MeshStore.open(folder).identities
+            return f"{len(identities)} meshes, {sum(len(one.poses) for one in identities)} poses"
+        if schema == SCENE:
+            scene = AvatarScene.open(folder)
+            return f"{scene.num_images} images, {scene.num_poses} poses, {scene.num_cameras} cameras"
+        clips = MotionStore.open(folder).clips
+    except (ContrappostoError, OSError, ValueError, AttributeError, RecursionError) as error:
+        return getattr(error, "what", f"{folder / 'manifest.json'} cannot be read.")
+    return f"{len(clips)} clips, {sum(clip.frames / clip.fps for clip in clips) / 60:.1f} min"
 
 
 if __name__ == "__main__":
