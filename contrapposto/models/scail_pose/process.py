@@ -13,6 +13,7 @@ import numpy as np
 from contrapposto.errors import InputError
 from contrapposto.files import write_json
 from contrapposto.io.video import VideoFile, at_rate
+from contrapposto.models.scail_pose.camera import project
 from contrapposto.models.scail_pose.estimators.interface import Person, PoseEstimator
 from contrapposto.models.scail_pose.extract import extract, extract_reference, read_image
 from contrapposto.models.scail_pose.framing import target_size
@@ -35,6 +36,7 @@ from contrapposto.models.scail_pose.retime import retime
 
 MODEL_FRAMES = 81
 _UNLIKE = 0.1  # of the longer side: a fit this far off is told
+_CUT = 0.15  # share of a person's joints beyond the picture
 DATA_FILES = ("people", "nlfpred", "dwposes", "openpose")
 Progress = Callable[[str, int, int], None]
 
@@ -148,6 +150,8 @@ def process(
     reference = [] if image is None else extract_reference(image, estimator, height, width, job.reference_fit)
     result = draw(clip, folder, settings, None if image is None else reference, progress=progress)
     clock.lap("drawing")
+    if image is not None and job.reference_fit == "cover":
+        result["warnings"] = _cut_off(reference, clip, image.shape) + result["warnings"]
     report = {
         "video": job.video.name,
         "reference": None if image is None else Path(str(job.reference)).name,
@@ -269,6 +273,22 @@ def _unlike(alignments: Mapping[int, Alignment], clip: ClipPoses) -> list[str]:
         "the picture; take a reference in the video's first pose, or other points (align.mode)"
         for number, found in alignments.items()
         if found.after > limit
+    ]
+
+
+def _cut_off(reference: Sequence[Person], clip: ClipPoses, shape: Sequence[int]) -> list[str]:
+    """People of the reference who reach beyond the part of it that covers the video's picture."""
+    across = int(shape[1] * clip.height > shape[0] * clip.width)  # cut left and right, else above and below
+    axis, size = (0, clip.width) if across else (1, clip.height)
+    places = [
+        project(person.joints[person.valid], np.asarray(clip.intrinsics))[:, axis] for person in reference
+    ]
+    beyond = [float(((at < 0) | (at > size)).mean()) if len(at) else 0.0 for at in places]
+    if max(beyond, default=0.0) < _CUT:
+        return []
+    return [
+        "the reference has another shape than the video and is cut where somebody is; data.reference_fit=pad shows "
+        "all of it, data.upright=reference takes its orientation"
     ]
 
 

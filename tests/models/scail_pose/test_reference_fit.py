@@ -11,6 +11,7 @@ from contrapposto.models.scail_pose.estimators.interface import Person
 from contrapposto.models.scail_pose.matching import align_clip, match_people
 from contrapposto.models.scail_pose.people import ClipPoses
 from contrapposto.models.scail_pose.pipeline import ClipDrawer, Look
+from contrapposto.models.scail_pose.process import _cut_off
 from contrapposto.models.scail_pose.reference import AlignOptions, align
 
 HEIGHT, WIDTH = 96, 160
@@ -102,3 +103,13 @@ def test_one_character_for_two_people():
 def test_wrong_options(options):
     with pytest.raises(ConfigError):
         AlignOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("x", "shape", "told"),
+    [(0, (96, 400), False), (2900, (96, 400), True), (2900, (96, 160), False), (2900, (400, 160), False)],
+    ids=["in the middle", "cut at the side", "the same shape", "cut above and below"],
+)
+def test_a_reference_that_is_cut_where_somebody_is(x, shape, told):
+    clip = ClipPoses(HEIGHT, WIDTH, 16.0, K, [[person(0, 0)]])
+    assert bool(_cut_off([person(0, x)], clip, (*shape, 3))) == told
