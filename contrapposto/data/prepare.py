@@ -30,7 +30,7 @@ from contrapposto.data.recipes import Progress, Recipe, get_recipe
 from contrapposto.data.store import ARRAYS, MotionStore, read_manifest
 from contrapposto.data.survey import survey
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
-from contrapposto.files import disk_error, existing_parent
+from contrapposto.files import disk_error, need_space
 
 _FRAME_BYTES = sum(4 * int(np.prod(shape)) for shape in ARRAYS.values())
 
@@ -213,14 +213,8 @@ def _check_disk(output: Path, clips: Path, frames: int) -> None:
     """Clips and store exist at the same time for a moment."""
     present = sum(file.stat().st_size for file in clips.glob("*.npz"))
     needed = max(2 * frames * _FRAME_BYTES - present, 0) + 2**20
-    free = shutil.disk_usage(existing_parent(output)).free
-    if free < needed:
-        raise InputError(
-            f"The disk has not enough space for the store {output}.",
-            found=f"{free / 2**20:.0f} MiB free",
-            expected=f"{needed / 2**20:.0f} MiB for {frames} frames",
-            fix="free some space or choose another place: paths.stores=FOLDER",
-        )
+    what = f"for the {frames} frames of the store {output}"
+    need_space(output, needed, what, "choose another place: paths.stores=FOLDER")
 
 
 @contextmanager
