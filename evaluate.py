@@ -1,6 +1,6 @@
 """Evaluate a checkpoint: metrics, per-clip tables, pictures and videos."""
 
-from doors.launch import open_door
+from cli.launch import open_door
 
 HELP = """
 Evaluate a checkpoint on stretches it has not seen.
@@ -10,7 +10,7 @@ Evaluate a checkpoint on stretches it has not seen.
   python evaluate.py ckpt=runs/sage_upper_vqvae/...        a checkpoint or run directory; it knows its own configuration
   python evaluate.py model=... official=outputs            the authors' weights: their unpacked folder, or a file
   python evaluate.py model=sage_ik data=...                a baseline that has nothing to train
-  python -m doors.compare runs/...                         several evaluations side by side, as markdown
+  python -m cli.compare runs/...                         several evaluations side by side, as markdown
 
 Options:
   stage=test            test or val                        data=         another store
@@ -19,7 +19,7 @@ Options:
 
 
 def main(config):  # noqa: ANN001, ANN201, D103
-    from doors.evaluation import evaluate
+    from cli.evaluate import evaluate
 
     evaluate(config)
 

@@ -1,6 +1,6 @@
 """Use a model, or a tool of the suite, on your own files."""
 
-from doors.launch import open_door
+from cli.launch import open_door
 
 HELP = """
 Use a model on your own files.
@@ -33,7 +33,7 @@ Options:
 
 
 def main(config):  # noqa: ANN001, ANN201, D103
-    from doors.prediction import predict
+    from contrapposto.tasks.base import predict
 
     predict(config)
 

@@ -1,6 +1,6 @@
 """Prepare a store of motion from a corpus: checked first, in parallel, resumable at any moment."""
 
-from doors.launch import open_door
+from cli.launch import open_door
 
 HELP = """
 Prepare motion for training: raw files -> stores/<name>/ (docs/data.md describes the store).
@@ -26,7 +26,7 @@ Options:
 
 
 def main(config):  # noqa: ANN001, ANN201, D103
-    from doors.preparation import prepare
+    from cli.prepare import prepare
 
     prepare(config)
 

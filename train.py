@@ -1,6 +1,6 @@
 """Train a model, or all stages of a system, from one command line."""
 
-from doors.launch import open_door
+from cli.launch import open_door
 
 HELP = """
 Train a model on prepared motion, or all stages of a system in order.
@@ -23,7 +23,7 @@ Options:
 
 
 def main(config):  # noqa: ANN001, ANN201, D103
-    from doors.training import train
+    from cli.train import train
 
     train(config)
 

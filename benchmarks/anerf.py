@@ -1,7 +1,7 @@
 """A-NeRF at the published size: rendering exactly, rendering pruned, training steps.
 
 Weights are random: the speed does not depend on them. The plain path is the sheet's: every encoding spelled out and
-gathered into the order of depth, both networks on all samples (tests/models/anerf/plain.py, the reference of the tests).
+gathered into the order of depth, both networks on all samples (tests/systems/anerf/plain.py, the tests' reference).
 Pruned paths have capsules of 0.2 (rendering) and 0.35 (training) world units around the bones and see the same rays:
 those of the box of a standing figure; in training all rays meet the figure's surroundings.
 """
@@ -17,13 +17,13 @@ from torch import Tensor
 
 from benchmarks.measure import Row, compare, floor_share, flops, matmul_speed, seconds
 from contrapposto import rotations as rot
-from contrapposto.models.anerf import kinematics
-from contrapposto.models.anerf.cameras import box_pixels, cylinder_box, pixel_rays
-from contrapposto.models.anerf.capsules import NUM_SEGMENTS, Capsules
-from contrapposto.models.anerf.draws import Draws
-from contrapposto.models.anerf.model import ANeRF
-from contrapposto.models.anerf.renderer import Renderer, View
-from contrapposto.models.anerf.volume import Composite
+from contrapposto.systems.anerf import kinematics
+from contrapposto.systems.anerf.cameras import box_pixels, cylinder_box, pixel_rays
+from contrapposto.systems.anerf.capsules import NUM_SEGMENTS, Capsules
+from contrapposto.systems.anerf.draws import Draws
+from contrapposto.systems.anerf.model import ANeRF
+from contrapposto.systems.anerf.renderer import Renderer, View
+from contrapposto.systems.anerf.volume_rendering import Composite
 
 PLAIN = "every encoding spelled out, both networks on all samples"
 SIDE, RAYS = 64, 128
@@ -119,7 +119,7 @@ def _plain(
     cylinder: Tensor,
     draws: Draws | None = None,
 ) -> tuple[Composite, Composite]:
-    from tests.models.anerf import plain
+    from tests.systems.anerf import plain
 
     count = len(origins)
     repeated = bones.expand(count, *bones.shape[1:])

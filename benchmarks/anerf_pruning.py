@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from contrapposto.data.avatar import AvatarScene
 from contrapposto.metrics.image import box_region, psnr
-from contrapposto.models.anerf.paths import MODES
-from contrapposto.models.anerf.renderer import Renderer, View
-from doors.avatar_inputs import Avatar, view_of
-from doors.prediction import load_module
-from doors.runs import load_config, read_result
+from contrapposto.runs import load_config, read_result
+from contrapposto.systems.anerf.data import AvatarScene
+from contrapposto.systems.anerf.paths import MODES
+from contrapposto.systems.anerf.renderer import Renderer, View
+from contrapposto.tasks.anerf_inputs import Avatar, view_of
+from contrapposto.tasks.base import load_module
 
 _NEVER = 10**9
 

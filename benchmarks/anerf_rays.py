@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from contrapposto.data.avatar import AvatarScene, RayOptions, RaySampler
+from contrapposto.systems.anerf.data import AvatarScene, RayOptions, RaySampler
 
 
 def main() -> None:

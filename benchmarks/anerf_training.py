@@ -98,8 +98,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="CPU minutes of each training")
     parser.add_argument("--runs", default="runs/benchmarks", help="where runs and curves are written")
     options = parser.parse_args()
-    from doors.launch import compose_config
-    from doors.training import train
+    from cli.launch import compose_config
+    from cli.train import train
 
     torch.set_num_threads(1)
     shares = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)

@@ -20,9 +20,9 @@ from benchmarks.full_runs import (
     FullRun,
 )
 from benchmarks.one_step import Step
-from contrapposto.data.avatar.scene import AvatarScene
-from contrapposto.data.mesh_store import MeshStore
 from contrapposto.data.store import MotionStore
+from contrapposto.systems.anerf.data.scene import AvatarScene
+from contrapposto.systems.npr.data.mesh_store import MeshStore
 
 # Assumed, not measured: an NVIDIA A100 by its data sheet (TF32 on tensor cores), what a training step reaches of it, and
 # what starting a kernel takes.

@@ -25,9 +25,9 @@ from contrapposto.files import write_json
 
 def make_stores(folder: Path) -> None:
     """Small stores of the three kinds."""
-    from contrapposto.data.avatar.prepare import prepare_avatar
-    from contrapposto.data.mesh_recipes import prepare_meshes
     from contrapposto.data.prepare import prepare
+    from contrapposto.systems.anerf.data.prepare import prepare_avatar
+    from contrapposto.systems.npr.data import prepare_meshes
 
     prepare("demo", output=folder / "demo", workers=1, minutes=3)
     motion = str(folder / "demo")
@@ -71,7 +71,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="also write what was measured")
     options = parser.parse_args()
-    from doors.training import quiet_lightning
+    from cli.train import quiet_lightning
 
     torch.set_num_threads(1)
     quiet_lightning()

@@ -79,9 +79,9 @@ def all_series(folder: Path) -> Iterator[Series]:
 
 def sage() -> Iterator[Series]:
     """A clip of more and more frames, by the whole tracker and by the student."""
-    from contrapposto.models.sage.fast import prepare_tracker
-    from contrapposto.models.sage.student import StudentTracker
-    from contrapposto.models.sage.tracker import SageTracker
+    from contrapposto.systems.sage.fast import prepare_tracker
+    from contrapposto.systems.sage.student import StudentTracker
+    from contrapposto.systems.sage.tracker import SageTracker
 
     tracker, student = prepare_tracker(SageTracker().eval()), StudentTracker().eval()
     clip = 0.3 * torch.randn(4096, 3, 18)
@@ -97,8 +97,8 @@ def sage() -> Iterator[Series]:
 def posegpt() -> Iterator[Series]:
     """Longer motions, and more actions to choose from."""
     from benchmarks.posegpt import TOKENS, rollout
-    from contrapposto.models.posegpt.gpt import PoseGPT
-    from contrapposto.models.posegpt.prepared import PreparedGPT
+    from contrapposto.systems.posegpt.gpt import PoseGPT
+    from contrapposto.systems.posegpt.prepared import PreparedGPT
 
     model = PoseGPT(num_actions=60).eval()
     prepared = PreparedGPT(model.gpt)
@@ -120,7 +120,7 @@ def posegpt() -> Iterator[Series]:
 def npr() -> Series:
     """A transfer to a mesh of more and more faces, by the benchmark of NPR."""
     from benchmarks.npr import scaling
-    from contrapposto.models.npr import NPR
+    from contrapposto.systems.npr import NPR
 
     rows = list(scaling(NPR().eval().requires_grad_(False), 1))
     faces = tuple(int(row.name.split()[-2].replace(",", "")) for row in rows)
@@ -132,9 +132,9 @@ def npr() -> Series:
 def anerf() -> Iterator[Series]:
     """Pictures of more and more rays, exactly and with samples near the bones alone."""
     from benchmarks.anerf import standing_figure
-    from contrapposto.models.anerf.capsules import NUM_SEGMENTS, Capsules
-    from contrapposto.models.anerf.model import ANeRF
-    from contrapposto.models.anerf.renderer import Renderer
+    from contrapposto.systems.anerf.capsules import NUM_SEGMENTS, Capsules
+    from contrapposto.systems.anerf.model import ANeRF
+    from contrapposto.systems.anerf.renderer import Renderer
 
     model = ANeRF().eval()
     capsules = Capsules(torch.full((NUM_SEGMENTS,), 0.2), share_coarse=True)
@@ -154,7 +154,7 @@ def anerf() -> Iterator[Series]:
 def scail_pose() -> Series:
     """More and more people in a picture of 512 x 896."""
     from benchmarks.scail_pose import walking_clip
-    from contrapposto.models.scail_pose.pipeline import ClipDrawer
+    from contrapposto.systems.scail_pose.pipeline import ClipDrawer
 
     def draw(people: int) -> Work:
         drawer = ClipDrawer(walking_clip(people), device="cpu")
@@ -215,7 +215,7 @@ def write_clips(raw: Path, count: int) -> None:
     from dataclasses import replace
 
     from contrapposto.io.amass import write_amass
-    from contrapposto.synth import generate
+    from contrapposto.synthetic import generate
 
     motion = generate("walk", seconds=4.0, seed=0)
     for index in range(count):

@@ -17,11 +17,11 @@ import torch
 
 from contrapposto.body import load_body, motion_vertices
 from contrapposto.metrics.functional import jerk, position_error, procrustes_align
-from contrapposto.models.scail_pose.estimators.blazepose.estimator import BlazePoseEstimator
-from contrapposto.models.scail_pose.lifter import LifterBody
 from contrapposto.motion import Motion
 from contrapposto.render import Camera, Mesh, Scene, render, write_png
 from contrapposto.skeleton import SMPL24
+from contrapposto.systems.scail_pose.estimators.blazepose.estimator import BlazePoseEstimator
+from contrapposto.systems.scail_pose.lifter import LifterBody
 
 FPS, WIDTH, HEIGHT = 15.0, 480, 640
 SKIN, SHIRT, TROUSERS = (0.82, 0.62, 0.52), (0.25, 0.38, 0.62), (0.22, 0.2, 0.2)

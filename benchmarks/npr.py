@@ -2,7 +2,7 @@
 
 Weights are random: the speed does not depend on them. The floor counts the products of the folded networks (no key of a
 face that nobody asks, position layers multiplied out); the plain path is the sheet's: all pairs spelled out, all
-distances sorted, nothing folded (tests/models/npr/plain.py, the reference of the parity tests).
+distances sorted, nothing folded (tests/systems/npr/plain.py, the reference of the parity tests).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmarks.measure import Row, clock, compare, floor_share, flops, matmul_speed, seconds
 from contrapposto.mesh import MeshAsset, Template
-from contrapposto.models.npr import NPR
+from contrapposto.systems.npr import NPR
 
 FACES = 13_776
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
@@ -28,7 +28,7 @@ PLAIN = "all pairs spelled out, all distances sorted"
 
 def run(threads: int) -> Iterator[Row]:
     """Every figure, one by one."""
-    from tests.models.npr import plain
+    from tests.systems.npr import plain
 
     torch.manual_seed(0)
     model = NPR().eval().requires_grad_(False)

@@ -11,9 +11,9 @@ from benchmarks.measure import Row, clock, compare, floor_share, flops, matmul_s
 from contrapposto.body import load_body
 from contrapposto.mesh import MeshAsset, decimate
 from contrapposto.mesh.template import Template
-from contrapposto.models.npr import NPR, vertex_loss
+from contrapposto.systems.npr import NPR, vertex_loss
 
-plain: Any = import_module("tests.models.npr.plain")  # the reference of the tests
+plain: Any = import_module("tests.systems.npr.plain")  # the reference of the tests
 FACES = (3444, 13776)  # the sizes that the sheet has measured the original at
 
 

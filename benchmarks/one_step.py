@@ -75,7 +75,7 @@ def train_steps(
     from omegaconf import OmegaConf
 
     from callbacks import AtomicCheckpointIO
-    from doors.launch import compose_config
+    from cli.launch import compose_config
 
     OmegaConf.register_new_resolver("floordiv", lambda a, b: a // b, replace=True)
     config = compose_config("train", overrides)
@@ -248,8 +248,8 @@ class _Operations(TorchDispatchMode):
 
 def _use_plain_path(module: pl.LightningModule) -> None:
     """SAGE's refiner and student run frozen networks with packed weights: prepare those that can be counted."""
-    from contrapposto.models.sage.fast import prepare_tracker
-    from contrapposto.models.sage.tracker import SageTracker
+    from contrapposto.systems.sage.fast import prepare_tracker
+    from contrapposto.systems.sage.tracker import SageTracker
 
     one: Any
     frozen = getattr(module, "frozen", None)

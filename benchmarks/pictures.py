@@ -12,7 +12,7 @@ from benchmarks.measure import Row
 def run(threads: int) -> list[Row]:
     """Frames per second of a video of a walking figure: skinning, rendering and encoding together."""
     from contrapposto.render import render_motion_video
-    from contrapposto.synth import generate
+    from contrapposto.synthetic import generate
 
     motion = generate("walk", seconds=4.0, seed=0)
     with tempfile.TemporaryDirectory() as folder:

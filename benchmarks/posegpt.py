@@ -15,12 +15,12 @@ from torch.nn.functional import one_hot
 from benchmarks.figure import smplx_forward
 from benchmarks.measure import Row, compare, floor_share, flops, matmul_speed
 from contrapposto.body import load_body
-from contrapposto.models.posegpt.gpt import PoseGPT
-from contrapposto.models.posegpt.losses import PoseLoss, laplacian_nll, token_nll
-from contrapposto.models.posegpt.prepared import PreparedGPT
-from contrapposto.models.posegpt.rollout import roll_out
-from contrapposto.models.posegpt.sampling import Draw, keyed_exponential
-from contrapposto.models.posegpt.vqvae import PoseVQVAE
+from contrapposto.systems.posegpt.gpt import PoseGPT
+from contrapposto.systems.posegpt.losses import PoseLoss, laplacian_nll, token_nll
+from contrapposto.systems.posegpt.prepared import PreparedGPT
+from contrapposto.systems.posegpt.rollout import roll_out
+from contrapposto.systems.posegpt.token_sampling import Draw, keyed_exponential
+from contrapposto.systems.posegpt.vqvae import PoseVQVAE
 
 BATCH, TOKENS, ACTIONS = 32, 32, 60
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.measure import Row, compare, floor_share, flops, matmul_speed, seconds
-from contrapposto.models.sage.body_losses import DecoderLoss, RefinerLoss
-from contrapposto.models.sage.diffusion import MotionDiffusion
-from contrapposto.models.sage.fast import prepare_tracker
-from contrapposto.models.sage.student import StudentTracker
-from contrapposto.models.sage.tracker import SageTracker, TrackedBody, start_noise
+from contrapposto.systems.sage.body_losses import DecoderLoss, RefinerLoss
+from contrapposto.systems.sage.diffusion import MotionDiffusion
+from contrapposto.systems.sage.fast import prepare_tracker
+from contrapposto.systems.sage.student import StudentTracker
+from contrapposto.systems.sage.tracker import SageTracker, TrackedBody, start_noise
 
 BATCH = 64
 PLAIN = "5 calls of each network, all recomputed"

@@ -6,9 +6,9 @@ import torch
 
 from benchmarks.measure import Row, floor_share, flops, matmul_speed, seconds
 from contrapposto.body import load_body
-from contrapposto.models.sage.losses import VQLoss
-from contrapposto.models.sage.vqvae import SageVQVAE
 from contrapposto.rotations import sixd_columns_to_matrix
+from contrapposto.systems.sage.losses import VQLoss
+from contrapposto.systems.sage.vqvae import SageVQVAE
 
 BATCH = 64
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import Row, clock, seconds
-from contrapposto.models.scail_pose.people import ClipPoses
+from contrapposto.systems.scail_pose.people import ClipPoses
 
 HEIGHT, WIDTH = 512, 896
 
@@ -24,8 +24,8 @@ def run(threads: int) -> list[Row]:
 
 def walking_clip(count: int) -> ClipPoses:
     """A walking figure, `count` times beside itself."""
-    from contrapposto.models.scail_pose.figures import clip_of_joints, clip_of_motion
-    from contrapposto.synth import generate
+    from contrapposto.synthetic import generate
+    from contrapposto.systems.scail_pose.drawn_motion import clip_of_joints, clip_of_motion
 
     single, _ = clip_of_motion(generate("walk", seconds=2.0, seed=0, fps=16), HEIGHT, WIDTH, turn=30)
     joints = np.stack([frame[0].joints for frame in single.frames])[:, None]
@@ -34,7 +34,7 @@ def walking_clip(count: int) -> ClipPoses:
 
 
 def _renderer(count: int, threads: int) -> Row:
-    from contrapposto.models.scail_pose.pipeline import ClipDrawer
+    from contrapposto.systems.scail_pose.pipeline import ClipDrawer
 
     drawer = ClipDrawer(walking_clip(count), device="cpu")
     frames = [drawer.cylinders(people) for people in drawer.clip.frames]
@@ -82,8 +82,8 @@ class SphereTracer:
 
 
 def _overlay(threads: int) -> list[Row]:
-    from contrapposto.models.scail_pose.draw2d import compose, draw_overlay
-    from contrapposto.models.scail_pose.wholebody import WholeBodyPose
+    from contrapposto.systems.scail_pose.draw2d import compose, draw_overlay
+    from contrapposto.systems.scail_pose.wholebody import WholeBodyPose
 
     random = np.random.default_rng(0)
     face = 0.5 + random.normal(0, 0.02, (1, 68, 2))
@@ -96,8 +96,8 @@ def _overlay(threads: int) -> list[Row]:
 
 
 def _alignment(threads: int) -> Row:
-    from contrapposto.models.scail_pose.align import fit_camera
-    from contrapposto.models.scail_pose.camera import default_intrinsics, project
+    from contrapposto.systems.scail_pose.align import fit_camera
+    from contrapposto.systems.scail_pose.camera import default_intrinsics, project
 
     camera = default_intrinsics(HEIGHT, WIDTH)
     points = np.random.default_rng(0).normal([0, 0, 3500], 300, (6, 3))
@@ -117,9 +117,9 @@ def _whole(threads: int) -> list[Row]:
     if not video.is_file():
         print(f"no video at {video}: the whole way is not measured")
         return []
-    from contrapposto.models.scail_pose.clean import Clean
-    from contrapposto.models.scail_pose.estimators import make_estimator
-    from contrapposto.models.scail_pose.process import Settings, VideoJob, process
+    from contrapposto.systems.scail_pose.clean import Clean
+    from contrapposto.systems.scail_pose.estimators import make_estimator
+    from contrapposto.systems.scail_pose.process import Settings, VideoJob, process
 
     rows = []
     for name, parts in (("hands and face", True), ("body only", False)):

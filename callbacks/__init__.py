@@ -7,11 +7,9 @@ from callbacks.checkpoint import (
     find_resume_checkpoint,
     load_checkpoint,
 )
-from callbacks.csv_log import CSVRunLogger
 from callbacks.ema import EMA
 from callbacks.generation import GenerationCallback
 from callbacks.guard import FiniteGuard, NotFiniteError
-from callbacks.loggers import build_loggers, finish_loggers
 from callbacks.media import MediaCallback
 from callbacks.metrics import MetricsCallback, MetricSpec
 from callbacks.progress import ProgressLine
@@ -22,7 +20,6 @@ __all__ = [
     "EMA",
     "AtomicCheckpointIO",
     "BestCheckpoint",
-    "CSVRunLogger",
     "FiniteGuard",
     "GenerationCallback",
     "MediaCallback",
@@ -33,8 +30,6 @@ __all__ = [
     "ProvenanceCallback",
     "ResumeCheckpoint",
     "StepSeed",
-    "build_loggers",
     "find_resume_checkpoint",
-    "finish_loggers",
     "load_checkpoint",
 ]

@@ -9,8 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch.distributed as dist
 
-from callbacks.loggers import is_trial, log_table
 from contrapposto.files import atomic_path
+from loggers.build import is_trial, log_table
 
 
 class ClipTable:

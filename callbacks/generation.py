@@ -14,7 +14,6 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from callbacks.hooks import EvaluationCallback
-from callbacks.loggers import is_trial, log_table
 from contrapposto.files import write_json
 from contrapposto.metrics import (
     ADE,
@@ -26,6 +25,7 @@ from contrapposto.metrics import (
     MeanAveragePrecision,
     Multimodality,
 )
+from loggers.build import is_trial, log_table
 
 
 class Sources(Protocol):

@@ -15,11 +15,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from callbacks.hooks import EvaluationCallback
-from callbacks.loggers import is_trial, log_histogram, wandb_loggers
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.motion import Motion
 from contrapposto.render import Mesh
+from loggers.build import is_trial, log_histogram, wandb_loggers
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from torchmetrics import Metric, MetricCollection
 
 from callbacks.clips import ClipTable
 from callbacks.hooks import EvaluationCallback
-from callbacks.loggers import is_trial, log_histogram
 from callbacks.outputs import calls, local_copy, of_clip, output_of, scalars, vectors
 from contrapposto.errors import ConfigError
 from contrapposto.files import write_json
+from loggers.build import is_trial, log_histogram
 
 STAGES = ("train", "val", "test")
 

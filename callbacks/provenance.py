@@ -17,8 +17,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from callbacks.loggers import is_trial
 from contrapposto.files import write_json
+from loggers.build import is_trial
 
 FORMAT = 1
 _PACKAGES = (

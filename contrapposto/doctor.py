@@ -114,12 +114,12 @@ def _data(stores: Path) -> Iterator[tuple[str, str]]:
 
 def _store(folder: Path) -> str:
     """What a store holds, or what is wrong with it."""
-    from contrapposto.data.avatar.scene import SCHEMA as SCENE
-    from contrapposto.data.avatar.scene import AvatarScene
-    from contrapposto.data.mesh_store import SCHEMA as MESHES
-    from contrapposto.data.mesh_store import MeshStore
     from contrapposto.data.store import MotionStore
     from contrapposto.errors import ContrappostoError
+    from contrapposto.systems.anerf.data.scene import SCHEMA as SCENE
+    from contrapposto.systems.anerf.data.scene import AvatarScene
+    from contrapposto.systems.npr.data.mesh_store import SCHEMA as MESHES
+    from contrapposto.systems.npr.data.mesh_store import MeshStore
 
     try:
         schema = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("schema")

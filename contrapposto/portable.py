@@ -49,7 +49,7 @@ def load_portable(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: damaged, or not such a file.
     """
-    with parsing(path, "a checkpoint that doors.publish wrote", "fetch it again"):
+    with parsing(path, "a checkpoint that contrapposto.publish wrote", "fetch it again"):
         with safe_open(path, framework="pt") as file:
             tree = (file.metadata() or {}).get(_TREE)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
@@ -57,7 +57,7 @@ def load_portable(path: str | Path) -> dict[str, Any]:
             raise InputError(
                 f"{path} is not a checkpoint of this suite.",
                 found="a safetensors file without the suite's description",
-                expected="a file that doors.publish wrote",
+                expected="a file that contrapposto.publish wrote",
             )
         unpacked: dict[str, Any] = dict(_unpacked(json.loads(tree), tensors))
     return unpacked

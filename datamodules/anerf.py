@@ -12,9 +12,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from contrapposto.data.avatar.rays import RayOptions, RaySampler
-from contrapposto.data.avatar.scene import AvatarScene
 from contrapposto.errors import InputError
+from contrapposto.systems.anerf.data.rays import RayOptions, RaySampler
+from contrapposto.systems.anerf.data.scene import AvatarScene
 from datamodules.steps import Batch, Shard, StepLoader
 
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from contrapposto.data.mesh_store import IdentityRecord, MeshStore
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.mesh.files import read_mesh
 from contrapposto.mesh.template import Normalize, Template
 from contrapposto.nn.random import keyed_integers
+from contrapposto.systems.npr.data.mesh_store import IdentityRecord, MeshStore
 from datamodules.steps import Shard, StepLoader
 
 Batch = dict[str, Any]

@@ -21,8 +21,8 @@ from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset, Weighting
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import sha256
-from contrapposto.models.sage.features import sage_features
 from contrapposto.motion import Motion
+from contrapposto.systems.sage.features import sage_features
 from datamodules.splitting import Split, split_clips, store_provenance
 from datamodules.steps import Shard, StepLoader
 

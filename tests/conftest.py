@@ -28,7 +28,7 @@ def stores(tmp_path_factory):
     """A folder of stores with one small store called `tiny`: 24 generated clips of 2 to 3 s, with a few actions."""
     from contrapposto.data.prepare import prepare
     from contrapposto.io.amass import write_amass
-    from contrapposto.synth import generate
+    from contrapposto.synthetic import generate
 
     folder = tmp_path_factory.mktemp("stores")
     raw = tmp_path_factory.mktemp("raw")

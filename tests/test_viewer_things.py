@@ -18,21 +18,21 @@ from contrapposto.io.device_csv import write_csv
 from contrapposto.io.devices import DeviceTrack, devices_of
 from contrapposto.io.video import VideoFile
 from contrapposto.mesh import write_mesh, write_mesh_glb
-from contrapposto.models.scail_pose.camera import default_intrinsics, project
-from contrapposto.models.scail_pose.estimators import Person
-from contrapposto.models.scail_pose.interchange import write_people
-from contrapposto.models.scail_pose.people import ClipPoses
 from contrapposto.render import VideoWriter
 from contrapposto.report.runs import read_run
+from contrapposto.systems.scail_pose.camera import default_intrinsics, project
+from contrapposto.systems.scail_pose.estimators import Person
+from contrapposto.systems.scail_pose.interchange import write_people
+from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.viewer import Viewer, open_paths
 from contrapposto.viewer.differences import joint_errors, shades
+from contrapposto.viewer.drawables import CamerasThing, DevicesThing, MeshThing, ScreenThing
 from contrapposto.viewer.export import picture_size, record, screenshot
 from contrapposto.viewer.run_panel import describe, metrics_of, on_common_steps
-from contrapposto.viewer.things import CamerasThing, DevicesThing, MeshThing, ScreenThing
 from tests.lightning_modules.anerf_tiny import write_sticks
 from tests.mesh.shapes import bent, sphere
-from tests.models.scail_pose.test_figure_fit import FPS, seen
 from tests.report.test_report import make_run
+from tests.systems.scail_pose.test_figure_fit import FPS, seen
 from tests.test_viewer import Browser, clip, free_port
 
 
@@ -46,7 +46,7 @@ def write_video(path: Path, frames: int = 8, size: tuple[int, int] = (96, 64)) -
 
 def write_walker(path: Path) -> Path:
     """A person who walks before a camera, with keypoints."""
-    from contrapposto.synth import generate
+    from contrapposto.synthetic import generate
 
     joints, camera = (
         seen(generate("walk", seconds=1.0, seed=1, fps=FPS)).astype(np.float32),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-_MODULES = {"train": "doors.training", "predict": "doors.prediction", "prepare": "doors.preparation"}
+_MODULES = {"train": "cli.train", "predict": "contrapposto.tasks.base", "prepare": "cli.prepare"}
 _HEAVY = (
     *(
         "pytorch_lightning",
@@ -23,7 +23,7 @@ _HEAVY = (
     ),
     *(
         "datamodules.sage",
-        "datamodules.posegpt",
+        "datamodules.posegpt.windows",
         "datamodules.npr",
         "lightning_modules.sage",
         "lightning_modules.npr",
@@ -34,7 +34,13 @@ _HEAVY = (
         "contrapposto.retarget",
         "contrapposto.render",
     ),
-    *("doors.tracking", "doors.meshes", "doors.generation", "doors.evaluation", "doors.report"),
+    *(
+        "contrapposto.tasks.sage",
+        "contrapposto.tasks.npr",
+        "contrapposto.tasks.posegpt",
+        "cli.evaluate",
+        "cli.report",
+    ),
 )
 
 
@@ -73,7 +79,7 @@ def start(door: str, arguments: Sequence[str], log: Path) -> int:
 
 
 def _run(door: str) -> int:
-    from doors.launch import open_door
+    from cli.launch import open_door
 
     open_door(door, getattr(import_module(_MODULES[door]), door), "")
     return 0

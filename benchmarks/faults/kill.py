@@ -227,7 +227,7 @@ def _store_moment(stores: Path) -> str:
 def predict(times: int, random: Random, place: Path) -> dict[str, Series]:
     """Kill predictions; what is there is whole and right, and the same command again gives the rest."""
     from contrapposto.io import write_motion
-    from contrapposto.synth import generate
+    from contrapposto.synthetic import generate
 
     source, found, share = place / "walk.npz", {}, times / len(PREDICTIONS)
     write_motion(source, generate("walk", seconds=1.0))
@@ -274,7 +274,7 @@ def _look(trouble: Trouble, folder: Path, moment: Callable[[Path], str]) -> None
 
 def _make_raw(raw: Path, count: int) -> None:
     from contrapposto.io import write_motion
-    from contrapposto.synth import generate
+    from contrapposto.synthetic import generate
 
     actions = ("walk", "run", "squat", "wave both hands")
     for number in range(count):

@@ -60,36 +60,36 @@ def _poses(folder: Path) -> None:
 
 
 def _clip_people(folder: Path) -> None:
-    from contrapposto.models.scail_pose.interchange import read_clip_people
+    from contrapposto.systems.scail_pose.interchange import read_clip_people
 
     files = sorted(folder.iterdir())
     read_clip_people(folder if len(files) > 1 else files[0], 64, 64)
 
 
 def _pose_source(folder: Path) -> None:
-    from contrapposto.models.scail_pose.process import Settings
-    from contrapposto.models.scail_pose.sources import read_source
+    from contrapposto.systems.scail_pose.process import Settings
+    from contrapposto.systems.scail_pose.sources import read_source
 
     read_source(folder / "joints.npz", 64, 64, Settings(), figure=folder / "figure.json")
 
 
 def _picture(folder: Path) -> None:
-    from contrapposto.data.avatar.masks import read_image as read_avatar_image
-    from contrapposto.data.avatar.masks import read_mask
-    from contrapposto.models.scail_pose.extract import read_image
+    from contrapposto.systems.anerf.data.masks import read_image as read_avatar_image
+    from contrapposto.systems.anerf.data.masks import read_mask
+    from contrapposto.systems.scail_pose.extract import read_image
 
     for read in (read_image, read_mask, read_avatar_image):
         _both(lambda read=read: read(_only(folder)))  # type: ignore[misc]
 
 
 def _person(folder: Path) -> None:
-    from contrapposto.data.avatar.people import read_person
+    from contrapposto.systems.anerf.data.people import read_person
 
     read_person(_only(folder), (64, 64))
 
 
 def _h5(folder: Path) -> None:
-    from contrapposto.data.avatar.h5 import open_h5
+    from contrapposto.systems.anerf.data.h5 import open_h5
 
     with open_h5(_only(folder)) as file:
         _exhaust(file.frames())
@@ -116,22 +116,22 @@ def _weights(folder: Path) -> None:
 
 
 def _checkpoint(folder: Path) -> None:
-    from callbacks import load_checkpoint
     from callbacks.checkpoint import damage
+    from contrapposto.checkpoints import load_checkpoint
 
     damage(_only(folder))
     load_checkpoint(_only(folder))
 
 
 def _lifter(folder: Path) -> None:
-    from contrapposto.models.scail_pose.lifter import load_lifter
+    from contrapposto.systems.scail_pose.lifter import load_lifter
 
     load_lifter(_only(folder))
 
 
 def _official(folder: Path) -> None:
-    from contrapposto.models.anerf.official import load_official
-    from contrapposto.models.sage.official import stage_of_file
+    from contrapposto.systems.anerf.official import load_official
+    from contrapposto.systems.sage.official import stage_of_file
 
     _both(lambda: stage_of_file(_only(folder)))
     load_official(_only(folder))
@@ -147,7 +147,7 @@ def _motion_store(folder: Path) -> None:
 
 
 def _mesh_store(folder: Path) -> None:
-    from contrapposto.data.mesh_store import MeshStore
+    from contrapposto.systems.npr.data.mesh_store import MeshStore
 
     store = MeshStore.open(folder)
     for record in store.identities:
@@ -156,7 +156,7 @@ def _mesh_store(folder: Path) -> None:
 
 
 def _avatar_scene(folder: Path) -> None:
-    from contrapposto.data.avatar.scene import AvatarScene
+    from contrapposto.systems.anerf.data.scene import AvatarScene
 
     scene = AvatarScene.open(folder)
     for number in range(scene.num_images):
@@ -168,7 +168,7 @@ def _avatar_scene(folder: Path) -> None:
 
 
 def _scenes(folder: Path) -> None:
-    from contrapposto.models.scail_pose.scenes import read_truth, scene_folders
+    from contrapposto.systems.scail_pose.scenes import read_truth, scene_folders
 
     for scene in scene_folders(folder):
         read_truth(scene).in_view(0.5)
@@ -215,8 +215,9 @@ def _prepared(folder: Path) -> None:
 
 
 def _run(folder: Path) -> None:
+    from cli.runs import unfinished_run
     from contrapposto.report.runs import evaluation_folders, read_evaluation, read_run
-    from doors.runs import finished_runs, load_config, unfinished_run
+    from contrapposto.runs import finished_runs, load_config
 
     run = folder / "model" / "run"
     read_run(run)

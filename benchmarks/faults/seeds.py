@@ -189,28 +189,28 @@ def sequence_glb(folder: Path) -> None:
 
 def people(folder: Path) -> None:
     """Two people of three frames, as npz."""
-    from contrapposto.models.scail_pose.interchange import write_people
+    from contrapposto.systems.scail_pose.interchange import write_people
 
     write_people(folder / "people.npz", _people())
 
 
 def nlfpred(folder: Path) -> None:
     """Their joints as JSON."""
-    from contrapposto.models.scail_pose.interchange import write_nlfpred
+    from contrapposto.systems.scail_pose.interchange import write_nlfpred
 
     write_nlfpred(folder / "joints.json", _people())
 
 
 def dwposes(folder: Path) -> None:
     """Their keypoints as pose dicts."""
-    from contrapposto.models.scail_pose.interchange import write_dwposes
+    from contrapposto.systems.scail_pose.interchange import write_dwposes
 
     write_dwposes(folder / "poses.json", _people())
 
 
 def openpose(folder: Path) -> None:
     """Their keypoints as OpenPose's files."""
-    from contrapposto.models.scail_pose.openpose import write_openpose
+    from contrapposto.systems.scail_pose.openpose import write_openpose
 
     for file in write_openpose(folder / "made", _people()).iterdir():
         file.rename(folder / file.name)
@@ -248,7 +248,7 @@ def h5(folder: Path) -> None:
     """A-NeRF's training file of a made scene."""
     import tempfile
 
-    from contrapposto.data.avatar.h5 import write_h5
+    from contrapposto.systems.anerf.data.h5 import write_h5
 
     with tempfile.TemporaryDirectory() as place:
         write_h5(folder / "scene.h5", _scene(Path(place) / "scene"))
@@ -314,7 +314,7 @@ def lifter(folder: Path) -> None:
     """A small lifter."""
     import torch
 
-    from contrapposto.models.scail_pose.lifter import Lifter
+    from contrapposto.systems.scail_pose.lifter import Lifter
 
     options = {"width": 8, "heads": 2, "layers": 1}
     state = {f"network.{name}": value for name, value in Lifter(4, **options).state_dict().items()}
@@ -327,8 +327,8 @@ def official(folder: Path) -> None:
     """A small A-NeRF in its authors' names."""
     import torch
 
-    from contrapposto.models.anerf.model import ANeRF, ANeRFConfig
-    from contrapposto.models.anerf.official import _PLACES
+    from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig
+    from contrapposto.systems.anerf.official import _PLACES
 
     config = ANeRFConfig(
         width=4, depth=2, distance_frequencies=1, view_frequencies=1, num_codes=2, code_size=4
@@ -360,7 +360,7 @@ def motion_store(folder: Path) -> None:
 
 def mesh_store(folder: Path) -> None:
     """Two poses of the tetrahedron."""
-    from contrapposto.data.mesh_store import Identity, Origin, write_store
+    from contrapposto.systems.npr.data.mesh_store import Identity, Origin, write_store
 
     mesh = tetrahedron()
     poses = np.stack([mesh.vertices, mesh.vertices * 2])
@@ -374,7 +374,7 @@ def avatar_scene(folder: Path) -> None:
 
 def pose_scenes(folder: Path) -> None:
     """What is known of a made scene of people."""
-    from contrapposto.models.scail_pose.scenes import SCHEMA
+    from contrapposto.systems.scail_pose.scenes import SCHEMA
 
     (folder / "one").mkdir()
     truth: dict[str, Any] = {"joints": np.ones((3, 2, 24, 3), np.float32), "intrinsics": np.eye(3) * 50}
@@ -447,7 +447,7 @@ def tar_gz(folder: Path) -> None:
 
 
 def _clip() -> Any:
-    from contrapposto.synth import generate
+    from contrapposto.synthetic import generate
 
     return generate("walk", seconds=0.4, fps=30.0)
 
@@ -474,9 +474,9 @@ def _plain_mesh(path: Path) -> None:
 
 
 def _people() -> Any:
-    from contrapposto.models.scail_pose.camera import default_intrinsics
-    from contrapposto.models.scail_pose.estimators.interface import Person
-    from contrapposto.models.scail_pose.people import ClipPoses
+    from contrapposto.systems.scail_pose.camera import default_intrinsics
+    from contrapposto.systems.scail_pose.estimators.interface import Person
+    from contrapposto.systems.scail_pose.people import ClipPoses
 
     random = np.random.default_rng(0)
 
@@ -528,8 +528,8 @@ def _scene(path: Path) -> Any:
     import torch
 
     from contrapposto import rotations as rot
-    from contrapposto.data.avatar import Frame, SceneFacts, write_scene
-    from contrapposto.models.anerf.kinematics import REST_POSE, UNIT_SCALE, bounding_cylinder, pose_bones
+    from contrapposto.systems.anerf.data import Frame, SceneFacts, write_scene
+    from contrapposto.systems.anerf.kinematics import REST_POSE, UNIT_SCALE, bounding_cylinder, pose_bones
 
     random = np.random.default_rng(0)
     bones, rest = random.normal(0, 0.3, (2, 24, 3)), REST_POSE * UNIT_SCALE

@@ -149,7 +149,7 @@ def _content(path: Path) -> Any:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     if path.suffix == ".ckpt":
-        from callbacks import load_checkpoint
+        from contrapposto.checkpoints import load_checkpoint
 
         return _timeless(load_checkpoint(path))
     return path.read_bytes()

@@ -13,7 +13,7 @@ from contrapposto.errors import InputError
 from contrapposto.motion import Motion
 from contrapposto.render.backends import make_renderer
 from contrapposto.render.camera import enclose
-from contrapposto.render.figures import AnimatedFigure, Figure, figure_height
+from contrapposto.render.drawables import AnimatedFigure, Figure, figure_height
 from contrapposto.render.scene import COOL, Mesh
 from contrapposto.render.staging import ground_for, mean_heading, padded_joints, scene_of
 from contrapposto.render.text import draw_text

@@ -16,7 +16,7 @@ import numpy as np
 from contrapposto.motion import Motion
 from contrapposto.render.backends import make_renderer
 from contrapposto.render.camera import Camera
-from contrapposto.render.figures import Figure
+from contrapposto.render.drawables import Figure
 from contrapposto.render.staging import Stage, make_stage, scene_of
 from contrapposto.render.text import draw_text
 from contrapposto.render.video import VideoWriter, console_progress

@@ -11,7 +11,7 @@ import numpy as np
 from contrapposto.errors import ConfigError, InputError, nearest
 from contrapposto.motion import Motion
 from contrapposto.render.camera import Camera, check_size, enclose, follow
-from contrapposto.render.figures import AnimatedFigure, Figure, figure_height
+from contrapposto.render.drawables import AnimatedFigure, Figure, figure_height
 from contrapposto.render.scene import COOL, PALETTE, Capsules, Ground, Mesh, Scene
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ import torch
 
 from contrapposto import rotations as rot
 from contrapposto.body import load_body
-from contrapposto.models.sage.calibration import fitted_betas
 from contrapposto.skeleton import forward_kinematics
+from contrapposto.systems.sage.live.calibration import fitted_betas
 from contrapposto.viewer.scene import COLORS, HOST, add_figure, add_world, open_server
 
 if TYPE_CHECKING:
-    from contrapposto.models.sage.live import LiveFrame
+    from contrapposto.systems.sage.live.tracker import LiveFrame
 
 _SEEN, _LOST = (230, 120, 60), (150, 150, 150)
 _NAMES = ("head", "left hand", "right hand")

@@ -13,12 +13,12 @@ import numpy as np
 from contrapposto.errors import InputError, MissingError
 from contrapposto.io.video import SUFFIXES as VIDEO
 from contrapposto.motion import Motion
+from contrapposto.viewer.drawables import CamerasThing, DevicesThing, MeshThing, ScreenThing, Thing
 from contrapposto.viewer.files import open_files
-from contrapposto.viewer.things import CamerasThing, DevicesThing, MeshThing, ScreenThing, Thing
 
 if TYPE_CHECKING:
-    from contrapposto.models.scail_pose.people import ClipPoses
     from contrapposto.report.runs import Run
+    from contrapposto.systems.scail_pose.people import ClipPoses
 
 Library = tuple[list[str], Callable[[str], Motion]]
 RECORDINGS = (".txt", ".csv", ".jsonl")
@@ -107,11 +107,11 @@ def _open_store(path: Path, found: Opened, *, alone: bool) -> None:
     except (OSError, ValueError, AttributeError, RecursionError):
         schema = None  # the store's own reader says what is wrong with it
     if schema == "contrapposto-avatar-scene":
-        from contrapposto.data.avatar.scene import AvatarScene
+        from contrapposto.systems.anerf.data.scene import AvatarScene
 
         found.things.append(CamerasThing(path.name, AvatarScene.open(path)))
     elif schema == "contrapposto-mesh-store":
-        from contrapposto.data.mesh_store import MeshStore
+        from contrapposto.systems.npr.data.mesh_store import MeshStore
 
         store = MeshStore.open(path)
         for record in store.identities[:6]:
@@ -245,8 +245,8 @@ def _holds_people(path: Path) -> bool:
 
 def _open_people(path: Path, video: Path | None, found: Opened) -> None:
     """Everybody as a figure, and their keypoints over the video, or over black where none is given."""
-    from contrapposto.models.scail_pose.figure import clip_motions
-    from contrapposto.models.scail_pose.interchange import read_people
+    from contrapposto.systems.scail_pose.body_fit import clip_motions
+    from contrapposto.systems.scail_pose.interchange import read_people
 
     clip = read_people(path)
     if not clip.frames:
@@ -260,8 +260,8 @@ def _open_people(path: Path, video: Path | None, found: Opened) -> None:
 def _keypoints(name: str, clip: ClipPoses, video: Path | None) -> ScreenThing:
     import cv2
 
-    from contrapposto.models.scail_pose.draw2d import compose, draw_pose
-    from contrapposto.models.scail_pose.people import pack_people
+    from contrapposto.systems.scail_pose.draw2d import compose, draw_pose
+    from contrapposto.systems.scail_pose.people import pack_people
 
     times = np.arange(len(clip.frames)) / clip.fps if clip.times is None else clip.times
     shown, packed, _ = _pictures(video) if video else ([], [], (0, 0))

@@ -14,10 +14,10 @@ from contrapposto.body import BodyModel, clip_betas, load_body
 from contrapposto.errors import InputError
 from contrapposto.motion import Motion
 from contrapposto.viewer.differences import ErrorMarks, joint_errors
+from contrapposto.viewer.drawables import Thing
 from contrapposto.viewer.export import add_export
 from contrapposto.viewer.run_panel import add_runs
 from contrapposto.viewer.scene import COLORS, HOST, add_figure, add_world, open_server
-from contrapposto.viewer.things import Thing
 from contrapposto.viewer.track import Track
 
 if TYPE_CHECKING:

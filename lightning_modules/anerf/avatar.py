@@ -14,23 +14,23 @@ from torch.nn import functional as F
 from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError
 from contrapposto.metrics.image import box_region
-from contrapposto.models.anerf.camera_layer import CameraLayer
-from contrapposto.models.anerf.draws import Draws
-from contrapposto.models.anerf.losses import (
+from contrapposto.systems.anerf.camera_layer import CameraLayer
+from contrapposto.systems.anerf.draws import Draws
+from contrapposto.systems.anerf.losses import (
     image_loss,
     opacity_loss,
     pose_regulariser,
     step_decay,
     temporal_loss,
 )
-from contrapposto.models.anerf.model import ANeRF, ANeRFConfig, Rendering
-from contrapposto.models.anerf.official import config_of, import_model, pose_layer_of
-from contrapposto.models.anerf.poses import PosedFigures, PoseLayer, SharedPoseLayer, mean_joint_change
-from contrapposto.models.anerf.renderer import Renderer, View, calibrate
+from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig, Rendering
+from contrapposto.systems.anerf.official import config_of, import_model, pose_layer_of
+from contrapposto.systems.anerf.poses import PosedFigures, PoseLayer, SharedPoseLayer, mean_joint_change
+from contrapposto.systems.anerf.renderer import Renderer, View, calibrate
 from contrapposto.weights import ImportReport, load_state_dicts
 from lightning_modules.anerf.errors import pose_errors
 from lightning_modules.anerf.optim import CameraOptions, GatheringAdam, PoseOptions
-from lightning_modules.stage import StageModule
+from lightning_modules.base import StageModule
 
 
 class ANeRFModule(StageModule):

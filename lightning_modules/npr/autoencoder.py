@@ -14,11 +14,11 @@ from contrapposto.errors import ConfigError
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.operators import doubled_areas
 from contrapposto.mesh.template import Template
-from contrapposto.models.npr.model import NPR, vertex_loss
-from contrapposto.models.npr.njf import NeuralJacobianFields
+from contrapposto.systems.npr.model import NPR, vertex_loss
+from contrapposto.systems.npr.njf import NeuralJacobianFields
 from contrapposto.weights import ImportReport
+from lightning_modules.base import StageModule
 from lightning_modules.npr.drawing import transfer_rows
-from lightning_modules.stage import StageModule
 
 
 class MeshModule(StageModule):

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrapposto.models.npr.diffusion import FeatureDiffusion, KeypointDiffusion, PointDiffusion
-from contrapposto.models.npr.extractor import PoseCode
-from contrapposto.models.npr.schedule import NoiseSchedule
 from contrapposto.nn.random import keyed_integers, keyed_normal
+from contrapposto.systems.npr.diffusion import FeatureDiffusion, KeypointDiffusion, PointDiffusion
+from contrapposto.systems.npr.extractor import PoseCode
+from contrapposto.systems.npr.schedule import NoiseSchedule
+from lightning_modules.base import load_stage
 from lightning_modules.npr.drawing import pose_rows
 from lightning_modules.npr.frozen import LatentModule
-from lightning_modules.stage import load_stage
 
 _LEVELS = 8
 

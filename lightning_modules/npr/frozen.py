@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from contrapposto.errors import ConfigError, MissingError
-from contrapposto.models.npr.extractor import PoseCode
-from contrapposto.models.npr.model import NPR
+from contrapposto.systems.npr.extractor import PoseCode
+from contrapposto.systems.npr.model import NPR
+from lightning_modules.base import load_stage
 from lightning_modules.npr.autoencoder import MeshModule, NPRModule
-from lightning_modules.stage import load_stage
 
 _CHUNK = 8
 

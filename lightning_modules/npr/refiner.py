@@ -12,8 +12,8 @@ from contrapposto.errors import ConfigError
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.template import Template
 from contrapposto.metrics.mesh import point_distance
-from contrapposto.models.npr.extractor import PoseCode
-from contrapposto.models.npr.refiner import PoseRefiner, RefinementLosses
+from contrapposto.systems.npr.extractor import PoseCode
+from contrapposto.systems.npr.refiner import PoseRefiner, RefinementLosses
 from lightning_modules.npr.drawing import before_after_rows
 from lightning_modules.npr.frozen import LatentModule
 

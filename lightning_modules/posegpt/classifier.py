@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from contrapposto.models.posegpt.classifier import PoseClassifier
-from contrapposto.models.posegpt.losses import classification_loss
-from contrapposto.models.posegpt.official import load_official
+from contrapposto.systems.posegpt.classifier import PoseClassifier
+from contrapposto.systems.posegpt.losses import classification_loss
+from contrapposto.systems.posegpt.official import load_official
 from contrapposto.weights import ImportReport
 from lightning_modules.posegpt.common import PoseModule, keep_vocabulary
 

@@ -16,7 +16,7 @@ from contrapposto.data.vocabulary import Vocabulary
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.nn.distributed import all_sum, world_size
 from contrapposto.skeleton import SKELETONS, Skeleton
-from lightning_modules.stage import StageModule
+from lightning_modules.base import StageModule
 
 _LAYOUTS = {"smpl22": "smplh", "smpl24": "smpl", "smplh52": "smplh", "smplx55": "smplx"}
 

@@ -10,17 +10,17 @@ from torch import Tensor
 
 from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError
-from contrapposto.models.posegpt.plan import Segment
-from contrapposto.models.posegpt.poses import network_input, repeat_last_valid, split_pose
-from contrapposto.models.posegpt.rollout import poses_of
-from contrapposto.models.posegpt.sampler import PoseGPTSampler
-from contrapposto.models.posegpt.sampling import Draw, keyed_exponential
 from contrapposto.nn.random import keyed_uniform
 from contrapposto.skeleton import forward_kinematics
+from contrapposto.systems.posegpt.plan import Segment
+from contrapposto.systems.posegpt.poses import network_input, repeat_last_valid, split_pose
+from contrapposto.systems.posegpt.rollout import poses_of
+from contrapposto.systems.posegpt.sampler import PoseGPTSampler
+from contrapposto.systems.posegpt.token_sampling import Draw, keyed_exponential
+from lightning_modules.base import load_stage
 from lightning_modules.posegpt.classifier import PoseGPTClassifierModule
 from lightning_modules.posegpt.common import body_of
 from lightning_modules.posegpt.gpt import PoseGPTModule
-from lightning_modules.stage import load_stage
 
 Batch = dict[str, Any]
 Sample = tuple[Tensor, Tensor]  # poses (B, T, D) and their validity (B, T)

@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from contrapposto.errors import ConfigError, MissingError
-from contrapposto.models.posegpt.gpt import PoseGPT
-from contrapposto.models.posegpt.losses import token_accuracy, token_nll, token_nll_with_end
-from contrapposto.models.posegpt.official import load_official
-from contrapposto.models.posegpt.poses import network_input
-from contrapposto.models.posegpt.vqvae import PoseVQVAE
+from contrapposto.systems.posegpt.gpt import PoseGPT
+from contrapposto.systems.posegpt.losses import token_accuracy, token_nll, token_nll_with_end
+from contrapposto.systems.posegpt.official import load_official
+from contrapposto.systems.posegpt.poses import network_input
+from contrapposto.systems.posegpt.vqvae import PoseVQVAE
 from contrapposto.weights import ImportReport
+from lightning_modules.base import load_stage, weights_hash
 from lightning_modules.posegpt.common import PoseModule, keep_vocabulary, token_share
 from lightning_modules.posegpt.samples import sample_media
 from lightning_modules.posegpt.vqvae import PoseGPTVQVAEModule
-from lightning_modules.stage import load_stage, weights_hash
 
 
 class PoseGPTModule(PoseModule):

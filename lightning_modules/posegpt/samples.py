@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from contrapposto.models.posegpt.plan import Segment
-from contrapposto.models.posegpt.poses import FPS, to_motion
-from contrapposto.models.posegpt.sampler import PoseGPTSampler
-from contrapposto.models.posegpt.sampling import Draw
 from contrapposto.render.token_timeline import draw_token_timeline
+from contrapposto.systems.posegpt.plan import Segment
+from contrapposto.systems.posegpt.poses import FPS, to_motion
+from contrapposto.systems.posegpt.sampler import PoseGPTSampler
+from contrapposto.systems.posegpt.token_sampling import Draw
 
 PANELS = 16  # of a video
 FEW = 8  # actions, where there is little time

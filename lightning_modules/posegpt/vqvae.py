@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
-from contrapposto.models.posegpt.losses import PoseLoss, PoseLosses, VertexSampler
-from contrapposto.models.posegpt.official import load_official
-from contrapposto.models.posegpt.poses import FPS, network_input, pose_of, split_pose, to_motion
-from contrapposto.models.posegpt.vqvae import PoseVQVAE, VQVAEOutput
 from contrapposto.nn.distributed import gather_rows
 from contrapposto.nn.random import keyed_integers
 from contrapposto.skeleton import forward_kinematics
+from contrapposto.systems.posegpt.losses import PoseLoss, PoseLosses, VertexSampler
+from contrapposto.systems.posegpt.official import load_official
+from contrapposto.systems.posegpt.poses import FPS, network_input, pose_of, split_pose, to_motion
+from contrapposto.systems.posegpt.vqvae import PoseVQVAE, VQVAEOutput
 from contrapposto.weights import ImportReport
 from lightning_modules.posegpt.common import PoseModule, body_of, hand_means, token_share
 from lightning_modules.quantizing import start_quantizing

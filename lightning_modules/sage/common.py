@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError
-from contrapposto.models.sage.body_losses import BodyKinematics
-from contrapposto.models.sage.joints import HEAD, NUM_JOINTS
-from contrapposto.models.sage.reach import Reach
-from contrapposto.models.sage.vqvae import SageVQVAE
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22
+from contrapposto.systems.sage.body_losses import BodyKinematics
+from contrapposto.systems.sage.joints import HEAD, NUM_JOINTS
+from contrapposto.systems.sage.reach import Reach
+from contrapposto.systems.sage.vqvae import SageVQVAE
+from lightning_modules.base import StageModule, load_stage, weights_hash
 from lightning_modules.sage.rest import rest_positions
 from lightning_modules.sage.vqvae import SageVQVAEModule
-from lightning_modules.stage import StageModule, load_stage, weights_hash
 
 FPS = 60.0
 

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from contrapposto.errors import ConfigError
-from contrapposto.models.sage.body_losses import DecoderLoss
-from contrapposto.models.sage.decoder import FullBodyDecoder
-from contrapposto.models.sage.diffusion import MotionDiffusion
-from contrapposto.models.sage.tracker import CoarseTracker
 from contrapposto.nn.distributed import world_size
+from contrapposto.systems.sage.body_losses import DecoderLoss
+from contrapposto.systems.sage.decoder import FullBodyDecoder
+from contrapposto.systems.sage.diffusion import MotionDiffusion
+from contrapposto.systems.sage.tracker import CoarseTracker
 from contrapposto.weights import ImportReport
+from lightning_modules.base import load_stage
 from lightning_modules.optim import steps_per_epoch
 from lightning_modules.sage.common import SageBodyModule
 from lightning_modules.sage.diffusion import SageDiffusionModule
-from lightning_modules.stage import load_stage
 
 
 class SageDecoderModule(SageBodyModule):
@@ -154,7 +154,7 @@ class SageDecoderModule(SageBodyModule):
 
     def load_official(self, path: Path) -> dict[str, ImportReport]:
         """Load the authors' released weights (see `official.find_files`)."""
-        from contrapposto.models.sage.official import find_files, import_decoder
+        from contrapposto.systems.sage.official import find_files, import_decoder
 
         networks = {name: getattr(self.tracker, name) for name in ("first", "second", "decoder")}
         return import_decoder(find_files(path).need("decoder")[0], networks)

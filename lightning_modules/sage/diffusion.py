@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contrapposto.models.sage.condition import NUM_SLOTS
-from contrapposto.models.sage.diffusion import MotionDiffusion
-from contrapposto.models.sage.features import part_columns
-from contrapposto.models.sage.joints import PART_JOINTS, Part
-from contrapposto.models.sage.tracker import start_noise, windows_of
 from contrapposto.nn.random import keyed_integers, keyed_normal
+from contrapposto.systems.sage.condition import NUM_SLOTS
+from contrapposto.systems.sage.diffusion import MotionDiffusion
+from contrapposto.systems.sage.features import part_columns
+from contrapposto.systems.sage.joints import PART_JOINTS, Part
+from contrapposto.systems.sage.tracker import start_noise, windows_of
 from contrapposto.weights import ImportReport
+from lightning_modules.base import load_stage
 from lightning_modules.sage.common import SageBodyModule, frozen_vqvae
-from lightning_modules.stage import load_stage
 
 
 class SageDiffusionModule(SageBodyModule):
@@ -160,7 +160,7 @@ class SageDiffusionModule(SageBodyModule):
 
     def load_official(self, path: Path) -> dict[str, ImportReport]:
         """Load the authors' released weights (see `official.find_files`), the auto-encoders of the stage too."""
-        from contrapposto.models.sage.official import find_files, import_decoder, load_vqvae
+        from contrapposto.systems.sage.official import find_files, import_decoder, load_vqvae
 
         files, second = find_files(path), self.hparams["use_upper"]
         parts: list[Part] = ["upper", "lower"] if second else ["upper"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from contrapposto.models.sage.held_pose import HeldPose
+from contrapposto.systems.sage.held_pose import HeldPose
 from lightning_modules.sage.common import SageBodyModule
 
 

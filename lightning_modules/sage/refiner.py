@@ -9,15 +9,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from contrapposto.models.sage.body_losses import RefinerLoss
-from contrapposto.models.sage.decoder import FullBodyDecoder, Refiner
-from contrapposto.models.sage.diffusion import MotionDiffusion
-from contrapposto.models.sage.fast import prepare_tracker
-from contrapposto.models.sage.tracker import SageTracker
+from contrapposto.systems.sage.body_losses import RefinerLoss
+from contrapposto.systems.sage.decoder import FullBodyDecoder, Refiner
+from contrapposto.systems.sage.diffusion import MotionDiffusion
+from contrapposto.systems.sage.fast import prepare_tracker
+from contrapposto.systems.sage.tracker import SageTracker
 from contrapposto.weights import ImportReport
+from lightning_modules.base import load_stage
 from lightning_modules.sage.common import SageBodyModule
 from lightning_modules.sage.decoder import SageDecoderModule, copy_weights
-from lightning_modules.stage import load_stage
 
 
 class SageRefinerModule(SageBodyModule):
@@ -146,7 +146,7 @@ class SageRefinerModule(SageBodyModule):
 
     def load_official(self, path: Path) -> dict[str, ImportReport]:
         """Load the authors' released weights (see `official.find_files`), with 2 or 3 layers in the refiner."""
-        from contrapposto.models.sage.official import find_files, import_decoder, load_refiner
+        from contrapposto.systems.sage.official import find_files, import_decoder, load_refiner
 
         decoder, refiner = find_files(path).need("decoder", "refiner")
         networks = {name: getattr(self.tracker, name) for name in ("first", "second", "decoder")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from contrapposto.models.sage.joints import NUM_JOINTS
+from contrapposto.systems.sage.joints import NUM_JOINTS
 
 
 def rest_positions(body: str | None) -> Tensor | None:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrapposto.models.sage.body_losses import DecoderLoss
-from contrapposto.models.sage.sparse_transformer import SparseTransformer
-from contrapposto.models.sage.tracker import windows_of
+from contrapposto.systems.sage.body_losses import DecoderLoss
+from contrapposto.systems.sage.sparse_transformer import SparseTransformer
+from contrapposto.systems.sage.tracker import windows_of
 from lightning_modules.sage.common import SageBodyModule
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contrapposto.models.sage.student import StudentLoss, StudentNetwork, StudentTracker
+from contrapposto.systems.sage.student import StudentLoss, StudentNetwork, StudentTracker
+from lightning_modules.base import load_stage, weights_hash
 from lightning_modules.sage.common import SageBodyModule
 from lightning_modules.sage.refiner import SageRefinerModule
-from lightning_modules.stage import load_stage, weights_hash
 
 
 class SageStudentModule(SageBodyModule):

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
-from contrapposto.models.sage.body_losses import BodyKinematics
-from contrapposto.models.sage.features import part_columns, sage_features
-from contrapposto.models.sage.joints import Part
-from contrapposto.models.sage.losses import VQLoss, corrupt, keep_joints
-from contrapposto.models.sage.vqvae import SageVQVAE
 from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_uniform
 from contrapposto.skeleton import SMPL22
+from contrapposto.systems.sage.body_losses import BodyKinematics
+from contrapposto.systems.sage.features import part_columns, sage_features
+from contrapposto.systems.sage.joints import Part
+from contrapposto.systems.sage.losses import VQLoss, corrupt, keep_joints
+from contrapposto.systems.sage.vqvae import SageVQVAE
 from contrapposto.weights import ImportReport
+from lightning_modules.base import StageModule
 from lightning_modules.quantizing import start_quantizing
 from lightning_modules.sage.rest import rest_positions
-from lightning_modules.stage import StageModule
 
 
 class SageVQVAEModule(StageModule):
@@ -160,7 +160,7 @@ class SageVQVAEModule(StageModule):
 
     def load_official(self, path: Path) -> dict[str, ImportReport]:
         """Load the authors' released weights (see `official.find_files`), of 4 or 6 blocks."""
-        from contrapposto.models.sage.official import find_files, load_vqvae
+        from contrapposto.systems.sage.official import find_files, load_vqvae
 
         name = f"{self.network.part}_vqvae"
         (file,) = find_files(path).need(name)

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from contrapposto.io.video import VideoFile
-from contrapposto.models.scail_pose.bones import typical_lengths
-from contrapposto.models.scail_pose.estimators.interface import PoseEstimator
-from contrapposto.models.scail_pose.extract import extract, extract_reference, read_image
-from contrapposto.models.scail_pose.framing import target_size
-from contrapposto.models.scail_pose.matching import align_clip, match_people
-from contrapposto.models.scail_pose.people import ClipPoses
-from contrapposto.models.scail_pose.process import VideoJob
-from contrapposto.models.scail_pose.proportions import reshape_clip
-from contrapposto.models.scail_pose.retime import retime
-from lightning_modules.stage import StageModule
+from contrapposto.systems.scail_pose.bones import typical_lengths
+from contrapposto.systems.scail_pose.estimators.interface import PoseEstimator
+from contrapposto.systems.scail_pose.extract import extract, extract_reference, read_image
+from contrapposto.systems.scail_pose.framing import target_size
+from contrapposto.systems.scail_pose.matching import align_clip, match_people
+from contrapposto.systems.scail_pose.people import ClipPoses
+from contrapposto.systems.scail_pose.process import VideoJob
+from contrapposto.systems.scail_pose.proportions import reshape_clip
+from contrapposto.systems.scail_pose.retime import retime
+from lightning_modules.base import StageModule
 
 _LIMBS = (
     (3, 6, 9, 12),

@@ -9,12 +9,12 @@ from typing import Any
 import pytorch_lightning as pl
 
 from contrapposto.errors import ContrappostoError
-from contrapposto.models.scail_pose.estimators.interface import Person, PoseEstimator
-from contrapposto.models.scail_pose.palette import palettes_for
-from contrapposto.models.scail_pose.people import ClipPoses
-from contrapposto.models.scail_pose.pipeline import Look
-from contrapposto.models.scail_pose.process import Settings, VideoJob, draw, process
-from contrapposto.models.scail_pose.reference import AlignOptions
+from contrapposto.systems.scail_pose.estimators.interface import Person, PoseEstimator
+from contrapposto.systems.scail_pose.palette import palettes_for
+from contrapposto.systems.scail_pose.people import ClipPoses
+from contrapposto.systems.scail_pose.pipeline import Look
+from contrapposto.systems.scail_pose.process import Settings, VideoJob, draw, process
+from contrapposto.systems.scail_pose.reference import AlignOptions
 
 
 class ScailPoseModule(pl.LightningModule):

@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader, Subset
 from torchmetrics import MeanMetric
 from torchmetrics.regression import SpearmanCorrCoef
 
-from callbacks import BestCheckpoint, CSVRunLogger, MetricsCallback, ResumeCheckpoint, StepSeed
+from callbacks import BestCheckpoint, MetricsCallback, ResumeCheckpoint, StepSeed
+from loggers import CSVRunLogger
 from tests.callbacks.tiny import Clips, Data, Tiny, trainer
 
 # The share of each process: 4 batches and 1 batch of 2 clips and 1.

@@ -18,7 +18,6 @@ from omegaconf import OmegaConf
 from callbacks import (
     AtomicCheckpointIO,
     BestCheckpoint,
-    CSVRunLogger,
     ResumeCheckpoint,
     StepSeed,
     find_resume_checkpoint,
@@ -26,6 +25,7 @@ from callbacks import (
 )
 from callbacks.checkpoint import damage
 from contrapposto.errors import InputError, MissingError
+from loggers import CSVRunLogger
 from tests.callbacks.tiny import SEED, Data, Tiny, trainer
 
 

@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchmetrics import MeanMetric, MetricCollection, SumMetric
 from torchmetrics.regression import MeanAbsoluteError
 
-from callbacks import BestCheckpoint, CSVRunLogger, MetricsCallback
+from callbacks import BestCheckpoint, MetricsCallback
 from contrapposto.errors import ConfigError
+from loggers import CSVRunLogger
 from tests.callbacks.tiny import Data, Tiny, trainer
 
 

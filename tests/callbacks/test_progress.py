@@ -9,8 +9,9 @@ import time
 import pytest
 import torch
 
-from callbacks import BestCheckpoint, CSVRunLogger, ProgressLine
+from callbacks import BestCheckpoint, ProgressLine
 from callbacks.progress import batch_size, duration
+from loggers import CSVRunLogger
 from tests.callbacks.tiny import Data, Tiny, trainer
 
 

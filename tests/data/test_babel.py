@@ -8,7 +8,7 @@ import torch
 from contrapposto.data.babel import Span, read_babel
 from contrapposto.data.vocabulary import FOLDER, Vocabulary
 from contrapposto.errors import ConfigError, InputError, MissingError
-from contrapposto.synth import ACTIONS
+from contrapposto.synthetic import ACTIONS
 
 
 def label(start, end, *categories):

@@ -149,7 +149,7 @@ def test_stride_is_that_of_the_sheet(fps: float, stride: int) -> None:
 
 
 def test_sage_features_fit_in(store: MotionStore) -> None:
-    from contrapposto.models.sage.features import sage_features
+    from contrapposto.systems.sage.features import sage_features
 
     cache = FeatureCache.build(store, "sage", 1, sage_features, resample="stride")
     assert cache.array("sparse").shape[1:] == (3, 18)

@@ -84,8 +84,8 @@ def door(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 
 def in_this_process(*arguments: str) -> None:
-    from doors.launch import compose_config
-    from doors.preparation import prepare as prepare_door
+    from cli.launch import compose_config
+    from cli.prepare import prepare as prepare_door
 
     prepare_door(compose_config("prepare", arguments))
 

@@ -8,12 +8,12 @@ import torch
 from contrapposto.data.prepare import prepare
 from contrapposto.errors import ContrappostoError
 from contrapposto.io.amass import write_amass
-from contrapposto.models.posegpt.augment import Augment
-from contrapposto.models.posegpt.clips import mirror
-from contrapposto.models.posegpt.poses import split_pose
 from contrapposto.rotations import axis_angle_to_matrix
-from contrapposto.synth import generate
-from datamodules.posegpt import PoseGPTDataModule
+from contrapposto.synthetic import generate
+from contrapposto.systems.posegpt.augment import Augment
+from contrapposto.systems.posegpt.clips import mirror
+from contrapposto.systems.posegpt.poses import split_pose
+from datamodules.posegpt.windows import PoseGPTDataModule
 
 
 def data(stores, **options):

@@ -11,8 +11,8 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 
+from cli.launch import compose_config
 from datamodules.steps import Batch
-from doors.launch import compose_config
 
 MODELS = {
     "sage_upper_vqvae": ("data.repeats=3", "data.batch_size=6"),

@@ -10,8 +10,8 @@ from benchmarks.full_runs import RUNS, UNTRAINED, FullRun
 from benchmarks.growth import Series
 from benchmarks.one_step import Step, counting
 from benchmarks.page import write_between
+from cli.launch import groups
 from contrapposto.errors import InputError
-from doors.launch import groups
 
 PAGE = Path(__file__).parents[2] / "docs" / "costs.md"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from doors.launch import groups
+from cli.launch import groups
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]

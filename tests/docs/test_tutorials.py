@@ -10,7 +10,7 @@ import pytest
 
 from contrapposto.data import MotionStore
 from contrapposto.io import write_motion
-from contrapposto.synth import generate
+from contrapposto.synthetic import generate
 
 ROOT = Path(__file__).parents[2]
 FILE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```', re.MULTILINE | re.DOTALL)
@@ -22,7 +22,15 @@ def checkout(tmp_path):
     """The suite, with the assets as a link."""
     for name in ("train.py", "evaluate.py", "prepare.py"):
         shutil.copy(ROOT / name, tmp_path)
-    for name in ("configs", "doors", "lightning_modules", "datamodules", "callbacks", "contrapposto"):
+    for name in (
+        "configs",
+        "cli",
+        "loggers",
+        "lightning_modules",
+        "datamodules",
+        "callbacks",
+        "contrapposto",
+    ):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("assets", "__pycache__"))
     (tmp_path / "contrapposto" / "assets").symlink_to(ROOT / "contrapposto" / "assets")
     return tmp_path

@@ -5,7 +5,7 @@ import re
 import time
 from pathlib import Path
 
-from doors.runs import new_run_directory
+from cli.runs import new_run_directory
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,15 +39,15 @@ def test_a_clock_that_goes_backwards_loses_no_run(tmp_path, monkeypatch):
 def test_the_clock_on_the_wall_decides_nothing():
     """Durations come from a clock that never goes back; times of day go into names, records and packets only."""
     allowed = {
-        "contrapposto/replay.py",  # the sender's time, for the delay that the viewer shows
-        "contrapposto/live.py",  # the same at the receiver
-        "contrapposto/serve/store.py",  # results are deleted some time after they were made
+        "contrapposto/systems/sage/live/replay.py",  # the sender's time, for the delay that the viewer shows
+        "contrapposto/systems/sage/live/server.py",  # the same at the receiver
+        "contrapposto/systems/scail_pose/service/store.py",  # results are deleted some time after they were made
         "contrapposto/report/page.py",  # when a report was made
-        "doors/runs.py",  # names of runs
+        "cli/runs.py",  # names of runs
         "callbacks/provenance.py",  # when a run began and ended
     }
     found = set()
-    for room in ("contrapposto", "doors", "callbacks", "datamodules", "lightning_modules"):
+    for room in ("contrapposto", "cli", "loggers", "callbacks", "datamodules", "lightning_modules"):
         for file in (ROOT / room).rglob("*.py"):
             if re.search(r"time\.time\(|datetime\.now|time\.strftime|time\.localtime", file.read_text()):
                 found.add(file.relative_to(ROOT).as_posix())

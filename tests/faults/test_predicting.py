@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.faults.whole import half_written
 from contrapposto.io import write_motion
-from contrapposto.synth import generate
+from contrapposto.synthetic import generate
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from callbacks import NotFiniteError, load_checkpoint
+from cli.runs import _HELD
 from contrapposto.errors import InputError
-from doors.runs import _HELD
 from tests.lightning_modules.sage_tiny import door, only_run, tiny
 
 MODEL = "sage_upper_vqvae"

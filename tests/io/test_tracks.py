@@ -19,7 +19,7 @@ from contrapposto.io.devices import CONVENTIONS, DeviceTrack, Repairs, devices_o
 from contrapposto.io.packets import Packet, decode, encode, packets_of
 from contrapposto.io.quest import read_quest, stream_quest
 from contrapposto.io.tracks import stream_devices
-from contrapposto.synth import generate
+from contrapposto.synthetic import generate
 from tests.io.hostile import mutations
 from tests.io.test_quest import STILL, record
 

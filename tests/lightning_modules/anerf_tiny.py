@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from contrapposto import rotations as rot
-from contrapposto.data.avatar import Frame, SceneFacts, write_scene
-from contrapposto.data.avatar.poses import pose_arrays
-from contrapposto.models.anerf.cameras import orbit, project
-from contrapposto.models.anerf.kinematics import PARENTS
-from tests.data.avatar.made import arrays
+from contrapposto.systems.anerf.cameras import orbit, project
+from contrapposto.systems.anerf.data import Frame, SceneFacts, write_scene
+from contrapposto.systems.anerf.data.poses import pose_arrays
+from contrapposto.systems.anerf.kinematics import PARENTS
+from tests.systems.anerf.data.made import arrays
 
 SIDE, POSES, CAMERAS = 32, 4, 4
 NETWORK = (

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from contrapposto.data.mesh_store import Identity, Origin, write_store
 from contrapposto.mesh.remesh import subdivide
+from contrapposto.systems.npr.data.mesh_store import Identity, Origin, write_store
 from tests.mesh.shapes import bent, sphere
 
 SHARED = (

@@ -66,9 +66,10 @@ def door(name, arguments):
     """What `python <name>.py <arguments>` does, in this process."""
     from omegaconf import OmegaConf
 
-    from doors import evaluation, training
-    from doors.launch import compose_config
-    from doors.runs import RUN_VARIABLE
+    from cli import evaluate as evaluation
+    from cli import train as training
+    from cli.launch import compose_config
+    from cli.runs import RUN_VARIABLE
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [name, *arguments])

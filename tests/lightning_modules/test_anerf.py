@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks import load_checkpoint
-from contrapposto.models.anerf.model import ANeRF, ANeRFConfig
-from doors import runs
-from doors.report import read_curves
+from cli import runs
+from cli.report import read_curves
+from contrapposto.checkpoints import load_checkpoint
+from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig
 from lightning_modules.anerf import ANeRFModule
 from lightning_modules.anerf.optim import GatheringAdam
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
@@ -76,7 +76,7 @@ def test_held_out_views_get_better(stores, tmp_path):
 
 def write_image(stores, image):
     """Pixels of the person."""
-    from contrapposto.data.avatar import AvatarScene
+    from contrapposto.systems.anerf.data import AvatarScene
 
     scene = AvatarScene.open(stores / "sticks")
     return scene.image(image)[scene.mask(image)][:100].astype(np.float32) / 255
@@ -139,7 +139,7 @@ def test_every_image_has_a_row_with_all_scores(trained, stores, tmp_path):
         assert float(row[f"lpips_{split}"]) > 0 and float(row[f"psnr_{split}"]) > 0
     learnt = [row for row in rows if row["pose_error_before_mm"] != "nan"]
     assert learnt
-    from contrapposto.data.avatar import AvatarScene
+    from contrapposto.systems.anerf.data import AvatarScene
 
     scene = AvatarScene.open(stores / "noisy")
     for row in learnt:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks import load_checkpoint
+from cli import runs
+from cli.report import read_curves
+from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ConfigError
 from contrapposto.mesh.template import Template
-from doors import runs
-from doors.report import read_curves
 from lightning_modules.npr import NPRFeatureDiffusionModule, NPRModule, NPRRefinerModule
 from tests.lightning_modules.npr_tiny import OPTIONS, tiny, write_bent
 from tests.lightning_modules.sage_tiny import door, only_run

@@ -10,11 +10,11 @@ import pytest
 import torch
 from omegaconf.errors import InterpolationResolutionError
 
-from callbacks import load_checkpoint
+from cli.report import read_curves
+from cli.runs import _HELD
+from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ContrappostoError
-from contrapposto.models.posegpt.sampler import PoseGPTSampler
-from doors.report import read_curves
-from doors.runs import _HELD
+from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from lightning_modules.posegpt import PoseGPTClassifierModule, PoseGPTModule, PoseGPTVQVAEModule
 from tests.lightning_modules.posegpt_tiny import MODELS, door, only_run, tiny
 
@@ -108,7 +108,7 @@ def test_a_generators_checkpoint_is_enough(runs):
 
 SAMPLE_A_SHARE = """
 import sys, torch
-from contrapposto.models.posegpt.sampler import PoseGPTSampler
+from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from lightning_modules.posegpt import PoseGPTModule
 checkpoint, output, first, last, threads = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 torch.set_num_threads(threads)

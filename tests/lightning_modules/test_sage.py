@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from callbacks import load_checkpoint
-from doors.report import read_curves
+from cli.report import read_curves
+from contrapposto.checkpoints import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 SMALL = [

@@ -15,11 +15,11 @@ import torch
 from hydra.utils import instantiate
 from torch.utils.data import DataLoader
 
-from callbacks import load_checkpoint
+from cli.launch import ROOT, compose_config
+from cli.report import read_curves
+from cli.runs import register_best_resolver
+from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ConfigError
-from doors.launch import ROOT, compose_config
-from doors.report import read_curves
-from doors.runs import register_best_resolver
 from tests.lightning_modules.sage_tiny import BODY_MODELS, OPTIONS, door, only_run, tiny
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from contrapposto.errors import MissingError
 from tests.lightning_modules.sage_tiny import door, tiny
-from tests.models.sage.test_official import write_archive
+from tests.systems.sage.test_official import write_archive
 
 
 @pytest.mark.parametrize(

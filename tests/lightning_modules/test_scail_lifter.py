@@ -11,15 +11,15 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 
-from callbacks import load_checkpoint
+from cli.launch import compose_config
+from cli.report import read_curves
+from cli.runs import _HELD
+from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import InputError
-from contrapposto.models.scail_pose.lifter import LifterBody, load_lifter
-from datamodules.scail_lifter import LifterDataModule
-from doors.launch import compose_config
-from doors.prediction import predict
-from doors.report import read_curves
-from doors.runs import _HELD
-from lightning_modules.scail_lifter import ScailLifterModule
+from contrapposto.systems.scail_pose.lifter import LifterBody, load_lifter
+from contrapposto.tasks.base import predict
+from datamodules.scail_pose.lifter import LifterDataModule
+from lightning_modules.scail_pose.lifter import ScailLifterModule
 from tests.lightning_modules.sage_tiny import door, only_run
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +166,7 @@ def test_the_door_exports_a_run(runs, tmp_path, capsys):
 def test_it_can_be_chosen_for_videos(runs):
     """As docs/scail_lifter.md says."""
     path = only_run(runs, MODEL) / "checkpoints" / "best.ckpt"
-    body = f"{{_target_:contrapposto.models.scail_pose.lifter.LifterBody.open,path:'{path}'}}"
+    body = f"{{_target_:contrapposto.systems.scail_pose.lifter.LifterBody.open,path:'{path}'}}"
     config = compose_config("predict", ["task=scail_pose", f"task.module.estimator.body={body}"])
     estimator = instantiate(config.task.module.estimator, _convert_="all")()
     assert estimator.body.window == 8

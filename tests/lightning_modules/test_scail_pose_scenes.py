@@ -7,10 +7,10 @@ import torch
 
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.metrics import PeopleInVideo
-from contrapposto.models.scail_pose.clean import Clean
-from contrapposto.models.scail_pose.estimators import make_estimator
-from contrapposto.models.scail_pose.scenes import people_scene, prepare_scenes, read_truth, scene_folders
-from datamodules.scail_scenes import SceneDataModule
+from contrapposto.systems.scail_pose.clean import Clean
+from contrapposto.systems.scail_pose.estimators import make_estimator
+from contrapposto.systems.scail_pose.scenes import people_scene, prepare_scenes, read_truth, scene_folders
+from datamodules.scail_pose.scenes import SceneDataModule
 from lightning_modules.scail_pose import ScailPoseEvaluation
 
 SIZE = (448, 256)

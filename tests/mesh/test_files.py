@@ -158,7 +158,7 @@ class TestRigged:
         """A skinned clip of ours, posed by this reader, against the body model that it was made from."""
         from contrapposto.body import load_body, motion_vertices
         from contrapposto.io import write_motion
-        from contrapposto.synth import generate
+        from contrapposto.synthetic import generate
 
         motion = generate("walk", seconds=0.5, fps=30)
         path = write_motion(tmp_path / "walk.glb", motion)

@@ -9,9 +9,9 @@ import torch
 from contrapposto.errors import InputError
 from contrapposto.mesh import MeshAsset, Template, read_mesh
 from contrapposto.mesh.clean import MAX_FACES
-from contrapposto.models.npr import PoseTransfer
+from contrapposto.systems.npr import PoseTransfer
 from tests.mesh.shapes import grid, sphere, together
-from tests.models.npr.test_model import small
+from tests.systems.npr.test_model import small
 
 
 def solved(mesh):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from contrapposto.mesh.neighbours import nearest, squared_distances
-from contrapposto.mesh.sampling import furthest_points, sample_surface
+from contrapposto.mesh.surface_sampling import furthest_points, sample_surface
 from tests.mesh.shapes import sphere
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from contrapposto.models.anerf import cameras, paths
+from contrapposto.systems.anerf import cameras, paths
 from tests.parity.golden import Case, parity
 
 TIGHT = {"tolerance": 1e-5}

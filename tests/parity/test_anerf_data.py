@@ -10,16 +10,23 @@ import numpy as np
 import torch
 
 from contrapposto import rotations as rot
-from contrapposto.data.avatar import AvatarScene, Frame, RayOptions, RaySampler, SceneFacts, write_scene
-from contrapposto.data.avatar.h5 import open_h5, write_h5
-from contrapposto.data.avatar.views import render_choice, share_poses, takes_of_paths, view_map
-from contrapposto.data.avatar.writing import continues, dilate
-from contrapposto.models.anerf.cameras import (
+from contrapposto.systems.anerf.cameras import (
     camera_from_translation,
     cylinder_box,
     weak_perspective_camera,
 )
-from contrapposto.models.anerf.kinematics import joint_axes, pose_bones
+from contrapposto.systems.anerf.data import (
+    AvatarScene,
+    Frame,
+    RayOptions,
+    RaySampler,
+    SceneFacts,
+    write_scene,
+)
+from contrapposto.systems.anerf.data.h5 import open_h5, write_h5
+from contrapposto.systems.anerf.data.views import render_choice, share_poses, takes_of_paths, view_map
+from contrapposto.systems.anerf.data.writing import continues, dilate
+from contrapposto.systems.anerf.kinematics import joint_axes, pose_bones
 from tests.parity.golden import Case, parity
 
 TIGHT = {"tolerance": 1e-5}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from contrapposto.metrics import functional, image
-from contrapposto.models.anerf import cameras, kinematics
-from contrapposto.models.anerf.mesh import density_grid, surface
+from contrapposto.systems.anerf import cameras, kinematics
+from contrapposto.systems.anerf.mesh import density_grid, surface
 from tests.parity.golden import Case, parity
 from tests.parity.test_anerf_render import official_model
 

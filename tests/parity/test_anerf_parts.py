@@ -6,10 +6,11 @@ import torch
 from scipy.sparse.csgraph import shortest_path
 
 from contrapposto import rotations as rot
-from contrapposto.models.anerf import cameras, encoding, kinematics, sampling
-from contrapposto.models.anerf.encoding import CutoffEncoding
-from contrapposto.models.anerf.network import RadianceNetwork
-from contrapposto.models.anerf.volume import composite
+from contrapposto.systems.anerf import cameras, encoding, kinematics
+from contrapposto.systems.anerf import ray_sampling as sampling
+from contrapposto.systems.anerf.encoding import CutoffEncoding
+from contrapposto.systems.anerf.network import RadianceNetwork
+from contrapposto.systems.anerf.volume_rendering import composite
 from tests.parity.golden import Case, parity
 
 TIGHT = {"tolerance": 1e-5}

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import torch
 
-from contrapposto.models.anerf.draws import Draws
-from contrapposto.models.anerf.losses import image_loss
-from contrapposto.models.anerf.model import ANeRF, Rendering
-from contrapposto.models.anerf.official import config_of, import_model
-from contrapposto.models.anerf.sampling import cylinder_span, mean_for_misses
+from contrapposto.systems.anerf.draws import Draws
+from contrapposto.systems.anerf.losses import image_loss
+from contrapposto.systems.anerf.model import ANeRF, Rendering
+from contrapposto.systems.anerf.official import config_of, import_model
+from contrapposto.systems.anerf.ray_sampling import cylinder_span, mean_for_misses
 from tests.parity.golden import Case, parity
 
 

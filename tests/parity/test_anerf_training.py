@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 
 from contrapposto import rotations as rot
-from contrapposto.models.anerf import kinematics, losses
-from contrapposto.models.anerf.model import ANeRF
-from contrapposto.models.anerf.poses import (
+from contrapposto.systems.anerf import kinematics, losses
+from contrapposto.systems.anerf.model import ANeRF
+from contrapposto.systems.anerf.poses import (
     PoseLayer,
     SharedPoseLayer,
     export_poses,
     mean_joint_change,
 )
-from contrapposto.models.anerf.volume import Composite
+from contrapposto.systems.anerf.volume_rendering import Composite
 from tests.parity.golden import Case, parity
 from tests.parity.test_anerf_render import official_model
 

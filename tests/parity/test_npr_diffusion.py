@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from contrapposto.models.npr.diffusion import FeatureDiffusion, KeypointDiffusion, PointDiffusion
-from contrapposto.models.npr.schedule import NoiseSchedule
+from contrapposto.systems.npr.diffusion import FeatureDiffusion, KeypointDiffusion, PointDiffusion
+from contrapposto.systems.npr.schedule import NoiseSchedule
 from contrapposto.weights import import_official
 from tests.parity.golden import Case, parity
 

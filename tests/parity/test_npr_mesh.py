@@ -12,9 +12,9 @@ from contrapposto.mesh.neighbours import nearest, squared_distances
 from contrapposto.mesh.poisson import PoissonSolver
 from contrapposto.metrics import mesh as metrics
 from contrapposto.metrics.functional import frechet_distance
-from contrapposto.models.npr.attention import take
-from contrapposto.models.npr.extractor import PoseCode
-from contrapposto.models.npr.refiner import RefinementLosses, latent_change
+from contrapposto.systems.npr.attention import take
+from contrapposto.systems.npr.extractor import PoseCode
+from contrapposto.systems.npr.refiner import RefinementLosses, latent_change
 from tests.parity.golden import Case, parity
 
 

@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 from contrapposto.mesh.operators import face_centroids
 from contrapposto.mesh.poisson import PoissonSolver
-from contrapposto.mesh.sampling import furthest_points
-from contrapposto.models.npr.extractor import PoseCode
-from contrapposto.models.npr.model import NPR, vertex_loss
+from contrapposto.mesh.surface_sampling import furthest_points
+from contrapposto.systems.npr.extractor import PoseCode
+from contrapposto.systems.npr.model import NPR, vertex_loss
 from contrapposto.weights import import_official
 from tests.parity.golden import Case, parity
 

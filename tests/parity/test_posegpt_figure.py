@@ -14,7 +14,7 @@ from contrapposto.data.babel import read_babel
 from contrapposto.data.vocabulary import Vocabulary
 from contrapposto.io.amass import read_amass
 from contrapposto.metrics.functional import procrustes_align
-from contrapposto.models.posegpt import cameras, clips, poses
+from contrapposto.systems.posegpt import cameras, clips, poses
 from tests.parity.golden import Case, parity
 
 TIGHT = {"tolerance": 1e-5}

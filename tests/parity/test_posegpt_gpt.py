@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrapposto.models.posegpt.classifier import PoseClassifier
-from contrapposto.models.posegpt.gpt import PoseGPT
-from contrapposto.models.posegpt.losses import (
+from contrapposto.systems.posegpt.classifier import PoseClassifier
+from contrapposto.systems.posegpt.gpt import PoseGPT
+from contrapposto.systems.posegpt.losses import (
     classification_loss,
     token_accuracy,
     token_nll,
     token_nll_with_end,
 )
-from contrapposto.models.posegpt.official import import_classifier, import_gpt
-from contrapposto.models.posegpt.prepared import PreparedGPT
-from contrapposto.models.posegpt.vqvae import PoseVQVAE
+from contrapposto.systems.posegpt.official import import_classifier, import_gpt
+from contrapposto.systems.posegpt.prepared import PreparedGPT
+from contrapposto.systems.posegpt.vqvae import PoseVQVAE
 from tests.parity.golden import Case, parity
 from tests.parity.test_posegpt_vqvae import check_gradient_norms, scalar
 

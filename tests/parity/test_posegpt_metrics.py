@@ -7,7 +7,7 @@ import torch
 
 from contrapposto.metrics import FrechetDistance, generation
 from contrapposto.metrics.functional import frechet_distance
-from contrapposto.models.posegpt.losses import gaussian_nll, laplacian_nll, masked_mean
+from contrapposto.systems.posegpt.losses import gaussian_nll, laplacian_nll, masked_mean
 from tests.parity.golden import Case, parity
 
 

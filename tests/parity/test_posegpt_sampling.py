@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from contrapposto.models.posegpt.gpt import PoseGPT
-from contrapposto.models.posegpt.official import import_gpt
-from contrapposto.models.posegpt.poses import network_input, pose_of, repeat_last_valid
-from contrapposto.models.posegpt.rollout import roll_out
-from contrapposto.models.posegpt.sampler import PoseGPTSampler
-from contrapposto.models.posegpt.sampling import Draw
+from contrapposto.systems.posegpt.gpt import PoseGPT
+from contrapposto.systems.posegpt.official import import_gpt
+from contrapposto.systems.posegpt.poses import network_input, pose_of, repeat_last_valid
+from contrapposto.systems.posegpt.rollout import roll_out
+from contrapposto.systems.posegpt.sampler import PoseGPTSampler
+from contrapposto.systems.posegpt.token_sampling import Draw
 from tests.parity.golden import Case, parity
 from tests.parity.test_posegpt_gpt import gpt_of
 from tests.parity.test_posegpt_vqvae import check_where, vqvae_of

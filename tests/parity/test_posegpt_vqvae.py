@@ -11,10 +11,10 @@ from torch import Tensor
 
 from contrapposto import rotations as rot
 from contrapposto.body import BodyModel
-from contrapposto.models.posegpt.losses import PoseLoss, VertexSampler
-from contrapposto.models.posegpt.official import import_vqvae
-from contrapposto.models.posegpt.poses import network_input, split_pose
-from contrapposto.models.posegpt.vqvae import DecodedMotion, PoseVQVAE, VQVAEOutput
+from contrapposto.systems.posegpt.losses import PoseLoss, VertexSampler
+from contrapposto.systems.posegpt.official import import_vqvae
+from contrapposto.systems.posegpt.poses import network_input, split_pose
+from contrapposto.systems.posegpt.vqvae import DecodedMotion, PoseVQVAE, VQVAEOutput
 from tests.parity.golden import Case, parity
 
 # The manifests' `config` says l2 everywhere; the case list of the sheet (section 13) says which loss it was.

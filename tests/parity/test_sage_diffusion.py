@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from contrapposto.models.sage.body_losses import DecoderLoss, RefinerLoss
-from contrapposto.models.sage.decoder import FullBodyDecoder, Refiner
-from contrapposto.models.sage.diffusion import MotionDiffusion
 from contrapposto.nn.diffusion import DiffusionSchedule
+from contrapposto.systems.sage.body_losses import DecoderLoss, RefinerLoss
+from contrapposto.systems.sage.decoder import FullBodyDecoder, Refiner
+from contrapposto.systems.sage.diffusion import MotionDiffusion
 from contrapposto.weights import import_official
 from tests.parity.golden import Case, parity
 from tests.parity.test_sage_figure import sage_body

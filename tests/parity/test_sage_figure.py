@@ -9,9 +9,9 @@ from contrapposto import metrics
 from contrapposto import rotations as rot
 from contrapposto.body import BodyModel
 from contrapposto.metrics import functional
-from contrapposto.models.sage.features import sage_features
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22, forward_kinematics, local_from_global
+from contrapposto.systems.sage.features import sage_features
 from tests.parity.golden import Case, parity
 
 

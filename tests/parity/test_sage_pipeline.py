@@ -8,9 +8,9 @@ import torch
 
 from contrapposto import rotations as rot
 from contrapposto.io.quest import read_quest
-from contrapposto.models.sage.fast import prepare_tracker
-from contrapposto.models.sage.features import sparse_features
-from contrapposto.models.sage.tracker import SageTracker
+from contrapposto.systems.sage.fast import prepare_tracker
+from contrapposto.systems.sage.features import sparse_features
+from contrapposto.systems.sage.tracker import SageTracker
 from contrapposto.weights import import_official
 from tests.parity.golden import Case, parity
 from tests.parity.test_sage_figure import sage_body

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from contrapposto.models.sage.losses import VQLoss
-from contrapposto.models.sage.vqvae import SageVQVAE
 from contrapposto.nn.quantizer import AnchoredQuantizer
+from contrapposto.systems.sage.losses import VQLoss
+from contrapposto.systems.sage.vqvae import SageVQVAE
 from contrapposto.weights import import_official
 from tests.parity.golden import Case, parity
 from tests.parity.test_sage_figure import sage_body

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from contrapposto.errors import InputError
-from contrapposto.models.scail_pose import checks, utils3d
-from contrapposto.models.scail_pose.reshape2d import METHODS, Figure, draw_lot, reshape_figures, reshape_pose
-from contrapposto.models.scail_pose.reshape3d import FIXED_TYPES, draw_body_type, reshape_body
-from contrapposto.models.scail_pose.wholebody import WholeBodyPose
+from contrapposto.systems.scail_pose import checks, utils3d
+from contrapposto.systems.scail_pose.reshape2d import METHODS, Figure, draw_lot, reshape_figures, reshape_pose
+from contrapposto.systems.scail_pose.reshape3d import FIXED_TYPES, draw_body_type, reshape_body
+from contrapposto.systems.scail_pose.wholebody import WholeBodyPose
 from tests.parity.golden import Case, parity
 
 _PARTS = ("candidate", "subset", "faces", "hands")

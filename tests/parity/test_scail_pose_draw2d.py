@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from contrapposto.models.scail_pose import draw2d
-from contrapposto.models.scail_pose.wholebody import WholeBodyPose
+from contrapposto.systems.scail_pose import draw2d
+from contrapposto.systems.scail_pose.wholebody import WholeBodyPose
 from tests.parity.golden import Case, parity
 
 

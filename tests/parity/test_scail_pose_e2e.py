@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from contrapposto.models.scail_pose.camera import default_intrinsics
-from contrapposto.models.scail_pose.estimators.interface import Person
-from contrapposto.models.scail_pose.framing import cover
-from contrapposto.models.scail_pose.people import ClipPoses
-from contrapposto.models.scail_pose.pipeline import ClipDrawer, Look
-from contrapposto.models.scail_pose.reference import AlignOptions, align
+from contrapposto.systems.scail_pose.camera import default_intrinsics
+from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.framing import cover
+from contrapposto.systems.scail_pose.people import ClipPoses
+from contrapposto.systems.scail_pose.pipeline import ClipDrawer, Look
+from contrapposto.systems.scail_pose.reference import AlignOptions, align
 from tests.parity.golden import Case, parity
 from tests.parity.test_scail_pose_render import compare
 

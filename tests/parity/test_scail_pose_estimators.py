@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from contrapposto.models.scail_pose.estimators.blazepose.body import BodyDetector, BodyLandmarks, BodyNetwork
-from contrapposto.models.scail_pose.estimators.blazepose.networks import Region
-from contrapposto.models.scail_pose.preprocess import crop_matrix, whole_body_crop
+from contrapposto.systems.scail_pose.estimators.blazepose.body import BodyDetector, BodyLandmarks, BodyNetwork
+from contrapposto.systems.scail_pose.estimators.blazepose.networks import Region
+from contrapposto.systems.scail_pose.preprocess import crop_matrix, whole_body_crop
 from tests.parity.golden import Case, parity
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from contrapposto.models.scail_pose.align import fit_camera
-from contrapposto.models.scail_pose.camera import default_intrinsics, project, smpl_to_slots
-from contrapposto.models.scail_pose.cylinders import make_cylinders
-from contrapposto.models.scail_pose.palette import PALE, SINGLE, STRONG
-from contrapposto.models.scail_pose.wholebody import decode_simcc, pack_pose, to_image, to_openpose_order
+from contrapposto.systems.scail_pose.align import fit_camera
+from contrapposto.systems.scail_pose.camera import default_intrinsics, project, smpl_to_slots
+from contrapposto.systems.scail_pose.cylinders import make_cylinders
+from contrapposto.systems.scail_pose.palette import PALE, SINGLE, STRONG
+from contrapposto.systems.scail_pose.wholebody import decode_simcc, pack_pose, to_image, to_openpose_order
 from tests.parity.golden import Case, parity
 
 

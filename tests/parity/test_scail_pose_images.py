@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from contrapposto.models.scail_pose.detection import (
+from contrapposto.systems.scail_pose.detection import (
     decode_grid,
     letterbox,
     person_boxes,
     suppress,
     suppress_classes,
 )
-from contrapposto.models.scail_pose.framing import cover
-from contrapposto.models.scail_pose.retarget import face_scale, follow_camera, only_first, scale_face
-from contrapposto.models.scail_pose.wholebody import WholeBodyPose
+from contrapposto.systems.scail_pose.framing import cover
+from contrapposto.systems.scail_pose.retarget import face_scale, follow_camera, only_first, scale_face
+from contrapposto.systems.scail_pose.wholebody import WholeBodyPose
 from tests.parity.golden import Case, parity
 
 _PARTS = ("candidate", "subset", "faces", "hands")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from contrapposto.models.scail_pose.camera import default_intrinsics
-from contrapposto.models.scail_pose.cylinders import make_cylinders
-from contrapposto.models.scail_pose.draw2d import compose, draw_overlay
-from contrapposto.models.scail_pose.multi import keep_people, largest_boxes
-from contrapposto.models.scail_pose.palette import palettes_for
-from contrapposto.models.scail_pose.render import CapsuleRenderer, depth_range
-from contrapposto.models.scail_pose.wholebody import WholeBodyPose
+from contrapposto.systems.scail_pose.camera import default_intrinsics
+from contrapposto.systems.scail_pose.cylinders import make_cylinders
+from contrapposto.systems.scail_pose.draw2d import compose, draw_overlay
+from contrapposto.systems.scail_pose.multi import keep_people, largest_boxes
+from contrapposto.systems.scail_pose.palette import palettes_for
+from contrapposto.systems.scail_pose.render import CapsuleRenderer, depth_range
+from contrapposto.systems.scail_pose.wholebody import WholeBodyPose
 from tests.parity.golden import Case, parity
 from tests.parity.test_scail_pose_e2e import check_picture
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contrapposto.models.scail_pose.cylinders import Cylinders
-from contrapposto.models.scail_pose.render import CapsuleRenderer, depth_range
+from contrapposto.systems.scail_pose.cylinders import Cylinders
+from contrapposto.systems.scail_pose.render import CapsuleRenderer, depth_range
 from tests.parity.golden import Case, parity
 
 SCENES = ("one", "two", "far", "close", "metric", "degenerate")

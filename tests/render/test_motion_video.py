@@ -11,7 +11,7 @@ from PIL import Image
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.motion import Label, Motion
 from contrapposto.render import COOL, WARM, Camera, render_motion_sheet, render_motion_video
-from contrapposto.render.figures import AnimatedFigure, bones, figure_height
+from contrapposto.render.drawables import AnimatedFigure, bones, figure_height
 from contrapposto.render.staging import figure_colors
 from contrapposto.render.text import draw_text
 from contrapposto.skeleton import SMPLH52, Skeleton

@@ -1,4 +1,4 @@
-"""The demo corpus: the two shipped CMU clips, and labelled clips made by `contrapposto.synth`. Needs no download."""
+"""The demo corpus: the two shipped CMU clips, and labelled clips made by `contrapposto.synthetic`. Needs no download."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DemoRecipe:
 
     name = "demo"
     version = 1
-    source = "CMU clips 01_01 and 01_03 (http://mocap.cs.cmu.edu), and motion made by contrapposto.synth"
+    source = "CMU clips 01_01 and 01_03 (http://mocap.cs.cmu.edu), and motion made by contrapposto.synthetic"
     licence = "CMU clips: free for all uses, not to be resold by themselves; made clips: CC0-1.0"
     attribution = "The data used in this project was obtained from mocap.cs.cmu.edu. "
     attribution += "The database was created with funding from NSF EIA-0196217."
@@ -78,7 +78,7 @@ class DemoRecipe:
             from contrapposto.io.amass import read_amass
 
             return read_amass(source.paths[0])
-        from contrapposto.synth import generate_sequence
+        from contrapposto.synthetic import generate_sequence
 
         facts = source.parameters
         actions = [(action, seconds) for action, seconds in facts["actions"]]
@@ -86,7 +86,7 @@ class DemoRecipe:
         return replace(motion, metadata={**motion.metadata, "style": facts["style"]})
 
     def _plan(self) -> list[Source]:
-        from contrapposto.synth import ACTIONS, STYLES
+        from contrapposto.synthetic import ACTIONS, STYLES
 
         sources: list[Source] = []
         seconds = 0.0
@@ -114,8 +114,8 @@ class DemoRecipe:
 @lru_cache(maxsize=1)
 def _generator_version() -> str:
     """Hash of the generator's source code: clips made by another version of it are other clips."""
-    import contrapposto.synth
+    import contrapposto.synthetic
 
-    folder = Path(contrapposto.synth.__file__).parent
+    folder = Path(contrapposto.synthetic.__file__).parent
     content = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
     return hashlib.sha256(content).hexdigest()[:16]

@@ -1,1 +1,0 @@
-"""Avatar scenes from what people have; `contrapposto.data.avatar.prepare` finds the recipes here by name."""

@@ -1,0 +1,163 @@
+"""Finished runs as folders to pass on: python -m contrapposto.publish runs/MODEL/TIME ... output=zoo
+
+`zoo/<model>/<data>-<experiment>/` holds what predict.py and evaluate.py read of a run: `config.yaml`, `result.json`, the
+weights in half precision (`checkpoints/best.safetensors`), `card.md`, and `index.json` with the hashes of all of them.
+Upload the folder anywhere as it is; `python -m contrapposto.fetch ADDRESS/<model>/<data>-<experiment> sha256=HASH` brings it
+back.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from contrapposto.errors import ConfigError, ContrappostoError
+from contrapposto.files import atomic_path, sha256, write_json
+from contrapposto.portable import save_portable
+from contrapposto.runs import Result, load_config, read_result
+
+# Of training, and of no use to those who only use the model.
+_LEFT_OUT = {
+    "loops",
+    "callbacks",
+    "optimizer_states",
+    "lr_schedulers",
+    "current_model_state",
+    "averaging_state",
+}
+WEIGHTS = "checkpoints/best.safetensors"
+FILES = ("config.yaml", "result.json", "card.md", WEIGHTS)
+INDEX = "index.json"
+
+
+def publish(run: Path, zoo: Path) -> Path:
+    """Write `zoo/<model>/<data>-<experiment>` from a finished run; an older one there is replaced.
+
+    Raises:
+        ConfigError: the folder is no finished run, or the model cannot be built without other files of this machine.
+    """
+    if not (run / "result.json").is_file():
+        raise ConfigError(f"{run} is no finished run.", expected="a folder with result.json")
+    from contrapposto.checkpoints import load_checkpoint
+
+    result = read_result(run)
+    checkpoint = load_checkpoint(result.checkpoint)
+    content = {key: value for key, value in checkpoint.items() if key not in _LEFT_OUT}
+    content["provenance"] = {"data": checkpoint.get("provenance", {}).get("data", {})}
+    content["hyper_parameters"] = _without_checkpoints(checkpoint["hyper_parameters"])
+    folder = zoo / result.model / "-".join(filter(None, (result.data["name"], result.experiment)))
+    with atomic_path(folder, directory=True) as temporary:
+        (temporary / "checkpoints").mkdir()
+        save_portable(temporary / WEIGHTS, content)
+        config = _portable_config(load_config(run), content["hyper_parameters"])
+        (temporary / "config.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
+        facts = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        facts.update(checkpoint=WEIGHTS, checkpoint_sha256=sha256(temporary / WEIGHTS))
+        write_json(temporary / "result.json", facts)
+        (temporary / "card.md").write_text(card(run, result, temporary / WEIGHTS), encoding="utf-8")
+        write_json(temporary / INDEX, {name: sha256(temporary / name) for name in FILES})
+        _prove(temporary)
+    return folder
+
+
+def _without_checkpoints(options: Any) -> Any:
+    """Hyper-parameters without the files of earlier stages, whose weights the checkpoint holds.
+
+    Raises:
+        ConfigError: another absolute path is left.
+    """
+    if isinstance(options, dict):
+        return {key: _without_checkpoints(value) for key, value in options.items()}
+    if isinstance(options, str) and options.endswith(".ckpt"):
+        return None
+    if isinstance(options, str) and options.startswith("/"):
+        raise ConfigError(
+            f"The model needs {options}, a file of this machine.", fix="train with a shipped one"
+        )
+    return options
+
+
+def _portable_config(saved: DictConfig, options: Any) -> DictConfig:
+    """The run's configuration with the module's options spelled out and the places of this machine taken out."""
+    raw: Any = OmegaConf.to_container(saved, resolve=False)
+    raw["module"] = {"_target_": raw["module"]["_target_"], **options}
+    raw["paths"] = {"runs": "runs", "stores": "stores", "run": None}
+    for key in ("logger", "init_from", "resume", "resumed"):
+        raw.pop(key, None)
+    return OmegaConf.create(raw)
+
+
+def _prove(folder: Path) -> None:
+    """Build the model as predict.py will; then look for places of this machine."""
+    from contrapposto.tasks.base import load_module
+
+    load_module(folder / WEIGHTS)
+    text = "\n".join(
+        (folder / name).read_text(encoding="utf-8") for name in ("config.yaml", "result.json", "card.md")
+    )
+    for place in {str(Path.home()), str(Path.cwd())} - {"/"}:
+        if f"{place}/" in text:
+            raise ConfigError(
+                f"The published files name {place}.", fix="train with paths relative to the checkout"
+            )
+
+
+def card(run: Path, result: Result, weights: Path) -> str:
+    """The model card, in markdown: what it is, data and licence, command, figures, limits."""
+    provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["best"]
+    data = result.data
+    words = [str(word) for word in provenance["command"] if not str(word).startswith("paths.")]
+    command = " ".join(["python", *words])
+    minutes = provenance.get("seconds", 0) / 60
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in sorted(metrics["metrics"].items()))
+    return f"""# {result.model}, trained on {data["name"]}
+
+{provenance.get("parameters", 0):,} weights in half precision, {weights.stat().st_size / 2**20:.1f} MiB.
+
+| | |
+|---|---|
+| data | {data.get("source", "")} |
+| licence of the data | {data.get("licence", "")} |
+| attribution | {data.get("attribution", "")} |
+| command | `{command}` |
+| code | commit {str(provenance["git"].get("commit"))[:12]}, contrapposto {provenance["versions"]["contrapposto"]} |
+| training | {metrics["step"]} steps, {minutes:.0f} minutes, {provenance["device"]["type"]}, seed {provenance["seed"]} |
+| SHA-256 | `{sha256(weights)}` |
+
+Validation, at the best step ({result.monitor}):
+
+| metric | value |
+|---|---|
+{rows}
+
+**Limits.** It knows the movements and bodies of its data and few others, and was trained for minutes, not days. Do not
+judge the method by it, and do not use it where an error could harm anybody.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Publish the named runs."""
+    given = sys.argv[1:] if arguments is None else arguments
+    runs = [Path(argument) for argument in given if "=" not in argument]
+    options = dict(argument.split("=", 1) for argument in given if "=" in argument)
+    if not runs or set(options) - {"output"}:
+        print(__doc__)
+        return 2
+    try:
+        for run in runs:
+            folder = publish(run, Path(options.get("output", "zoo")))
+            size = sum((folder / name).stat().st_size for name in FILES)
+            print(f"{folder}  {size / 2**20:.2f} MiB  sha256={sha256(folder / INDEX)}")
+    except ContrappostoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Avatar scenes from what people have; `contrapposto.systems.anerf.data.prepare` finds the recipes here by name."""

@@ -1,0 +1,240 @@
+"""A video of one person and its poses as a scene: frames, masks, a background, one camera at rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from contrapposto.errors import ConfigError, InputError, MissingError
+from contrapposto.files import sha256
+from contrapposto.io.video import VideoFile
+from contrapposto.systems.anerf.data.masks import (
+    MaskFolder,
+    PersonSegmenter,
+    fitting,
+    median_background,
+    scaled,
+)
+from contrapposto.systems.anerf.data.people import Person, read_person
+from contrapposto.systems.anerf.data.poses import pose_arrays, unit_scale
+from contrapposto.systems.anerf.data.prepare import Plan, Progress
+from contrapposto.systems.anerf.data.scene import AvatarScene
+from contrapposto.systems.anerf.data.writing import (
+    Frame,
+    SceneFacts,
+    counted,
+    dilate,
+    temporal_validity,
+    write_scene,
+)
+
+_MEDIAN_OF = 40  # frames
+
+
+def plan(
+    raw: Path | None,
+    *,
+    poses: str | None = None,
+    masks: str | None = None,
+    focal: float | None = None,
+    every: int = 1,
+    size: int = 512,
+    background: str = "median",
+    held_out: float = 0.1,
+    licence: str = "unknown: the user's own",
+) -> Plan:
+    """See the module. The splits: `train`, and `novel_pose`, the end of the video.
+
+    Args:
+        raw: the video.
+        poses: npz file with the poses before the camera, see `read_person`.
+        masks: folder with a mask for every frame; None: the shipped segmentation network.
+        focal: pixels of the video as it is; None: what the poses say.
+        every: take every so many-th pose.
+        size: longer side of the images in pixels, at most.
+        background: `median` of what is seen beside the person, for a camera at rest; or `white`: everything but the
+            person is painted white, for any camera.
+        held_out: share of the images, at the end, that is not learnt from.
+        licence: of the video, for the manifest.
+    """
+    source = _check(raw, poses, every, size, background, held_out)
+    video = VideoFile.open(source)
+    count = sum(1 for _ in video.frames())
+    if count < 2:
+        raise InputError(f"{source.name} has one frame.", expected="a video of a person that moves or turns")
+    person = read_person(str(poses), (video.height, video.width), focal)
+    person = _selected(person, every, count, Path(str(poses)).name)
+    folder = None if masks is None else MaskFolder(Path(masks))
+    person, notes = _in_picture(person, video, source)
+    splits = _splits(len(person.frames), held_out)
+    options = {"focal": focal, "every": every, "size": size, "background": background, "held_out": held_out}
+    facts = SceneFacts(
+        recipe="anerf_video",
+        source=source.name,
+        licence=licence,
+        options={**options, "masks": "network" if folder is None else "folder"},
+        splits=splits,
+        metres_per_unit=1 / unit_scale(person.rest - person.rest[0]),
+        pose_scale=unit_scale(person.rest - person.rest[0]),
+        notes=notes,
+        input_hash=" ".join([sha256(source), sha256(str(poses)), *_hashes(folder)]),
+    )
+
+    def make(output: Path, facts: SceneFacts, progress: Progress | None) -> AvatarScene:
+        take = _Take(video, person, folder, size)
+        arrays = take.arrays(facts.pose_scale)
+        if background == "median":
+            arrays["bkgds"] = take.background().reshape(1, -1, 3)
+        frames = counted(take.frames(white=background == "white"), len(person.frames), progress)
+        return write_scene(output, frames, arrays, take.size, facts)
+
+    return Plan(facts, make)
+
+
+class _Take:
+    """The frames of a video that have poses, in the order of time, scaled."""
+
+    def __init__(self, video: VideoFile, person: Person, folder: MaskFolder | None, longest: int) -> None:
+        self.video, self.person, self.folder = video, person, folder
+        self.size = fitting((video.height, video.width), longest)
+        self.joints = _projected(person, video)
+        self._mask: Callable[[np.ndarray, int], np.ndarray] | None = None
+
+    def arrays(self, scale: float) -> dict[str, np.ndarray]:
+        """All but images and background; images with equal focal lengths share a camera."""
+        person, (height, width) = self.person, self.size
+        assert person.focals is not None
+        focals, camera = np.unique(person.focals, return_inverse=True)
+        ratio = np.array([width / self.video.width, height / self.video.height])
+        poses = pose_arrays(person.rotations, (person.rest - person.rest[0]) * scale, person.root * scale)
+        return {
+            **poses,
+            "rest_pose": (person.rest - person.rest[0]) * scale,
+            "camera_idxs": camera.reshape(-1),
+            "c2ws": np.tile(np.diag([1.0, -1.0, -1.0, 1.0]), (len(focals), 1, 1)),
+            "focals": focals[:, None] * ratio,
+            "centers": np.tile(_middle(person, self.video) * ratio, (len(focals), 1)),
+            "temp_val": temporal_validity(np.cumsum(np.diff(person.frames, prepend=0) > _gap(person.frames))),
+        }
+
+    def background(self) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        wanted = np.unique(np.linspace(0, len(self.person.frames) - 1, _MEDIAN_OF).round().astype(int))
+        frames = list(self._read(set(wanted.tolist())))
+        # edges of masks are never exact: keep away from them
+        masks = np.stack([dilate(frame.mask) for frame in frames])
+        return median_background(np.stack([frame.image for frame in frames]), masks)
+
+    def frames(self, *, white: bool) -> Iterator[Frame]:
+        """All of them; with `white`, everything but the person is painted over."""
+        for frame in self._read(set(range(len(self.person.frames)))):
+            yield Frame(np.where(frame.mask[..., None], frame.image, 255), frame.mask) if white else frame
+
+    def _read(self, wanted: set[int]) -> Iterator[Frame]:
+        place = {int(frame): number for number, frame in enumerate(self.person.frames)}
+        for frame, (_, image) in enumerate(self.video.frames()):
+            number = place.get(frame)
+            if number in wanted:
+                mask = self._found(image, frame, number)
+                yield Frame(scaled(image, self.size), scaled(mask.astype(np.uint8) * 255, self.size) > 127)
+
+    def _found(self, image: np.ndarray, frame: int, number: int) -> np.ndarray:
+        if self.folder is not None:
+            return self.folder(frame, image.shape[:2])
+        if self._mask is None:
+            segmenter = PersonSegmenter()
+            self._mask = lambda image, number: segmenter(image, self.joints[number])
+        return self._mask(image, number)
+
+
+def _check(
+    raw: Path | None, poses: str | None, every: int, size: int, background: str, held_out: float
+) -> Path:
+    if raw is None or poses is None:
+        raise MissingError(
+            "A video and its poses are needed.",
+            found=f"raw={raw} poses={poses}",
+            fix="python prepare.py data=anerf_video raw=VIDEO.mp4 poses=POSES.npz [masks=FOLDER]",
+        )
+    if background not in ("median", "white") or every < 1 or size < 16 or not 0 <= held_out < 1:
+        raise ConfigError(
+            "A scene cannot be made with these options.",
+            found=f"background {background}, every {every}, size {size}, held_out {held_out}",
+            expected="background median or white, every 1 or more, size 16 or more, held_out from 0 to 1",
+        )
+    return raw
+
+
+def _selected(person: Person, every: int, count: int, name: str) -> Person:
+    """Every so many-th pose in the order of time."""
+    if person.frames.max(initial=0) >= count or (len(person.frames) != count and _plain(person.frames)):
+        raise InputError(
+            f"The poses of {name} do not fit the video.",
+            found=f"{len(person.frames)} poses, {count} frames",
+            expected="a pose for every frame, or frame_ids (F,) that say which frames the poses are of",
+        )
+    if person.focals is None:
+        raise InputError(
+            f"{name} does not say the focal length.",
+            expected="an entry focal or K",
+            fix="data.options.focal=PIXELS",
+        )
+    return _taken(person, np.argsort(person.frames)[::every])
+
+
+def _taken(person: Person, index: np.ndarray) -> Person:
+    assert person.focals is not None
+    parts = {name: getattr(person, name)[index] for name in ("rotations", "root", "focals", "frames")}
+    return replace(person, **parts)
+
+
+def _in_picture(person: Person, video: VideoFile, source: Path) -> tuple[Person, list[str]]:
+    """Without the poses of which no joint is in the picture, and a note of how many they are."""
+    joints = _projected(person, video)
+    inside = ((joints >= 0) & (joints < [video.width, video.height])).all(-1).any(-1)
+    if not inside.any():
+        raise InputError(
+            "The poses lie outside of the picture in every frame.",
+            found=f"the first root is at pixel {joints[0, 0].round().astype(int).tolist()}",
+            expected=f"within {video.width} x {video.height}",
+            fix="the focal length may be of another picture size: data.options.focal=PIXELS",
+        )
+    if inside.sum() < 2:
+        raise InputError(f"The person is in the picture of {source.name} in one frame only.")
+    lost = int((~inside).sum())
+    notes = [f"{lost} frames are left out: the person is outside of the picture."] if lost else []
+    return _taken(person, np.flatnonzero(inside)), notes
+
+
+def _projected(person: Person, video: VideoFile) -> np.ndarray:
+    """(F, 24, 2) joints in pixels."""
+    assert person.focals is not None
+    joints = pose_arrays(person.rotations, person.rest - person.rest[0], person.root)["kp3d"]
+    depth = np.maximum(joints[..., 2:], 1e-3)
+    return person.focals[:, None, None] * joints[..., :2] / depth + _middle(person, video)
+
+
+def _middle(person: Person, video: VideoFile) -> np.ndarray:
+    return np.array([video.width / 2, video.height / 2]) if person.centre is None else person.centre
+
+
+def _gap(frames: np.ndarray) -> float:
+    """Frames that lie further apart than this are of different takes."""
+    return float(np.median(np.diff(frames))) if len(frames) > 1 else 1.0
+
+
+def _plain(frames: np.ndarray) -> bool:
+    return np.array_equal(frames, np.arange(len(frames)))
+
+
+def _splits(count: int, held_out: float) -> dict[str, list[int]]:
+    learnt = max(count - int(count * held_out), 1)
+    splits = {"train": list(range(learnt)), "novel_pose": list(range(learnt, count))}
+    return {name: images for name, images in splits.items() if images}
+
+
+def _hashes(folder: MaskFolder | None) -> list[str]:
+    return [] if folder is None else [sha256(file) for _, file in sorted(folder.files.items())]

@@ -1,0 +1,154 @@
+"""Where the parts of a target lie on the source: for figures of other proportions that stand with their arms out.
+
+The applier knows a target by the places of its points in the unit cube alone. Where a person has hips, a figurine may
+have arms; so a target is asked for where its parts lie on the source. Some points of the outlines tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.interpolate import RBFInterpolator
+from scipy.ndimage import binary_closing
+from torch import Tensor
+
+from contrapposto.mesh.operators import face_centroids
+from contrapposto.mesh.surface_sampling import sample_surface
+from contrapposto.mesh.template import Template
+
+_CELLS = 96  # of the outline, along the longest side
+_SAMPLES = 60_000
+_FALLS = ((1, 3), (3, 5))  # (columns, cells): an outline that falls so much within so few is an armpit's
+_SHORTEST = 0.1  # of the width: less that sticks out is no arm
+_ROBE = 0.1  # of the shoulders' height: lower than this is no crotch
+_CROTCH = 0.45
+
+
+@dataclass(frozen=True)
+class FigureLandmarks:
+    """Places on a figure seen from the front, in the template's normalised units.
+
+    Args:
+        points: (16, 2), x to the figure's left and y up: tips and roots of both arms, soles, hips, sides of belly and
+            head, crotch, chest, neck, top.
+        depths: 10, 50 and 90 % of the surface lie behind these z.
+    """
+
+    points: np.ndarray
+    depths: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """In cells: (column, row) of tip and root, and the thickness at the root."""
+
+    tip: tuple[float, float]
+    root: tuple[float, float]
+    thickness: float
+
+
+def figure_landmarks(template: Template) -> FigureLandmarks | None:
+    """Find the parts of a figure that stands upright (y up), faces z, and holds its arms away from the body.
+
+    Returns:
+        None where the outline is not that of such a figure.
+    """
+    generator = np.random.default_rng(0)
+    vertices = template.solver.vertices.numpy()
+    points, _ = sample_surface(vertices, template.clean.faces, _SAMPLES, generator)
+    low = points[:, :2].min(axis=0)
+    cell = float(np.ptp(points[:, :2], axis=0).max()) / _CELLS
+    cells = (points[:, :2] - low) / cell
+    outline = _outline(cells)
+    right, left = _arm(outline), _arm(outline[::-1])
+    if right is None or left is None or min(right.root[0], left.root[0]) < _SHORTEST * len(outline):
+        return None
+    places = _places(cells, outline, right, left)
+    return FigureLandmarks(places * cell + low, np.quantile(points[:, 2], (0.1, 0.5, 0.9)))
+
+
+def aligned_centroids(source: Template, target: Template) -> Tensor | None:
+    """Centroids (F, 3) float64 of a target's faces, put to where these parts lie on the source, in its normalised units.
+
+    Returns:
+        None where one of the two is not a figure as `figure_landmarks` expects it.
+    """
+    known, own = figure_landmarks(source), figure_landmarks(target)
+    if known is None or own is None:
+        return None
+    centroids = face_centroids(target.solver.vertices, target.solver.faces).numpy()
+    front = centroids[:, :2] + RBFInterpolator(own.points, known.points - own.points, kernel="linear")(
+        centroids[:, :2]
+    )
+    scale = np.ptp(known.depths) / max(float(np.ptp(own.depths)), 1e-6)
+    depth = (centroids[:, 2:] - own.depths[1]) * scale + known.depths[1]
+    return torch.from_numpy(np.concatenate([front, depth], axis=1))
+
+
+def _outline(cells: np.ndarray) -> np.ndarray:
+    """Points (N, 2) in cells to what they cover of the front view: (columns, rows) bool, small gaps closed."""
+    index = np.floor(cells).astype(int)
+    grid = np.zeros(index.max(axis=0) + 9, bool)
+    grid[index[:, 0] + 4, index[:, 1] + 4] = True
+    return binary_closing(grid, iterations=2)[4:-4, 4:-4]
+
+
+def _runs(column: np.ndarray) -> list[tuple[int, int]]:
+    """Covered rows of a column, from below: first and last + 1 of each run."""
+    steps = np.diff(np.concatenate([[0], column.astype(int), [0]]))
+    return list(zip(np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist()))
+
+
+def _arm(outline: np.ndarray) -> _Arm | None:
+    """The arm at the first columns: followed inwards until its lower edge falls down the body's side.
+
+    Of several parts that reach as far out the lowest counts: a hat's brim is no arm.
+    """
+    middle = len(outline) // 2
+    start = max(2, middle // 12)  # the very tip is thin
+    if middle <= start or not outline[start].any():
+        return None
+    tip = last = _runs(outline[start])[0]
+    edge: list[int] = []
+    for column in range(start, middle):
+        joined = [run for run in _runs(outline[column]) if run[0] < last[1] and run[1] > last[0]]
+        if not joined:
+            return None
+        edge.append(joined[0][0])
+        if any(len(edge) > back and edge[-1 - back] - edge[-1] >= fall for back, fall in _FALLS):
+            return _Arm((0.5, sum(tip) / 2), (column + 0.5, sum(last) / 2), last[1] - last[0])
+        # What joins from above (a head, a hat) does not make the arm thicker.
+        last = (joined[0][0], min(joined[0][1], last[1] + 1))
+    return None
+
+
+def _places(cells: np.ndarray, outline: np.ndarray, right: _Arm, left: _Arm) -> np.ndarray:
+    """(16, 2) landmarks in cells."""
+    width = len(outline)
+    middle = width / 2
+    shoulder = (right.root[1] + left.root[1]) / 2
+    thickness = (right.thickness + left.thickness) / 2
+    neck, chest = shoulder + thickness / 2, shoulder - thickness / 2
+    top = float(np.flatnonzero(outline.any(axis=0))[-1]) + 1
+    trunk = outline[round(middle) - 1] | outline[round(middle)]
+    crotch = float(_runs(trunk)[0][0])
+    if crotch < _ROBE * shoulder:
+        crotch = _CROTCH * shoulder
+    across, up = np.abs(cells[:, 0] - middle), cells[:, 1]
+    leg = float(np.median(across[up < max(crotch, 2) / 2]))
+    belly = float(
+        np.quantile(across[(up >= crotch) & (up <= neck) & (across < middle - right.root[0])], 0.95)
+    )
+    head = float(np.quantile(across[up > min(neck, top - 2)], 0.95))
+    pairs = ((leg, 0), (leg, crotch), (belly, (crotch + chest) / 2), (head, (neck + top) / 2))
+    return np.array(
+        [
+            right.tip,
+            right.root,
+            *((width - column, row) for column, row in (left.tip, left.root)),
+            *((middle + sign * aside, height) for aside, height in pairs for sign in (-1, 1)),
+            *((middle, height) for height in (crotch, chest, neck, top)),
+        ]
+    )

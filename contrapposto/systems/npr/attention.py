@@ -1,0 +1,236 @@
+"""Vector attention over pairs of points: a softmax over neighbours for each channel (NPR sheet, sections 3 and 4).
+
+Where a gradient is asked for, all pairs are there at once. Else they are worked through in chunks that stay in the
+processor's cache, in buffers that are used again, so memory does not grow with the number of points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from contrapposto.systems.npr.layers import parameters
+
+_CHUNK_PAIRS = 1024
+_CHUNK_PAIRS_GPU = 2**17
+
+
+def homogeneous(points: Tensor, last: float) -> Tensor:
+    """(..., 3) points with a fourth coordinate, so that a layer's bias is part of the product."""
+    return F.pad(points, (0, 1), value=last)
+
+
+def take(table: Tensor, index: Tensor) -> Tensor:
+    """(B, N, C) by (B, ...) int64 to (B, ..., C)."""
+    flat = index.flatten(1)
+    rows = table.gather(1, flat[..., None].expand(-1, -1, table.shape[-1]))
+    return rows.view(*index.shape, table.shape[-1])
+
+
+def chunk(points: Tensor, pairs: int) -> int:
+    """How many points to work on at a time where each has that many pairs."""
+    return max(1, (_CHUNK_PAIRS_GPU if points.is_cuda else _CHUNK_PAIRS) // pairs)
+
+
+def over_points(function: Callable[[Tensor], Tensor], points: Tensor, pairs: int) -> Tensor:
+    """`function` of points (P, C), in chunks; each has as much work as that many pairs."""
+    return torch.cat([function(part) for part in points.split(chunk(points, pairs))])
+
+
+class PairAttention:
+    """Softmax over neighbours, for each channel, of gamma(query - key + position); the mixed values + positions.
+
+    The last layer of the position network and the first of gamma are linear with nothing between, so their product is
+    formed once. Gamma's first layer goes into the weights of queries and keys, and biases into what belongs to a point,
+    before anything is spread over pairs.
+
+    Args:
+        delta: position network, `mlp(3, C)`.
+        gamma: weight network, `mlp(C, C)`.
+    """
+
+    def __init__(self, delta: nn.Sequential, gamma: nn.Sequential) -> None:
+        weight, bias = parameters(delta[0])
+        self.hidden = torch.cat([weight, bias[:, None]], dim=1)
+        self.position, self.position_bias = parameters(delta[2])
+        self.first, first_bias = parameters(gamma[0])
+        self.last, self.last_bias = parameters(gamma[2])
+        self.score = self.first @ self.position
+        self.score_bias = F.linear(self.position_bias, self.first, first_bias)
+
+    def queries(self, layer: nn.Linear, features: Tensor) -> Tensor:
+        """(..., C) features to what the scores want of the points that ask."""
+        return F.linear(features, self.first @ layer.weight, self.score_bias)
+
+    def keys(self, layer: nn.Linear, features: Tensor) -> Tensor:
+        """(..., C) features to what the scores want of the points that are asked; the minus is in it."""
+        return F.linear(features, -(self.first @ layer.weight))
+
+    def values(self, layer: nn.Linear, features: Tensor) -> Tensor:
+        """(..., C) features to what is mixed of them."""
+        return F.linear(features, layer.weight, self.position_bias)
+
+    def logits(self, score: Tensor) -> Tensor:
+        """(..., C) scores, ReLU done, to logits.
+
+        The last bias is the same for all neighbours: the softmax does not see it. Training keeps it all the same, so
+        that every parameter has a gradient.
+        """
+        return F.linear(score, self.last, self.last_bias if torch.is_grad_enabled() else None)
+
+    def __call__(
+        self,
+        centres: Tensor,
+        around: Tensor,
+        near: Tensor | None,
+        query: Tensor,
+        key: Tensor | None,
+        value: Tensor,
+        lone: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Attend.
+
+        Args:
+            centres: (P, 4) places of the points that ask, 1 in the last place.
+            around: (N, 4) places of the points that are asked, 0 in the last place.
+            near: (P, K) int64 which of them each one asks; None: all.
+            query: (P, C), or (1, C) where all ask the same.
+            key: (N, C); None: the score has only queries and positions.
+            value: (N, C), or (1, C).
+            lone: logit and value (C,) of one more token, without a place, that all points see.
+
+        Returns:
+            (P, C).
+        """
+        if torch.is_grad_enabled():
+            return self._at_once(centres, around, near, query, key, value, lone)
+        if key is not None and len(query) == 1:
+            key, query = key + query, None  # type: ignore[assignment]
+        return self._in_chunks(centres, around, near, query, key, value, lone)
+
+    def _at_once(
+        self,
+        centres: Tensor,
+        around: Tensor,
+        near: Tensor | None,
+        query: Tensor,
+        key: Tensor | None,
+        value: Tensor,
+        lone: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        hidden = F.relu(F.linear(centres[:, None] - _rows(around, near), self.hidden))
+        score = F.linear(hidden, self.score) + query[:, None]
+        if key is not None:
+            score = score + _rows(key, near)
+        logits = self.logits(F.relu(score))
+        values = F.linear(hidden, self.position) + (value if len(value) == 1 else _rows(value, near))
+        top = logits.detach().amax(dim=1)
+        if lone is not None:
+            top = torch.maximum(top, lone[0].detach())
+        weights = torch.exp(logits - top[:, None])
+        total, mixed = weights.sum(dim=1), (values * weights).sum(dim=1)
+        if lone is not None:
+            weight = torch.exp(lone[0] - top)
+            total, mixed = total + weight, torch.addcmul(mixed, weight, lone[1])
+        return mixed / total
+
+    def _in_chunks(
+        self,
+        centres: Tensor,
+        around: Tensor,
+        near: Tensor | None,
+        query: Tensor | None,
+        key: Tensor | None,
+        value: Tensor,
+        lone: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        """As `_at_once`; neighbours come first in the buffers, so that a sum over them is one over whole rows."""
+        count, pairs, width = len(centres), len(around) if near is None else near.shape[1], len(self.last)
+        step = min(chunk(centres, pairs), count)
+        buffers = centres.new_empty(4, step * pairs, width)
+        result = centres.new_empty(count, width)
+        for start in range(0, count, step):
+            part = slice(start, min(start + step, count))
+            size = part.stop - start
+            hidden, score, logits, values = (flat[: size * pairs] for flat in buffers)
+            index = None if near is None else near[part].t().reshape(-1)
+            _difference(hidden, centres[part], around, index, self.hidden)
+            own = None if query is None else query[part] if len(query) > 1 else query
+            _spread(score, key, own, index, size)
+            score.addmm_(hidden, self.score.t()).relu_()
+            torch.mm(score, self.last.t(), out=logits)
+            _spread(values, value, None, index, size)
+            values.addmm_(hidden, self.position.t())
+            shape = (pairs, size, width)
+            result[part] = _mix_in_place(logits.view(shape), values.view(shape), lone)
+        return result
+
+
+def attend(
+    attention: PairAttention,
+    centres: Tensor,
+    around: Tensor,
+    near: Tensor | None,
+    query: Tensor,
+    key: Tensor | None,
+    value: Tensor,
+    lone: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """`PairAttention` of samples, one after another: every argument with a leading dimension B, or 1 for all alike."""
+    results = []
+    for sample in range(len(centres)):
+        parts: list[Any] = [
+            None if table is None else table[sample if len(table) > 1 else 0]
+            for table in (centres, around, near, query, key, value)
+        ]
+        parts.append(None if lone is None else (lone[0][sample], lone[1][sample]))
+        results.append(attention(*parts))
+    return torch.stack(results)
+
+
+def _rows(table: Tensor, near: Tensor | None) -> Tensor:
+    """Neighbours' rows of (N, C): (P, K, C); all rows, (1, N, C), where all are neighbours."""
+    if near is None:
+        return table[None]
+    return table.index_select(0, near.reshape(-1)).view(*near.shape, -1)
+
+
+def _difference(out: Tensor, centres: Tensor, around: Tensor, index: Tensor | None, weight: Tensor) -> None:
+    """(K * P, C) hidden layer of the position network."""
+    others = around if index is None else around.index_select(0, index)
+    places = centres - others.view(-1, 1 if index is None else len(centres), 4)
+    torch.mm(places.view(-1, 4), weight.t(), out=out).relu_()
+
+
+def _spread(out: Tensor, table: Tensor | None, own: Tensor | None, index: Tensor | None, size: int) -> None:
+    """Fill (K * P, C) with the neighbours' rows of a table and the points' own rows (P, C) or (1, C)."""
+    view = out.view(-1, size, out.shape[-1])
+    if table is None:
+        assert own is not None
+        view.copy_(own)
+    elif own is None and len(table) == 1:
+        view.copy_(table)
+    elif index is None:
+        view.copy_(table[:, None]) if own is None else torch.add(table[:, None], own, out=view)
+    else:
+        torch.index_select(table, 0, index, out=out)
+        if own is not None:
+            view += own
+
+
+def _mix_in_place(logits: Tensor, values: Tensor, lone: tuple[Tensor, Tensor] | None) -> Tensor:
+    """(K, P, C) twice, both spent, to (P, C)."""
+    top = logits.amax(dim=0)
+    if lone is not None:
+        torch.maximum(top, lone[0], out=top)
+    weights = logits.sub_(top).exp_()
+    total, mixed = weights.sum(dim=0), values.mul_(weights).sum(dim=0)
+    if lone is not None:
+        weight = torch.exp(lone[0] - top)
+        total.add_(weight)
+        mixed.addcmul_(weight, lone[1])
+    return mixed.div_(total)

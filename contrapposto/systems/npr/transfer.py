@@ -1,0 +1,302 @@
+"""Poses of one mesh on any other mesh (NPR sheet, sections 1, 11 and 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from contrapposto.errors import InputError
+from contrapposto.mesh.asset import MeshAsset
+from contrapposto.mesh.blend import blend_jacobians, polar
+from contrapposto.mesh.operators import completed_jacobians, face_normals
+from contrapposto.mesh.template import Template
+from contrapposto.systems.npr.alignment import aligned_centroids
+from contrapposto.systems.npr.extractor import PoseCode, interpolate_codes
+from contrapposto.systems.npr.model import NPR
+from contrapposto.systems.npr.njf import NeuralJacobianFields
+from contrapposto.systems.npr.refiner import PoseRefiner
+
+Codes = PoseCode | Tensor
+Place = Literal["origin", "template", "carry", "ground"]
+PLACES: tuple[Place, ...] = ("origin", "template", "carry", "ground")
+_FEWEST_FACES = 16
+
+
+@dataclass(frozen=True)
+class SourcePoses:
+    """Poses taken off a source: encode once, apply to many targets.
+
+    Args:
+        codes: (T poses) in the source's normalised units; what the model's `encode` gives.
+        rotations: (T, 3, 3) of each pose as a whole, taken off before encoding; identities where it was left in.
+        shifts: (T, 3) of the mean vertex against the template's, as shares of the source's size.
+        lows: (T,) height of the lowest vertex over that of the template, in the same unit; y is up.
+    """
+
+    codes: Codes
+    rotations: Tensor
+    shifts: Tensor
+    lows: Tensor
+
+
+class PoseTransfer:
+    """A source with its poses, and targets that take them.
+
+    Works with any weights; what comes out is as good as they are.
+
+    Args:
+        model: trained on the source; `NPR`, or the baseline. It is put into evaluation mode.
+        source: template of the source: same faces as its poses.
+        refiner: of the target, trained for it; None: none.
+        place: where the mean vertex of a posed target lies: `origin` (as the release), `template` (where the
+            template's is), `carry` (moved with the source, scaled by the sizes of the two), or `ground`: the same,
+            scaled by their heights (y is up), and the lowest vertex as far above the ground as the source's.
+        canonical_rotation: take the rotation of each pose as a whole off before the network sees it and put it back
+            on afterwards, so that a turned source gives the turned result. For figures that turn in the world, where
+            the network was not trained on turned ones.
+        rest_correction: subtract what the network says of the source's template, so that the rest pose of the source
+            gives exactly the target's template.
+        align: ask for a target's faces where these parts lie on the source (`alignment`), if both are figures with
+            their arms out; others, and models that are not `NPR` of Jacobians, are asked by their own places.
+        rigid: share, 0 to 1, of the stretch of every face that is taken back: networks average what they are unsure of;
+            averages of turns shrink, so limbs come out thin. Jacobians only. Raises PMD, and looks better.
+        batch_size: poses in one pass of the networks.
+
+    Raises:
+        InputError: a source with fewer than 16 faces.
+    """
+
+    def __init__(
+        self,
+        model: NPR | NeuralJacobianFields,
+        source: Template | MeshAsset,
+        *,
+        refiner: PoseRefiner | None = None,
+        place: Place = "template",
+        canonical_rotation: bool = False,
+        rest_correction: bool = False,
+        align: bool = False,
+        rigid: float = 0.0,
+        batch_size: int = 4,
+    ) -> None:
+        if place not in PLACES:
+            raise ValueError(f"place: expected one of {', '.join(PLACES)}, got {place!r}")
+        self.model, self.refiner = model.eval(), refiner
+        self.source = source if isinstance(source, Template) else Template(source)
+        if self.source.num_faces < _FEWEST_FACES:
+            raise InputError(
+                "The source has too few faces for the networks to look at.",
+                found=f"{self.source.num_faces} faces",
+                expected=f"at least {_FEWEST_FACES}",
+                fix="subdivide it (contrapposto.mesh.subdivide)",
+            )
+        self.place: Place = place
+        self.canonical_rotation, self.rest_correction = canonical_rotation, rest_correction
+        self.align = align and isinstance(model, NPR) and model.output == "jacobians"
+        self.batch_size = batch_size
+        self.rigid = rigid if model.output == "jacobians" else 0.0
+        self._aligned: tuple[Template, Tensor | None] | None = None
+
+    @torch.no_grad()
+    def encode(
+        self, poses: np.ndarray, rotations: np.ndarray | None = None, means: np.ndarray | None = None
+    ) -> SourcePoses:
+        """Take poses (T, V, 3) of the source, in its units and vertex order.
+
+        Args:
+            poses: as the network shall see them.
+            rotations: (T, 3, 3) of each pose as a whole where it has been taken off the poses already; None: it is in
+                them.
+            means: (T, 3) where the mean vertex of each pose lies with them; None: where it is.
+
+        Raises:
+            InputError: another number of vertices than the template, or values that are not finite.
+        """
+        if np.ndim(poses) != 3 or not len(poses):
+            raise InputError(
+                "Poses come as frames of vertices.", found=str(np.shape(poses)), expected="(T, V, 3)"
+            )
+        vertices = self.source.normalized(poses)
+        rest = self.source.solver.vertices
+        centres = vertices.mean(1, keepdim=True)
+        places = centres[:, 0]
+        if means is not None:
+            places = torch.from_numpy((np.asarray(means, np.float64) - self.source.centre) / self.source.side)
+        turns = torch.eye(3, dtype=torch.float64).expand(len(vertices), 3, 3)
+        if rotations is not None:
+            turns = torch.from_numpy(np.array(rotations, np.float64))
+        elif self.canonical_rotation:
+            turns = best_rotations(rest, vertices)
+            vertices = (vertices - centres) @ turns + rest.mean(0)
+            centres = vertices.mean(1, keepdim=True)
+        heights = ((vertices - centres) @ turns.transpose(-1, -2))[..., 1].amin(1) + places[:, 1]
+        reference = next(self.model.parameters())
+        given = vertices.to(reference.device, reference.dtype).split(self.batch_size)
+        codes = _joined([self.model.encode(self.source.solver, part) for part in given])
+        return SourcePoses(codes, turns, places - rest.mean(0), heights - rest[:, 1].min())
+
+    def transfer(
+        self, poses: np.ndarray | SourcePoses, target: Template | MeshAsset, *, smooth: float = 0.0
+    ) -> np.ndarray:
+        """Pose a target.
+
+        Args:
+            poses: (T, V, 3) of the source, or what `encode` gave for them.
+            target: any mesh; make a `Template` of it once where it is used several times.
+            smooth: standard deviation, in frames, of a smoothing over time of a sequence; 0: none.
+
+        Returns:
+            (T, V_target, 3) float64 in the target's vertex order and units. One factorisation serves all poses.
+        """
+        taken = poses if isinstance(poses, SourcePoses) else self.encode(poses)
+        template = target if isinstance(target, Template) else Template(target)
+        shape = self.apply(taken.codes, template)
+        if smooth > 0:
+            shape = torch.from_numpy(gaussian_filter1d(shape.numpy(), smooth, axis=0, mode="nearest"))
+        return self._put(template, shape @ taken.rotations.transpose(-1, -2), taken.shifts, taken.lows)
+
+    @torch.no_grad()
+    def apply(self, codes: Codes, template: Template) -> Tensor:
+        """Pose codes of any origin (T) to (T, V', 3) float64: the clean target in its normalised units, mean at 0."""
+        rest = self._decode(self._rest_code(), template) if self.rest_correction else None
+        parts = []
+        for start in range(0, len(codes), self.batch_size):
+            decoded = self._decode(codes[start : start + self.batch_size], template)
+            if rest is not None:
+                decoded = decoded - rest + self._neutral(template)
+            parts.append(self._vertices(decoded, template))
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def interpolate(
+        self,
+        poses: np.ndarray | SourcePoses,
+        target: Template | MeshAsset,
+        shares: Sequence[float],
+        *,
+        by: str = "jacobians",
+    ) -> np.ndarray:
+        """Between two poses.
+
+        Args:
+            poses: (2, V, 3) of the source, or what `encode` gave for them.
+            target: any mesh.
+            shares: 0 gives the first pose, 1 the second.
+            by: `jacobians`: blend the decoded field, rotations along arcs; `codes`: match and blend the keypoints.
+
+        Returns:
+            (S, V_target, 3).
+        """
+        template = target if isinstance(target, Template) else Template(target)
+        taken = poses if isinstance(poses, SourcePoses) else self.encode(poses)
+        if len(taken.codes) != 2 or by not in ("jacobians", "codes") or self.model.output != "jacobians":
+            raise ValueError(
+                f"interpolation of {len(taken.codes)} poses by {by!r}: expected 2, jacobians or codes"
+            )
+        if by == "codes":
+            shape = self.apply(self._blended(taken.codes, shares), template)
+        else:
+            ends = [self._completed(taken.codes[i : i + 1], template) for i in range(2)]
+            shape = torch.cat([template.solve(blend_jacobians(ends[0], ends[1], share)) for share in shares])
+        fraction = torch.tensor(shares, dtype=torch.float64)[:, None]
+        first, second = taken.rotations[:1], taken.rotations[1:]
+        turn = torch.cat([blend_jacobians(first, second, share) for share in shares])
+        shifts = torch.lerp(taken.shifts[:1], taken.shifts[1:], fraction)
+        lows = torch.lerp(taken.lows[:1], taken.lows[1:], fraction[:, 0])
+        return self._put(template, shape @ turn.transpose(-1, -2), shifts, lows)
+
+    def _blended(self, codes: Codes, shares: Sequence[float]) -> Codes:
+        if not isinstance(self.model, NPR) or not isinstance(codes, PoseCode):
+            raise ValueError("by: only NPR's codes can be blended, take jacobians")
+        first, second = codes[:1], codes[1:]
+        return _joined([interpolate_codes(self.model.encoder, first, second, share) for share in shares])
+
+    def _completed(self, code: Codes, template: Template) -> Tensor:
+        """Decoded Jacobians as the solved surface has them."""
+        return self._full_rank(self.apply(code, template), template)
+
+    @staticmethod
+    def _full_rank(vertices: Tensor, template: Template) -> Tensor:
+        """Jacobians (T, F, 3, 3) of poses (T, V', 3), with their normals."""
+        solver = template.solver
+        normals = [face_normals(points, solver.faces) for points in (solver.vertices, vertices)]
+        return completed_jacobians(solver.jacobians(vertices), *normals)
+
+    def _rest_code(self) -> Codes:
+        reference = next(self.model.parameters())
+        rest = self.source.solver.vertices.to(reference.device, reference.dtype)
+        return self.model.encode(self.source.solver, rest[None])
+
+    def _decode(self, codes: Codes, template: Template) -> Tensor:
+        if isinstance(self.model, NPR) and isinstance(codes, PoseCode):
+            if self.refiner is not None:
+                codes = self.refiner.refine(self.model.encoder, codes)
+            return self.model.decode(template.solver, codes, self.places(template)).double().cpu()
+        if isinstance(self.model, NPR) or isinstance(codes, PoseCode):
+            raise ValueError("codes: they are not of this kind of model")
+        return self.model.decode(template.solver, codes).double().cpu()
+
+    def places(self, template: Template) -> Tensor | None:
+        """(F, 3) where the network is asked for a target's faces; None: at their centroids."""
+        if not self.align or template is self.source:
+            return None
+        if self._aligned is None or self._aligned[0] is not template:
+            self._aligned = (template, aligned_centroids(self.source, template))
+        return self._aligned[1]
+
+    def _neutral(self, template: Template) -> Tensor:
+        """What a network that leaves the template alone would say."""
+        if self.model.output == "vertices":
+            return template.solver.vertices
+        return torch.eye(3, dtype=torch.float64).flatten()
+
+    def _vertices(self, decoded: Tensor, template: Template) -> Tensor:
+        if self.model.output == "vertices":
+            return decoded - decoded.mean(-2, keepdim=True)
+        vertices = template.solve(decoded)
+        if not self.rigid:
+            return vertices
+        field = self._full_rank(vertices, template)
+        return template.solve(torch.lerp(field, polar(field)[0], self.rigid))
+
+    def _put(self, template: Template, shape: Tensor, shifts: Tensor, lows: Tensor) -> np.ndarray:
+        """Centred normalised vertices to the target's units, order and place."""
+        rest = template.solver.vertices
+        mean = rest.mean(0)
+        if self.place == "carry":
+            shape = shape + (mean + shifts)[:, None]
+        elif self.place == "ground":
+            source = self.source.solver.vertices
+            scale = np.ptp(rest[:, 1].numpy()) / max(float(np.ptp(source[:, 1].numpy())), 1e-12)
+            shape = shape + (mean + scale * shifts)[:, None]
+            wanted = rest[:, 1].min() + scale * lows
+            shape[..., 1] += (wanted - shape[..., 1].amin(1))[:, None]
+        elif self.place == "template":
+            shape = shape + mean
+        else:
+            shape = shape - torch.from_numpy(template.centre / template.side)
+        return template.restored(shape)
+
+
+def best_rotations(rest: Tensor, poses: Tensor) -> Tensor:
+    """(T, 3, 3) rotations that turn the template (V, 3) to lie on poses (T, V, 3) as well as can be (Kabsch)."""
+    first, second = rest - rest.mean(0), poses - poses.mean(1, keepdim=True)
+    left, _, right = torch.linalg.svd(second.transpose(-1, -2) @ first)
+    flip = torch.ones(len(poses), 3, dtype=poses.dtype)
+    flip[:, 2] = torch.det(left @ right).sign()
+    return (left * flip[:, None]) @ right
+
+
+def _joined(codes: Sequence[Codes]) -> Codes:
+    poses = [code for code in codes if isinstance(code, PoseCode)]
+    if not poses:
+        return torch.cat([code for code in codes if isinstance(code, Tensor)])
+    return PoseCode(
+        *(torch.cat([getattr(pose, name) for pose in poses]) for name in ("keypoints", "features", "code"))
+    )

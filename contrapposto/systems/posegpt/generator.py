@@ -1,0 +1,186 @@
+"""Clips from words: the sampler with its vocabulary and skeleton, from `Motion` to `Motion`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contrapposto.data.vocabulary import Vocabulary
+from contrapposto.errors import ConfigError, InputError
+from contrapposto.motion import Label, Motion
+from contrapposto.skeleton import SKELETONS, SMPLH52, Skeleton
+from contrapposto.systems.posegpt.plan import Segment
+from contrapposto.systems.posegpt.poses import FPS, from_motion, to_motion
+from contrapposto.systems.posegpt.sampler import PoseGPTSampler, Sampled
+from contrapposto.systems.posegpt.token_sampling import Draw
+
+MOST_FRAMES = 30 * 3600  # an hour; more is a typing error
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What `MotionGenerator.generate` returns.
+
+    Args:
+        motions: the clips at 30 frames/s on the SMPL-H skeleton, labelled with their actions, the past included.
+        sampled: tokens and margins, see there.
+    """
+
+    motions: list[Motion]
+    sampled: Sampled
+
+
+class MotionGenerator:
+    """Generates clips.
+
+    Args:
+        sampler: with its networks.
+        vocabulary: of the actions that it was trained with.
+        skeleton: of its pose vectors.
+    """
+
+    def __init__(self, sampler: PoseGPTSampler, vocabulary: Vocabulary, skeleton: Skeleton) -> None:
+        self.sampler, self.vocabulary, self.skeleton = sampler, vocabulary, skeleton
+
+    def parse(self, text: str) -> list[str]:
+        """Actions one after the other, from what somebody types: `walk`, `walk, sit down`, `[walk, wave+walk]`.
+
+        A text that is an action as it stands is that action, whatever brackets and commas it has.
+        """
+        text = text.strip()
+        if text in self.vocabulary:
+            return [text]
+        if text.startswith("[") and text.endswith("]"):
+            text = text[1:-1]
+        return [part.strip() for part in text.split(",")]
+
+    def segments(self, actions: Sequence[str] | None, frames: int | Sequence[int]) -> list[Segment]:
+        """The plan of a motion.
+
+        Args:
+            actions: one for each segment; `walk+wave` is both at once. None for generators that take none.
+            frames: of each segment; a single number holds for all.
+
+        Raises:
+            ConfigError: an unknown action (the nearest ones are named), none where one is needed, or one too many.
+            InputError: lengths that cannot be.
+        """
+        lengths = [frames] * max(len(actions or ()), 1) if isinstance(frames, int) else list(frames)
+        if self.sampler.model.action_emb is None:
+            if actions:
+                raise ConfigError("This generator was trained without actions.", fix="leave action= out")
+            hot: list[Tensor | None] = [None] * len(lengths)
+        elif not actions:
+            raise ConfigError("No action was given.", expected=f"one or more of {self._names()}")
+        else:
+            hot = [self._hot(action) for action in actions]
+        if len(hot) != len(lengths):
+            raise InputError(
+                f"{len(hot)} actions with {len(lengths)} lengths.", expected="one for all, or one for each"
+            )
+        if any(type(length) is not int or length < 1 for length in lengths) or sum(lengths) > MOST_FRAMES:
+            raise InputError(
+                f"A motion of {' + '.join(map(str, lengths[:8]))} frames cannot be generated.",
+                expected=f"whole numbers from 1, together at most {MOST_FRAMES:,} (an hour at 30 frames/s)",
+            )
+        return [Segment(row, length) for row, length in zip(hot, lengths)]
+
+    def _hot(self, action: str) -> Tensor:
+        parts = action.split("+")
+        if action in self.vocabulary or not all(part in self.vocabulary for part in parts):
+            parts = [action]
+        hot = torch.zeros(len(self.vocabulary))
+        hot[[self.vocabulary.index(part) for part in parts]] = 1
+        return hot
+
+    def _names(self) -> str:
+        names = self.vocabulary.names
+        return ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
+
+    def generate(
+        self,
+        actions: Sequence[str] | None,
+        frames: int | Sequence[int] = 120,
+        count: int = 1,
+        *,
+        past: Motion | None = None,
+        draw: Draw | None = None,
+    ) -> Generated:
+        """Clips.
+
+        Args:
+            actions, frames: see `segments`; without the past.
+            count: how many; each is another sample.
+            past: a clip that they continue, on any skeleton that can be mapped; they begin with it, where it is.
+            draw: how.
+
+        Raises:
+            ConfigError, InputError: see `segments` and `PoseGPTSampler.generate`.
+        """
+        plan, past = self.segments(actions, frames), _mapped(past)
+        pose, height = self._past(past)
+        sampled = self.sampler.generate(plan, count, past=pose, draw=draw)
+        labels = self._labels(actions, plan, sampled.num_past)
+        clips = [to_motion(row, self.skeleton, height=height, labels=labels) for row in sampled.pose]
+        return Generated([_placed(clip, past) for clip in clips], sampled)
+
+    def stream(
+        self,
+        actions: Sequence[str] | None,
+        frames: int | Sequence[int] = 120,
+        *,
+        past: Motion | None = None,
+        draw: Draw | None = None,
+    ) -> Iterator[Motion]:
+        """The frames of one clip of `generate`, without the past, some at a time as soon as they are final.
+
+        The figure stands on the floor in the first frames; `generate` looks for the floor in all of them.
+        """
+        plan, past = self.segments(actions, frames), _mapped(past)
+        pose, height = self._past(
+            past
+        )  # from here on the height of the poses' origin; their vertical points down
+        for chunk in self.sampler.stream(plan, 1, past=pose, draw=draw):
+            first = float(chunk[0, 0, -2])
+            clip = to_motion(chunk[0], self.skeleton, height=None if height is None else height - first)
+            height = float(clip.root_translation[0, 2]) + first if height is None else height
+            yield _placed(clip, past)
+
+    def _past(self, past: Motion | None) -> tuple[Tensor | None, float | None]:
+        """Pose vectors of the past, and the height of its first frame's root translation."""
+        if past is None:
+            return None, None
+        return from_motion(past, self.skeleton), float(past.root_translation[0, 2])
+
+    def _labels(self, actions: Sequence[str] | None, plan: Sequence[Segment], num_past: int) -> list[Label]:
+        ends = (num_past + np.cumsum([0, *(segment.frames for segment in plan)])) / FPS
+        labels = [Label("past", 0.0, num_past / FPS)] if num_past else []
+        for name, start, end in zip(actions or (), ends[:-1], ends[1:]):
+            labels.append(Label(name, float(start), float(end)))
+        return labels
+
+
+def _mapped(past: Motion | None) -> Motion | None:
+    """A clip on a skeleton of the SMPL family.
+
+    Raises:
+        InputError: it cannot be mapped.
+    """
+    if past is None or past.skeleton.name in SKELETONS:
+        return past
+    from contrapposto.retarget import to_smpl
+
+    return to_smpl(past)
+
+
+def _placed(clip: Motion, past: Motion | None) -> Motion:
+    """On the SMPL-H skeleton, and where the past was: pose vectors begin at the origin."""
+    clip = clip.to_skeleton(SMPLH52)
+    if past is None:
+        return clip
+    shift = past.root_translation[0] * np.array([1, 1, 0], np.float32)
+    return replace(clip, root_translation=clip.root_translation + shift, betas=past.betas, gender=past.gender)

@@ -1,0 +1,128 @@
+"""Tokens one after the other, and motion frames as soon as tokens make them final."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from contrapposto.nn.stacks import Stack
+from contrapposto.nn.streaming import StackStream
+from contrapposto.systems.posegpt.gpt import PoseGPT
+from contrapposto.systems.posegpt.poses import pose_of
+from contrapposto.systems.posegpt.prepared import PreparedGPT, TokenStream
+from contrapposto.systems.posegpt.token_sampling import Draw
+from contrapposto.systems.posegpt.vqvae import DecodedMotion, PoseVQVAE
+
+Noise = Callable[[int], Tensor]
+"""Position of a token to its Exp(1) numbers (B, K, classes)."""
+
+
+class Step(NamedTuple):
+    """One token of every sample: codes (B, K), -1 for the end, and the margin of the choice (B,)."""
+
+    codes: Tensor
+    margin: Tensor
+
+
+@torch.inference_mode()
+def roll_out(
+    model: PoseGPT,
+    count: int,
+    actions: Tensor | None,
+    lengths: Tensor | None,
+    *,
+    draw: Draw,
+    noise: Noise | None = None,
+    past: Tensor | None = None,
+    batch: int = 1,
+    may_end_after: int | None = None,
+    cached: bool = True,
+    prepared: PreparedGPT | None = None,
+) -> Iterator[Step]:
+    """Generate tokens.
+
+    Args:
+        model: the generator, in eval mode.
+        count: number of tokens of the whole motion, the past included.
+        actions: see `PoseGPT.condition`.
+        lengths: see `PoseGPT.condition`.
+        draw: how.
+        noise: for everything but greedy draws.
+        past: (B, C, K) codes that the motion begins with.
+        batch: B, where nothing else says it.
+        may_end_after: tokens (counted from the motion's beginning) before which no end may come; None lets no
+            end come at all. Only for generators with an end token.
+        cached: keep what was computed for earlier tokens; False computes everything anew for every token, to the
+            same numbers.
+        prepared: `PreparedGPT(model.gpt)`, where there are many calls; made anew where absent.
+    """
+    condition, prepended = model.condition(actions, lengths)
+    size = next((len(value) for value in (actions, lengths, past) if value is not None), batch)
+    device = model.gpt.pos_emb.device
+    known = (
+        past if past is not None else torch.zeros(size, 0, model.gpt.num_books, dtype=torch.long).to(device)
+    )
+    stream: TokenStream | None = None
+    if cached and model.gpt.causal:
+        stream = (prepared or PreparedGPT(model.gpt)).start(size, count, condition, prepended)
+    fresh = known
+    for position in range(known.shape[1], count):
+        logits = stream.extend(fresh) if stream else model.gpt(known, condition, prepended)[:, -1]
+        if model.gpt.end_token and (may_end_after is None or position < may_end_after):
+            logits[..., 0] = -torch.inf
+        codes, margin = draw.choose(logits, None if noise is None else noise(position))
+        codes = codes - int(model.gpt.end_token)
+        yield Step(codes, margin.amin(-1))
+        fresh = codes[:, None]
+        known = torch.cat([known, fresh], dim=1)
+
+
+class FrameStream:
+    """Poses from tokens, fed piece by piece; needs an auto-encoder with a causal decoder.
+
+    Args:
+        vqvae: of the variant `streaming` or `online`; the latter's frames come one frame late.
+        capacity: the largest number of tokens.
+    """
+
+    def __init__(self, vqvae: PoseVQVAE, capacity: int) -> None:
+        self.vqvae = vqvae
+        self.stacks: list[StackStream] = []
+        for stack in vqvae.decoder_stacks:
+            self.stacks.append(StackStream(cast(Stack, stack), capacity))
+            capacity *= 2
+        self._position: Tensor | None = None
+
+    def push(self, codes: Tensor) -> Tensor:
+        """Poses (B, m, 3 J + 3) that are final after the next tokens (B, n, K)."""
+        features = self.vqvae.post_quant_emb(self.vqvae.quantizer.lookup(codes))
+        for stack in self.stacks:
+            features = stack.push(features)
+        return self._poses(features)
+
+    def finish(self) -> Tensor | None:
+        """Poses that were held back, or None."""
+        tails = []
+        for index, stack in enumerate(self.stacks):
+            tail = stack.finish()
+            if tail is not None:
+                for later in self.stacks[index + 1 :]:
+                    tail = later.push(tail)
+                tails.append(tail)
+        return self._poses(torch.cat(tails, dim=1)) if tails else None
+
+    def _poses(self, features: Tensor) -> Tensor:
+        motion = self.vqvae.heads(features)
+        position = motion.translation()
+        if self._position is not None:
+            position = position + self._position
+        self._position = position[:, -1:]
+        return pose_of(motion.matrices, position)
+
+
+def poses_of(motion: DecodedMotion) -> Tensor:
+    """(B, T, 3 J + 3) pose vectors of decoded motion."""
+    return pose_of(motion.matrices, motion.translation())

@@ -1,0 +1,167 @@
+"""Losses of the decoder and refiner stages (SAGE sheet, section 3), by joints-only kinematics of the whole
+body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from contrapposto.rotations import sixd_columns_to_matrix
+from contrapposto.skeleton import SMPL22, forward_kinematics
+from contrapposto.systems.sage.joints import DEVICES, HEAD
+
+
+class BodyKinematics(nn.Module):
+    """Joint positions from 6D rotations.
+
+    Args:
+        rest_positions: (22, 3) of the zero-shape body, metres; the default skeleton's where absent.
+    """
+
+    offsets: Tensor
+
+    def __init__(self, rest_positions: Tensor | None = None) -> None:
+        super().__init__()
+        rest = torch.from_numpy(SMPL22.rest_positions) if rest_positions is None else rest_positions.float()
+        above = torch.stack([rest[p] if p >= 0 else torch.zeros(3) for p in SMPL22.parents])
+        self.register_buffer("offsets", rest - above, persistent=False)
+
+    def forward(self, sixd: Tensor) -> Tensor:
+        """(..., 132) to (..., 22, 3) metres, the root at its rest position."""
+        with torch.autocast(sixd.device.type, enabled=False):
+            matrices = sixd_columns_to_matrix(sixd.to(self.offsets.dtype).unflatten(-1, (22, 6)))
+            return forward_kinematics(SMPL22.parents, matrices, self.offsets)[1]
+
+
+def align_heads(joints: Tensor, head: Tensor) -> Tensor:
+    """Move (..., 22, 3) joints so that the head stands at (..., 3)."""
+    return joints + (head - joints[..., HEAD, :])[..., None, :]
+
+
+@dataclass(frozen=True)
+class DecoderLosses:
+    """Scalars; `total` is the weighted sum, the others are unweighted.
+
+    Args:
+        total: what is minimised.
+        root: mean norm of the root's 6D error.
+        body: mean norm of the 6D errors of the other joints.
+        aligned: mean joint distance in metres once both heads stand where the head was observed.
+        unaligned: mean joint distance with both roots at rest; for the log only.
+    """
+
+    total: Tensor
+    root: Tensor
+    body: Tensor
+    aligned: Tensor
+    unaligned: Tensor
+
+
+class DecoderLoss(nn.Module):
+    """Loss of the full-body decoder on the last frame of each window.
+
+    Args:
+        rest_positions: see `BodyKinematics`.
+        root_weight, body_weight, aligned_weight: of the terms.
+    """
+
+    def __init__(
+        self,
+        rest_positions: Tensor | None = None,
+        *,
+        root_weight: float = 0.02,
+        body_weight: float = 1.0,
+        aligned_weight: float = 5.0,
+    ) -> None:
+        super().__init__()
+        self.kinematics = BodyKinematics(rest_positions)
+        self.weights = (root_weight, body_weight, aligned_weight)
+
+    def forward(self, prediction: Tensor, target: Tensor, sparse: Tensor) -> DecoderLosses:
+        """Every term for 6D (B, 132) of the last frame and its device features (B, 3, 18)."""
+        error = torch.linalg.vector_norm((prediction - target).unflatten(-1, (22, 6)), dim=-1)
+        joints = self.kinematics(prediction)
+        with torch.no_grad():
+            true = self.kinematics(target)
+        head = sparse[:, 0, 12:15]
+        aligned = _distance(align_heads(joints, head), align_heads(true, head))
+        root, body = error[:, 0].mean(), error[:, 1:].mean()
+        total = self.weights[0] * root + self.weights[1] * body + self.weights[2] * aligned
+        return DecoderLosses(total, root, body, aligned, _distance(joints, true))
+
+
+@dataclass(frozen=True)
+class RefinerLosses:
+    """Scalars; `total` is the weighted sum, the others are unweighted.
+
+    Args:
+        total: what is minimised.
+        reconstruction: smooth-L1 of the 6D.
+        velocity: smooth-L1 of differences of neighbouring frames.
+        slow_velocity: smooth-L1 of differences over three frames, at every third frame.
+        kinematics: mean joint distance in metres with both roots at rest.
+        devices: smooth-L1 of head and hands against the observed ones, the heads aligned.
+        jitter: mean norm of the third difference of the predicted joints, metres per frame^3.
+    """
+
+    total: Tensor
+    reconstruction: Tensor
+    velocity: Tensor
+    slow_velocity: Tensor
+    kinematics: Tensor
+    devices: Tensor
+    jitter: Tensor
+
+
+class RefinerLoss(nn.Module):
+    """Loss of the refiner on one sequence. Terms that need more frames than there are count as zero.
+
+    Args:
+        rest_positions: see `BodyKinematics`.
+        weights: of the terms in the order of `RefinerLosses`.
+    """
+
+    def __init__(
+        self,
+        rest_positions: Tensor | None = None,
+        *,
+        weights: tuple[float, ...] = (0.01, 60.0, 20.0, 0.01, 0.01, 0.03),
+    ) -> None:
+        super().__init__()
+        self.kinematics = BodyKinematics(rest_positions)
+        self.weights = weights
+
+    def forward(self, refined: Tensor, target: Tensor, sparse: Tensor) -> RefinerLosses:
+        """Every term for 6D (N, 132) and device features (N, 3, 18) of one sequence."""
+        joints = self.kinematics(refined)
+        with torch.no_grad():
+            true = self.kinematics(target)
+        observed = sparse[:, :, 12:15]
+        devices = align_heads(joints, observed[:, 0])[:, list(DEVICES)]
+        terms = (
+            F.smooth_l1_loss(refined, target),
+            _smooth_l1(refined.diff(dim=0), target.diff(dim=0)),
+            _smooth_l1(refined[::3].diff(dim=0), target[::3].diff(dim=0)),
+            _distance(joints, true),
+            F.smooth_l1_loss(devices, observed),
+            _mean(torch.linalg.vector_norm(joints.diff(n=3, dim=0), dim=-1)),
+        )
+        total = torch.stack([weight * term for weight, term in zip(self.weights, terms)]).sum()
+        return RefinerLosses(total, *terms)
+
+
+def _distance(joints: Tensor, true: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(joints - true, dim=-1).mean()
+
+
+def _smooth_l1(first: Tensor, second: Tensor) -> Tensor:
+    return _mean(F.smooth_l1_loss(first, second, reduction="none"))
+
+
+def _mean(values: Tensor) -> Tensor:
+    """The mean; zero, with a gradient, where there is nothing to average."""
+    return values.sum() / max(values.numel(), 1)

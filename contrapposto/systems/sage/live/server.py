@@ -1,0 +1,337 @@
+"""Live tracking over UDP: packets in, a figure in the browser, everything measured (docs/live.md).
+
+One thread receives, one tracks, the caller's shows. Nothing waits in line: the tracking thread takes all packets that
+have come since, computes the body at the newest frame and passes over the others; the page shows the newest body.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from contrapposto.errors import ConfigError, InputError
+from contrapposto.io.devices import Convention
+from contrapposto.io.packets import MAX_BYTES, Packet, decode, packet_track
+from contrapposto.systems.sage.live.tracker import LiveFrame, SparseTracker
+from contrapposto.systems.sage.live.wearer import Wearer
+
+if TYPE_CHECKING:
+    from contrapposto.systems.sage.live.recording import Recording
+    from contrapposto.viewer.live_page import LivePage
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_TICK = 1 / 60
+_DRIFT_FRAMES = 120
+_MOST_WAITING = 48  # packets, more than the 20 frames of a window; beyond it the oldest are given up
+
+
+def udp_address(text: str) -> tuple[str, int] | None:
+    """Host and port of `udp://127.0.0.1:9000`; None for anything that does not begin with `udp://`.
+
+    Raises:
+        ConfigError: not an address of this machine.
+    """
+    if not text.startswith("udp://"):
+        return None
+    host, _, port = text[6:].rstrip("/").rpartition(":")
+    if host not in LOOPBACK or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(
+            f"{text} cannot be listened to.",
+            expected="udp://127.0.0.1:PORT: packets are taken from this machine only",
+            fix="forward a headset's packets to this machine's loopback, for instance with socat",
+        )
+    return "127.0.0.1", int(port)
+
+
+@dataclass
+class Measured:
+    """Newest measurements of one kind, in milliseconds."""
+
+    values: deque[float] = field(default_factory=lambda: deque(maxlen=600))
+
+    def add(self, seconds: float) -> None:
+        """Keep one."""
+        self.values.append(1000 * seconds)
+
+    def quantiles(self) -> dict[str, float]:
+        """`p50` and `p95` of at least one value."""
+        p50, p95 = np.percentile(list(self.values), [50, 95])  # a copy in one step: other threads append
+        return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
+
+
+class Rate:
+    """Events per second over the last two seconds."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=1024)
+
+    def mark(self, now: float) -> None:
+        """One event."""
+        self._times.append(now)
+
+    def value(self, now: float) -> float:
+        """Per second."""
+        recent = [moment for moment in tuple(self._times) if now - moment < 2.0]
+        return len(recent) / 2.0
+
+
+@dataclass(frozen=True)
+class _Arrived:
+    packet: Packet
+    at: float  # monotonic seconds
+
+
+class LiveSession:
+    """Receives, tracks and shows until it is stopped.
+
+    Args:
+        tracker: see `SparseTracker`.
+        address: host and port to listen at.
+        convention: of the axes of the packets.
+        wearer: what is known of the wearer and how it is found out; see `Wearer`.
+        recording: takes the bodies.
+        page: shows them; nothing is shown without it.
+        log: takes the packets as they came, one a line.
+
+    Raises:
+        ConfigError: the port is taken.
+    """
+
+    def __init__(
+        self,
+        tracker: SparseTracker,
+        address: tuple[str, int],
+        convention: Convention,
+        wearer: Wearer,
+        recording: Recording,
+        page: LivePage | None = None,
+        log: IO[bytes] | None = None,
+    ) -> None:
+        self.tracker, self.convention, self.wearer = tracker, convention, wearer
+        self.recording, self.page, self._log = recording, page, log
+        self.counts: Counter[str] = Counter()
+        self.measured = {name: Measured() for name in ("network", "waiting", "model", "display", "behind")}
+        self.rates = {name: Rate() for name in ("packets", "bodies", "pictures")}
+        self.drift = Drift()
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.settimeout(0.1)
+        try:
+            self._socket.bind(address)
+        except OSError as error:
+            self._socket.close()
+            raise ConfigError(
+                f"Port {address[1]} cannot be listened to.", found=str(error), fix="choose another port"
+            ) from error
+        self._waiting: deque[_Arrived] = deque(maxlen=_MOST_WAITING)
+        self._arrived, self._stopped = threading.Event(), threading.Event()
+        self._newest: tuple[LiveFrame, float] | None = None
+        self._tracked = threading.Event()
+        self._failure: BaseException | None = None
+        # Arrival minus device time: the smallest is that of the fastest way here.
+        self._offsets: deque[float] = deque(maxlen=600)
+
+    @property
+    def port(self) -> int:
+        """Where packets are taken."""
+        return int(self._socket.getsockname()[1])
+
+    def run(self, seconds: float | None = None, tick: Callable[[], None] | None = None) -> None:
+        """Go on until `stop`, a keyboard interrupt, or for so many seconds; then everything has ended.
+
+        Args:
+            seconds: no longer than this.
+            tick: called about once a second.
+        """
+        threads = [threading.Thread(target=self._guarded, args=(f,)) for f in (self._receive, self._track)]
+        for thread in threads:
+            thread.start()
+        end = None if seconds is None else time.monotonic() + seconds
+        told = 0.0
+        try:
+            while not self._stopped.is_set() and (end is None or time.monotonic() < end):
+                self._show()
+                now = time.monotonic()
+                if now - told > 0.5:
+                    told = now
+                    if self.page is not None:
+                        self.page.tell(self.describe())
+                    if tick is not None:
+                        tick()
+        finally:
+            self.stop()
+            for thread in threads:
+                thread.join()
+            self._socket.close()
+        if self._failure is not None:
+            raise self._failure
+        self._advance()  # what came last
+
+    def stop(self) -> None:
+        """End `run`, from any thread."""
+        self._stopped.set()
+        self._arrived.set()
+
+    def summary(self) -> dict[str, Any]:
+        """What was measured, as plain values: milliseconds, rates per second, counts."""
+        now = time.monotonic()
+        return {
+            "latency_ms": {name: m.quantiles() for name, m in self.measured.items() if m.values},
+            "rates": {name: rate.value(now) for name, rate in self.rates.items()},
+            "drift_ms": round(1000 * self.drift.value, 2),
+            "counts": dict(self.counts + self.tracker.counts),
+        }
+
+    def describe(self) -> str:
+        """What is going on, as Markdown for the page."""
+        summary = self.summary()
+        rates, counts = summary["rates"], summary["counts"]
+        if not counts.get("packets"):
+            return f"Waiting for packets at **udp://127.0.0.1:{self.port}**"
+        lines = [
+            f"{rates['packets']:.0f} packets/s, **{rates['bodies']:.0f} bodies/s**, {rates['pictures']:.0f} pictures/s",
+            "",
+            "| ms | p50 | p95 |",
+            "|---|---|---|",
+        ]
+        titles = {
+            "network": "network",
+            "waiting": "waiting for the model",
+            "model": "model",
+            "display": "arrival to display",
+            "behind": "body behind newest packet",
+        }
+        for name, title in titles.items():
+            if name in summary["latency_ms"]:
+                quantiles = summary["latency_ms"][name]
+                lines.append(f"| {title} | {quantiles['p50']:.1f} | {quantiles['p95']:.1f} |")
+        told = {name: count for name, count in counts.items() if name not in ("packets", "bodies")}
+        lines += ["", "  \n".join(f"{count} {name}" for name, count in sorted(told.items()))]
+        lines += ["", f"drift {summary['drift_ms']:+.1f} ms", "", self.wearer.describe()]
+        return "\n".join(lines)
+
+    def _guarded(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except BaseException as error:  # shown by `run`
+            self._failure = error
+            self.stop()
+
+    def _receive(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                data = self._socket.recv(MAX_BYTES + 1)
+            except TimeoutError:
+                continue
+            except ConnectionError:  # Windows tells of unreachable peers here
+                continue
+            now = time.monotonic()
+            try:
+                packet = decode(data)
+            except InputError:
+                self.counts["unreadable packets"] += 1
+                continue
+            self.counts["packets"] += 1
+            self.rates["packets"].mark(now)
+            if self._log is not None:
+                self._log.write(data.strip().replace(b"\n", b" ") + b"\n")
+            if len(self._waiting) == _MOST_WAITING:
+                self.counts["packets given up"] += 1
+            self._waiting.append(_Arrived(packet, now))
+            self._arrived.set()
+
+    def _track(self) -> None:
+        while not self._stopped.is_set():
+            self._arrived.wait()
+            self._arrived.clear()
+            self._advance()
+
+    def _advance(self) -> None:
+        """Take what has come, compute the newest body."""
+        newest = None
+        for _ in range(len(self._waiting)):  # not those that come meanwhile: they are for the next body
+            newest = self._waiting.popleft()
+            self._take(newest)
+        start = time.monotonic()
+        frame = self.tracker.pose()
+        if frame is not None and newest is not None:
+            self._keep(frame, newest.at, start, time.monotonic())
+
+    def _keep(self, frame: LiveFrame, arrived: float, start: float, now: float) -> None:
+        """A body that was computed from `start` to `now`, its newest packet having `arrived` before."""
+        self.measured["waiting"].add(start - arrived)
+        self.measured["model"].add(now - start)
+        self.measured["behind"].add(max(self.tracker.time - frame.time, 0.0))
+        self.drift.add(arrived, frame.time)
+        self.rates["bodies"].mark(now)
+        self.counts["bodies"] += 1
+        self.counts["frames passed over"] += frame.passed
+        if self.wearer.known:
+            self.recording.add(frame)
+        self._newest = (frame, arrived)
+        self._tracked.set()
+
+    def _take(self, arrived: _Arrived) -> None:
+        """One packet into the tracker."""
+        packet = arrived.packet
+        if np.isfinite(packet.sent):
+            self.measured["network"].add(
+                max(time.time() - (time.monotonic() - arrived.at) - packet.sent, 0.0)
+            )
+        else:
+            self._offsets.append(arrived.at - packet.time)
+            self.measured["network"].add(self._offsets[-1] - min(self._offsets))
+        track = packet_track(packet, self.convention)
+        turns, places, seen = track.rotations[0].numpy(), track.positions[0].numpy(), track.tracked[0]
+        if self.page is not None and self.page.t_pose_wanted.is_set():
+            self.page.t_pose_wanted.clear()
+            self.wearer.ask(arrived.at)
+        if self.wearer.look(arrived.at, turns, places, seen):
+            self.tracker.configure(scale=self.wearer.scale, calibration=self.wearer.calibration)
+            self.recording.restart(self.wearer.scale)
+            if self.page is not None:
+                self.page.set_scale(self.wearer.scale)
+        if not self.wearer.hands_known:
+            seen = seen & np.array([True, False, False])
+        self.tracker.feed(packet.time, turns, places, seen)
+
+    def _show(self) -> None:
+        """Show the newest body, at most sixty times a second."""
+        start = time.monotonic()
+        if not self._tracked.wait(0.1):
+            return
+        self._tracked.clear()
+        newest = self._newest
+        if self.page is not None and newest is not None:
+            frame, at = newest
+            self.page.show(frame)
+            now = time.monotonic()
+            self.measured["display"].add(now - at)
+            self.rates["pictures"].mark(now)
+        self._stopped.wait(max(_TICK - (time.monotonic() - start), 0.0))
+
+
+class Drift:
+    """Whether bodies fall behind arrivals: how the lag of late differs from that of the first seconds."""
+
+    def __init__(self) -> None:
+        self._first: list[float] = []
+        self._late: deque[float] = deque(maxlen=_DRIFT_FRAMES)
+
+    def add(self, arrival: float, pose_time: float) -> None:
+        """Seconds at which a packet came (any clock) and of the body that it led to (the device's clock)."""
+        lag = arrival - pose_time
+        if len(self._first) < _DRIFT_FRAMES:
+            self._first.append(lag)
+        self._late.append(lag)
+
+    @property
+    def value(self) -> float:
+        """Seconds by which the lag has grown since the start."""
+        return float(np.median(list(self._late)) - np.median(list(self._first))) if self._first else 0.0

@@ -1,0 +1,102 @@
+"""Streams: device features in, bodies out, a frame at a time."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from contrapposto.systems.sage.tracker import SageStream, SageTracker, TrackedBody
+
+
+@runtime_checkable
+class PoseStream(Protocol):
+    """What turns device features into bodies, a frame at a time: `SageStream`, or any other network.
+
+    It may also have `observe(sparse)`: take a frame in without computing a body. Without it a tracker that is too slow
+    for its devices shows the network fewer frames than there were.
+    """
+
+    def push(self, sparse: Tensor) -> TrackedBody:
+        """The body of the newest of the frames (3, 18) so far, with one row."""
+        ...
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        ...
+
+
+class LiveStream(SageStream):
+    """`SageStream` that may pass over frames and still sees all of them.
+
+    Frames that were only observed stand in the window as they should; the refiner, which expects 60 frames/s, gets for
+    them what lies between the two bodies that were computed.
+
+    Args:
+        tracker: in eval mode.
+    """
+
+    def reset(self) -> None:
+        """Forget everything, for a new clip."""
+        super().reset()
+        self._passed = 0
+        self._coarse: Tensor | None = None
+
+    def observe(self, sparse: Tensor) -> None:
+        """Take one frame of device features, (3, 18) or (54,), without computing the body."""
+        self._take(sparse.reshape(3, 18))
+        self._passed += 1
+
+    @torch.inference_mode()
+    def push(self, sparse: Tensor) -> TrackedBody:
+        """One frame of device features, (3, 18) or (54,); returns one frame of the body."""
+        sparse = sparse.reshape(3, 18)
+        self._take(sparse)
+        window = torch.stack(list(self._frames))[None]
+        frame = torch.tensor([self._count - 1], device=sparse.device)
+        coarse = self.tracker.coarse_windows(window, frame)
+        before = coarse if self._coarse is None else self._coarse
+        shares = torch.arange(1, self._passed + 2, device=sparse.device)[:, None] / (self._passed + 1)
+        between = torch.lerp(before, coarse, shares.to(coarse.dtype))
+        correction, self._state = self.tracker.refiner(between[None], self._state)
+        self._coarse, self._passed = coarse, 0
+        return self.tracker.place(coarse + correction[0, -1:], sparse[None, 0, 12:15])
+
+    @torch.inference_mode()
+    def push_block(self, sparse: Tensor, batch: int = 64) -> TrackedBody:
+        """Successive frames (N, 3, 18), `batch` windows at a time; N bodies, the same as pushing one by one."""
+        if not self._frames:
+            self._frames.extend([sparse[0]] * (self.tracker.window - 1))
+        history = list(self._frames)[-(self.tracker.window - 1) :]
+        windows = torch.cat([torch.stack(history), sparse]).unfold(0, self.tracker.window, 1).movedim(-1, 1)
+        frames = torch.arange(self._count, self._count + len(sparse), device=sparse.device)
+        coarse = torch.cat(
+            [self.tracker.coarse_windows(*part) for part in zip(windows.split(batch), frames.split(batch))]
+        )
+        correction, self._state = self.tracker.refiner(coarse[None], self._state)
+        self._frames.extend(sparse)
+        self._count += len(sparse)
+        self._coarse, self._passed = coarse[-1:], 0
+        return self.tracker.place(coarse + correction[0], sparse[:, 0, 12:15])
+
+    def _take(self, sparse: Tensor) -> None:
+        if not self._frames:
+            self._frames.extend([sparse] * (self.tracker.window - 1))
+        self._frames.append(sparse)
+        self._count += 1
+
+
+class Streams(Protocol):
+    """A tracker that makes its own streams, such as `StudentTracker`."""
+
+    def stream(self) -> PoseStream:
+        """A new stream."""
+        ...
+
+
+def stream_of(model: SageTracker | PoseStream | Streams) -> PoseStream:
+    """A stream for a tracker; what is a stream already comes back as it is."""
+    if isinstance(model, PoseStream):
+        return model
+    return LiveStream(model) if isinstance(model, SageTracker) else model.stream()

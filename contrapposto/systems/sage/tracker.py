@@ -1,0 +1,238 @@
+"""From head and hands to the whole body: SAGE's networks in a row (sheet section 1), for clips and live."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from contrapposto import rotations as rot
+from contrapposto.motion import Motion
+from contrapposto.nn.random import keyed_normal
+from contrapposto.skeleton import SMPL22
+from contrapposto.systems.sage.body_losses import BodyKinematics
+from contrapposto.systems.sage.decoder import FullBodyDecoder, Refiner
+from contrapposto.systems.sage.diffusion import MotionDiffusion
+from contrapposto.systems.sage.joints import HEAD, NUM_JOINTS
+from contrapposto.weights import ImportReport, import_official, load_state_dicts
+
+
+@dataclass(frozen=True)
+class TrackedBody:
+    """Frames of a tracked body.
+
+    Args:
+        sixd: (N, 132) refined local rotations as the networks give them.
+        rotations: (N, 22, 3, 3) local rotations.
+        root_translation: (N, 3) metres, such that the head stands where it was observed.
+        joints: (N, 22, 3) metres, world.
+    """
+
+    sixd: Tensor
+    rotations: Tensor
+    root_translation: Tensor
+    joints: Tensor
+
+    def to_motion(self, fps: float = 60.0) -> Motion:
+        """As a clip on the 22-joint skeleton."""
+        vectors = rot.matrix_to_axis_angle(self.rotations.detach().float().cpu()).numpy()
+        translation = self.root_translation.detach().float().cpu().numpy()
+        return Motion(np.ascontiguousarray(vectors), translation, fps, SMPL22)
+
+
+class CoarseTracker(nn.Module):
+    """From device features to unrefined 6D rotations: both diffusions and the decoder.
+
+    Every frame is the last of a window of the most recent 20 frames; before the start the first frame is
+    repeated. Start noise is keyed by (seed, frame), so that a clip gives the same in one batch, in many, or
+    live.
+
+    Args:
+        first, second, decoder: the networks; freshly made ones of the original's size where absent.
+        steps: inference steps of each diffusion.
+        seed: of the start noise; None starts from zero (the noise is small: a hundredth of a normal number).
+    """
+
+    def __init__(
+        self,
+        first: MotionDiffusion | None = None,
+        second: MotionDiffusion | None = None,
+        decoder: FullBodyDecoder | None = None,
+        *,
+        steps: int = 5,
+        seed: int | None = 0,
+    ) -> None:
+        super().__init__()
+        self.first = first or MotionDiffusion(use_upper=False)
+        self.second = second or MotionDiffusion(use_upper=True)
+        self.decoder = decoder or FullBodyDecoder()
+        self.window = 2 * self.first.latent_shape[0]
+        self.steps, self.seed = steps, seed
+
+    def windows(self, sparse: Tensor) -> Tensor:
+        """(N, 3, 18) to (N, window, 3, 18): the window that ends at each frame."""
+        return windows_of(sparse, torch.arange(len(sparse), device=sparse.device), self.window)
+
+    def latents(
+        self, windows: Tensor, frames: Tensor, noise: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Upper and lower latents (B, L, D) of windows (B, T, 3, 18).
+
+        Args:
+            windows: device features.
+            frames: (B,) int64 numbers of the last frames, which key the start noise.
+            noise: `upper` and `lower`, (B, L, D) standard normal, in place of the keyed noise.
+        """
+        draws = noise or {name: self._start_noise(frames, name) for name in ("upper", "lower")}
+        upper = self.first.sample(windows, draws["upper"], steps=self.steps)
+        return upper, self.second.sample(windows, draws["lower"], upper, steps=self.steps)
+
+    def _start_noise(self, frames: Tensor, part: str) -> Tensor:
+        shape = self.first.latent_shape
+        if self.seed is None:
+            return torch.zeros(len(frames), *shape, device=frames.device)
+        return start_noise(self.seed, frames, shape, part)
+
+    def coarse(
+        self, sparse: Tensor, *, batch_size: int = 64, noise: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """(N, 3, 18) to unrefined 6D (N, 132), `batch_size` windows at a time; `noise` as in `latents`, (N,
+        L, D).
+        """
+        parts = []
+        for start in range(0, len(sparse), batch_size):
+            frames = torch.arange(start, min(start + batch_size, len(sparse)), device=sparse.device)
+            windows = windows_of(sparse, frames, self.window)
+            draws = None if noise is None else {name: value[frames] for name, value in noise.items()}
+            parts.append(self.coarse_windows(windows, frames, draws))
+        return torch.cat(parts)
+
+    def coarse_windows(
+        self, windows: Tensor, frames: Tensor, noise: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Windows (B, T, 3, 18) to the unrefined 6D (B, 132) of their last frames; arguments of `latents`."""
+        upper, lower = self.latents(windows, frames, noise)
+        return self.decoder(upper, lower, windows, last_only=True)[:, 0]
+
+
+class SageTracker(CoarseTracker):
+    """The whole inference path: both diffusions, the decoder, the refiner.
+
+    Args:
+        first, second, decoder, steps, seed: see `CoarseTracker`.
+        refiner: the network; a freshly made one of the original's size where absent.
+        rest_positions: (22, 3) of the body, metres; the default skeleton's where absent.
+    """
+
+    def __init__(
+        self,
+        first: MotionDiffusion | None = None,
+        second: MotionDiffusion | None = None,
+        decoder: FullBodyDecoder | None = None,
+        refiner: Refiner | None = None,
+        rest_positions: Tensor | None = None,
+        *,
+        steps: int = 5,
+        seed: int | None = 0,
+    ) -> None:
+        super().__init__(first, second, decoder, steps=steps, seed=seed)
+        self.refiner = refiner or Refiner()
+        self.kinematics = BodyKinematics(rest_positions)
+
+    def load_official(self, decoder_file: str | Path, refiner_file: str | Path) -> dict[str, ImportReport]:
+        """Load the authors' two released files; the first holds both diffusions and the decoder.
+
+        Raises:
+            MissingError, InputError: see `contrapposto.weights`.
+        """
+        stages = load_state_dicts(decoder_file)
+        (refiner,) = load_state_dicts(refiner_file).values()
+        return {
+            name: import_official(network, state)
+            for name, network, state in (
+                ("first", self.first, stages.get("upper", {})),
+                ("second", self.second, stages.get("lower", {})),
+                ("decoder", self.decoder, stages.get("decoder", {})),
+                ("refiner", self.refiner, refiner),
+            )
+        }
+
+    @torch.inference_mode()
+    def track(
+        self, sparse: Tensor, *, batch_size: int = 64, noise: Mapping[str, Tensor] | None = None
+    ) -> TrackedBody:
+        """A whole clip.
+
+        Args:
+            sparse: (N, 3, 18) device features at 60 frames/s (see `features.sparse_features`).
+            batch_size: windows per forward pass.
+            noise: see `latents`.
+        """
+        coarse = self.coarse(sparse, batch_size=batch_size, noise=noise)
+        correction, _ = self.refiner(coarse[None])
+        return self.place(coarse + correction[0], sparse[:, 0, 12:15])
+
+    def place(self, sixd: Tensor, head: Tensor) -> TrackedBody:
+        """Pose the body by 6D (N, 132) with its head at (N, 3)."""
+        return place(self.kinematics, sixd, head)
+
+    def stream(self) -> SageStream:
+        """Live tracking by these networks."""
+        return SageStream(self)
+
+
+def place(kinematics: BodyKinematics, sixd: Tensor, head: Tensor) -> TrackedBody:
+    """The body posed by 6D (N, 132) with its head at (N, 3) metres."""
+    rotations = rot.sixd_columns_to_matrix(sixd.unflatten(-1, (NUM_JOINTS, 6)))
+    joints = kinematics(sixd)
+    translation = head - joints[:, HEAD]
+    return TrackedBody(sixd, rotations, translation, joints + translation[:, None])
+
+
+def windows_of(sparse: Tensor, frames: Tensor, window: int) -> Tensor:
+    """Windows (B, window, 3, 18) that end at `frames` (B,) of a clip (N, 3, 18), padded with its first frame."""
+    index = frames[:, None] + torch.arange(1 - window, 1, device=sparse.device)
+    return sparse[index.clamp_min(0)]
+
+
+def start_noise(seed: int, frames: Tensor, shape: tuple[int, ...], part: str) -> Tensor:
+    """(B, *shape) standard normal noise from which the `upper` or `lower` latents of these frames are sampled."""
+    return keyed_normal(seed, 0, frames, shape, f"sage {part}")
+
+
+class SageStream:
+    """Live tracking: push a frame, get the body. Equal to `SageTracker.track` on the frames so far.
+
+    Args:
+        tracker: in eval mode.
+    """
+
+    def __init__(self, tracker: SageTracker) -> None:
+        self.tracker = tracker
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, for a new clip."""
+        self._frames: deque[Tensor] = deque(maxlen=self.tracker.window)
+        self._count = 0
+        self._state: Tensor | None = None
+
+    @torch.inference_mode()
+    def push(self, sparse: Tensor) -> TrackedBody:
+        """One frame of device features, (3, 18) or (54,); returns one frame of the body."""
+        sparse = sparse.reshape(3, 18)
+        if not self._frames:
+            self._frames.extend([sparse] * (self.tracker.window - 1))
+        self._frames.append(sparse)
+        window = torch.stack(list(self._frames))[None]
+        frame = torch.tensor([self._count], device=sparse.device)
+        upper, lower = self.tracker.latents(window, frame)
+        coarse = self.tracker.decoder(upper, lower, window, last_only=True)
+        correction, self._state = self.tracker.refiner(coarse, self._state)
+        self._count += 1
+        return self.tracker.place((coarse + correction)[0], sparse[None, 0, 12:15])

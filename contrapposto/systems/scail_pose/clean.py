@@ -1,0 +1,173 @@
+"""Clean motion: ghosts and jumps out, short gaps filled, noise smoothed, bones of constant length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from contrapposto.systems.scail_pose.bones import hold_lengths, typical_lengths
+from contrapposto.systems.scail_pose.estimators.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
+from contrapposto.systems.scail_pose.people import ClipPoses
+from contrapposto.systems.scail_pose.smoothing import OneEuro, fill_gaps, savitzky_golay, without_outliers
+
+_SEEN = 0.3
+
+
+@dataclass(frozen=True)
+class Clean:
+    """How a clip is repaired; called with one, it gives it back clean.
+
+    Attributes:
+        least: seconds; people who are in the clip for less are left out.
+        gap: seconds of absence that are bridged.
+        window: seconds of the smoothing of what the picture shows; 0 leaves it as it is.
+        depth_window: seconds of the smoothing of distances, which the picture shows badly.
+        outliers: whether single points that jump away are taken out.
+        bones: whether lengths of bones are held constant.
+    """
+
+    least: float = 0.25
+    gap: float = 0.5
+    window: float = 0.3
+    depth_window: float = 0.75
+    outliers: bool = True
+    bones: bool = True
+
+    def __call__(self, clip: ClipPoses) -> ClipPoses:
+        """The clip clean. Its frames must be evenly spaced."""
+        frames: list[list[Person]] = [[] for _ in clip.frames]
+        for number in clip.ids:
+            track = Track.of(clip.frames, number)
+            if track.seen.sum() / clip.fps < min(self.least, len(clip.frames) / clip.fps):
+                continue
+            for frame, person in self.track(track, clip.fps, clip.height).people():
+                frames[frame].append(person)
+        return replace(clip, frames=[sorted(frame, key=lambda person: person.id) for frame in frames])
+
+    def track(self, track: Track, fps: float, height: int) -> Track:
+        """One person clean; `height` of the picture in pixels."""
+        points, joints = track.points, track.joints
+        if self.outliers:
+            points = without_outliers(points, 0.03 * height)
+            joints = without_outliers(joints, 200.0)
+        longest = round(self.gap * fps)
+        points, joints = fill_gaps(points, longest), fill_gaps(joints, longest)
+        scores, boxes = fill_gaps(track.scores, longest), fill_gaps(track.boxes, longest)
+        window, far = round(self.window * fps), round(self.depth_window * fps)
+        points = savitzky_golay(points, window)
+        boxes = savitzky_golay(boxes, window)
+        joints = self._joints(joints, window, far)
+        sure = fill_gaps(track.sure, longest)
+        return Track(track.id, boxes, sure, points, scores, joints)
+
+    def _joints(self, joints: np.ndarray, window: int, far: int) -> np.ndarray:
+        """Directions and distances smoothed apart, then lengths held."""
+        if not np.isfinite(joints).any():
+            return joints
+        if self.bones:
+            _, scale = typical_lengths(joints)
+            joints = joints * np.where(np.isfinite(scale), scale, 1.0)[:, None, None]
+        depth = joints[..., 2:]
+        rays = savitzky_golay(joints[..., :2] / depth, window)
+        depth = savitzky_golay(depth, far)
+        joints = np.concatenate([rays * depth, depth], axis=-1)
+        if not self.bones:
+            return joints
+        # Noise makes bones longer: their lengths are taken when it is gone. Where a bone lies across the view, holding
+        # its length makes noise of its own.
+        lengths, _ = typical_lengths(joints)
+        return hold_lengths(savitzky_golay(hold_lengths(joints, lengths), window), lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person over all T frames of a clip, NaN where not known.
+
+    Attributes:
+        id: of the person.
+        boxes: (T, 4). sure: (T,) score.
+        points: (T, 134, 2) where the score is at least 0.3. scores: (T, 134), NaN where the person is not seen.
+        joints: (T, 24, 3).
+    """
+
+    id: int
+    boxes: np.ndarray
+    sure: np.ndarray
+    points: np.ndarray
+    scores: np.ndarray
+    joints: np.ndarray
+
+    @classmethod
+    def of(cls, frames: Sequence[Sequence[Person]], number: int) -> Track:
+        """Collect a person from the frames of a clip."""
+        count = len(frames)
+        boxes, sure = np.full((count, 4), np.nan), np.full(count, np.nan)
+        points = np.full((count, NUM_KEYPOINTS, 2), np.nan)
+        scores = np.full((count, NUM_KEYPOINTS), np.nan)
+        joints = np.full((count, NUM_JOINTS, 3), np.nan)
+        for frame, here in enumerate(frames):
+            for person in here:
+                if person.id == number:
+                    boxes[frame], sure[frame] = person.box, person.score
+                    points[frame], scores[frame] = person.keypoints, person.scores
+                    joints[frame] = person.joints
+        points[~(scores >= _SEEN)] = np.nan
+        return cls(number, boxes, sure, points, scores, joints)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """(T,) where the person is."""
+        return np.isfinite(self.sure)
+
+    def people(self) -> list[tuple[int, Person]]:
+        """Frames, and the person in them; a point that is not known has score 0."""
+        found = []
+        for frame in np.flatnonzero(self.seen).tolist():
+            known = np.isfinite(self.points[frame]).all(axis=-1)
+            # A point that was bridged has a place, and the score of one that is just seen.
+            scores = np.where(known, np.maximum(np.nan_to_num(self.scores[frame]), _SEEN + 1e-3), 0)
+            person = Person(
+                self.id,
+                self.boxes[frame].astype(np.float32),
+                float(self.sure[frame]),
+                np.where(known[:, None], self.points[frame], 0).astype(np.float32),
+                scores.astype(np.float32),
+                self.joints[frame].astype(np.float32),
+            )
+            found.append((frame, person))
+        return found
+
+
+class LiveClean:
+    """Smoothing of people as they come, frame by frame, without looking ahead.
+
+    Args:
+        least_cutoff: Hz below which motion passes when somebody stands still.
+        slope: how fast the filter opens: Hz for each height of the person's box per second.
+        forget: seconds after which a person who is away begins anew.
+    """
+
+    def __init__(self, *, least_cutoff: float = 1.5, slope: float = 4.0, forget: float = 0.5) -> None:
+        self.least_cutoff, self.slope, self.forget = least_cutoff, slope, forget
+        self._filters: dict[int, tuple[float, float, OneEuro, OneEuro]] = {}
+
+    def __call__(self, time: float, people: Sequence[Person]) -> list[Person]:
+        """The people of the frame at a time in seconds."""
+        return [self._smooth(time, person) for person in people]
+
+    def _smooth(self, time: float, person: Person) -> Person:
+        last, size, points, joints = self._filters.get(person.id, (-np.inf, 1.0, None, None))
+        if points is None or joints is None or time - last > self.forget:
+            size = max(float(person.box[3] - person.box[1]), 1.0)
+            points = OneEuro(self.least_cutoff, self.slope)
+            joints = OneEuro(self.least_cutoff, self.slope / 1700)  # millimetres: a person is 1.7 m high
+        self._filters[person.id] = (time, size, points, joints)
+        seen = np.where((person.scores >= _SEEN)[:, None], person.keypoints / size, np.nan)
+        smooth = points(time, seen) * size
+        return replace(
+            person,
+            keypoints=np.where(np.isfinite(smooth), smooth, person.keypoints).astype(np.float32),
+            joints=joints(time, person.joints).astype(np.float32),
+        )

@@ -1,0 +1,269 @@
+"""Everybody in a video by BlazePose alone: found on tiles now and then, followed from frame to frame between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from contrapposto.systems.scail_pose.estimators.blazepose.body import (
+    BodyDetector,
+    BodyLandmarks,
+    BodyNetwork,
+    Detection,
+    overlap,
+)
+from contrapposto.systems.scail_pose.estimators.blazepose.layout import to_joints, to_keypoints
+from contrapposto.systems.scail_pose.estimators.blazepose.networks import Region
+from contrapposto.systems.scail_pose.estimators.blazepose.parts import (
+    NOSE_TIP,
+    FaceNetwork,
+    HandNetwork,
+    Part,
+    face_region,
+)
+from contrapposto.systems.scail_pose.estimators.blazepose.watch import Watch
+from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.tracking import Tracker, sight
+
+_HANDS = ((15, 19, 17), (16, 20, 18))  # wrist, index, little finger: left, right
+_SAME = 0.35  # of the trunk's length: landmarks nearer than that on average are one person's
+_LEAST_SCORE = 0.5
+_CLOSE = 0.05  # overlap of boxes of people who can be taken for each other
+_MOST_INSIDE, _SURE = 0.7, 0.7
+_AROUND = 1.6  # side of the square about somebody to look for, in sizes of theirs
+
+
+Parts = tuple[Part | None, Part | None, Part | None]
+_NO_PARTS: Parts = (None, None, None)
+
+
+@dataclass(frozen=True)
+class Track:
+    """A person that is being followed."""
+
+    id: int
+    body: BodyLandmarks
+
+
+class BlazePoseEstimator:
+    """The embedded estimator.
+
+    Args:
+        hands, face: also look for these; without them their scores are 0, and it is faster.
+        most: people at a time.
+        every: frames from one search on tiles to the next. A frame after a cut is always searched, and one some time
+            after somebody was lost.
+        every_lost: frames from one look at the places where somebody who is lost is expected, or where something moves
+            that belongs to nobody known, to the next.
+        patience: frames for which somebody who is lost is looked for.
+        threads: of a network.
+    """
+
+    def __init__(
+        self,
+        *,
+        hands: bool = True,
+        face: bool = True,
+        most: int = 8,
+        every: int = 32,
+        every_lost: int = 2,
+        patience: int = 32,
+        threads: int = 1,
+    ) -> None:
+        self.most, self.every, self.every_lost, self.patience = most, every, every_lost, patience
+        self._detector, self._body = BodyDetector(threads=threads), BodyNetwork(threads=threads)
+        self._hand = HandNetwork(threads=threads) if hands else None
+        self._face = FaceNetwork(threads=threads) if face else None
+
+    def people(self, frames: Iterable[np.ndarray], intrinsics: np.ndarray) -> Iterator[list[Person]]:
+        """The people of one frame after the other (see `PoseEstimator`); reads on by one frame.
+
+        Hands and faces of a frame are looked at in a thread while the bodies of the next one are.
+        """
+        known: dict[int, tuple[int, Parts]] = {}
+
+        def finish(number: int, image: np.ndarray, tracks: list[Track]) -> list[Person]:
+            for track in tracks:
+                last, parts = known.get(track.id, (-1, _NO_PARTS))
+                parts = parts if last == number - 1 else _NO_PARTS
+                known[track.id] = number, self.look_at_parts(image, track.body, parts)
+            return [self._person(image, track, known[track.id][1], intrinsics) for track in tracks]
+
+        with ThreadPoolExecutor(1) as thread:
+            coming: Future[list[Person]] | None = None
+            for number, (image, tracks) in enumerate(self._bodies(frames)):
+                before, coming = coming, thread.submit(finish, number, image, tracks)
+                if before is not None:
+                    yield before.result()
+            if coming is not None:
+                yield coming.result()
+
+    def _bodies(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, list[Track]]]:
+        """Each frame with the bodies in it."""
+        tracker, tracks, watch = Tracker(), list[Track](), Watch()
+        lost_at = -self.patience
+        for number, image in enumerate(frames):
+            cut = watch.see(image)
+            before = len(tracks)
+            tracks = [] if cut else self._follow(image, tracks, tracker, number)
+            lost_at = number if len(tracks) < before else lost_at
+            if cut or number % self.every == 0 or number - lost_at == self.patience // 2:
+                tracks = self._join(image, tracks, tracker, number)
+            elif number % self.every_lost == 0:
+                boxes = [box_of(track.body, image.shape) for track in tracks]
+                places = [*tracker.expected(number, self.patience), *watch.strangers(number, boxes)]
+                if places:
+                    regions = [Region(middle, _AROUND * size) for middle, size in places]
+                    tracks = self._join(image, tracks, tracker, number, regions)
+            yield image, tracks
+
+    def _follow(self, image: np.ndarray, tracks: list[Track], tracker: Tracker, number: int) -> list[Track]:
+        """Those that are still there. Of two that look at one person only the one who fits better stays."""
+        seen = [(track, self._body(image, track.body.region)) for track in tracks]
+        seen = [(track, body) for track, body in seen if body.score >= _LEAST_SCORE]
+        sightings = {track.id: sight(image, *to_keypoints(body)) for track, body in seen}
+        boxes = {track.id: box_of(track.body, image.shape) for track in tracks}
+        seen = [
+            (track, body)
+            for track, body in seen
+            if not (
+                any(
+                    overlap(boxes[track.id], box) > _CLOSE
+                    for other, box in boxes.items()
+                    if other != track.id
+                )
+                and tracker.astray(track.id, number, sightings[track.id])
+            )
+        ]
+        seen.sort(key=lambda pair: tracker.cost(pair[0].id, number, sightings[pair[0].id]))
+        kept: list[Track] = []
+        for track, body in seen:
+            if not any(same_body(body, other.body) for other in kept):
+                kept.append(replace(track, body=body))
+                tracker.meet(track.id, number, sightings[track.id])
+        return sorted(kept, key=lambda track: track.id)
+
+    def _join(
+        self,
+        image: np.ndarray,
+        tracks: list[Track],
+        tracker: Tracker,
+        number: int,
+        regions: Sequence[Region] | None = None,
+    ) -> list[Track]:
+        """With people found in regions, or on tiles of the image."""
+        found = self.search(image, [track.body for track in tracks], regions)
+        sightings = [sight(image, *to_keypoints(body)) for body in found]
+        ids = tracker.number(number, sightings, taken={track.id for track in tracks})
+        return sorted(tracks + [Track(*pair) for pair in zip(ids, found)], key=lambda track: track.id)
+
+    def search(
+        self, image: np.ndarray, known: list[BodyLandmarks], regions: Sequence[Region] | None = None
+    ) -> list[BodyLandmarks]:
+        """People that are not known yet, the surest first; in regions, or on tiles of the image."""
+        found: list[BodyLandmarks] = []
+        for detection in self._detector.detect_tiles(image, regions):
+            others = known + found
+            if len(others) >= self.most:
+                break
+            if any(is_of(detection, body) for body in others):
+                continue
+            body = self._body(image, detection.region)
+            if body.score < _LEAST_SCORE:
+                continue
+            body = self._body(image, body.region)  # a look from where the person really is
+            if body.score < _LEAST_SCORE or any(same_body(body, other) for other in others):
+                continue
+            # Knees and folded arms of a person pass for another one now and then, but not very surely.
+            inside = max((share_inside(body, other) for other in others), default=0.0)
+            if inside < _MOST_INSIDE or detection.score > _SURE:
+                found.append(body)
+        return found
+
+    def look_at_parts(self, image: np.ndarray, body: BodyLandmarks, last: Parts = _NO_PARTS) -> Parts:
+        """Left hand, right hand and face of a body, given those of the frame before."""
+        hands = [
+            self._look_at_hand(image, body, last[side], side) if self._hand is not None else None
+            for side in (0, 1)
+        ]
+        face = self._look_at_face(image, body, last[2]) if self._face is not None else None
+        return hands[0], hands[1], face
+
+    def _look_at_hand(
+        self, image: np.ndarray, body: BodyLandmarks, last: Part | None, side: int
+    ) -> Part | None:
+        assert self._hand is not None
+        places = body.pixels[list(_HANDS[side])]
+        if body.presence[_HANDS[side][0]] < _LEAST_SCORE:
+            return None
+        length = float(np.linalg.norm(places[1:].mean(axis=0) - places[0]))
+        # A hand may be as far from the body network's wrist as the back of a hand is long.
+        if last is not None:
+            step = places[0] - last.pixels[0]  # an arm may have moved the hand out of where it was
+            moved = step if np.linalg.norm(step) > 0.5 * length else 0.0
+            hand = self._hand(image, replace(last.region, center=last.region.center + moved))
+            if hand.score >= _LEAST_SCORE and np.linalg.norm(hand.pixels[0] - places[0]) < length:
+                return hand
+        hand = self._hand(image, self._hand.find(image, *places))
+        near = np.linalg.norm(hand.pixels[0] - places[0]) < 1.5 * length
+        return hand if hand.score >= _LEAST_SCORE and near else None
+
+    def _look_at_face(self, image: np.ndarray, body: BodyLandmarks, last: Part | None) -> Part | None:
+        assert self._face is not None
+        nose = body.pixels[0]
+        if body.presence[0] < _LEAST_SCORE:
+            return None
+        if last is not None:
+            face = self._face(image, last.region)
+            if face.score >= _LEAST_SCORE and _is_nose(face, nose):
+                return face
+        face = self._face(image, self._face(image, face_region(body.pixels)).region)
+        return face if face.score >= _LEAST_SCORE and _is_nose(face, nose) else None
+
+    def _person(self, image: np.ndarray, track: Track, parts: Parts, intrinsics: np.ndarray) -> Person:
+        points, scores = to_keypoints(track.body, *parts)
+        joints = to_joints(track.body, intrinsics)
+        return Person(track.id, box_of(track.body, image.shape), track.body.score, points, scores, joints)
+
+
+def same_body(first: BodyLandmarks, second: BodyLandmarks) -> bool:
+    """Whether two sets of landmarks lie on one person."""
+    weights = first.presence * second.presence
+    apart = np.linalg.norm(first.pixels - second.pixels, axis=-1)
+    trunk = max(
+        np.linalg.norm(one.pixels[[11, 12]].mean(0) - one.pixels[[23, 24]].mean(0)) for one in (first, second)
+    )
+    return bool((weights * apart).sum() / max(weights.sum(), 1e-6) < _SAME * trunk)
+
+
+def is_of(detection: Detection, body: BodyLandmarks) -> bool:
+    """Whether a detection has hips and shoulders where a body has them."""
+    hips, shoulders = body.pixels[[23, 24]].mean(axis=0), body.pixels[[11, 12]].mean(axis=0)
+    apart = np.linalg.norm(detection.points[[0, 2]] - [hips, shoulders], axis=-1)
+    return bool(apart.max() < _SAME * np.linalg.norm(hips - shoulders))
+
+
+def share_inside(body: BodyLandmarks, other: BodyLandmarks) -> float:
+    """How much of the box about a body's landmarks lies in another one's, in [0, 1]."""
+    lows, highs = zip(*((one.pixels.min(axis=0), one.pixels.max(axis=0)) for one in (body, other)))
+    shared = np.maximum(np.minimum(*highs) - np.maximum(*lows), 0).prod()
+    return float(shared / max((highs[0] - lows[0]).prod(), 1e-6))
+
+
+def box_of(body: BodyLandmarks, shape: tuple[int, ...]) -> np.ndarray:
+    """(4,) xyxy pixels about the landmarks in the image, with room for the top of the head."""
+    points = body.pixels[body.presence > _LEAST_SCORE]
+    points = points if len(points) else body.pixels
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.05 * float((high - low).max())
+    low, high = low - [margin, 2 * margin], high + margin
+    limit = np.array([shape[1], shape[0]])
+    return np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)]).astype(np.float32)
+
+
+def _is_nose(face: Part, nose: np.ndarray) -> bool:
+    """Whether the tip of a face's nose lies where the body's nose is."""
+    return bool(np.linalg.norm(face.pixels[NOSE_TIP] - nose) < 0.15 * face.region.side)

@@ -1,0 +1,95 @@
+"""From pictures to people: a clip and a reference image sent through an estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contrapposto.errors import InputError
+from contrapposto.systems.scail_pose.camera import default_intrinsics
+from contrapposto.systems.scail_pose.estimators.interface import Person, PoseEstimator
+from contrapposto.systems.scail_pose.framing import frame_image
+from contrapposto.systems.scail_pose.people import ClipPoses
+
+
+def extract(
+    frames: Iterable[tuple[float, np.ndarray]],
+    estimator: PoseEstimator,
+    height: int,
+    width: int,
+    fps: float,
+    *,
+    fit: str = "cover",
+    progress: Callable[[int], None] | None = None,
+) -> ClipPoses:
+    """The people of a clip; frames are read, looked at and forgotten one by one.
+
+    Args:
+        frames: seconds and (H0, W0, 3) uint8 RGB.
+        estimator: sees the frames in the size of the result.
+        height, width: of the pose video in pixels.
+        fps: of the frames, on average.
+        fit: see `frame_image`.
+        progress: called with the number of frames done.
+
+    Raises:
+        InputError: no frame at all.
+    """
+    times: list[float] = []
+
+    def resized() -> Iterator[np.ndarray]:
+        for time, image in frames:
+            times.append(time)
+            yield frame_image(image, height, width, fit)
+
+    intrinsics = default_intrinsics(height, width)
+    people: list[list[Person]] = []
+    for found in estimator.people(_ahead(resized()), intrinsics):
+        people.append(found)
+        if progress is not None:
+            progress(len(people))
+    if not people:
+        raise InputError("The video has no frames.")
+    return ClipPoses(height, width, fps, intrinsics, people, np.array(times[: len(people)]))
+
+
+def _ahead(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same items, the next one being made in a thread while the last one is looked at."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item
+
+
+def extract_reference(
+    image: np.ndarray, estimator: PoseEstimator, height: int, width: int, fit: str = "cover"
+) -> list[Person]:
+    """The people of the reference image in the size of the pose video, from left to right."""
+    framed = frame_image(image, height, width, fit)
+    people = next(iter(estimator.people([framed], default_intrinsics(height, width))), [])
+    return sorted(people, key=lambda person: float(person.box[0] + person.box[2]))
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """An image file as (H, W, 3) uint8 RGB, turned as its EXIF mark says, transparency over white.
+
+    Raises:
+        InputError: no such file, or no image.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGBA")
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}.") from None
+    except Exception as error:  # PIL meets damage with SyntaxError, struct.error and others
+        raise InputError(f"{path} is not an image that can be read.", found=str(error)) from error
+    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return np.array(Image.alpha_composite(white, image).convert("RGB"))

@@ -1,0 +1,156 @@
+"""From the people of a clip to the frames of its pose video: capsules in one scene, keypoints laid over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from contrapposto.systems.scail_pose.attach import attach, hide_hands
+from contrapposto.systems.scail_pose.cylinders import (
+    SMPL_FIGURE,
+    SMPL_FIGURE_METRES,
+    Cylinders,
+    StickFigure,
+    make_cylinders,
+)
+from contrapposto.systems.scail_pose.draw2d import compose, draw_overlay
+from contrapposto.systems.scail_pose.estimators.interface import NUM_JOINTS, Person
+from contrapposto.systems.scail_pose.palette import SINGLE, Palette, palettes_for
+from contrapposto.systems.scail_pose.people import ClipPoses, join_poses, pack_people
+from contrapposto.systems.scail_pose.reference import Alignment
+from contrapposto.systems.scail_pose.render import CapsuleRenderer, Drawing, depth_range
+from contrapposto.systems.scail_pose.retarget import follow_camera, scale_face
+from contrapposto.systems.scail_pose.wholebody import WholeBodyPose
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is drawn, and how.
+
+    Attributes:
+        cheeks, hands, face: keypoints that are laid over the capsules.
+        palettes: colours of the first, second, ... person of the clip; None: the original's, by how many there are.
+        figure: limbs and their radii.
+        samples: samples x samples rays per pixel; 1 is the original's look.
+        depth_percentile: share in percent of the nearest and of the farthest ends that dimming with depth leaves out.
+        stray: paint keypoints of people whose body is not drawn, as the original does.
+        wrap: keypoints of several people are added in 8 bits, as the original does.
+        attach: hands and faces are moved to the skeleton's wrists and head, see `attach`.
+        hide: hands behind nearer limbs are left out, see `hide_hands`.
+    """
+
+    cheeks: bool = True
+    hands: bool = True
+    face: bool = True
+    palettes: Sequence[Palette] | None = None
+    figure: StickFigure = SMPL_FIGURE
+    samples: int = 1
+    depth_percentile: float = 0.0
+    stray: bool = False
+    wrap: bool = False
+    attach: bool = False
+    hide: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PoseFrame:
+    """One frame: the finished picture and its keypoints, both (H, W, 3) uint8, and the capsules alone."""
+
+    rgb: np.ndarray
+    overlay: np.ndarray
+    capsules: Drawing
+
+    @property
+    def rgba(self) -> np.ndarray:
+        """(H, W, 4) uint8, the finished picture with the capsules' alpha."""
+        return np.concatenate([self.rgb, self.capsules.rgba[..., 3:]], axis=-1)
+
+
+class ClipDrawer:
+    """Draws a clip frame by frame.
+
+    Args:
+        clip: everybody to draw.
+        look: what and how.
+        alignments: of people by their id; people without one are seen by the camera of the first one that has.
+        device: see `CapsuleRenderer`.
+    """
+
+    def __init__(
+        self,
+        clip: ClipPoses,
+        look: Look = Look(),
+        alignments: Mapping[int, Alignment] | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.clip, self.look, self.alignments = clip, look, dict(alignments or {})
+        ids = clip.ids
+        self.number = {person: number for number, person in enumerate(ids)}
+        base = SINGLE if look.figure in (SMPL_FIGURE, SMPL_FIGURE_METRES) else look.figure.colors
+        self.palettes = look.palettes or palettes_for(len(ids), base)
+        first = next((self.alignments[i] for i in ids if i in self.alignments), None)
+        self.intrinsics = np.asarray(clip.intrinsics if first is None else first.intrinsics, np.float64)
+        self.depths = depth_range((self.cylinders(frame) for frame in clip.frames), look.depth_percentile)
+        self.renderer = CapsuleRenderer(
+            clip.height, clip.width, self.intrinsics, self.depths, samples=look.samples, device=device
+        )
+
+    def __iter__(self) -> Iterator[PoseFrame]:
+        drawings = self.renderer.stream(self.cylinders(frame) for frame in self.clip.frames)
+        for people, drawing in zip(self.clip.frames, drawings):
+            look = self.look
+            overlay = draw_overlay(
+                self.keypoints(people, drawing),
+                self.clip.height,
+                self.clip.width,
+                cheeks=look.cheeks,
+                hands=look.hands,
+                face=look.face,
+                wrap=look.wrap,
+            )
+            yield PoseFrame(compose(drawing.rgba, overlay), overlay, drawing)
+
+    def camera_of(self, person: Person) -> np.ndarray:
+        """(3, 3) the camera that sees a person."""
+        found = self.alignments.get(person.id)
+        return self.intrinsics if found is None else np.asarray(found.intrinsics, np.float64)
+
+    def cylinders(self, people: Sequence[Person]) -> Cylinders:
+        """The capsules of a frame's people, in the space of the drawing's camera.
+
+        A person who is seen by another camera is moved so that this one sees the same picture; depths stay.
+        """
+        moved, zooms = [], []
+        for person in people:
+            change = np.linalg.inv(self.intrinsics) @ self.camera_of(person)
+            moved.append(person.joints @ change.T)
+            zooms.append(np.sqrt(change[0, 0] * change[1, 1]))
+        numbers = [self.number[person.id] for person in people]
+        joints = np.stack(moved) if moved else np.zeros((0, self.look.figure.num_joints, 3))
+        found = make_cylinders(joints, self.palettes, persons=numbers, figure=self.look.figure)
+        by_number = np.ones(len(self.number))
+        by_number[numbers] = zooms
+        return replace(found, radius=(found.radius * by_number[found.person]).astype(np.float32))
+
+    def keypoints(self, people: Sequence[Person], drawing: Drawing | None = None) -> WholeBodyPose:
+        """The keypoints of a frame's people, carried along with their cameras; `drawing` hides hands if wanted."""
+        height, width = self.clip.height, self.clip.width
+        poses = []
+        for person in people:
+            if not self.look.stray and not np.isfinite(person.joints).any():
+                continue
+            if self.look.attach:
+                person = attach(person, self.clip.intrinsics)
+            pose = pack_people([person], height, width)
+            found = self.alignments.get(person.id)
+            if found is not None:
+                pose = scale_face(pose, found.face)
+            camera = self.camera_of(person)
+            if not np.array_equal(camera, self.clip.intrinsics):
+                pose = follow_camera(pose, person.joints, self.clip.intrinsics, camera, height, width)
+            if self.look.hide and drawing is not None and len(person.joints) == NUM_JOINTS:
+                pose = hide_hands(pose, person.joints, drawing.depth)
+            poses.append(pose)
+        return join_poses(poses)

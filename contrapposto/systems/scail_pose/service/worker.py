@@ -1,0 +1,184 @@
+"""The process that opens the files and does the work: one request a line on its input, answers a line on its output.
+
+It stands apart from the server so that a job can be stopped at any moment, and so that a decoder which crashes on a
+damaged file takes one job with it, not the service. Requests: `{"do": "look", ...}` and `{"do": "process", ...}`, see
+`look` and `make`. Answers: `{"progress": share, "stage": word}` at times, and in the end `{"result": {...}}` or
+`{"error": text, "fault": "input" or "service"}`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from contrapposto.errors import ContrappostoError, InputError
+
+Progress = Callable[[float, str], None]
+_SHARES = {"people": (0.0, 0.8), "drawing": (0.8, 0.2)}
+_estimators: dict[str, Any] = {}
+
+
+def look(request: Mapping[str, Any]) -> dict[str, Any]:
+    """What an upload is: `video` and `reference` (or null) are files; `side` and `seconds` the limits.
+
+    Raises:
+        InputError: not a video, not a picture, or too large or long.
+    """
+    from contrapposto.io.video import VideoFile
+
+    file = VideoFile.open(request["video"])
+    side, longest = request["side"], request["seconds"]
+    _check_side("The video", file.width, file.height, side)
+    if file.seconds > longest:
+        raise InputError(
+            "The video is too long.", found=f"{file.seconds:.1f} s", expected=f"at most {longest:g} s"
+        )
+    facts = {"width": file.width, "height": file.height, "fps": file.fps, "seconds": file.seconds}
+    if request["reference"] is not None:
+        _check_picture(Path(request["reference"]), side)
+    return facts
+
+
+def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Make a pose video: `video`, `reference` (or null) and `output` (a folder) are paths.
+
+    The rest: `estimator` (options of `make_estimator`), `device`, `seconds` (of the video, no more), `resolution`,
+    `align`, `people`, `outputs` (`driving`, and those of `Settings`), and `frames`: `time`, or `count` for the
+    original's choice.
+    """
+    from contrapposto.systems.scail_pose.clean import Clean
+    from contrapposto.systems.scail_pose.pipeline import Look
+    from contrapposto.systems.scail_pose.process import Settings, VideoJob, process
+    from contrapposto.systems.scail_pose.reference import AlignOptions
+    from contrapposto.systems.scail_pose.service.counted import CountedJob
+    from contrapposto.systems.scail_pose.service.preview import write_preview
+
+    kind, fps = (CountedJob, None) if request["frames"] == "count" else (VideoJob, 16.0)
+    job = kind(
+        name="upload",
+        video=Path(request["video"]),
+        reference=Path(request["reference"]) if request["reference"] and request["align"] else None,
+        resolution=tuple(request["resolution"]),
+        fps=fps,
+        seconds=request["seconds"],
+    )
+    settings = Settings(
+        people=request["people"],
+        look=Look(attach=True),
+        align=AlignOptions() if request["align"] else None,
+        outputs=[name for name in request["outputs"] if name != "driving"],
+        clean=Clean(),
+        device=request["device"],
+    )
+
+    def tell(stage: str, done: int, total: int) -> None:
+        start, share = _SHARES.get(stage, (0.0, 0.0))
+        progress(start + share * min(done / max(total, 1), 1.0), stage)
+
+    progress(0.0, "starting")
+    output = Path(request["output"])
+    report = process(job, _estimator(request["estimator"]), output, settings, tell)
+    files = [*report["files"], "report.json"]
+    if "driving" in request["outputs"]:
+        files.append(write_preview(job, output / "driving.mp4", report["size"], report["frames"]).name)
+    return {
+        "files": files,
+        "frames": report["frames"],
+        "people": len(report["people"]),
+        "warnings": report["warnings"],
+    }
+
+
+def answer(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """The last answer to a request, whatever happens."""
+    try:
+        return {"result": look(request) if request["do"] == "look" else make(request, progress)}
+    except ContrappostoError as error:
+        return {"error": str(error), "fault": "input"}
+    except Exception as error:  # the next request shall be served
+        traceback.print_exc()
+        kind = type(error).__name__
+        return {
+            "error": f"The service made an error of its own ({kind}); its log has more.",
+            "fault": "service",
+        }
+
+
+def main() -> None:
+    """Serve requests until the input ends or SIGTERM comes."""
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(1)
+    )  # leaves every `with`: no encoder, no half file stays
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server says when to stop
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints is no answer
+    requests: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    while True:
+        request = json.loads(requests.get())
+        _say(answers, answer(request, _throttled(answers)))
+
+
+def _listen(requests: queue.Queue[str]) -> None:
+    for line in io.FileIO(0, closefd=False):  # without a buffer, whose lock would trouble the exit
+        requests.put(line.decode())
+    os.kill(os.getpid(), signal.SIGTERM)  # the server is gone
+
+
+def _say(answers: IO[str], words: Mapping[str, Any]) -> None:
+    answers.write(json.dumps(words) + "\n")
+    answers.flush()
+
+
+def _throttled(answers: IO[str], every: float = 0.2) -> Progress:
+    """Tells of progress, a few times a second and when the stage changes."""
+    last: list[Any] = [0.0, ""]
+
+    def progress(share: float, stage: str) -> None:
+        now = time.monotonic()
+        if stage != last[1] or now - last[0] >= every:
+            last[:] = now, stage
+            _say(answers, {"progress": share, "stage": stage})
+
+    return progress
+
+
+def _estimator(options: Mapping[str, Any]) -> Any:
+    from contrapposto.systems.scail_pose.estimators import make_estimator
+
+    key = json.dumps(options, sort_keys=True)
+    if key not in _estimators:
+        _estimators[key] = make_estimator(**options)
+    return _estimators[key]
+
+
+def _check_picture(path: Path, side: int) -> None:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            _check_side("The picture", *image.size, side)
+            image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError("The picture cannot be read.", expected="a whole JPEG, PNG or WebP file") from error
+
+
+def _check_side(what: str, width: int, height: int, side: int) -> None:
+    if max(width, height) > side:
+        raise InputError(
+            f"{what} is too large.", found=f"{width} x {height}", expected=f"sides of at most {side} pixels"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""predict.py task=anerf_render: pictures and videos of a trained avatar (sheet, section 10)."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from contrapposto.errors import ConfigError, nearest
+from contrapposto.files import atomic_path
+from contrapposto.progress import say
+from contrapposto.systems.anerf.catalogue import catalogue_entry
+from contrapposto.systems.anerf.paths import MODES, PosePath
+from contrapposto.systems.anerf.renderer import SPEEDS, Picture
+from contrapposto.tasks.anerf_inputs import (
+    Avatar,
+    choose_frames,
+    load_avatar,
+    make_path,
+    motion_path,
+    view_of,
+)
+
+FORMATS = ("mp4", "png", "alpha", "depth")
+_COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "grey": (0.5, 0.5, 0.5)}
+
+
+class AnerfRender:
+    """Draw an avatar; see configs/task/anerf_render.yaml for the options.
+
+    Raises:
+        ConfigError: an option that cannot be used.
+    """
+
+    needs_input = False
+
+    def __init__(
+        self,
+        formats: Sequence[str] = ("mp4",),
+        model: str = "anerf",
+        data: str = "anerf_scene",
+        experiment: str | None = "anerf_demo",
+        speed: str = "exact",
+        height: int | None = None,
+        background: str | Sequence[float] = "white",
+        fps: float | None = None,
+        frames: Sequence[int] | None = None,
+        entry: str | None = None,
+        most: int = 8,
+        refined: bool = True,
+        options: Mapping[str, Any] | None = None,
+        travel: bool = False,
+        turn: float = 0.0,
+        turns: float | None = None,
+        scores: bool = True,
+    ) -> None:
+        unknown = [name for name in formats if name not in FORMATS]
+        if unknown or speed not in SPEEDS:
+            raise ConfigError(
+                "An option of the rendering cannot be used.",
+                found=f"formats={list(formats)}, speed={speed}",
+                expected=f"formats of {', '.join(FORMATS)}; speed of {', '.join(SPEEDS)}",
+            )
+        if isinstance(background, str) and background not in (*_COLOURS, "scene"):
+            raise ConfigError(
+                f"There is no background {background!r}.",
+                expected=nearest(background, (*_COLOURS, "scene")),
+                fix="or three numbers from 0 to 1",
+            )
+        self.formats, self.run, self.speed, self.height = (
+            list(formats),
+            (model, data, experiment),
+            speed,
+            height,
+        )
+        self.background, self.fps, self.chosen, self.most = background, fps, frames, most
+        self.refined, self.options, self.scores = refined, dict(options or {}), scores
+        self.entry = entry
+        self.travel, self.turn, self.turns = travel, turn, turns
+
+    @torch.no_grad()
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """Draw what `mode=` and `motion=` say into files in `output`."""
+        mode = config.mode
+        if mode not in MODES:
+            raise ConfigError(f"There is no mode {mode!r}.", expected=nearest(str(mode), list(MODES)))
+        frames, options = self.chosen, self.options
+        if self.entry is not None:
+            found = catalogue_entry(self.entry, mode)
+            frames, options = frames or found.frames, {**found.options, **options}
+        avatar = load_avatar(config, *self.run)
+        chosen = choose_frames(avatar, mode, frames, self.most)
+        if mode == "bullet" and self.entry is None and not config.motion:
+            options = {"count": 28, **options}  # two seconds; the original's are ten pictures
+        path, fps = self._path(config, avatar, mode, chosen, options)
+        renderer = avatar.renderer(self.speed)
+        height, width = avatar.scene.hw
+        factor = 1.0 if self.height is None or mode == "val" else self.height / height
+        stem = output / (Path(config.motion).stem if config.motion else str(mode))
+        writers = _Writers(stem, self.formats, fps, (round(height * factor), round(width * factor)))
+        metres = avatar.scene.metres_per_unit or 1.0
+        rows: list[dict[str, Any]] = []
+        started, unseen = time.monotonic(), 0
+        with writers:
+            for number in range(len(path)):
+                image = int(path.frames[number])
+                view = view_of(path, number, (height, width)).scaled(factor)
+                code = -1 if mode == "val" else avatar.code(image)
+                picture = renderer(path.world_to_bone[number], view, code_index=code)
+                shown = picture.over(self._background(avatar, image, picture, mode))
+                writers.write(shown, picture.opacity, picture.depth * metres)
+                unseen += int(picture.opacity.max() < 0.5)
+                if mode == "val" and self.scores:
+                    rows.append({"image": image, **_scores(avatar, image, shown, picture)})
+                say(number + 1, len(path), started)
+        if unseen:
+            hint = (
+                "; task.travel=false keeps a motion in its place, task.turn=90 turns it"
+                if self.travel
+                else ""
+            )
+            print(f"note: {unseen} of {len(path)} pictures do not show the figure{hint}")
+        paths = writers.paths
+        return [*paths, _write_scores(stem, rows)] if rows else paths
+
+    def _path(
+        self, config: DictConfig, avatar: Avatar, mode: str, chosen: Sequence[int], given: dict[str, Any]
+    ) -> tuple[PosePath, float]:
+        if not config.motion:
+            return make_path(avatar, mode, chosen, given, refined=self.refined), self.fps or 14.0
+        if mode not in ("retarget", "bullet"):
+            raise ConfigError(f"mode={mode} is not for a motion.", expected="retarget or bullet")
+        fps = self.fps or 30.0
+        turns = float(mode == "bullet") if self.turns is None else self.turns
+        options: dict[str, Any] = {"travel": self.travel, "turn": self.turn, "turns": turns}
+        return motion_path(avatar, Path(config.motion), fps=fps, camera=chosen[0], **options), fps
+
+    def _background(self, avatar: Avatar, image: int, picture: Picture, mode: str) -> Tensor:
+        if self.background == "scene" or mode == "val":
+            found = torch.from_numpy(np.array(avatar.scene.background(image))).float() / 255
+            size = picture.opacity.shape
+            if found.shape[:2] == size:
+                return found
+            resized = torch.nn.functional.interpolate(found.movedim(-1, 0)[None], size=size, mode="bilinear")
+            return resized[0].movedim(0, -1)
+        colour = _COLOURS[self.background] if isinstance(self.background, str) else self.background
+        return torch.tensor(colour, dtype=torch.float32)
+
+
+class _Writers:
+    """One video and folders of pictures, as the formats say."""
+
+    def __init__(self, stem: Path, formats: Sequence[str], fps: float, size: tuple[int, int]) -> None:
+        from contrapposto.render import VideoWriter
+
+        self.stem, self.formats, self.number = stem, formats, 0
+        self.stack = contextlib.ExitStack()
+        self.video = VideoWriter(stem.with_suffix(".mp4"), fps, size[::-1]) if "mp4" in formats else None
+        self.paths = [stem.with_suffix(".mp4")] if "mp4" in formats else []
+        self.paths += [stem / name for name in formats if name != "mp4"]
+
+    def __enter__(self) -> _Writers:
+        if self.video is not None:
+            self.stack.enter_context(self.video)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.stack.__exit__(*error)
+
+    def write(self, shown: Tensor, opacity: Tensor, depth: Tensor) -> None:
+        """Add a frame: (H, W, 3), (H, W), (H, W) in metres, infinite where nothing is."""
+        from contrapposto.render import write_png
+
+        frame = _bytes(shown)
+        if self.video is not None:
+            self.video.write(frame)
+        name = f"{self.number:05d}"
+        if "png" in self.formats:
+            write_png(self.stem / "png" / f"{name}.png", frame)
+        if "alpha" in self.formats:
+            rgba = np.concatenate([frame, _bytes(opacity[..., None])], axis=-1)
+            write_png(self.stem / "alpha" / f"{name}.png", rgba)
+        if "depth" in self.formats:
+            with atomic_path(self.stem / "depth" / f"{name}.npy") as temporary, open(temporary, "wb") as file:
+                np.save(file, depth.numpy().astype(np.float32), allow_pickle=False)
+        self.number += 1
+
+
+def _scores(avatar: Avatar, image: int, shown: Tensor, picture: Picture) -> dict[str, float]:
+    """PSNR and SSIM on the box, pictures cropped to it first (sheet, section 9)."""
+    from contrapposto.metrics.image import psnr, ssim
+
+    scene = avatar.scene
+    mask = torch.from_numpy(scene.mask(image).copy())
+    parts = (
+        torch.from_numpy(np.array(x)).float() / 255 for x in (scene.image(image), scene.background(image))
+    )
+    true, behind = parts
+    true = torch.where(mask[..., None], true, behind)
+    (left, top), (right, bottom) = picture.low.tolist(), picture.high.tolist()
+    a, b, inside = (x[None, top:bottom, left:right] for x in (shown, true, mask))
+    measures = {"psnr": psnr, "ssim": ssim}
+    found = {name: float(measure(a, b)) for name, measure in measures.items()}
+    return found | {f"{name}_fg": float(measure(a, b, inside)) for name, measure in measures.items()}
+
+
+def _write_scores(stem: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    path = stem / "scores.csv"
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    names = [name for name in rows[0] if name != "image"]
+    means = {name: np.nanmean([row[name] for row in rows]) for name in names}
+    print("mean of " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
+    return path
+
+
+def _bytes(values: Tensor) -> np.ndarray:
+    return (values.clamp(0, 1) * 255).round().byte().numpy()

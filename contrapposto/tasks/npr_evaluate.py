@@ -1,0 +1,261 @@
+"""predict.py task=npr_evaluate: transfers between all ordered pairs of identities, judged by truth and by pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from contrapposto.errors import ConfigError, InputError
+from contrapposto.files import atomic_path, write_json
+from contrapposto.tasks.npr_inputs import Trained, load_network
+
+if TYPE_CHECKING:
+    from contrapposto.mesh import Template
+    from contrapposto.systems.npr.data.mesh_store import MeshStore
+
+COLUMNS = (
+    "pmd",
+    "pmd_unaligned",
+    "distance",
+    "copy_pmd",
+    "jacobian",
+    "self_intersection",
+    "true_self_intersection",
+    "volume_change",
+    "fid",
+    "kid",
+    "accuracy",
+    "true_accuracy",
+)
+_GREY = (0.75, 0.75, 0.75)
+
+
+class NPREvaluate:
+    """Evaluate on a mesh store; see configs/task/npr_evaluate.yaml for the options."""
+
+    needs_input = False
+
+    def __init__(
+        self,
+        model: str = "npr",
+        data: str = "smpl_poses",
+        experiment: str | None = "npr_demo",
+        checkpoints: Sequence[str] = (),
+        sources: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
+        poses: int | None = 50,
+        seen: bool = False,
+        views: bool = True,
+        network_steps: int = 800,
+        rest_correction: bool = False,
+        align: bool = False,
+        rigid: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.run: tuple[str, str, str | None] = (model, data, experiment)
+        self.checkpoints, self.sources, self.targets = list(checkpoints), sources, targets
+        self.poses, self.seen, self.views, self.network_steps = poses, seen, views, network_steps
+        self.options: dict[str, Any] = {"rest_correction": rest_correction, "align": align, "rigid": rigid}
+        self.seed = seed
+
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """Evaluate on the store `source=` (or `input=`) into `output`/pairs.json and pairs.md."""
+        from contrapposto.systems.npr.data.mesh_store import MeshStore
+
+        if not (config.source or config.input):
+            raise ConfigError(
+                "No store given.", expected="source=FOLDER, a store of prepare.py data=smpl_poses, ..."
+            )
+        store = MeshStore.open(config.source or config.input)
+        views = StoreViews(store, self.poses or 100, self.network_steps, self.seed) if self.views else None
+        rows: list[dict[str, Any]] = []
+        for checkpoint in self.checkpoints or [config.ckpt]:
+            config.ckpt = checkpoint
+            trained = load_network(config, *self.run)
+            for name in self._sources(store, trained):
+                rows += self._source(store, trained, name, views)
+        if not rows:
+            raise InputError(
+                "No pair of identities of this store has poses in common.", found=", ".join(store.names)
+            )
+        print(table(rows))
+        write_json(output / "pairs.json", {"store": store.content_hash, "pairs": rows, "mean": means(rows)})
+        with atomic_path(output / "pairs.md") as temporary:
+            temporary.write_text(table(rows) + "\n", encoding="utf-8")
+        return [output / "pairs.json", output / "pairs.md"]
+
+    def _sources(self, store: MeshStore, trained: Trained) -> list[str]:
+        """Identities that are sources: those asked for, or those that the network was trained on."""
+        if self.sources is not None:
+            return [store.record(name).name for name in self.sources]
+        found = [name for name in trained.templates if name in store.names]
+        if not found:
+            raise ConfigError(
+                "The network was trained on no identity of this store.",
+                found=", ".join(trained.templates),
+                expected=", ".join(store.names),
+                fix="name the sources: task.sources=[NAME]",
+            )
+        return found
+
+    def _source(
+        self, store: MeshStore, trained: Trained, name: str, views: StoreViews | None
+    ) -> list[dict[str, Any]]:
+        from contrapposto.mesh import Template
+        from contrapposto.systems.npr import PoseTransfer
+
+        template = Template(store.mesh(name), normalize=trained.normalize)
+        chosen = self._poses(store, trained, name)
+        vertices = _named(store, name, chosen)
+        transfer = PoseTransfer(trained.network, template, **self.options)
+        taken = transfer.encode(vertices)
+        rows = []
+        for target in self.targets or store.names:
+            common = set(chosen) & set(store.record(target).poses)
+            if common != set(chosen):
+                continue
+            print(f"{name} -> {target}", flush=True)
+            goal = template if target == name else Template(store.mesh(target), normalize=trained.normalize)
+            found = transfer.transfer(taken, goal)
+            row = {"source": name, "target": target, "poses": len(chosen)}
+            rows.append(row | shape_scores(goal, found, _named(store, target, chosen)))
+            if views is not None:
+                rows[-1] |= views.scores(target, found, chosen)
+        return rows
+
+    def _poses(self, store: MeshStore, trained: Trained, name: str) -> list[str]:
+        """Names of the poses to transfer: ones that the network has not seen, drawn by the seed."""
+        names = list(store.record(name).poses)
+        if not self.seen and trained.run is not None:
+            seen = _seen(trained)
+            names = [pose for pose in names if pose not in seen] or names
+        order = np.random.default_rng(self.seed).permutation(len(names))
+        return [names[i] for i in sorted(order[: self.poses])]
+
+
+class StoreViews:
+    """Grey pictures of poses from four sides, judged by a network that learnt to tell a store's identities apart.
+
+    Args:
+        store: whose identities with poses of their own the network learns.
+        poses: four times as many of each are shown to it.
+        steps, seed: of its training.
+    """
+
+    def __init__(self, store: MeshStore, poses: int, steps: int, seed: int) -> None:
+        from contrapposto.metrics.mesh_views import train_view_network
+
+        self.store, self.names = store, [r.name for r in store.identities if r.poses and r.copy_of is None]
+        print(f"pictures of {len(self.names)} identities, to learn to tell them apart", flush=True)
+        pictures = [self.true(name, list(store.record(name).poses)[: 4 * poses]) for name in self.names]
+        labels = np.repeat(np.arange(len(pictures)), [len(part) for part in pictures])
+        self.network = train_view_network(np.concatenate(pictures), labels, steps=steps, seed=seed)
+
+    def true(self, name: str, poses: Sequence[str]) -> np.ndarray:
+        """(4 P, 64, 64) of named poses of an identity."""
+        return self.pictures(name, _named(self.store, name, list(poses)))
+
+    def pictures(self, name: str, vertices: np.ndarray) -> np.ndarray:
+        """(4 P, 64, 64) of poses (P, V, 3) of an identity."""
+        from contrapposto.render.meshes import PaintedMesh, four_views
+
+        pictures = four_views(PaintedMesh(self.store.mesh(name), _GREY), vertices)
+        return pictures.reshape(-1, *pictures.shape[2:])
+
+    def compare(self, name: str, found: np.ndarray, true: np.ndarray) -> dict[str, float]:
+        """FID, KID and accuracies of pictures (N, 64, 64) of an identity against true ones (M, 64, 64)."""
+        from dataclasses import asdict
+
+        from contrapposto.metrics.mesh_views import view_scores
+
+        return asdict(view_scores(self.network, found, true, self.names.index(name)))
+
+    def scores(self, target: str, found: np.ndarray, poses: list[str]) -> dict[str, float]:
+        """Those of transferred poses (P, V, 3); nothing for a remeshed copy, which is no identity."""
+        if target not in self.names or len(found) < 2:
+            return {}
+        return self.compare(target, self.pictures(target, found), self.true(target, poses))
+
+
+def shape_scores(target: Template, found: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Errors of poses (T, V, 3) of a target against the truth, in units of its longest side.
+
+    `pmd` is the mean squared distance of vertices in thousandths, mean vertices at the same place; `pmd_unaligned`
+    without that; `distance` the mean distance in thousandths; `copy_pmd` that of the template left as it is; `jacobian`
+    the error of faces; `self_intersection` the share of faces that cross others beyond those of the template (of the
+    truth: `true_...`); `volume_change` the mean absolute change, as a share.
+    """
+    from contrapposto.mesh.operators import doubled_areas
+    from contrapposto.metrics.mesh import jacobian_error, point_distance
+    from contrapposto.metrics.mesh_shape import volume_change
+
+    pred, goal = target.normalized(found), target.normalized(true)
+    rest = target.solver.vertices
+    areas = torch.from_numpy(doubled_areas(rest.numpy(), target.clean.faces))
+    fields = (target.solver.jacobians(pred), target.solver.jacobians(goal))
+    scores = {
+        "pmd": 1000 * point_distance(pred, goal, centred=True),
+        "pmd_unaligned": 1000 * point_distance(pred, goal),
+        "distance": 1000 * point_distance(pred, goal, squared=False, centred=True),
+        "copy_pmd": 1000 * point_distance(rest.expand_as(goal), goal, centred=True),
+        "jacobian": jacobian_error(*fields, areas),
+    }
+    values = {name: float(value.mean()) for name, value in scores.items()}
+    values["self_intersection"] = _crossed(target, pred)
+    values["true_self_intersection"] = _crossed(target, goal)
+    values["volume_change"] = float(
+        np.abs(volume_change(pred.numpy(), rest.numpy(), target.clean.faces)).mean()
+    )
+    return values
+
+
+def _crossed(target: Template, poses: torch.Tensor) -> float:
+    """Mean share of faces that cross others, less that of the template."""
+    from contrapposto.metrics.mesh_shape import self_intersections
+
+    faces = target.clean.faces
+    rest = self_intersections(target.solver.vertices.numpy(), faces).mean()
+    return float(np.mean([self_intersections(pose.numpy(), faces).mean() for pose in poses]) - rest)
+
+
+def means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Plain means over the pairs of two different identities (over all where there are none)."""
+    pairs = [row for row in rows if row["source"] != row["target"]] or list(rows)
+    return {
+        name: float(np.mean([row[name] for row in pairs if name in row]))
+        for name in COLUMNS
+        if any(name in row for row in pairs)
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row for each pair, and the means."""
+    shown = [name for name in COLUMNS if any(name in row for row in rows)]
+    lines = ["| source | target | " + " | ".join(shown) + " |", "|---" * (len(shown) + 2) + "|"]
+    for row in [*rows, {"source": "mean of pairs", "target": "", **means(rows)}]:
+        values = " | ".join(f"{row[name]:.4g}" if name in row else "" for name in shown)
+        lines.append(f"| {row['source']} | {row['target']} | {values} |")
+    return "\n".join(lines)
+
+
+def _named(store: MeshStore, identity: str, names: Sequence[str]) -> np.ndarray:
+    """(T, V, 3) float64 poses of an identity by name."""
+    number = {name: index for index, name in enumerate(store.record(identity).poses)}
+    return np.asarray(store.poses(identity)[[number[name] for name in names]], np.float64)
+
+
+def _seen(trained: Trained) -> set[str]:
+    """Names of the poses that the network was trained on."""
+    from hydra.utils import instantiate
+
+    from contrapposto.runs import load_config
+
+    assert trained.run is not None
+    datamodule = instantiate(load_config(trained.run).datamodule, _convert_="all")
+    datamodule.setup("fit")
+    return {name for item in datamodule.train_poses for name in item.pose_names}

@@ -1,0 +1,294 @@
+"""predict.py task=sage_track: a whole body from head and hands, out of a recording or live."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from contrapposto.errors import ConfigError, InputError, MissingError, nearest
+from contrapposto.files import atomic_path, write_json
+from contrapposto.motion import Motion
+from contrapposto.runs import Result, best_run
+from contrapposto.tasks.base import FORMATS, load_module, write_formats
+
+if TYPE_CHECKING:
+    from contrapposto.io.devices import DeviceTrack, Repairs
+    from contrapposto.systems.sage.live.calibration import Calibration
+    from contrapposto.systems.sage.live.recording import Recording
+    from contrapposto.systems.sage.reach import Reach
+
+SPEEDS = ("exact", "packed", "int8")
+_LOOKED_AT = 60.0  # seconds of a recording from which the wearer's size is taken
+
+
+class SageTrack:
+    """Track a body from three devices; see configs/task/sage_track.yaml for the options.
+
+    Raises:
+        ConfigError: an option that cannot be used.
+    """
+
+    def __init__(
+        self,
+        formats: Sequence[str] = FORMATS,
+        model: str | None = None,
+        data: str = "demo",
+        experiment: str | None = "sage_demo",
+        checkpoint: str | None = None,
+        steps: int | None = None,
+        speed: str = "packed",
+        reach: bool = False,
+        height: float | str | None = None,
+        axes: str | None = None,
+        calibrate: float | None = None,
+        start: float | None = None,
+        seconds: float | None = None,
+        strict: bool = False,
+        port: int = 8080,
+        open: bool = True,
+    ) -> None:
+        if speed not in SPEEDS:
+            raise ConfigError(f"There is no speed {speed!r}.", expected=nearest(speed, SPEEDS))
+        unknown = [name for name in formats if name not in FORMATS]
+        if unknown:
+            raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
+        self.formats, self.strict = list(formats), strict
+        self.run = {"model": model, "data": data, "experiment": experiment, "checkpoint": checkpoint}
+        self.steps, self.speed, self.height, self.axes = steps, speed, height, axes
+        self.reach = reach
+        self.calibrate, self.start, self.seconds = calibrate, start, seconds
+        self.port, self.open = port, open
+
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """Track the recording `source`, or the packets of an address, into files in `output`."""
+        from contrapposto.systems.sage.live.server import udp_address
+
+        address = udp_address(str(config.input))
+        if address is not None:
+            return self._live(config, address, output)
+        return self._recording(config, source, output)
+
+    def _model(self, config: DictConfig) -> tuple[Any, Reach | None]:
+        """The tracker of the run, prepared as asked, and what makes it reach."""
+        from contrapposto.systems.sage.reach import Reach
+
+        run = self.run
+        checkpoint = run["checkpoint"]
+        if checkpoint is None:
+            checkpoint = str(self._best(config).checkpoint)
+        module = load_module(Path(checkpoint))
+        # Few rounds of the solver where frames come one by one, and have to come in time.
+        reach = Reach(module.rest_positions, iterations=4) if self.reach else None
+        return prepared(getattr(module, "tracker", module), self.steps, self.speed), reach
+
+    def _best(self, config: DictConfig) -> Result:
+        """The best run of the model; with none named, of the refiner, or else of the student (one ships)."""
+        runs, data, experiment = config.paths.runs, str(self.run["data"]), self.run["experiment"]
+        if self.run["model"] is None:
+            try:
+                return best_run(runs, "sage_refiner", data, experiment, shipped=False)
+            except MissingError:
+                return best_run(runs, "sage_student", data, experiment)
+        return best_run(runs, self.run["model"], data, experiment)
+
+    def _recording(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        from contrapposto.io import READABLE, read_motion
+        from contrapposto.io.devices import Repairs
+        from contrapposto.systems.sage.live.recording import track_recording
+
+        if not source.exists():
+            raise InputError(f"There is no file {source}.")
+        scale, calibration = self._wearer(source)
+        repairs = Repairs(source, self.strict)
+        stretch = part_of(self._stream(source, repairs), self.start, self.seconds)
+        model, reach = self._model(config)
+        recording, counts = track_recording(model, stretch, scale=scale, calibration=calibration, reach=reach)
+        report(source, repairs.counts + counts)
+        motion = recording.motion()
+        motion = replace(
+            motion, metadata={**motion.metadata, "start": f"{(self.start or 0.0) + recording.start:.4f}"}
+        )
+        truth = None
+        if source.suffix.lower() in READABLE:
+            # The tracked clip begins a frame later: a body needs velocities.
+            whole = read_motion(source)
+            times = (self.start or 0.0) + recording.start + np.arange(motion.num_frames) / motion.fps
+            truth = whole.at_times(times, motion.fps)
+            motion = replace(motion, metadata={**truth.metadata, **motion.metadata})
+        return self._write(motion, recording, output / f"{source.stem}_tracked", truth)
+
+    def _stream(self, source: Path, repairs: Repairs) -> Iterator[DeviceTrack]:
+        from contrapposto.io.tracks import stream_devices
+
+        return stream_devices(source, repairs=repairs, convention=self.axes)
+
+    def _wearer(self, source: Path) -> tuple[float, Calibration | None]:
+        """Size of the wearer and calibration of the devices, from the recording where asked for."""
+        from contrapposto.io.devices import Repairs
+        from contrapposto.io.tracks import recorded_convention
+        from contrapposto.systems.sage.live import calibration as cal
+        from contrapposto.systems.sage.live.wearer import check_height
+
+        check_height(self.height)
+        calibration, scale = None, None
+        if self.height is not None and self.height != "auto":
+            scale = cal.scale_of_height(float(self.height))
+        if self.calibrate is not None:
+            around = part_of(self._stream(source, Repairs(source)), self.calibrate - 0.5, 1.0)
+            rotations, positions = all_seen(around)
+            calibration = cal.calibrate_t_pose(rotations, positions, scale)
+        elif not recorded_convention(source, self.axes).hands_known:
+            raise ConfigError(
+                f"How the controllers of axes={self.axes} are held is not known.",
+                fix="let the wearer stand in the T-pose and name the second: task.calibrate=SECOND",
+            )
+        if self.height == "auto":
+            first = part_of(self._stream(source, Repairs(source)), self.start, _LOOKED_AT)
+            heads = [track.part(track.tracked[:, 0]).positions[:, 0, 2].numpy() for track in first]
+            if not sum(map(len, heads)):
+                raise InputError(f"{source}: the head is not tracked in the first {_LOOKED_AT:g} seconds.")
+            scale = cal.scale_of_head(cal.standing_height(np.concatenate(heads)))
+            print(f"the wearer's size is {scale:.3f} of the default figure's")
+        return (1.0 if scale is None else scale), calibration
+
+    def _write(
+        self, motion: Motion, recording: Recording, stem: Path, truth: Motion | None = None
+    ) -> list[Path]:
+        from contrapposto.io.device_csv import write_csv
+        from contrapposto.render import render_motion_video
+
+        paths = write_formats(motion, stem, [name for name in self.formats if name != "mp4"])
+        devices = recording.devices()
+        paths.append(write_csv(stem.with_name(f"{stem.name}_devices.csv"), devices))
+        if "mp4" in self.formats:
+            from contrapposto.render.trackers import tracker_marks
+
+            clips = {"tracked": motion} if truth is None else {"truth": truth, "tracked": motion}
+            path = stem.with_name(f"{stem.name}.mp4")
+            paths.append(render_motion_video(path, clips, extras=tracker_marks(devices)))
+        return paths
+
+    def _live(self, config: DictConfig, address: tuple[str, int], output: Path) -> list[Path]:
+        from contrapposto.io.devices import CONVENTIONS, convention
+        from contrapposto.systems.sage.live.recording import Recording
+        from contrapposto.systems.sage.live.server import LiveSession
+        from contrapposto.systems.sage.live.tracker import SparseTracker
+        from contrapposto.systems.sage.live.wearer import Wearer
+        from contrapposto.viewer.live_page import LivePage
+
+        axes = convention(self.axes) if self.axes else CONVENTIONS["joints"]
+        wearer = Wearer(self.height, axes.hands_known)
+        model, reach = self._model(config)
+        tracker = SparseTracker(model, scale=wearer.scale, reach=reach)
+        recording = Recording(wearer.scale)
+        page = LivePage(self.port, wearer.scale)
+        packets = output / "live_packets.jsonl"
+        try:
+            with atomic_path(packets) as temporary, temporary.open("wb") as log:
+                session = LiveSession(tracker, address, axes, wearer, recording, page, log)
+                print(f"listening at udp://{address[0]}:{session.port}, showing at {page.url}")
+                print("end with Ctrl+C: what was tracked is then written", flush=True)
+                self._browse(page.url)
+                with stopped_by_signals(session.stop):
+                    session.run(self.seconds)
+        finally:
+            page.stop()
+        print(session.describe(), flush=True)
+        write_json(output / "live.json", session.summary())
+        paths = [packets, output / "live.json"]
+        if not len(recording):
+            print("no body was tracked: nothing more to write")
+            return paths
+        return [*paths, *self._write(recording.motion(), recording, output / "live")]
+
+    def _browse(self, url: str) -> None:
+        if self.open:
+            import webbrowser
+
+            webbrowser.open(url)
+
+
+def prepared(model: Any, steps: int | None, speed: str) -> Any:
+    """A tracker with another number of sampling steps and folded weights; other models come back as they are.
+
+    Raises:
+        ConfigError: steps for a model that has none.
+    """
+    from contrapposto.systems.sage.tracker import SageTracker
+
+    if not isinstance(model, SageTracker):
+        if steps is not None:
+            raise ConfigError(f"steps={steps}: this model has no sampling steps.", fix="leave task.steps out")
+        return model
+    if steps is not None and not 1 <= steps <= 1000:
+        raise ConfigError(f"steps={steps} cannot be used.", expected="1 to 1000")
+    if speed == "exact":
+        model.steps = steps or model.steps
+        return model
+    from contrapposto.systems.sage.fast import prepare_tracker
+
+    return prepare_tracker(model, steps=steps, linears="int8" if speed == "int8" else "packed")
+
+
+@contextmanager
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` on Ctrl+C and on a polite kill, also where a shell has made the process ignore the first."""
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def part_of(
+    tracks: Iterator[DeviceTrack], start: float | None, seconds: float | None
+) -> Iterator[DeviceTrack]:
+    """The stretch that begins `start` seconds after the first frame; reading ends with it."""
+    first: float | None = None
+    for track in tracks:
+        if first is None:
+            first = float(track.times[0])
+        begin = first + (start or 0.0)
+        end = np.inf if seconds is None else first + (start or 0.0) + seconds
+        chosen = np.array((track.times >= begin) & (track.times < end))
+        if start is None and seconds is None:
+            yield track
+        elif chosen.any():
+            yield track.part(chosen)
+        if track.times[-1] >= end:
+            return
+
+
+def all_seen(tracks: Iterator[DeviceTrack]) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (F, 3, 3, 3) and positions (F, 3, 3) of the frames in which all devices are tracked.
+
+    Raises:
+        InputError: there are hardly any.
+    """
+    rotations, positions = [], []
+    for track in tracks:
+        good = track.part(np.array(track.tracked.all(1)))
+        rotations.append(good.rotations.numpy())
+        positions.append(good.positions.numpy())
+    if sum(map(len, rotations)) < 5:
+        raise InputError(
+            "There is no T-pose at this time of the recording.",
+            found=f"{sum(map(len, rotations))} frames with all three devices tracked",
+            fix="name another second: task.calibrate=SECOND",
+        )
+    return np.concatenate(rotations), np.concatenate(positions)
+
+
+def report(source: Path, counts: Counter[str]) -> None:
+    """Print what was repaired."""
+    for kind, count in sorted(counts.items()):
+        print(f"{source.name}: {count} x {kind}")

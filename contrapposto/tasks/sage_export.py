@@ -1,0 +1,88 @@
+"""predict.py task=sage_export: a trained tracker as an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from omegaconf import DictConfig
+
+from cli.launch import groups
+from contrapposto.errors import ConfigError, InputError, nearest
+from contrapposto.runs import best_run, read_result
+from contrapposto.tasks.base import load_module
+
+if TYPE_CHECKING:
+    from contrapposto.systems.sage.student import StudentTracker
+    from contrapposto.systems.sage.tracker import SageTracker
+
+_TOLD = ("licence", "source", "attribution")
+
+
+class SageExport:
+    """Write the tracker of a run as `<output>/<model>.onnx` and compare its poses with those of the suite.
+
+    `input` is a checkpoint, a run directory, or the name of a model: its best run is taken.
+
+    Args:
+        data, experiment: of the run, where a model is named.
+        steps: of the samplers; those of the training where None. The student has none.
+        int8: round the weights to 8 bits: smaller and faster, not exact.
+    """
+
+    def __init__(
+        self,
+        data: str = "demo",
+        experiment: str | None = "sage_demo",
+        steps: int | None = None,
+        int8: bool = False,
+    ) -> None:
+        self.data, self.experiment, self.steps, self.int8 = data, experiment, steps, int8
+
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """Export `source` into the folder `output`.
+
+        Raises:
+            ConfigError: it is no tracker.
+            MissingError: there is no such run, or the packages for export are missing.
+        """
+        from contrapposto.systems.sage.export import export_onnx
+        from contrapposto.systems.sage.student import StudentTracker
+        from contrapposto.systems.sage.tracker import SageTracker
+
+        checkpoint = source
+        if not source.exists():
+            if source.name not in groups()["model"]:
+                near = nearest(source.name, groups()["model"])
+                raise InputError(f"There is neither a file nor a model {source}.", expected=near)
+            checkpoint = best_run(config.paths.runs, source.name, self.data, self.experiment).checkpoint
+        tracker = getattr(load_module(checkpoint), "tracker", None)
+        if not isinstance(tracker, SageTracker | StudentTracker):
+            raise ConfigError(
+                f"{checkpoint} holds no tracker.",
+                expected="a run of sage_student or sage_refiner",
+            )
+        run = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
+        result = read_result(run)
+        facts = {key: str(result.data[key]) for key in _TOLD if key in result.data}
+        facts["checkpoint_sha256"] = result.checkpoint_sha256
+        path = output / f"{result.model}.onnx"
+        export_onnx(tracker, path, steps=self.steps, int8=self.int8, metadata=facts)
+        print(f"joints differ from the suite's by at most {1000 * self._difference(tracker, path):.3g} mm")
+        return [path]
+
+    def _difference(self, tracker: SageTracker | StudentTracker, path: Path) -> float:
+        """Largest distance in metres over a second of a made clip."""
+        from contrapposto.synthetic import generate
+        from contrapposto.systems.sage.export import ExportedStream
+        from contrapposto.systems.sage.features import sage_features
+        from contrapposto.systems.sage.student import StudentTracker
+
+        sparse = sage_features(generate("walk", seconds=1.0, seed=0))["sparse"]
+        if not isinstance(tracker, StudentTracker):
+            tracker.seed = None  # the exported samplers start from zero
+            tracker.steps = self.steps or tracker.steps
+        stream, expected = ExportedStream(path), tracker.track(sparse).joints
+        found = torch.cat([stream.push(frame).joints for frame in sparse])
+        return float(torch.linalg.vector_norm(found - expected, dim=-1).max())

@@ -1,0 +1,174 @@
+"""Models to pass on: published from a run, fetched from an address, found like a run; and those that ship."""
+
+import functools
+import http.server
+import json
+import shutil
+import threading
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from contrapposto.errors import ConfigError, InputError, MissingError
+from contrapposto.fetch import fetch
+from contrapposto.files import sha256
+from contrapposto.publish import FILES, INDEX, publish
+from contrapposto.runs import ZOO, best_run, finished_runs
+from contrapposto.tasks.base import load_module
+from lightning_modules.posegpt import PoseGPTModule
+
+OPTIONS = {
+    "vqvae_network": {
+        "variant": "causal",
+        "hidden": 16,
+        "num_layers": [0, 1],
+        "heads": 2,
+        "num_codes": 16,
+        "code_dim": 8,
+    },
+    "network": {"width": 16, "num_layers": 1, "heads": 2, "block_size": 64},
+    "vocabulary": ["walk", "sit"],
+    "window": 32,
+    "skeleton": "smpl22",
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run of a tiny generator, whose auto-encoder lay elsewhere on this machine."""
+    torch.manual_seed(0)
+    module = PoseGPTModule(**OPTIONS)
+    folder = tmp_path / "runs" / "posegpt_gpt" / "2026-01-01_00-00-00"
+    (folder / "checkpoints").mkdir(parents=True)
+    content = {
+        "state_dict": module.state_dict(),
+        "hyper_parameters": {**OPTIONS, "vqvae": str(tmp_path / "best.ckpt")},
+        "provenance": {"data": {"licence": "CC0-1.0"}},
+        "optimizer_states": [torch.zeros(1000)],
+    }
+    torch.save(content, folder / "checkpoints" / "best.ckpt")
+    config = {
+        "name": "posegpt_gpt",
+        "module": {
+            "_target_": "lightning_modules.posegpt.PoseGPTModule",
+            "vqvae": str(tmp_path / "best.ckpt"),
+        },
+        "paths": {"run": str(folder), "runs": str(tmp_path), "stores": "stores"},
+        "data": {"name": "toy", "store": "${paths.stores}/toy"},
+    }
+    OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
+    result = {"model": "posegpt_gpt", "experiment": None, "data": {"name": "toy", "licence": "CC0-1.0"}}
+    result |= {
+        "checkpoint": "checkpoints/best.ckpt",
+        "checkpoint_sha256": "",
+        "monitor": "val/x",
+        "mode": "min",
+        "score": 1.0,
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "metrics.json").write_text(json.dumps({"best": {"step": 3, "metrics": {"val/x": 1.0}}}))
+    provenance = {
+        "command": ["train.py", "model=posegpt_gpt"],
+        "git": {"commit": "0" * 40},
+        "seed": 1,
+        "seconds": 60.0,
+    }
+    provenance |= {"versions": {"contrapposto": "0"}, "device": {"type": "cpu"}, "parameters": 5}
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    return folder
+
+
+def options_of(module):
+    return {name: module.hparams[name] for name in OPTIONS}
+
+
+def test_a_published_model_is_the_run_in_half_precision(run, tmp_path):
+    folder = publish(run, tmp_path / "zoo")
+    (result,) = finished_runs(tmp_path / "zoo", "posegpt_gpt")
+    assert result.run == folder and result.checkpoint_sha256 == sha256(result.checkpoint)
+    (tmp_path / "runs").rename(tmp_path / "gone")
+    module = load_module(result.checkpoint)
+    assert options_of(module) == OPTIONS
+    torch.manual_seed(0)
+    for name, value in PoseGPTModule(**OPTIONS).state_dict().items():
+        torch.testing.assert_close(module.state_dict()[name], value, rtol=1e-3, atol=1e-6)
+    text = "".join((folder / name).read_text() for name in FILES[:3])
+    assert str(tmp_path) not in text
+    card = (folder / "card.md").read_text()
+    assert "CC0-1.0" in card and "python train.py model=posegpt_gpt" in card and "| val/x | 1 |" in card
+
+
+def test_what_would_not_work_elsewhere_is_not_published(run, tmp_path):
+    file = run / "checkpoints" / "best.ckpt"
+    content = torch.load(file, weights_only=True)
+    content["hyper_parameters"]["body"] = "/home/somebody/SMPLH.npz"
+    torch.save(content, file)
+    with pytest.raises(ConfigError, match="SMPLH"):
+        publish(run, tmp_path / "zoo")
+    assert not list((tmp_path / "zoo").rglob("*.safetensors"))
+    (run / "result.json").unlink()
+    with pytest.raises(ConfigError, match="no finished run"):
+        publish(run, tmp_path / "zoo")
+
+
+def test_a_model_is_fetched_and_checked(run, tmp_path):
+    folder = publish(run, tmp_path / "zoo")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/zoo/posegpt_gpt/{folder.name}"
+    digest, mine = sha256(folder / INDEX), tmp_path / "mine"
+    try:
+        with pytest.raises(InputError, match="not the expected file"):
+            fetch(address, "0" * 64, mine)
+        fetched = fetch(address, digest, mine)
+        assert best_run(mine, "posegpt_gpt", "toy", None).run == fetched
+        with pytest.raises(ConfigError, match="there already"):
+            fetch(address, digest, mine)
+        shutil.rmtree(mine)
+        (folder / "config.yaml").write_text("name: other\n")
+        with pytest.raises(InputError, match="not the expected file"):
+            fetch(address, digest, mine)
+        assert not list(mine.rglob("*.safetensors"))
+    finally:
+        server.shutdown()
+
+
+SHIPPED = sorted(path.parent for path in ZOO.glob("*/*/result.json"))
+
+
+def test_the_zoo_is_small():
+    assert SHIPPED
+    assert sum(file.stat().st_size for file in ZOO.rglob("*")) < 15 * 2**20
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.parent.name)
+def test_a_shipped_model_is_found_whole_and_free(folder, tmp_path, capsys):
+    index = json.loads((folder / INDEX).read_text())
+    assert index == {name: sha256(folder / name) for name in FILES}
+    (known,) = [result for result in finished_runs(ZOO, folder.parent.name) if result.run == folder]
+    found = best_run(tmp_path, known.model, known.data["name"], known.experiment)
+    assert found.run == folder and "the small one that ships is used" in capsys.readouterr().out
+    with pytest.raises(MissingError):
+        best_run(tmp_path, known.model, known.data["name"], known.experiment, shipped=False)
+    licence = known.data["licence"].lower()
+    assert "nc" not in licence.replace("licence", "").split() and "non-commercial" not in licence
+    module = load_module(found.checkpoint)
+    assert all(value.isfinite().all() for value in module.state_dict().values())
+
+
+def test_the_auto_encoder_of_meshes_ships_inside_its_generator(tmp_path):
+    from contrapposto.systems.npr import NPR
+
+    found = best_run(tmp_path, "npr", "smpl_poses", "npr_demo")
+    assert found.model == "npr_feature_diffusion" and isinstance(load_module(found.checkpoint).network, NPR)
+
+
+def test_errors_of_the_command_lines_are_one_message(tmp_path, capsys):
+    from contrapposto import fetch as fetching
+    from contrapposto import publish as publishing
+
+    assert publishing.main([]) == 2 and "python -m contrapposto.publish" in capsys.readouterr().out
+    assert publishing.main([str(tmp_path)]) == 2 and "no finished run" in capsys.readouterr().err
+    assert fetching.main(["http://127.0.0.1:9/zoo/m/n"]) == 2 and "sha256=HASH" in capsys.readouterr().out

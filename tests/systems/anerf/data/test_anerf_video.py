@@ -1,0 +1,245 @@
+"""Own videos: a walking figure of known poses as a video, and everything that people get wrong."""
+
+from __future__ import annotations
+
+import errno
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.ndimage import binary_dilation
+
+from contrapposto import rotations as rot
+from contrapposto.body import load_body
+from contrapposto.data.arrays import NpyWriter
+from contrapposto.errors import ConfigError, InputError, MissingError
+from contrapposto.render import VideoWriter
+from contrapposto.systems.anerf.cameras import project
+from contrapposto.systems.anerf.data.masks import PersonSegmenter, median_background
+from contrapposto.systems.anerf.data.people import read_person
+from contrapposto.systems.anerf.data.prepare import prepare_avatar
+
+FRAMES, SIDE, FOCAL = 6, 96, 130.0
+COLOUR = np.array([40, 90, 200])
+
+
+def truth() -> dict[str, np.ndarray]:
+    """A figure upright before the camera that goes to the right; translations as SMPL has them."""
+    rotations = np.zeros((FRAMES, 24, 3))
+    rotations[:, 0, 0] = np.pi
+    rotations[:, 16, 2], rotations[:, 17, 2] = -1.1, 1.1
+    move = np.stack([np.linspace(-0.5, 0.5, FRAMES), np.zeros(FRAMES), np.full(FRAMES, 3.2)], axis=1)
+    return {"poses": rotations.reshape(FRAMES, 72), "transl": move, "focal": np.array(FOCAL)}
+
+
+def pixels(poses: dict[str, np.ndarray]) -> np.ndarray:
+    """(F, V, 2) vertices of the shipped body in the picture, by the body model and a pinhole."""
+    body = load_body("smpl")
+    matrices = rot.axis_angle_to_matrix(torch.from_numpy(poses["poses"].reshape(-1, 24, 3)).float())
+    with torch.no_grad():
+        points = body(matrices, torch.from_numpy(poses["transl"]).float()).vertices.numpy()
+    return points[..., :2] / points[..., 2:] * FOCAL + SIDE / 2
+
+
+@pytest.fixture(scope="module")
+def take(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("take")
+    poses = truth()
+    np.savez(folder / "poses.npz", **poses)
+    (folder / "masks").mkdir()
+    generator = np.random.default_rng(0)
+    ground = generator.integers(120, 200, (8, 8, 3)).repeat(12, 0).repeat(12, 1).astype(np.uint8)
+    with VideoWriter(folder / "video.mp4", 10, (SIDE, SIDE)) as video:
+        for number, points in enumerate(pixels(poses)):
+            mask = np.zeros((SIDE, SIDE), bool)
+            column, row = points.round().astype(int).T
+            inside = (column >= 0) & (column < SIDE) & (row >= 0) & (row < SIDE)
+            mask[row[inside], column[inside]] = True
+            mask = binary_dilation(mask)
+            video.write(np.where(mask[..., None], COLOUR, ground).astype(np.uint8))
+            Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / f"mask_{number + 1:03d}.png")
+    return folder
+
+
+def made(take, tmp_path, raw="video.mp4", poses="poses.npz", masks="masks", **options):
+    options = {"poses": str(take / poses), "masks": None if masks is None else str(take / masks), **options}
+    return prepare_avatar("anerf_video", output=tmp_path / "scene", raw=take / raw, **options).scene
+
+
+def test_the_joints_of_the_scene_lie_in_its_masks(take, tmp_path):
+    scene = made(take, tmp_path, held_out=0.34)
+    assert (scene.num_images, scene.num_poses, scene.num_cameras, scene.hw) == (6, 6, 1, (96, 96))
+    assert [len(scene.split(name)) for name in ("train", "novel_pose")] == [4, 2]
+    for image in range(6):
+        parts = [scene.kp3d[image], scene.c2ws[0], scene.focals[0], scene.centers[0]]
+        column, row = project(*(torch.from_numpy(np.array(p)) for p in parts)).round().long().T.numpy()
+        assert scene.mask(image)[row, column].mean() > 0.8
+    person = scene.image(2)[scene.mask(2)]
+    assert np.abs(np.median(person, 0) - COLOUR).max() < 25
+    around = scene.image(2)[~scene.mask(2)].astype(int) - scene.background(2)[~scene.mask(2)]
+    assert np.abs(around).mean() < 12, "the background is what is seen beside the person"
+
+
+def test_smaller_white_and_fewer(take, tmp_path):
+    scene = made(take, tmp_path, size=48, background="white", every=2)
+    assert scene.hw == (48, 48) and scene.num_images == 3
+    assert np.allclose(scene.focals, FOCAL / 2) and np.allclose(scene.centers, 24)
+    assert (scene.image(0)[~scene.mask(0)] == 255).all() and (scene.bkgds == 255).all()
+
+
+def test_frame_ids_choose_frames(take, tmp_path):
+    poses = {name: value if value.ndim == 0 else value[[4, 1]] for name, value in truth().items()}
+    np.savez(take / "some.npz", **poses, frame_ids=[4, 1])
+    scene = made(take, tmp_path, poses="some.npz", held_out=0)
+    whole = made(take, tmp_path / "whole")
+    assert scene.num_images == 2 and np.allclose(scene.kp3d, whole.kp3d[[1, 4]])
+    assert (scene.imgs == whole.imgs[[1, 4]]).all()
+
+
+def test_the_shipped_network_finds_the_person(take, tmp_path):
+    from contrapposto.render import Camera, Mesh, Scene, render
+
+    body = load_body("smpl")
+    vertices = body.rest_vertices()[0].numpy()[:, [0, 2, 1]] * [1, -1, 1]
+    camera = Camera.look_at((0.4, -3.0, 0.2), (0, 0, -0.3), size=(256, 256))
+    picture = render(Scene([Mesh(vertices, body.faces.numpy(), (0.8, 0.6, 0.5))]), camera)
+    joints = camera.project(body.rest_joints()[0].numpy()[:, [0, 2, 1]] * [1, -1, 1])[0]
+    found = PersonSegmenter()(picture.color, joints)
+    assert (found & picture.mask).sum() / (found | picture.mask).sum() > 0.7
+
+
+def test_the_median_sees_behind():
+    images = np.full((3, 2, 2, 3), 10, np.uint8)
+    images[0, 0] = 200
+    masks = np.zeros((3, 2, 2), bool)
+    masks[0, 0] = True
+    masks[:, 1, 1] = True
+    found = median_background(images, masks)
+    assert (found[0] == 10).all() and (found[1, 1] == 255).all()
+
+
+def test_estimators_files_are_understood(tmp_path):
+    poses = truth()
+    rotations = poses["poses"].reshape(FRAMES, 24, 3)
+    matrices = rot.axis_angle_to_matrix(torch.from_numpy(rotations)).numpy()
+    path = tmp_path / "p.npz"
+    np.savez(path, **poses)
+    expected = read_person(path, (SIDE, SIDE))
+    rest = load_body("smpl").rest_joints()[0].numpy()
+    assert np.allclose(expected.root, poses["transl"] + rest[0], atol=1e-6)
+    camera = {"K": np.array([[FOCAL, 0, 40], [0, FOCAL, 50], [0, 0, 1]])}
+    parts = {"global_orient": matrices[:, :1], "body_pose": matrices[:, 1:], "transl": poses["transl"]}
+    np.savez(path, **parts, **camera)
+    found = read_person(path, (SIDE, SIDE))
+    assert np.allclose(found.rotations, expected.rotations, atol=1e-6)
+    assert found.centre.tolist() == [40, 50] and np.allclose(found.focals, FOCAL)
+    np.savez(path, poses=poses["poses"][:, :66], transl=poses["transl"], focal=FOCAL)
+    assert np.allclose(read_person(path, (SIDE, SIDE)).rotations[:, :22], expected.rotations[:, :22])
+    weak = {
+        "pred_cam": np.tile([0.9, 0, 0], (FRAMES, 1)),
+        "bbox_params": np.tile([48, 48, 80.0], (FRAMES, 1)),
+    }
+    np.savez(path, pred_rot_mat=matrices, **weak)
+    found = read_person(path, (SIDE, SIDE))
+    # the crop's 224 pixels are 80 of the picture; depth from the crop's focal length of 5000
+    assert np.allclose(found.focals, 5000 * 80 / 224) and np.allclose(
+        found.root[:, 2] - rest[0, 2], 2 * 5000 / (224 * 0.9)
+    )
+    turn = np.eye(4)
+    turn[:3, :3], turn[:3, 3] = np.diag([1.0, -1, -1]), [0, 0, 6]
+    np.savez(path, **{**poses, "world_to_camera": turn})
+    found = read_person(path, (SIDE, SIDE))
+    assert np.allclose(found.root, expected.root * [1, -1, -1] + [0, 0, 6]) and np.allclose(
+        found.rotations[:, 0], 0, atol=1e-5
+    )
+
+
+def spoilt(**changes):
+    poses = {**truth(), **changes}
+    return {name: value for name, value in poses.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("poses", "message"),
+    [
+        ({n: v if v.ndim == 0 else v[:4] for n, v in truth().items()}, "do not fit the video"),
+        (spoilt(poses=None), "no poses that are understood"),
+        (spoilt(poses=np.zeros((6, 50))), "no poses that are understood"),
+        (spoilt(transl=None), "does not say where the person is"),
+        (spoilt(transl=np.zeros((5, 3))), "transl of poses.npz does not fit"),
+        (spoilt(focal=None), "does not say the focal length"),
+        (spoilt(focal=np.array(0.0)), "focal length of poses.npz cannot be used"),
+        (spoilt(transl=np.full((6, 3), np.nan)), "transl of poses.npz has values that are not finite"),
+        (spoilt(transl=np.tile([0, 0, -3.0], (6, 1))), "behind the camera"),
+        (spoilt(transl=np.tile([9, 0, 3.0], (6, 1))), "outside of the picture in every frame"),
+        (spoilt(transl=np.array([[9.0 * (i != 2), 0, 3] for i in range(6)])), "in one frame only"),
+        (spoilt(frame_ids=np.array([0, 1, 2, 3, 4, 4])), "frame_ids"),
+        (spoilt(frame_ids=np.array([0, 1, 2, 3, 4, 9])), "do not fit the video"),
+    ],
+)
+def test_poses_that_cannot_be_used(take, tmp_path, poses, message):
+    np.savez(tmp_path / "poses.npz", **poses)
+    with pytest.raises(InputError, match=message):
+        made(take, tmp_path, poses=str(tmp_path / "poses.npz"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["poses.npz"]
+
+
+def test_frames_without_the_person_are_left_out(take, tmp_path):
+    shift = truth()["transl"]
+    shift[3] = [9, 0, 3]
+    np.savez(tmp_path / "poses.npz", **spoilt(transl=shift))
+    scene = made(take, tmp_path, poses=str(tmp_path / "poses.npz"))
+    assert scene.num_images == 5 and scene.manifest["notes"] == [
+        "1 frames are left out: the person is outside of the picture."
+    ]
+
+
+def test_masks_that_cannot_be_used(take, tmp_path):
+    with pytest.raises(MissingError, match="no masks"):
+        made(take, tmp_path, masks="none")
+    for name, (count, side, value), message in (
+        ("few", (4, SIDE, 255), "Frame 4 has no mask"),
+        ("small", (6, 50, 255), "another size"),
+        ("empty", (6, SIDE, 0), "masks of all images are empty"),
+    ):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            Image.fromarray(np.full((side, side), value, np.uint8)).save(tmp_path / name / f"{number}.png")
+        with pytest.raises(InputError, match=message):
+            made(take, tmp_path, masks=str(tmp_path / name))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="cannot be read"):
+        made(take, tmp_path, masks=str(tmp_path / "broken"))
+    assert not (tmp_path / "scene").exists() and not list(tmp_path.glob(".scene*"))
+
+
+def test_videos_and_options_that_cannot_be_used(take, tmp_path):
+    with VideoWriter(tmp_path / "one.mp4", 10, (64, 64)) as video:
+        video.write(np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(InputError, match="one frame"):
+        made(take, tmp_path, raw=str(tmp_path / "one.mp4"))
+    (tmp_path / "text.mp4").write_text("no")
+    with pytest.raises(InputError, match="not a video"):
+        made(take, tmp_path, raw=str(tmp_path / "text.mp4"))
+    with pytest.raises(MissingError, match="A video and its poses"):
+        prepare_avatar("anerf_video", output=tmp_path / "scene", raw=take / "video.mp4")
+    with pytest.raises(ConfigError, match="background"):
+        made(take, tmp_path, background="green")
+    np.savez(tmp_path / "p.npz", poses=np.array([{}], dtype=object))
+    with pytest.raises(InputError, match="no poses that are understood"):
+        made(take, tmp_path, poses=str(tmp_path / "p.npz"))
+    (tmp_path / "q.npz").write_text("no")
+    with pytest.raises(InputError, match="an npz file"):
+        made(take, tmp_path, poses=str(tmp_path / "q.npz"))
+
+
+def test_a_full_disk_leaves_nothing(take, tmp_path, monkeypatch):
+    def full(self, rows):
+        raise OSError(errno.ENOSPC, "No space left on device", str(self.path))
+
+    monkeypatch.setattr(NpyWriter, "append", full)
+    with pytest.raises(InputError, match="disk is full"):
+        made(take, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,82 @@
+"""Where parts of a target lie on the source, against bodies of other proportions whose vertices correspond."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from contrapposto.body import load_body
+from contrapposto.body.proportions import proportioned
+from contrapposto.mesh import MeshAsset, Template
+from contrapposto.mesh.operators import face_centroids
+from contrapposto.systems.npr import NPR, PoseTransfer
+from contrapposto.systems.npr.alignment import aligned_centroids, figure_landmarks
+from tests.mesh.shapes import sphere as ball
+
+
+def _figure(**sizes: float) -> Template:
+    body = proportioned(load_body(), sizes)
+    vertices = body.rest_vertices(torch.zeros(1, 1))[0].double().numpy()
+    return Template(MeshAsset(vertices, body.faces.numpy()))
+
+
+@pytest.fixture(scope="module")
+def person() -> Template:
+    return _figure()
+
+
+@pytest.fixture(scope="module")
+def figurine() -> Template:
+    return _figure(head=2.4, arms=0.7, legs=0.5, girth=1.6)
+
+
+def _centroids(template: Template) -> torch.Tensor:
+    return face_centroids(template.solver.vertices, template.solver.faces)
+
+
+def test_landmarks_of_a_person_are_where_its_joints_are(person: Template) -> None:
+    """Crotch between hips and knees, shoulders' height at the arms, hands at the ends of the arms."""
+    found = figure_landmarks(person)
+    assert found is not None
+    joints = (load_body().rest_joints()[0].double().numpy() - person.centre) / person.side
+    names = load_body().skeleton.joint_names
+    right_tip, right_root, left_tip, left_root = found.points[:4]
+    assert abs(left_tip[0] - 0.5) < 0.02 and abs(right_tip[0] + 0.5) < 0.02
+    for root, name in ((right_root, "right_shoulder"), (left_root, "left_shoulder")):
+        assert np.abs(root - joints[names.index(name), :2]).max() < 0.06
+    assert joints[names.index("left_knee"), 1] < found.points[12, 1] < joints[names.index("left_hip"), 1]
+
+
+def test_parts_of_a_figurine_come_to_lie_on_the_person(person: Template, figurine: Template) -> None:
+    """Equal triangles: the true place of every face is known."""
+    truth, own = _centroids(person), _centroids(figurine)
+    aligned = aligned_centroids(person, figurine)
+    assert aligned is not None
+    before, after = ((points - truth).norm(dim=1).mean() for points in (own, aligned))
+    assert after < 0.35 * before
+    same = aligned_centroids(person, person)
+    assert same is not None and (same - truth).abs().max() < 1e-6
+
+
+def test_what_is_no_figure_is_asked_by_its_own_places(person: Template) -> None:
+    """A sphere has no arms; a network is then asked as without alignment."""
+    sphere = Template(ball())
+    assert figure_landmarks(sphere) is None and aligned_centroids(person, sphere) is None
+    transfer = PoseTransfer(
+        NPR(extractor={"points": [40, 10], "width": 16, "reduced": 8}), person, align=True
+    )
+    assert transfer.places(sphere) is None and transfer.places(person) is None
+
+
+def test_rigid_takes_back_the_shrinking_of_a_field(person: Template) -> None:
+    """A network that says half a rotation gives the rotated figure at half its size; rigid, at its full size."""
+    turn = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]], dtype=torch.float64)
+    field = (0.5 * turn).expand(1, person.num_faces, 3, 3)
+    rest = person.solver.vertices - person.solver.vertices.mean(0)
+    transfer = PoseTransfer(NPR(extractor={"points": [40, 10], "width": 16, "reduced": 8}), person, rigid=1.0)
+    found = transfer._vertices(field, person)[0]
+    torch.testing.assert_close(found, rest @ turn.T, atol=1e-6, rtol=0)
+    transfer.rigid = 0.5
+    half = transfer._vertices(field, person)[0]
+    torch.testing.assert_close(half, 0.75 * rest @ turn.T, atol=1e-6, rtol=0)

@@ -1,0 +1,48 @@
+"""predict.py: files in, files out, as typed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from contrapposto.io import read_motion, write_motion
+from contrapposto.synthetic import generate
+
+ROOT = Path(__file__).parents[2]
+
+
+def predict(*arguments):
+    return subprocess.run(
+        [sys.executable, ROOT / "predict.py", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_convert_reads_and_writes_odd_names(tmp_path):
+    motion = generate("walk", seconds=0.5, seed=0)
+    source = tmp_path / "a walk = [1].bvh"
+    write_motion(source, motion)
+    result = predict(
+        "task=convert", f"input={source}", f"output={tmp_path}/out (2)", "task.formats=[npz,glb]"
+    )
+    assert result.returncode == 0, result.stderr
+    written = sorted(path.name for path in (tmp_path / "out (2)").iterdir())
+    assert written == ["a walk = [1].glb", "a walk = [1].npz"]
+    back = read_motion(tmp_path / "out (2)" / "a walk = [1].npz")
+    np.testing.assert_allclose(back.joint_positions()[:, 15], motion.joint_positions()[:, 15], atol=0.03)
+
+
+def test_errors_are_one_message(tmp_path):
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 truncated")
+    for arguments, words in (
+        (["task=convert"], "input=FILE"),
+        (["task=convert", "input=missing.npz"], "missing.npz"),
+        (["task=convert", f"input={tmp_path / 'broken.npz'}"], "broken.npz"),
+        (["task=convert", f"input={tmp_path}"], str(tmp_path)),
+        (["task=convert", "input=x.npz", "task.formats=[obj]"], "x.npz"),
+    ):
+        result = predict(*arguments, f"output={tmp_path / 'out'}")
+        assert result.returncode == 2, result.stderr
+        assert words in result.stderr
+        assert "Traceback" not in result.stderr and "Error executing" not in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,131 @@
+"""predict.py task=sage_track on recordings, with a tiny untrained tracker in a run directory."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from cli.launch import compose_config
+from contrapposto.errors import ConfigError, InputError, MissingError
+from contrapposto.io import read_motion, write_motion
+from contrapposto.io.device_csv import write_csv
+from contrapposto.io.devices import devices_of
+from contrapposto.tasks.base import predict
+from contrapposto.tasks.sage import SageTrack, part_of
+from lightning_modules.sage import SageRefinerModule
+from tests.io.test_quest import STILL, record
+from tests.systems.sage.test_features import motion
+
+TINY = {
+    "latent": 16,
+    "diffusion": {"width": 32, "heads": 2, "layers": 2},
+    "decoder_network": {"hidden": 32, "heads": 2, "layers": 1},
+    "network": {"hidden": 24},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """As a finished training leaves it."""
+    folder = tmp_path_factory.mktemp("runs")
+    run = folder / "sage_refiner" / "2026-01-01_00-00-00"
+    (run / "checkpoints").mkdir(parents=True)
+    torch.manual_seed(0)
+    torch.save({"state_dict": SageRefinerModule(**TINY).state_dict()}, run / "checkpoints" / "best.ckpt")
+    module = {"_target_": "lightning_modules.sage.SageRefinerModule", **TINY}
+    OmegaConf.save(OmegaConf.create({"name": "sage_refiner", "module": module}), run / "config.yaml")
+    result = {
+        "model": "sage_refiner",
+        "experiment": "sage_demo",
+        "data": {"name": "demo"},
+        "checkpoint": "checkpoints/best.ckpt",
+        "checkpoint_sha256": "",
+        "monitor": None,
+        "mode": "min",
+        "score": None,
+    }
+    (run / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+@pytest.fixture
+def track(runs, tmp_path):
+    def run(source, *options):
+        arguments = [f"input='{source}'", f"output='{tmp_path / 'out'}'", f"paths.runs='{runs}'"]
+        predict(
+            compose_config("predict", ["task=sage_track", "task.formats=[npz,bvh]", *arguments, *options])
+        )
+        return {path.name: path for path in (tmp_path / "out").iterdir()}
+
+    return run
+
+
+def test_a_clip(track, tmp_path):
+    clip = motion(frames=61)
+    write_motion(tmp_path / "a clip.npz", clip)
+    found = track(tmp_path / "a clip.npz")
+    assert sorted(found) == ["a clip_tracked.bvh", "a clip_tracked.npz", "a clip_tracked_devices.csv"]
+    body = read_motion(found["a clip_tracked.npz"])
+    assert body.num_frames == 60 and body.fps == 60
+    head = clip.joint_positions()[1:, 15]
+    np.testing.assert_allclose(body.joint_positions()[:, 15], head, atol=1e-3)
+    exact = read_motion(track(tmp_path / "a clip.npz", "task.speed=exact")["a clip_tracked.npz"])
+    np.testing.assert_allclose(exact.joint_positions(), body.joint_positions(), atol=1e-3)
+
+
+def test_a_log_of_the_quest_app_and_a_wearer_of_another_size(track, tmp_path, capsys):
+    (tmp_path / "log.txt").write_text("\n".join([record(STILL, 72.0)] * 144)[:-40])
+    body = read_motion(track(tmp_path / "log.txt")["log_tracked.npz"])
+    assert body.num_frames == pytest.approx(142 / 72 * 60, abs=2)
+    np.testing.assert_allclose(
+        body.joint_positions()[:, 15], [[-0.1, -0.2, 1.7]] * body.num_frames, atol=1e-3
+    )
+    assert "1 x is cut off" in capsys.readouterr().out
+    large = read_motion(track(tmp_path / "log.txt", "task.height=auto")["log_tracked.npz"])
+    assert 1.1 < float(large.metadata["scale"]) < 1.2 and large.betas[0] > 0.5
+    with pytest.raises(InputError, match="cut off"):
+        track(tmp_path / "log.txt", "task.strict=true")
+    with pytest.raises(InputError, match="size"):
+        track(tmp_path / "log.txt", "task.height=17")
+
+
+def test_a_stretch_of_a_csv(track, tmp_path):
+    write_csv(tmp_path / "track.csv", devices_of(motion(frames=121)))
+    body = read_motion(track(tmp_path / "track.csv", "task.start=0.5", "task.seconds=1")["track_tracked.npz"])
+    assert body.num_frames == pytest.approx(59, abs=1)
+    parts = list(part_of(iter([devices_of(motion(frames=121))]), None, 0.25))
+    assert len(parts[0]) == 15
+
+
+def test_what_cannot_be_done(track, tmp_path):
+    write_csv(tmp_path / "track.csv", devices_of(motion(frames=31)))
+    for options, words in (
+        (["task.speed=fast"], "speed"),
+        (["task.formats=[obj]"], "format"),
+        (["task.axes=openxr"], "T-pose"),
+        (["task.axes=vive"], "axis convention"),
+        (["task.steps=0"], "steps"),
+    ):
+        with pytest.raises(Exception, match=words) as caught:
+            track(tmp_path / "track.csv", *options)
+        assert "ConfigError" in repr(caught.value) or "ConfigError" in str(caught.value)
+    with pytest.raises(InputError, match="T-pose"):
+        track(tmp_path / "track.csv", "task.calibrate=0.2")
+    with pytest.raises(InputError, match="There is no file"):
+        track(tmp_path / "none.csv")
+    with pytest.raises(MissingError, match="no finished run"):
+        track(tmp_path / "track.csv", "task.data=amass")
+    with pytest.raises(ConfigError, match="this machine"):
+        track("udp://0.0.0.0:9000")
+
+
+def test_options_and_file_agree():
+    task = compose_config("predict", ["task=sage_track"]).task
+    import inspect
+
+    names = set(inspect.signature(SageTrack.__init__).parameters) - {"self"}
+    assert names == set(task) - {"_target_"}
