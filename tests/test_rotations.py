@@ -230,7 +230,7 @@ def test_closed_forms_against_roma(dtype: torch.dtype) -> None:
     torch.testing.assert_close(rot.quaternion_to_matrix(quaternions), expected, atol=eps, rtol=0)
 
 
-def test_gradients_against_finite_differences() -> None:
+def test_gradients_of_whole_conversions() -> None:
     cases = CASES[:14].clone().requires_grad_()
     assert torch.autograd.gradcheck(rot.axis_angle_to_matrix, (cases,))
     turns = 2 * torch.randn(20, 3, dtype=torch.float64)
