@@ -4,9 +4,9 @@ Quaternions are real-first (w, x, y, z). Axis-angles are radians. Everything is 
 rotation and at half turns. The closed forms stand here and are tested against SciPy and `roma`: importing `roma` loads
 torch's compiler, which takes longer than most commands. The systems disagree about the layout of 6D rotations:
 
-* `columns`: first column, then second column (SAGE sheet, section 2.7);
-* `interleaved`: the 3x2 matrix of the first two columns, row by row: r00 r01 r10 r11 r20 r21 (PoseGPT sheet, section 2;
-  A-NeRF sheet, section on kinematics).
+* `columns`: first column, then second column (docs/specs/sage.md, section 2.7);
+* `interleaved`: the 3x2 matrix of the first two columns, row by row: r00 r01 r10 r11 r20 r21
+  (docs/specs/posegpt.md, section 2; docs/specs/anerf.md, section 2).
 """
 
 from __future__ import annotations
