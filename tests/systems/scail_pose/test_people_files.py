@@ -7,7 +7,7 @@ import pytest
 
 from contrapposto.errors import InputError
 from contrapposto.systems.scail_pose.camera import default_intrinsics
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.interchange import (
     read_clip_people,
     read_dwposes,
