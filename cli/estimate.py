@@ -8,7 +8,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 # GFLOP of a training step at the published size, and its batch (docs/costs.md).
 _STEPS = {
