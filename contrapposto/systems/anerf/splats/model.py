@@ -51,6 +51,7 @@ class SplatAvatar(nn.Module):
         frame: (N, 3, 3) tangent, bitangent and normal there, as columns.
         joint: (N, 4) int32 joints, `weight` (N, 4) their shares.
         rest: (24, 3) rest joints of that body.
+        figure: (24, 3) rest joints of the person, root at the origin, with which poses are made.
         spacing: mean distance of neighbours.
         options: of the start.
     """
@@ -60,6 +61,7 @@ class SplatAvatar(nn.Module):
     joint: Tensor
     weight: Tensor
     rest: Tensor
+    figure: Tensor
     spacing: Tensor
 
     def __init__(
@@ -69,13 +71,14 @@ class SplatAvatar(nn.Module):
         joint: Tensor,
         weight: Tensor,
         rest: Tensor,
+        figure: Tensor,
         spacing: float,
         options: SplatOptions | None = None,
     ) -> None:
         super().__init__()
         options = options or SplatOptions()
         count = len(position)
-        buffers = {"position": position, "frame": frame, "weight": weight, "rest": rest}
+        buffers = {"position": position, "frame": frame, "weight": weight, "rest": rest, "figure": figure}
         for name, value in buffers.items():
             self.register_buffer(name, value.float().contiguous())
         self.register_buffer("joint", joint.int().contiguous())
@@ -115,6 +118,7 @@ class SplatAvatar(nn.Module):
             joint,
             weight / weight.sum(1, keepdim=True),
             (rest - rest[0]) * scale,
+            wanted - wanted[0],
             places.spacing,
             options,
         )
@@ -122,9 +126,9 @@ class SplatAvatar(nn.Module):
     @classmethod
     def of_state(cls, state: Mapping[str, Tensor]) -> SplatAvatar:
         """The avatar that a state dict holds."""
-        fixed = (state[name] for name in ("position", "frame", "joint", "weight", "rest"))
+        fixed = (state[name] for name in ("position", "frame", "joint", "weight", "rest", "figure"))
         options = SplatOptions(wrinkles="wrinkles" in state)
-        avatar = cls(*fixed, float(state["spacing"]), options)
+        avatar = cls(*fixed, spacing=float(state["spacing"]), options=options)
         avatar.load_state_dict(dict(state))
         return avatar
 
