@@ -106,13 +106,9 @@ class GltfEditor:
         matrices = self.array(columns)
         return self.append("skins", {"name": name, "joints": list(joints), "inverseBindMatrices": matrices})
 
-    def attach(self, primitive: dict[str, Any], joints: np.ndarray, weights: np.ndarray) -> None:
-        """Give a primitive's vertices joints (V, 4) uint8 and weights (V, 4) float32."""
-        primitive["attributes"] = {
-            **primitive["attributes"],
-            "JOINTS_0": self.array(joints, _VERTEX_DATA),
-            "WEIGHTS_0": self.array(weights, _VERTEX_DATA),
-        }
+    def skin_attributes(self, joints: np.ndarray, weights: np.ndarray) -> dict[str, int]:
+        """Attributes of vertices that hang on joints (V, 4) uint8 by weights (V, 4) float32."""
+        return {"JOINTS_0": self.array(joints, _VERTEX_DATA), "WEIGHTS_0": self.array(weights, _VERTEX_DATA)}
 
     def write(self, path: str | Path, credit: str = "") -> Path:
         """Write a .glb file; `credit` joins the file's copyright entry."""

@@ -37,6 +37,7 @@ class _Part:
     """A primitive: vertices (V, 3) on a node, or on a skin's joints by (V, K) weights."""
 
     node: int
+    primitive: int
     vertices: np.ndarray
     skin: int | None
     joints: np.ndarray
@@ -126,6 +127,13 @@ class RiggedMesh:
         skins = dict.fromkeys(part.skin for part in self._parts if part.skin is not None)
         return [node for skin in skins for node in self._file.entry("skins", skin)["joints"]]
 
+    def mesh_nodes(self) -> list[tuple[int, list[tuple[int, int]]]]:
+        """Nodes that carry taken meshes, each with its primitives: (number in the mesh, vertices), in the order of `mesh`."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for part in self._parts:
+            found.setdefault(part.node, []).append((part.primitive, len(part.vertices)))
+        return list(found.items())
+
     def common(self, nodes: Sequence[int]) -> int:
         """The lowest node that all of these hang on, or are."""
 
@@ -171,12 +179,12 @@ class RiggedMesh:
             return []
         mesh = self._file.entry("meshes", self.nodes[node]["mesh"])
         return [
-            self._read_primitive(node, primitive)
-            for primitive in mesh.get("primitives", [])
+            self._read_primitive(node, number, primitive)
+            for number, primitive in enumerate(mesh.get("primitives", []))
             if primitive.get("mode", 4) == 4 and "POSITION" in primitive.get("attributes", {})
         ]
 
-    def _read_primitive(self, node: int, primitive: dict[str, Any]) -> MeshAsset:
+    def _read_primitive(self, node: int, number: int, primitive: dict[str, Any]) -> MeshAsset:
         attributes = primitive["attributes"]
         vertices = self._rows(attributes["POSITION"], 3).astype(np.float64)
         count = len(vertices)
@@ -193,7 +201,7 @@ class RiggedMesh:
             weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
         else:
             skin = None
-        self._parts.append(_Part(node, vertices, skin, joints, weights.astype(np.float64)))
+        self._parts.append(_Part(node, number, vertices, skin, joints, weights.astype(np.float64)))
         coordinates = colors = None
         if "TEXCOORD_0" in attributes:
             coordinates = self._rows(attributes["TEXCOORD_0"], 2, count) * [1.0, -1.0] + [0.0, 1.0]

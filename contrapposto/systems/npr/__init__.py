@@ -2,6 +2,7 @@
 
 from contrapposto.systems.npr.diffusion import FeatureDiffusion, KeypointDiffusion
 from contrapposto.systems.npr.extractor import PoseCode
+from contrapposto.systems.npr.generation import PoseGenerator
 from contrapposto.systems.npr.model import NPR, tangent_loss, vertex_loss
 from contrapposto.systems.npr.njf import NeuralJacobianFields
 from contrapposto.systems.npr.refiner import PoseRefiner, RefinementLosses
@@ -14,6 +15,7 @@ __all__ = [
     "KeypointDiffusion",
     "NeuralJacobianFields",
     "PoseCode",
+    "PoseGenerator",
     "PoseRefiner",
     "PoseTransfer",
     "RefinementLosses",

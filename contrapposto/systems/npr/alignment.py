@@ -28,7 +28,7 @@ _CROTCH = 0.45
 
 @dataclass(frozen=True)
 class FigureLandmarks:
-    """Places on a figure seen from the front, in the template's normalised units.
+    """Places on a figure seen from the front, in the units of its vertices.
 
     Args:
         points: (16, 2), x to the figure's left and y up: tips and roots of both arms, soles, hips, sides of belly and
@@ -38,6 +38,10 @@ class FigureLandmarks:
 
     points: np.ndarray
     depths: np.ndarray
+
+    def scaled(self, centre: np.ndarray, side: float) -> FigureLandmarks:
+        """Of the same figure after (vertices - centre) / side."""
+        return FigureLandmarks((self.points - centre[:2]) / side, (self.depths - centre[2]) / side)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from contrapposto.body import load_body
 from contrapposto.errors import InputError
+from contrapposto.io.glb import continuous
 from contrapposto.mesh.rigged import RiggedMesh, Track
 from contrapposto.motion import Motion
 from contrapposto.retarget import recognise
@@ -139,7 +140,7 @@ class HumanoidRig:
                 continue
             world[node] = turned[:, joint_of[node]] @ rest[node]
             local = Rotation.from_matrix(np.broadcast_to(above.transpose(0, 2, 1) @ world[node], world[node].shape))
-            values = _continuous(local.as_quat())
+            values = continuous(local.as_quat())
             result.append(Track(node, "rotation", times, values, "LINEAR"))
         return [*result, self._place(motion, times)]
 
@@ -186,10 +187,3 @@ def _rotation(matrix: np.ndarray) -> np.ndarray:
         raise InputError("A joint of the rig is mirrored.")
     result: np.ndarray = left @ right
     return result
-
-
-def _continuous(quaternions: np.ndarray) -> np.ndarray:
-    """(T, 4) with signs such that neighbours in time lie in the same half of the sphere."""
-    flips = np.where((quaternions[1:] * quaternions[:-1]).sum(-1) < 0, -1.0, 1.0)
-    signs = np.concatenate([np.ones(1), np.cumprod(flips)])
-    return quaternions * signs[:, None]

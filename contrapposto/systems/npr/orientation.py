@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from contrapposto.errors import ConfigError
+from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.surface_sampling import sample_surface
-from contrapposto.mesh.template import Template
 from contrapposto.systems.npr.alignment import FigureLandmarks, figure_landmarks
 
 _DIRECTIONS = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
@@ -27,7 +27,7 @@ class Orientation:
         axes: (3, 3) rotation from file axes to upright ones: x to the figure's left, y up, z forward.
         up, forward: directions of the file (`y`, `-z`, ...).
         reason: where they come from.
-        landmarks: of the upright mesh where it is a figure with its arms out; else None.
+        landmarks: of the upright mesh, in its units, where it is a figure with its arms out; else None.
     """
 
     axes: np.ndarray
@@ -37,14 +37,14 @@ class Orientation:
     landmarks: FigureLandmarks | None
 
 
-def orientation(template: Template, up: str | None = None, forward: str | None = None) -> Orientation:
+def orientation(mesh: MeshAsset, up: str | None = None, forward: str | None = None) -> Orientation:
     """Find how a mesh stands.
 
     A figure with its arms out is recognised by its outline from the front; its toes say where the front is. The first of these that
     shows such a figure is taken: up along y, then z, then x. Any other mesh is taken to stand along y and to face z, as glTF has it.
 
     Args:
-        template: the mesh; only its shape is looked at.
+        mesh: only its shape is looked at.
         up, forward: of `DIRECTIONS` where they are known.
 
     Raises:
@@ -55,7 +55,7 @@ def orientation(template: Template, up: str | None = None, forward: str | None =
             raise ConfigError(f"{name}={value} is no direction.", expected=", ".join(DIRECTIONS))
     if up and forward and up[-1] == forward[-1]:
         raise ConfigError("up and forward lie along the same axis.", found=f"up={up}, forward={forward}")
-    vertices, faces = template.solver.vertices.numpy(), template.clean.faces
+    vertices, faces = mesh.vertices, mesh.faces
     for one_up, one_forward in _candidates(up, forward):
         axes = _axes(one_up, one_forward)
         facing, sure = one_forward, forward is not None
@@ -83,6 +83,12 @@ def _candidates(up: str | None, forward: str | None) -> Iterator[tuple[str, str]
 def _axes(up: str, forward: str) -> np.ndarray:
     rows = [np.array(_DIRECTIONS[name[-1]], float) * (-1 if name[0] == "-" else 1) for name in (up, forward)]
     return np.stack([np.cross(*rows), *rows])
+
+
+def direction(vector: np.ndarray) -> str:
+    """The name in `DIRECTIONS` nearest to a vector (3,)."""
+    axis = int(np.abs(vector).argmax())
+    return ("-" if vector[axis] < 0 else "") + "xyz"[axis]
 
 
 def _opposite(direction: str) -> str:

@@ -116,6 +116,13 @@ def skin_fault(vertices: np.ndarray, faces: np.ndarray, skin: Skin) -> str | Non
     return None
 
 
+def body_rotations(skin: Skin, faces: np.ndarray) -> np.ndarray:
+    """(F, 3, 3) corrections of a skin's rest pose, blended on faces (F, 3) by their vertices' weights."""
+    blended = np.einsum("fj,jab->fab", skin.weights[faces].mean(axis=1), skin.corrections[:NUM_JOINTS])
+    rotations: np.ndarray = Rotation.from_matrix(blended).as_matrix()
+    return rotations
+
+
 @dataclass(frozen=True, eq=False)
 class _Body:
     """The shipped body in units of its longest side, upright, box centre at the origin."""
