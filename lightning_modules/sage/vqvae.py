@@ -23,7 +23,7 @@ from contrapposto.systems.sage.vqvae import SageVQVAE
 from contrapposto.weights import ImportReport
 from lightning_modules.base import StageModule
 from lightning_modules.quantizing import start_quantizing
-from lightning_modules.sage.rest import rest_positions
+from contrapposto.systems.sage.rest import rest_positions
 
 
 class SageVQVAEModule(StageModule):

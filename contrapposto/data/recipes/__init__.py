@@ -15,6 +15,7 @@ RECIPES = {
     "cmu": "CmuRecipe",
     "bandai": "BandaiRecipe",
     "humanact12": "HumanAct12Recipe",
+    "open_motion": "OpenMotionRecipe",
 }
 
 __all__ = ["RECIPES", "Discovery", "Progress", "Recipe", "Source", "get_recipe"]
