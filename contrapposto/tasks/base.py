@@ -7,18 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from cli.launch import groups
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.motion import Motion
+from contrapposto.outputs import Outputs, existing_paths, free_stem
 from contrapposto.runs import best_run, load_config
 
 FORMATS = ("npz", "bvh", "glb", "mp4")
 
 
 def predict(config: DictConfig) -> None:
-    """Run the configured task, or the chain of tasks that `pipeline=` names."""
+    """Run the configured task, or the chain of tasks that `pipeline=` names.
+
+    No file that an earlier run of the same command did not write is replaced (`contrapposto.outputs`), unless
+    `overwrite=true`.
+    """
     from hydra.utils import instantiate
 
     if config.get("stages"):
@@ -36,8 +41,22 @@ def predict(config: DictConfig) -> None:
     task = instantiate(config.task, _convert_="all")
     if not config.input and getattr(task, "needs_input", True):
         raise ConfigError("No input given.", expected="input=FILE")
-    for path in task(config, Path(config.input or ""), Path(config.output)):
+    with open_outputs(config):
+        paths = task(config, Path(config.input or ""), Path(config.output))
+    for path in paths:
         print(path)
+
+
+def open_outputs(config: DictConfig, name: str = "", folder: Path | None = None) -> Outputs:
+    """The output folder of a command, with its inputs and options; `name` and `folder` in place of the config's own."""
+    options: Any = OmegaConf.to_container(config, resolve=True)
+    task = options.get("task") or {}
+    name = name or str(task.get("_target_", "task"))
+    recorded = {
+        key: value for key, value in options.items() if key not in ("paths", "chain", "needs", "overview")
+    }
+    inputs = existing_paths(options)
+    return Outputs(folder or config.output, name, inputs, recorded, overwrite=bool(config.get("overwrite")))
 
 
 def write_formats(motion: Motion, stem: Path, formats: Sequence[str]) -> list[Path]:
@@ -48,13 +67,23 @@ def write_formats(motion: Motion, stem: Path, formats: Sequence[str]) -> list[Pa
     """
     from contrapposto.io import write_motion
 
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
+    endings(formats)
     paths = [stem.with_name(f"{stem.name}.{name}") for name in formats]
     for path in paths:
         write_motion(path, motion)
     return paths
+
+
+def endings(formats: Sequence[str]) -> tuple[str, ...]:
+    """The suffixes of formats: `.npz` of npz.
+
+    Raises:
+        ConfigError: an unknown format.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
+    return tuple(f".{name}" for name in formats)
 
 
 class Convert:
@@ -71,8 +100,9 @@ class Convert:
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Convert `source` into files in `output`."""
         motion = read_clip(source)
+        stem = free_stem(output / source.stem, endings(self.formats), "smplh")
         motion = motion.resample(self.fps) if self.fps else motion
-        return write_formats(motion, output / source.stem, self.formats)
+        return write_formats(motion, stem, self.formats)
 
 
 class SageReconstruct:
@@ -101,7 +131,7 @@ class SageReconstruct:
         for model, checkpoint in self.checkpoints.items():
             path = Path(checkpoint) if checkpoint else self._best(config, model)
             result = load_module(path).reconstruct(result)
-        stem = output / f"{source.stem}_reconstructed"
+        stem = free_stem(output / f"{source.stem}_reconstructed", endings(self.formats))
         paths = write_formats(result, stem, [name for name in self.formats if name != "mp4"])
         if "mp4" in self.formats:
             from contrapposto.render import render_motion_video
