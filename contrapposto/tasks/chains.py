@@ -2,8 +2,8 @@
 
 A chain is a group of configs/pipeline: `chain` names stages in order, each with the task it runs and options of that
 task; a value that begins with `@` is a file of an earlier stage (`@motion/*.npz`). `output/CLIP/NN_stage` is whole or
-not there; CLIP is the name of the input, so that chains of several inputs share an output folder. A stage is not run again as long as its options, its checkpoint, the files it was given, and the stages before it
-are the same.
+not there; CLIP is the name of the input. A stage is not run again as long as its options, its
+checkpoint, its input files and the stages before it are the same.
 """
 
 from __future__ import annotations
