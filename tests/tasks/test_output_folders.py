@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.launch import compose_config, quote_path
 from contrapposto.files import sha256
 from contrapposto.io import write_motion
 from contrapposto.synthetic import generate
-from contrapposto.tasks.base import predict
+from contrapposto.tasks.predict import compose, predict
 
 Case = Callable[[Path], list[str]]
 
@@ -46,7 +45,7 @@ def test_nothing_that_was_there_changes(task: str, tmp_path: Path) -> None:
     given = [f"task={task}", f"output={tmp_path}", *options, *more]
     counts = []
     for _ in range(2):  # the second run replaces what the first one wrote, under the same names
-        predict(compose_config("predict", [quote_path(option) for option in given]))
+        predict(compose(given))
         assert {path: sha256(path) for path in before} == before
         counts.append(sum(path.is_file() for path in tmp_path.rglob("*")))
     assert counts[0] == counts[1] > len(before) + 1
