@@ -110,6 +110,7 @@ def _stages(config: DictConfig) -> Iterator[Stage]:
         except OmegaConfBaseException as error:
             said = str(error).splitlines()[0]
             raise ConfigError(f"Stage {name}: task={node.task} cannot be used like this: {said}") from None
+        _check_options(str(name), composed)
         _check_files(str(name), options)
         chosen = _checkpoint(config, str(name), node, composed)
         folder = _folder(config) / f"{number:02d}_{name}"
@@ -121,6 +122,16 @@ def _merged(composed: DictConfig, options: Mapping[str, Any]) -> DictConfig:
     merged = OmegaConf.merge(composed, OmegaConf.create(dict(options)))
     assert isinstance(merged, DictConfig)
     return merged
+
+
+def _check_options(name: str, composed: DictConfig) -> None:
+    """Options of a task that it does not know, or cannot use, must be named before the first stage runs."""
+    try:
+        build_task(OmegaConf.to_container(composed.task, resolve=True))  # type: ignore[arg-type]
+    except ConfigError as error:
+        raise ConfigError(
+            f"Stage {name}: {error.what}", found=error.found, expected=error.expected, fix=error.fix
+        ) from None
 
 
 def _check_files(name: str, options: Mapping[str, Any]) -> None:
