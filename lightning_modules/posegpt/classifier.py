@@ -26,7 +26,7 @@ class PoseGPTClassifierModule(PoseModule):
         network: options of `PoseClassifier`; the sizes of its ends follow from vocabulary and skeleton.
         vocabulary, store: see `keep_vocabulary`.
         exclusive: cross entropy with the one action of a window; else each class is judged by itself.
-        skeleton, heading: see `PoseModule`.
+        skeleton, heading, height: see `PoseModule`.
         learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
@@ -38,6 +38,7 @@ class PoseGPTClassifierModule(PoseModule):
         exclusive: bool = False,
         skeleton: str = "smplh52",
         heading: str = "random",
+        height: str = "start",
         learning_rate: float = 4e-5,
         betas: Sequence[float] = (0.9, 0.999),
         weight_decay: float = 0.0,
@@ -45,7 +46,7 @@ class PoseGPTClassifierModule(PoseModule):
         gamma: float = 0.3,
         warmup_steps: int = 0,
     ) -> None:
-        super().__init__(skeleton, heading)
+        super().__init__(skeleton, heading, height)
         self.save_hyperparameters()
         self.vocabulary = keep_vocabulary(self, vocabulary, store)
         self.exclusive = exclusive

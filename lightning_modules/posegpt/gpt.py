@@ -37,7 +37,7 @@ class PoseGPTModule(PoseModule):
         window: frames of the windows.
         per_frame: actions hold frame by frame.
         original_end: of generators with an end token: count all padding in the loss, as the original does.
-        skeleton, heading: see `PoseModule`; those of the auto-encoder.
+        skeleton, heading, height: see `PoseModule`; those of the auto-encoder.
         learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
 
     Raises:
@@ -57,6 +57,7 @@ class PoseGPTModule(PoseModule):
         original_end: bool = False,
         skeleton: str = "smplh52",
         heading: str = "random",
+        height: str = "start",
         learning_rate: float = 1e-5,
         betas: Sequence[float] = (0.9, 0.999),
         weight_decay: float = 0.0,
@@ -64,7 +65,7 @@ class PoseGPTModule(PoseModule):
         gamma: float = 0.3,
         warmup_steps: int = 0,
     ) -> None:
-        super().__init__(skeleton, heading)
+        super().__init__(skeleton, heading, height)
         self.save_hyperparameters()
         if per_frame and not (network or {}).get("every_step", True):
             raise ConfigError("Actions frame by frame need module.network.every_step=true.")

@@ -125,7 +125,9 @@ class MotionGenerator:
         pose, height = self._past(past)
         sampled = self.sampler.generate(plan, count, past=pose, draw=draw)
         labels = self._labels(actions, plan, sampled.num_past)
-        clips = [to_motion(row, self.skeleton, height=height, labels=labels) for row in sampled.pose]
+        clips = [
+            to_motion(row, self.skeleton, height=self._height(row, height), labels=labels) for row in sampled.pose
+        ]
         return Generated([_placed(clip, past) for clip in clips], sampled)
 
     def stream(
@@ -146,6 +148,8 @@ class MotionGenerator:
         )  # from here on the height of the poses' origin; their vertical points down
         for chunk in self.sampler.stream(plan, 1, past=pose, draw=draw):
             first = float(chunk[0, 0, -2])
+            if self.sampler.height == "floor":
+                height = 0.0
             clip = to_motion(chunk[0], self.skeleton, height=None if height is None else height - first)
             height = float(clip.root_translation[0, 2]) + first if height is None else height
             yield _placed(clip, past)
@@ -154,7 +158,12 @@ class MotionGenerator:
         """Pose vectors of the past, and the height of its first frame's root translation."""
         if past is None:
             return None, None
-        return from_motion(past, self.skeleton), float(past.root_translation[0, 2])
+        height = self.sampler.height
+        return from_motion(past, self.skeleton, height=height), float(past.root_translation[0, 2])
+
+    def _height(self, pose: Tensor, past: float | None) -> float | None:
+        """z of the root translation of the first frame; None where the floor has to be looked for."""
+        return -float(pose[0, -2]) if self.sampler.height == "floor" else past
 
     def _labels(self, actions: Sequence[str] | None, plan: Sequence[Segment], num_past: int) -> list[Label]:
         ends = (num_past + np.cumsum([0, *(segment.frames for segment in plan)])) / FPS
