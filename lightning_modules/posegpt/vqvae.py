@@ -226,8 +226,8 @@ class PoseGPTVQVAEModule(PoseModule):
             outputs["pred_rotations"][0, :count], self._root(outputs["pred_joints"][0, :count])
         )
         clips = {
-            "truth": to_motion(batch["pose"][0, :count], self.skeleton),
-            "reconstruction": to_motion(recovered, self.skeleton),
+            "truth": to_motion(batch["pose"][0, :count], self.skeleton, height=self.height),
+            "reconstruction": to_motion(recovered, self.skeleton, height=self.height),
         }
         return {Path(str(batch["names"][0])).name: clips}
 

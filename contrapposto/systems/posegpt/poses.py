@@ -138,20 +138,20 @@ def to_motion(
     skeleton: Skeleton = SMPLH52,
     *,
     fps: float = FPS,
-    height: float | None = None,
+    height: float | Height = "start",
     labels: Sequence[Label] = (),
     metadata: Mapping[str, str] | None = None,
 ) -> Motion:
     """A clip from pose vectors (F, 3 J + 3).
 
-    Pose vectors do not say how high above the floor they begin: the clip is lifted or lowered so that its feet
-    stand on the floor (z = 0).
+    Pose vectors whose heights count from the start do not say how high above the floor they begin: the clip is lifted or
+    lowered so that its feet stand on the floor (z = 0).
 
     Args:
         pose: in this module's world.
         skeleton: of J joints.
         fps: frames per second.
-        height: z of the root translation of the first frame, metres, in place of the search for the floor.
+        height: see `Height`; or z of the root translation of the first frame, metres.
         labels: of the clip.
         metadata: of the clip.
 
@@ -172,7 +172,9 @@ def to_motion(
         labels=tuple(labels),
         metadata=dict(metadata or {}),
     )
-    lift = -_floor(clip) if height is None else height - float(clip.root_translation[0, 2])
+    if height == "floor":
+        return clip
+    lift = -_floor(clip) if height == "start" else float(height) - float(clip.root_translation[0, 2])
     return clip.transform(np.eye(3), (0.0, 0.0, lift))
 
 
