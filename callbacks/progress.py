@@ -13,6 +13,8 @@ from typing import Any, TextIO
 import pytorch_lightning as pl
 from torch import Tensor
 
+from contrapposto.progress import duration
+
 
 class ProgressLine(pl.Callback):
     """Report training on the first process, and log the throughput as `time/*`.
@@ -159,19 +161,6 @@ def batch_size(batch: Any) -> int:
         return len(batch) if batch.ndim else 0
     parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, list | tuple) else ()
     return next((size for size in map(batch_size, parts) if size), 0)
-
-
-def duration(seconds: float) -> str:
-    """A time in the two units that matter: `45 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`."""
-    seconds = round(seconds)
-    for unit, size, minor, minor_size in (
-        ("d", 86400, "h", 3600),
-        ("h", 3600, "min", 60),
-        ("min", 60, "s", 1),
-    ):
-        if seconds >= size:
-            return f"{seconds // size} {unit} {seconds % size // minor_size} {minor}"
-    return f"{seconds} s"
 
 
 def _monitor(trainer: pl.Trainer) -> str | None:

@@ -1,7 +1,7 @@
-"""Published models from a web address: python -m contrapposto.fetch ADDRESS/MODEL/NAME sha256=HASH [runs=runs]
+"""Published models from a web address: contrapposto fetch ADDRESS/MODEL/NAME sha256=HASH [runs=runs]
 
-`contrapposto.publish` prints the hash. The model becomes `runs/MODEL/NAME`, which predict.py and evaluate.py find like a run
-of yours.
+`contrapposto publish` prints the hash. The model becomes `runs/MODEL/NAME`, which predict and evaluate find like any
+other run.
 """
 
 from __future__ import annotations

@@ -6,10 +6,21 @@ import sys
 import time
 
 
+def duration(seconds: float) -> str:
+    """A time in the two units that matter: `45 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`."""
+    seconds = round(seconds)
+    for unit, size, minor, minor_size in (
+        ("d", 86400, "h", 3600),
+        ("h", 3600, "min", 60),
+        ("min", 60, "s", 1),
+    ):
+        if seconds >= size:
+            return f"{seconds // size} {unit} {seconds % size // minor_size} {minor}"
+    return f"{seconds} s"
+
+
 def say(done: int, total: int, started: float) -> None:
     """A line with the time left: rewritten on a terminal, elsewhere at every tenth."""
-    from callbacks.progress import duration  # with Lightning, which takes seconds
-
     terminal = sys.stderr.isatty()
     if not terminal and done != total and done * 10 // total == (done - 1) * 10 // total:
         return

@@ -1,9 +1,8 @@
-"""Finished runs as folders to pass on: python -m contrapposto.publish runs/MODEL/TIME ... output=zoo
+"""Finished runs as folders to pass on: contrapposto publish runs/MODEL/TIME ... output=zoo
 
 `zoo/<model>/<data>-<experiment>/` holds what predict.py and evaluate.py read of a run: `config.yaml`, `result.json`, the
 weights in half precision (`checkpoints/best.safetensors`), `card.md`, and `index.json` with the hashes of all of them.
-Upload the folder anywhere as it is; `python -m contrapposto.fetch ADDRESS/<model>/<data>-<experiment> sha256=HASH` brings it
-back.
+Upload the folder anywhere as it is; `contrapposto fetch ADDRESS/<model>/<data>-<experiment> sha256=HASH` downloads it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-_MODULES = {"train": "cli.train", "predict": "contrapposto.tasks.base", "prepare": "cli.prepare"}
+_MODULES = {"train": "cli.train", "predict": "contrapposto.tasks.predict", "prepare": "cli.prepare"}
 _HEAVY = (
     *(
         "pytorch_lightning",
@@ -79,6 +79,10 @@ def start(door: str, arguments: Sequence[str], log: Path) -> int:
 
 
 def _run(door: str) -> int:
+    if door == "predict":
+        from contrapposto.cli import main
+
+        return main(["predict", *sys.argv[1:]])
     from cli.launch import open_door
 
     open_door(door, getattr(import_module(_MODULES[door]), door), "")

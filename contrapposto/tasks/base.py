@@ -1,43 +1,39 @@
-"""What predict.py does: run one task on one input; the tasks themselves are classes named in configs/task."""
+"""What a task of `predict` is, and what most of them need: reading a clip, writing a motion in several formats."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from omegaconf import DictConfig
 
-from cli.launch import groups
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.motion import Motion
-from contrapposto.runs import best_run, load_config
+from contrapposto.runs import load_config
 
 FORMATS = ("npz", "bvh", "glb", "mp4")
 
 
-def predict(config: DictConfig) -> None:
-    """Run the configured task, or the chain of tasks that `pipeline=` names."""
-    from hydra.utils import instantiate
+class Task(Protocol):
+    """A class whose constructor takes the options below `task:` and whose instances do the work.
 
-    if config.get("stages"):
-        raise ConfigError("This pipeline trains.", fix="python train.py pipeline=...")
-    if config.get("chain") is not None:
-        from contrapposto.tasks.chains import run_chain
+    `needs_input` (a class attribute, true where it is missing) says whether `input=` must be set.
+    """
 
-        if config.get("task") is not None:
-            raise ConfigError("pipeline= names the tasks itself.", fix="leave task= out")
-        for path in run_chain(config):
-            print(path)
-        return
-    if config.get("task") is None:
-        raise ConfigError("No task chosen.", expected=f"task= one of {', '.join(groups()['task'])}")
-    task = instantiate(config.task, _convert_="all")
-    if not config.input and getattr(task, "needs_input", True):
-        raise ConfigError("No input given.", expected="input=FILE")
-    for path in task(config, Path(config.input or ""), Path(config.output)):
-        print(path)
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> Sequence[Path]:
+        """Do the work.
+
+        Args:
+            config: the whole configuration: `input`, `output`, `paths`, and the task's own options beside `task`.
+            source: `config.input` as a path.
+            output: a folder, created where needed.
+
+        Returns:
+            The files that were written.
+        """
+        ...
 
 
 def write_formats(motion: Motion, stem: Path, formats: Sequence[str]) -> list[Path]:
@@ -55,64 +51,6 @@ def write_formats(motion: Motion, stem: Path, formats: Sequence[str]) -> list[Pa
     for path in paths:
         write_motion(path, motion)
     return paths
-
-
-class Convert:
-    """Read a motion file of any known format and write it in others, on the SMPL-H skeleton.
-
-    Args:
-        formats: of npz (AMASS layout), bvh, glb (skinned), mp4 (video).
-        fps: resample to this frame rate; None keeps the file's.
-    """
-
-    def __init__(self, formats: Sequence[str] = FORMATS, fps: float | None = None) -> None:
-        self.formats, self.fps = list(formats), fps
-
-    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
-        """Convert `source` into files in `output`."""
-        motion = read_clip(source)
-        motion = motion.resample(self.fps) if self.fps else motion
-        return write_formats(motion, output / source.stem, self.formats)
-
-
-class SageReconstruct:
-    """Send a clip through the two SAGE VQ-VAEs and write what comes back.
-
-    Args:
-        formats: see `Convert`; the video shows the clip and its reconstruction side by side.
-        data, experiment: the runs to use, as in train.py; `upper` and `lower` name checkpoints or runs directly.
-    """
-
-    def __init__(
-        self,
-        formats: Sequence[str] = FORMATS,
-        data: str = "demo",
-        experiment: str | None = None,
-        upper: str | None = None,
-        lower: str | None = None,
-    ) -> None:
-        self.formats, self.data, self.experiment = list(formats), data, experiment
-        self.checkpoints = {"sage_upper_vqvae": upper, "sage_lower_vqvae": lower}
-
-    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
-        """Reconstruct `source` into files in `output`."""
-        motion = read_clip(source).resample(60)
-        result = motion
-        for model, checkpoint in self.checkpoints.items():
-            path = Path(checkpoint) if checkpoint else self._best(config, model)
-            result = load_module(path).reconstruct(result)
-        stem = output / f"{source.stem}_reconstructed"
-        paths = write_formats(result, stem, [name for name in self.formats if name != "mp4"])
-        if "mp4" in self.formats:
-            from contrapposto.render import render_motion_video
-
-            paths.append(
-                render_motion_video(stem.with_suffix(".mp4"), {"input": motion, "reconstruction": result})
-            )
-        return paths
-
-    def _best(self, config: DictConfig, model: str) -> Path:
-        return best_run(config.paths.runs, model, self.data, self.experiment).checkpoint
 
 
 def load_module(checkpoint: Path) -> Any:

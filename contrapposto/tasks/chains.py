@@ -1,6 +1,6 @@
 """predict.py pipeline=: several tasks after each other, each on what the ones before it have made.
 
-A chain is a group of configs/pipeline: `chain` names stages in order, each with the task it runs and options of that
+A chain is a file in chain_configs: `chain` names stages in order, each with the task it runs and options of that
 task; a value that begins with `@` is a file of an earlier stage (`@motion/*.npz`). `output/NN_stage` is whole or not
 there. A stage is not run again as long as its options, its checkpoint, the files it was given, and the stages before it
 are the same.
@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cli.launch import compose_config
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.files import atomic_path, write_json
 from contrapposto.runs import best_run
+from contrapposto.tasks.predict import build_task, compose
 
 RECORD = "stage.json"
 _FORMAT = 1
@@ -89,9 +89,8 @@ def _stages(config: DictConfig) -> Iterator[Stage]:
     """
     for number, (name, node) in enumerate(config.chain.items(), start=1):
         options: Any = OmegaConf.to_container(node.options, resolve=True)
-        composed = compose_config("predict", [f"task={node.task}"])
-        with open_dict(composed):
-            composed.paths = config.paths
+        composed = compose([f"task={node.task}"])
+        composed.paths = config.paths
         try:
             composed = _merged(composed, options)
         except OmegaConfBaseException as error:
@@ -167,14 +166,12 @@ def _done(stage: Stage, key: str) -> bool:
 
 
 def _run(stage: Stage, folders: Mapping[str, Path], key: str) -> None:
-    from hydra.utils import instantiate
-
     options = {name: _filled(value, folders) for name, value in stage.options.items()}
     config = _merged(stage.config, options)
     if stage.checkpoint is not None:
         OmegaConf.update(config, stage.checkpoint[0], str(stage.checkpoint[1].absolute()))
     started = time.monotonic()
-    task = instantiate(config.task, _convert_="all")
+    task = build_task(OmegaConf.to_container(config.task, resolve=True))  # type: ignore[arg-type]
     with atomic_path(stage.folder, directory=True) as folder:
         config.output = str(folder)
         made = task(config, Path(config.input or ""), folder)
@@ -215,10 +212,6 @@ class _named:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from hydra.errors import InstantiationException
-
-        if isinstance(error, InstantiationException):  # Hydra wraps what a constructor raises
-            error = error.__cause__
         if isinstance(error, ContrappostoError):
             stage = self.stage
             raise ContrappostoError(

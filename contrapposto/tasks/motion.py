@@ -21,6 +21,24 @@ from contrapposto.tasks.base import FORMATS, read_clip, write_formats
 _LEAST = 5  # frames that a comparison needs: jitter is a third difference
 
 
+class Convert:
+    """Read a motion file of any known format and write it in others, on the SMPL-H skeleton.
+
+    Args:
+        formats: of npz (AMASS layout), bvh, glb (skinned), mp4 (video).
+        fps: resample to this frame rate; None keeps the file's.
+    """
+
+    def __init__(self, formats: Sequence[str] = FORMATS, fps: float | None = None) -> None:
+        self.formats, self.fps = list(formats), fps
+
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """Convert `source` into files in `output`."""
+        motion = read_clip(source)
+        motion = motion.resample(self.fps) if self.fps else motion
+        return write_formats(motion, output / source.stem, self.formats)
+
+
 class PeopleMotion:
     """One of the people in a clip as motion of the figure.
 

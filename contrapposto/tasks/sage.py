@@ -17,7 +17,7 @@ from contrapposto.errors import ConfigError, InputError, MissingError, nearest
 from contrapposto.files import atomic_path, write_json
 from contrapposto.motion import Motion
 from contrapposto.runs import Result, best_run
-from contrapposto.tasks.base import FORMATS, load_module, write_formats
+from contrapposto.tasks.base import FORMATS, load_module, read_clip, write_formats
 
 if TYPE_CHECKING:
     from contrapposto.io.devices import DeviceTrack, Repairs
@@ -214,6 +214,46 @@ class SageTrack:
             import webbrowser
 
             webbrowser.open(url)
+
+
+class SageReconstruct:
+    """Send a clip through the two SAGE VQ-VAEs and write what comes back.
+
+    Args:
+        formats: see `Convert`; the video shows the clip and its reconstruction side by side.
+        data, experiment: the runs to use, as in train.py; `upper` and `lower` name checkpoints or runs directly.
+    """
+
+    def __init__(
+        self,
+        formats: Sequence[str] = FORMATS,
+        data: str = "demo",
+        experiment: str | None = None,
+        upper: str | None = None,
+        lower: str | None = None,
+    ) -> None:
+        self.formats, self.data, self.experiment = list(formats), data, experiment
+        self.checkpoints = {"sage_upper_vqvae": upper, "sage_lower_vqvae": lower}
+
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """Reconstruct `source` into files in `output`."""
+        motion = read_clip(source).resample(60)
+        result = motion
+        for model, checkpoint in self.checkpoints.items():
+            path = Path(checkpoint) if checkpoint else self._best(config, model)
+            result = load_module(path).reconstruct(result)
+        stem = output / f"{source.stem}_reconstructed"
+        paths = write_formats(result, stem, [name for name in self.formats if name != "mp4"])
+        if "mp4" in self.formats:
+            from contrapposto.render import render_motion_video
+
+            paths.append(
+                render_motion_video(stem.with_suffix(".mp4"), {"input": motion, "reconstruction": result})
+            )
+        return paths
+
+    def _best(self, config: DictConfig, model: str) -> Path:
+        return best_run(config.paths.runs, model, self.data, self.experiment).checkpoint
 
 
 def prepared(model: Any, steps: int | None, speed: str) -> Any:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from omegaconf import DictConfig
 
-from cli.launch import groups
 from contrapposto.errors import ConfigError, InputError, nearest
 from contrapposto.runs import best_run, read_result
 from contrapposto.tasks.base import load_module
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from contrapposto.systems.sage.student import StudentTracker
     from contrapposto.systems.sage.tracker import SageTracker
 
+MODELS = ("sage_refiner", "sage_student")
 _TOLD = ("licence", "source", "attribution")
 
 
@@ -53,8 +53,8 @@ class SageExport:
 
         checkpoint = source
         if not source.exists():
-            if source.name not in groups()["model"]:
-                near = nearest(source.name, groups()["model"])
+            if source.name not in MODELS:
+                near = nearest(source.name, MODELS)
                 raise InputError(f"There is neither a file nor a model {source}.", expected=near)
             checkpoint = best_run(config.paths.runs, source.name, self.data, self.experiment).checkpoint
         tracker = getattr(load_module(checkpoint), "tracker", None)

@@ -11,13 +11,12 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 
-from cli.launch import compose_config
 from cli.report import read_curves
 from cli.runs import _HELD
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import InputError
 from contrapposto.systems.scail_pose.lifter import LifterBody, load_lifter
-from contrapposto.tasks.base import predict
+from contrapposto.tasks.predict import compose, predict
 from datamodules.scail_pose.lifter import LifterDataModule
 from lightning_modules.scail_pose.lifter import ScailLifterModule
 from tests.lightning_modules.sage_tiny import door, only_run
@@ -155,18 +154,18 @@ def test_the_door_exports_a_run(runs, tmp_path, capsys):
     shared = ["task=scail_lifter_export", f"output={tmp_path}", f"paths.runs={runs}"]
     for source in (MODEL, only_run(runs, MODEL)):
         more = [f"input={source}", "task.data=tiny", "task.experiment=null"]
-        predict(compose_config("predict", [*shared, *more]))
+        predict(compose([*shared, *more]))
     assert "differ from the suite's by at most" in capsys.readouterr().out
     body = LifterBody.open(tmp_path / "scail_lifter.onnx")
     assert body.window == 8
     with pytest.raises(InputError, match="nowhere"):
-        predict(compose_config("predict", [*shared, "input=nowhere"]))
+        predict(compose([*shared, "input=nowhere"]))
 
 
 def test_it_can_be_chosen_for_videos(runs):
     """As docs/scail_lifter.md says."""
     path = only_run(runs, MODEL) / "checkpoints" / "best.ckpt"
     body = f"{{_target_:contrapposto.systems.scail_pose.lifter.LifterBody.open,path:'{path}'}}"
-    config = compose_config("predict", ["task=scail_pose", f"task.module.estimator.body={body}"])
+    config = compose(["task=scail_pose", f"task.module.estimator.body={body}"])
     estimator = instantiate(config.task.module.estimator, _convert_="all")()
     assert estimator.body.window == 8

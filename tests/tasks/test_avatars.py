@@ -9,14 +9,13 @@ import torch
 import trimesh
 from PIL import Image
 
-from cli.launch import compose_config, quote_path
 from contrapposto.errors import MissingError
 from contrapposto.io import write_motion
 from contrapposto.runs import ZOO, best_run, load_config
 from contrapposto.synthetic import generate
 from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig
 from contrapposto.tasks.anerf_inputs import own_scene
-from contrapposto.tasks.base import predict
+from contrapposto.tasks.predict import compose, predict
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
 from tests.lightning_modules.sage_tiny import door
 
@@ -42,7 +41,7 @@ def draw(place, task, *options):
     shared = [f"task={task}", f"paths.runs={place / 'runs'}", f"paths.stores={place / 'stores'}"]
     output = place / "out" / str(abs(hash(options)))
     arguments = [*shared, f"output={output}", *RUN, *options]
-    predict(compose_config("predict", [quote_path(argument) for argument in arguments]))
+    predict(compose(arguments))
     return output
 
 
@@ -153,7 +152,7 @@ def test_a_skin_is_moved_by_a_motion_file(place, tmp_path):
 def test_the_scene_of_the_shipped_avatar_is_made_where_it_is_missing(stores, tmp_path, capsys):
     (tmp_path / "demo").symlink_to(stores / "tiny")
     shipped = best_run(ZOO, "anerf", "anerf_scene", "anerf_demo").run
-    config = compose_config("predict", ["task=anerf_render", f"paths.stores={tmp_path}"])
+    config = compose(["task=anerf_render", f"paths.stores={tmp_path}"])
     saved = load_config(shipped)
     small = {"size": 16, "poses": 1, "novel_poses": 0, "cameras": 1, "novel_cameras": [], "clips": ["walk*"]}
     saved.data.options.update(small)

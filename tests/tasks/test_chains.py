@@ -13,7 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from cli.launch import CONFIGS, compose_config, quote_path
+from cli.launch import CONFIGS, compose_config
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.io.video import VideoFile
@@ -23,9 +23,9 @@ from contrapposto.systems.npr.body_poses import figure_poses
 from contrapposto.systems.scail_pose.camera import default_intrinsics
 from contrapposto.systems.scail_pose.interchange import write_people
 from contrapposto.systems.scail_pose.people import ClipPoses
-from contrapposto.tasks.base import predict
 from contrapposto.tasks.chains import RECORD
 from contrapposto.tasks.motion import compare_motions
+from contrapposto.tasks.predict import compose, predict
 from lightning_modules.npr import NPRModule
 from lightning_modules.posegpt import PoseGPTModule
 from lightning_modules.sage import SageRefinerModule
@@ -74,7 +74,7 @@ def clip(tmp_path: Path) -> Path:
 
 def run(name: str, runs: Path, output: Path, *options: str) -> Path:
     given = [f"pipeline={name}", f"paths.runs={runs}", f"output={output}", *options]
-    predict(compose_config("predict", [quote_path(option) for option in given]))
+    predict(compose(list(given)))
     return output
 
 
@@ -260,14 +260,12 @@ def test_people_of_a_clip_become_motions(tmp_path: Path) -> None:
             f"task.person={person}",
             "task.formats=[npz]",
         ]
-        predict(compose_config("predict", ["task=people_motion", *map(quote_path, options)]))
+        predict(compose(["task=people_motion", *options]))
         motion = read_motion(tmp_path / person / "motion.npz")
         assert motion.num_frames == frames
         assert error(motion, walk if person == "longest" else walk.frames(8, 24)) < 0.03
     with pytest.raises(InputError, match="no person 7"):
-        predict(
-            compose_config("predict", ["task=people_motion", quote_path(f"input={file}"), "task.person=7"])
-        )
+        predict(compose(["task=people_motion", f"input={file}", "task.person=7"]))
 
 
 def test_differences_are_those_that_were_made() -> None:

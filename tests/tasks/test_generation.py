@@ -5,12 +5,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from cli.launch import compose_config, quote_path
 from cli.tables import generation_table
 from contrapposto.errors import ConfigError, ContrappostoError, MissingError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.synthetic import generate
 from contrapposto.tasks.posegpt import PoseGPTForecast, PoseGPTSample, load_generator
+from contrapposto.tasks.predict import compose
 from lightning_modules.posegpt import PoseGPTModule
 
 WORDS = ["walk", "communicate (vocalise)", "move up/down incline"]
@@ -44,7 +44,7 @@ def checkpoint(tmp_path_factory):
 
 
 def config(*overrides):
-    return compose_config("predict", [quote_path(text) for text in overrides])
+    return compose(list(overrides))
 
 
 def run(task, output, *overrides):

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.launch import compose_config
 from contrapposto.errors import InputError
 from contrapposto.io.video import VideoFile
 from contrapposto.render import VideoWriter
 from contrapposto.systems.scail_pose.interchange import read_people
 from contrapposto.systems.scail_pose.scenes import people_scene
-from contrapposto.tasks.base import predict
+from contrapposto.tasks.predict import compose, predict
 
 SIZE = (448, 256)
 BLACK = np.zeros((*SIZE[::-1], 3), np.uint8)
@@ -38,11 +37,7 @@ def run(video, output, *options):
     """The report of one video, body only."""
     fast = ("task.module.estimator.hands=false", "task.module.estimator.face=false")
     size = "task.data.resolution=[256,448]"
-    predict(
-        compose_config(
-            "predict", ["task=scail_pose", f"video={video}", f"output={output}", size, *fast, *options]
-        )
-    )
+    predict(compose(["task=scail_pose", f"video={video}", f"output={output}", size, *fast, *options]))
     report = json.loads((output / "report.json").read_text())
     name = "rendered_aligned.mp4" if report["reference"] else "rendered.mp4"
     assert sum(1 for _ in VideoFile.open(output / name).frames()) == report["frames"]

@@ -9,15 +9,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from cli.launch import compose_config
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.io import write_motion
 from contrapposto.mesh import MeshAsset, read_mesh, write_mesh
 from contrapposto.synthetic import generate
 from contrapposto.systems.npr.data.mesh_store import Identity, Origin, write_store
-from contrapposto.tasks.base import predict
 from contrapposto.tasks.npr_generate import judged
 from contrapposto.tasks.npr_inputs import load_network
+from contrapposto.tasks.predict import compose, predict
 from lightning_modules.npr import NPRFeatureDiffusionModule, NPRModule
 from tests.mesh.shapes import bent, sphere
 from tests.mesh.test_files import painted
@@ -65,7 +64,7 @@ def poses(tmp_path):
 
 
 def run(task, output, *options):
-    predict(compose_config("predict", [f"task={task}", f"output={output}", *options]))
+    predict(compose([f"task={task}", f"output={output}", *options]))
 
 
 def test_a_folder_of_poses_on_a_textured_mesh(checkpoint, poses, tmp_path, capsys):
@@ -176,9 +175,7 @@ def test_new_poses_are_judged_beside_real_ones(tmp_path):
         "identities": ["ball"],
     }
     OmegaConf.save(OmegaConf.merge(config, {"datamodule": data}), checkpoint.parents[1] / "config.yaml")
-    trained = load_network(
-        compose_config("predict", ["task=npr_transfer", f"ckpt={checkpoint}"]), "npr", "", None
-    )
+    trained = load_network(compose(["task=npr_transfer", f"ckpt={checkpoint}"]), "npr", "", None)
     alike = judged(trained, np.stack([bent(ball.vertices, bend) for bend in bends + 0.01]), 2, 0)
     lying = judged(trained, posed[..., [1, 0, 2]], 2, 0)
     assert list(alike) == [

@@ -9,12 +9,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from cli.launch import compose_config
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.io.device_csv import write_csv
 from contrapposto.io.devices import devices_of
-from contrapposto.tasks.base import predict
+from contrapposto.tasks.predict import compose, predict
 from contrapposto.tasks.sage import SageTrack, part_of
 from lightning_modules.sage import SageRefinerModule
 from tests.io.test_quest import STILL, record
@@ -56,9 +55,7 @@ def runs(tmp_path_factory):
 def track(runs, tmp_path):
     def run(source, *options):
         arguments = [f"input='{source}'", f"output='{tmp_path / 'out'}'", f"paths.runs='{runs}'"]
-        predict(
-            compose_config("predict", ["task=sage_track", "task.formats=[npz,bvh]", *arguments, *options])
-        )
+        predict(compose(["task=sage_track", "task.formats=[npz,bvh]", *arguments, *options]))
         return {path.name: path for path in (tmp_path / "out").iterdir()}
 
     return run
@@ -124,7 +121,7 @@ def test_what_cannot_be_done(track, tmp_path):
 
 
 def test_options_and_file_agree():
-    task = compose_config("predict", ["task=sage_track"]).task
+    task = compose(["task=sage_track"]).task
     import inspect
 
     names = set(inspect.signature(SageTrack.__init__).parameters) - {"self"}

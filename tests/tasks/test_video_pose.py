@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.launch import compose_config
 from contrapposto.errors import InputError
 from contrapposto.io.video import VideoFile
 from contrapposto.render import VideoWriter
 from contrapposto.systems.scail_pose.interchange import read_people
-from contrapposto.tasks.base import predict
+from contrapposto.tasks.predict import compose, predict
 from datamodules.scail_pose.videos import VideoDataModule
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(*options):
-    predict(compose_config("predict", ["task=scail_pose", *options]))
+    predict(compose(["task=scail_pose", *options]))
 
 
 def black(path, frames=4, size=(64, 48)):

@@ -1,0 +1,155 @@
+"""The command `contrapposto`: use trained models and the tools around them. Training needs a checkout of the project."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+HELP = """
+contrapposto COMMAND [key=value ...]; contrapposto COMMAND --help says more.
+
+  predict    use a model on your files: task=sage_track, posegpt_sample, npr_transfer, anerf_render, scail_pose, ...
+  convert    a motion file into npz, bvh, glb and mp4
+  view       motion, meshes, videos, runs in the browser
+  live       a body from a headset's packets, in the browser
+  serve      SCAIL-Pose as a service with a page
+  report     one HTML page from evaluations and runs
+  publish    a finished run as a folder to pass on
+  fetch      a published model from a web address
+  doctor     versions, devices, optional packages, data
+
+train, evaluate and prepare are commands of a checkout: python train.py model=...
+"""
+_CHECKOUT = ("train", "evaluate", "prepare")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, 2 for mistakes that the user can fix, 130 after Ctrl+C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP.strip())
+        return 0
+    name, rest = words[0], words[1:]
+    return guarded(lambda: _command(name)(rest))
+
+
+def guarded(work: Callable[[], int | None]) -> int:
+    """Run `work`; errors that the user can fix are printed without a traceback."""
+    from contrapposto.errors import ContrappostoError
+
+    try:
+        return work() or 0
+    except ContrappostoError as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # for example `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _command(name: str) -> Callable[[list[str]], int | None]:
+    from contrapposto.errors import ConfigError, nearest
+
+    if name in _CHECKOUT:
+        raise ConfigError(
+            f"contrapposto {name} needs a checkout of the project: training is not part of the installed package.",
+            fix=f"git clone the repository (docs/start.md), then python {name}.py --help",
+        )
+    if name not in COMMANDS:
+        raise ConfigError(f"There is no command {name!r}.", expected=nearest(name, COMMANDS))
+    return COMMANDS[name]
+
+
+def predict(arguments: list[str]) -> None:
+    """Run a task or a chain of tasks."""
+    from contrapposto.tasks.predict import compose, print_help
+    from contrapposto.tasks.predict import predict as run
+
+    if {"-h", "--help"} & set(arguments) or not arguments:
+        print_help(arguments)
+    elif "--cfg" in arguments:
+        from omegaconf import OmegaConf
+
+        shown = [argument for argument in arguments if argument not in ("--cfg", "job")]
+        print(OmegaConf.to_yaml(compose(shown)), end="")
+    else:
+        run(compose(arguments))
+
+
+def convert(arguments: list[str]) -> None:
+    """The task `convert`."""
+    predict(["task=convert", *arguments])
+
+
+def live(arguments: list[str]) -> None:
+    """The task `sage_track` on packets; input=udp://127.0.0.1:9000 unless set."""
+    source = (
+        [] if any(argument.startswith("input=") for argument in arguments) else ["input=udp://127.0.0.1:9000"]
+    )
+    predict(["task=sage_track", *source, *arguments])
+
+
+def view(arguments: list[str]) -> None:
+    """Open files in the viewer."""
+    from contrapposto.view import main as run
+
+    run(arguments)
+
+
+def serve(arguments: list[str]) -> int:
+    """Serve SCAIL-Pose."""
+    from contrapposto.systems.scail_pose.service.__main__ import main as run
+
+    return run(arguments)
+
+
+def report(arguments: list[str]) -> None:
+    """Write a report."""
+    from contrapposto.report.__main__ import main as run
+
+    written = run(arguments)
+    if written is not None:
+        print(written)
+
+
+def publish(arguments: list[str]) -> int:
+    """Publish runs."""
+    from contrapposto.publish import main as run
+
+    return run(arguments)
+
+
+def fetch(arguments: list[str]) -> int:
+    """Fetch a published model."""
+    from contrapposto.fetch import main as run
+
+    return run(arguments)
+
+
+def doctor(arguments: list[str]) -> None:
+    """Print what a bug report needs."""
+    from contrapposto.doctor import report as text
+
+    print(text(*map(Path, arguments)))
+
+
+COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
+    "predict": predict,
+    "convert": convert,
+    "view": view,
+    "live": live,
+    "serve": serve,
+    "report": report,
+    "publish": publish,
+    "fetch": fetch,
+    "doctor": doctor,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""The configuration of a task or chain from `key=value` arguments, and running it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from contrapposto.errors import ConfigError, nearest
+from contrapposto.options import build, locate, parse_value
+
+TASKS = Path(__file__).parent / "configs"
+CHAINS = Path(__file__).parent / "chain_configs"
+ENTRY_POINTS = "contrapposto.tasks"  # classes of other packages, by the name after task=
+
+
+def task_names() -> list[str]:
+    """All tasks: those of this package, and those that other packages register as entry points."""
+    return sorted({file.stem for file in TASKS.glob("*.yaml")} | {entry.name for entry in _registered()})
+
+
+def chain_names() -> list[str]:
+    """All chains of tasks."""
+    return sorted(file.stem for file in CHAINS.glob("*.yaml"))
+
+
+def _registered() -> Any:
+    return entry_points(group=ENTRY_POINTS)
+
+
+def compose(arguments: Sequence[str]) -> DictConfig:
+    """The configuration that arguments `key=value` describe.
+
+    `task=` or `pipeline=` chooses a file; every other argument sets an option that the file, or `input`, `output` and
+    `paths`, has. A leading `+` adds an option that is not listed.
+
+    Raises:
+        ConfigError: an argument that is not `key=value`, an unknown task, chain or option.
+    """
+    pairs = [_pair(argument) for argument in arguments]
+    config = OmegaConf.create(
+        {
+            "input": None,
+            "output": "out",
+            "task": None,
+            "chain": None,
+            "paths": {"runs": "runs", "stores": "stores"},
+        }
+    )
+    for key, text in pairs:
+        if key == "task":
+            config = _merge(config, _task(text))
+        elif key == "pipeline":
+            config = _merge(config, OmegaConf.load(_file("pipeline", text, CHAINS, chain_names())))
+    known = _keys(config)
+    for key, text in pairs:
+        if key in ("task", "pipeline"):
+            continue
+        name = key.lstrip("+")
+        if not key.startswith("+") and name not in known and not _open(config, name):
+            raise ConfigError(f"There is no option {name}.", expected=nearest(name, known))
+        try:
+            OmegaConf.update(config, name, parse_value(text), force_add=True)
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"{name}={text} cannot be used: {str(error).splitlines()[0]}") from None
+    return config
+
+
+def _pair(argument: str) -> tuple[str, str]:
+    key, equals, value = argument.partition("=")
+    if not equals or not key.lstrip("+").replace(".", "").replace("_", "").isalnum():
+        raise ConfigError(f"{argument!r} is not an option.", expected="key=value")
+    return key, value
+
+
+def _merge(first: DictConfig, second: Any) -> DictConfig:
+    merged = OmegaConf.merge(first, second)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _file(group: str, name: str, folder: Path, names: Sequence[str]) -> Path:
+    if name not in names:
+        raise ConfigError(f"There is no {group} {name!r}.", expected=nearest(name, names))
+    return folder / f"{name}.yaml"
+
+
+def _task(name: str) -> Any:
+    for entry in _registered():
+        if entry.name == name:
+            return OmegaConf.create({"task": {"_target_": entry.value.replace(":", ".")}})
+    return OmegaConf.load(_file("task", name, TASKS, task_names()))
+
+
+def _open(config: DictConfig, name: str) -> bool:
+    """Whether a new option may be added here: the task's signature, or its mapping `options`, decides later."""
+    if name.startswith("task.options."):
+        return True
+    key = name.removeprefix("task.")
+    return name.startswith("task.") and "." not in key and config.task is not None
+
+
+def _keys(config: Any, prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for key in config:
+        keys.append(f"{prefix}{key}")
+        node = config._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
+            keys += _keys(node, f"{prefix}{key}.")
+    return keys
+
+
+def predict(config: DictConfig) -> list[Path]:
+    """Run the configured task, or the chain of tasks that `pipeline=` names, and print what was written.
+
+    Raises:
+        ConfigError: no task is chosen, or an option cannot be used.
+        ContrappostoError: whatever the task raises.
+    """
+    if config.chain is not None:
+        from contrapposto.tasks.chains import run_chain
+
+        if config.task is not None:
+            raise ConfigError("pipeline= names the tasks itself.", fix="leave task= out")
+        paths = run_chain(config)
+    else:
+        if config.task is None:
+            raise ConfigError("No task chosen.", expected=f"task= one of {', '.join(task_names())}")
+        paths = run_task(config)
+    for path in paths:
+        print(path)
+    return paths
+
+
+def run_task(config: DictConfig) -> list[Path]:
+    """Run one task; see `predict`."""
+    options: Any = OmegaConf.to_container(config.task, resolve=True)
+    if not config.input and getattr(locate(options["_target_"]), "needs_input", True):
+        raise ConfigError("No input given.", expected="input=FILE")
+    task = build_task(options)
+    return list(task(config, Path(config.input or ""), Path(config.output)))
+
+
+def build_task(options: dict[str, Any]) -> Any:
+    """The task of plain options; tasks with `_recursive_: false` build what stands inside of them themselves."""
+    if options.get("_recursive_", True):
+        return build(options, "task.")
+    kind = locate(str(options["_target_"]))
+    return kind(**{name: value for name, value in options.items() if not name.startswith("_")})
+
+
+def print_help(arguments: Sequence[str]) -> None:
+    """The tasks and chains with an example each; or the options of the one that is named."""
+    for argument in arguments:
+        group, _, name = argument.partition("=")
+        if group in ("task", "pipeline"):
+            folder, names = (TASKS, task_names()) if group == "task" else (CHAINS, chain_names())
+            print(_file(group, name, folder, names).read_text(encoding="utf-8"), end="")
+            return
+    print("Use a trained model, or a tool, on your own files: contrapposto predict task=NAME key=value ...")
+    print("Small trained models ship, so every task works at once.\n")
+    for group, folder in (("task", TASKS), ("pipeline", CHAINS)):
+        for file in sorted(folder.glob("*.yaml")):
+            first = file.read_text(encoding="utf-8").splitlines()[0]
+            purpose, _, example = first.removeprefix("#").strip().partition(": python predict.py ")
+            print(f"  {group}={file.stem:<22}{purpose}")
+            if example:
+                print(f"      {example}")
+    print("\nOptions: input=FILE output=FOLDER, and those of the task: contrapposto predict task=NAME --help")
