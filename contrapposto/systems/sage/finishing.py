@@ -43,7 +43,11 @@ class Finishing:
 
     def __str__(self) -> str:
         """One line for reports."""
-        smooth = f"one-euro filter ({self.cutoff:g} Hz, response {self.response:g})" if self.smooth else "no filter"
+        smooth = (
+            f"one-euro filter ({self.cutoff:g} Hz, response {self.response:g})"
+            if self.smooth
+            else "no filter"
+        )
         floor = "no floor" if self.floor is None else f"floor at {self.floor:g} m"
         return f"{smooth}, {'hands reach their devices' if self.reach else 'no reach'}, {floor}"
 
@@ -218,8 +222,14 @@ class Finisher:
         upper, lower, middle, end = limbs.bend(rotations, positions, targets)
         chosen = slice(None) if self.settings.reach else slice(2, None)
         positions[:, _TOES] += end[:, 2:] - positions[:, limbs.END[2:]]
-        rotations[:, limbs.UPPER[chosen]], rotations[:, limbs.MIDDLE[chosen]] = upper[:, chosen], lower[:, chosen]
-        positions[:, limbs.MIDDLE[chosen]], positions[:, limbs.END[chosen]] = middle[:, chosen], end[:, chosen]
+        rotations[:, limbs.UPPER[chosen]], rotations[:, limbs.MIDDLE[chosen]] = (
+            upper[:, chosen],
+            lower[:, chosen],
+        )
+        positions[:, limbs.MIDDLE[chosen]], positions[:, limbs.END[chosen]] = (
+            middle[:, chosen],
+            end[:, chosen],
+        )
         local[:, _CHANGED] = rotations[:, _ABOVE].swapaxes(-1, -2) @ rotations[:, _CHANGED]
         if self.settings.floor is not None:
             lift = np.maximum(self.settings.floor - positions[..., 2].min(1), 0)
