@@ -56,10 +56,9 @@ class SplatModule(StageModule):
 
     def configure_model(self) -> None:
         """The avatar of the scene's figure, and its poses where they are refined, once."""
-        datamodule = getattr(self._trainer, "datamodule", None)
-        if datamodule is None or self.avatar is not None:
+        scene = self.offered("scene")
+        if scene is None or self.avatar is not None:
             return
-        scene = datamodule.scene
         self.avatar = SplatAvatar.on_body(np.array(scene.rest_pose), self.options)
         if self.refinement is not None:
             rest, bones, roots = (
