@@ -38,7 +38,6 @@ class PoseGPTModule(PoseModule):
         per_frame: actions hold frame by frame.
         original_end: of generators with an end token: count all padding in the loss, as the original does.
         skeleton, heading: see `PoseModule`; those of the auto-encoder.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
 
     Raises:
         MissingError: no such checkpoint.
@@ -57,12 +56,6 @@ class PoseGPTModule(PoseModule):
         original_end: bool = False,
         skeleton: str = "smplh52",
         heading: str = "random",
-        learning_rate: float = 1e-5,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(skeleton, heading)
         self.save_hyperparameters()
