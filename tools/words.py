@@ -46,11 +46,54 @@ NAMES = {
     "said": "text, lines",
     "made": "created, results",
 }
-# Names that stay: fields of errors ("what, found, expected, fix"), and options in published configurations and checkpoints.
+# Names that stay: fields of errors ("what, found, expected, fix"), and options in published checkpoints.
 KEPT = {"found", "num_books", "contrastive_books", "picture_1"}
 KEPT_IN = {"contrapposto/errors.py": {"found"}}
-ALLOWED: dict[str, int] = {}
-SKIPPED = ("tools/words.py", "docs/specs/", "LICENSE", "tests/faults/corpus/", "docs/results.md")
+ALLOWED: dict[str, int] = {
+    ".": 7,
+    "benchmarks": 34,
+    "benchmarks/faults": 31,
+    "callbacks": 21,
+    "cli": 17,
+    "configs/callbacks": 7,
+    "configs/data": 12,
+    "configs/experiment": 5,
+    "configs/logger": 1,
+    "configs/model": 5,
+    "contrapposto": 19,
+    "contrapposto/assets": 5,
+    "contrapposto/body": 5,
+    "contrapposto/data": 59,
+    "contrapposto/io": 20,
+    "contrapposto/mesh": 30,
+    "contrapposto/metrics": 54,
+    "contrapposto/nn": 31,
+    "contrapposto/render": 71,
+    "contrapposto/report": 23,
+    "contrapposto/retarget": 2,
+    "contrapposto/synthetic": 4,
+    "contrapposto/systems/anerf": 154,
+    "contrapposto/systems/npr": 20,
+    "contrapposto/systems/posegpt": 35,
+    "contrapposto/systems/sage": 22,
+    "contrapposto/systems/scail_pose": 141,
+    "contrapposto/tasks": 81,
+    "contrapposto/translate": 6,
+    "contrapposto/viewer": 56,
+    "datamodules": 8,
+    "datamodules/posegpt": 4,
+    "datamodules/scail_pose": 3,
+    "docs": 3,
+    "lightning_modules": 4,
+    "lightning_modules/anerf": 14,
+    "lightning_modules/npr": 1,
+    "lightning_modules/posegpt": 8,
+    "lightning_modules/sage": 10,
+    "lightning_modules/scail_pose": 4,
+    "loggers": 4,
+    "notebooks": 38,
+}
+SKIPPED = ("tools/words.py", "docs/specs/", "tests/")
 SUFFIXES = (".py", ".yaml", ".yml", ".md", ".toml", ".cff", ".ipynb", ".html", ".js")
 _PATTERN = re.compile(r"\b(" + "|".join(TEXT) + r")\b", re.IGNORECASE)
 
