@@ -101,7 +101,7 @@ def _container(path: Path) -> Any:
         ) from error
     if not container.streams.video:
         container.close()
-        raise InputError(f"{path.name} has no pictures in it.", expected="a video")
+        raise InputError(f"{path.name} has no images in it.", expected="a video")
     container.streams.video[0].thread_type = "AUTO"
     return container
 
