@@ -22,7 +22,7 @@ def key_direction(scene: Scene, camera: Camera) -> np.ndarray:
     if scene.lights.follows_camera:
         forward = camera.rotation[2] * [1, 1, 0]
         if np.linalg.norm(forward) < 1e-6:
-            forward = -camera.rotation[1] * [1, 1, 0]  # looking straight down: upwards in the picture is away
+            forward = -camera.rotation[1] * [1, 1, 0]  # looking straight down: upwards in the image is away
         forward /= np.linalg.norm(forward)
         right = np.cross(forward, [0.0, 0.0, 1.0])
         direction = direction[0] * right + direction[1] * forward + direction[2] * np.array([0.0, 0.0, 1.0])

@@ -1,6 +1,6 @@
 """The default renderer: NVIDIA Warp ray casting, the same kernels on the CPU and on CUDA.
 
-Warp's CPU kernels run on one thread and release Python's lock, so a picture is cut into bands of rows that a small
+Warp's CPU kernels run on one thread and release Python's lock, so an image is cut into bands of rows that a small
 pool of threads works through. Between frames only the vertices change: the tree over the faces is refitted.
 """
 
@@ -31,7 +31,7 @@ from contrapposto.render.lighting import (
     srgb_table,
     to_linear,
 )
-from contrapposto.render.scene import Picture, Scene
+from contrapposto.render.scene import RenderedImage, Scene
 from contrapposto.render.view import capsule_boxes, make_view, refuse_inside
 
 TEXEL = 0.02
@@ -76,17 +76,17 @@ class Raycaster:
         self._counts: list[int] = []
         self._to_srgb = self._array(srgb_table(), wp.uint8)
 
-    def render(self, scene: Scene, camera: Camera, *, samples: int = 2, everywhere: bool = False) -> Picture:
+    def render(self, scene: Scene, camera: Camera, *, samples: int = 2, everywhere: bool = False) -> RenderedImage:
         """Draw a scene.
 
         Args:
             scene: figures, ground, light.
-            camera: where from; its size is the picture's.
+            camera: where from; its size is the image's.
             samples: samples x samples points are taken in pixels at edges; 1 turns smoothing off.
             everywhere: take them in all pixels.
 
         Raises:
-            InputError: the camera is inside a mesh, or the picture with its samples is too large.
+            InputError: the camera is inside a mesh, or the image with its samples is too large.
         """
         check_size(camera.width, camera.height, samples**2 if everywhere else 1)
         if not 1 <= samples <= 8:
@@ -123,7 +123,7 @@ class Raycaster:
             ),
         )
         numbers = ids.numpy()
-        return Picture(color.numpy(), depth.numpy(), numbers >= 0, numbers)
+        return RenderedImage(color.numpy(), depth.numpy(), numbers >= 0, numbers)
 
     def _rasterize(self, scene: Scene, solids: Any, view: Any) -> Any:
         """What meshes show at pixel centres, where a CPU finds it out sooner than by rays.

@@ -1,4 +1,4 @@
-"""What is in a picture: meshes, capsules, the ground, light. Colours are sRGB in [0, 1], lengths metres, z up."""
+"""What is in an image: meshes, capsules, the ground, light. Colours are sRGB in [0, 1], lengths metres, z up."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ class Lights:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that one picture shows. Ids number the meshes first, then the groups of capsules.
+    """All that one image shows. Ids number the meshes first, then the groups of capsules.
 
     Args:
         meshes, capsules: the figures.
@@ -236,7 +236,7 @@ class Scene:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class RenderedImage:
     """What a renderer returns.
 
     Attributes:

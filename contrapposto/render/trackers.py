@@ -1,4 +1,4 @@
-"""Marks for tracked devices in pictures: a ball and three axes each."""
+"""Marks for tracked devices in images: a ball and three axes each."""
 
 from __future__ import annotations
 
