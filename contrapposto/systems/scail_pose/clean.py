@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contrapposto.systems.scail_pose import options as check
+from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.bones import hold_lengths, typical_lengths
 from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
 from contrapposto.systems.scail_pose.people import ClipPoses

@@ -85,7 +85,7 @@ def process(
     if image is not None:
         reference = reference_people(image, estimator, *size, job.reference_fit)
         if job.reference_fit == "cover":
-            warnings += reference_warning(reference, size)
+            warnings += reference_warning(reference, image.shape, size)
     clock.lap("reference")
     result = draw(clip, folder, settings, reference, progress=progress)
     clock.lap("drawing")
