@@ -33,6 +33,7 @@ class Settings:
         retarget: bones take the reference's lengths, with ratios within these bounds; None leaves them as they are.
         outputs: of `OUTPUTS`.
         clean: what repairs the motion, from a clip to a clip; None draws the estimates as they are.
+        sides: whether left and right are decided over the track, see `steady_sides`.
         device: of the renderer, see `CapsuleRenderer`.
 
     Raises:
@@ -45,6 +46,7 @@ class Settings:
     retarget: tuple[float, float] | None = None
     outputs: Sequence[str] = ("video", "people")
     clean: Callable[[ClipPoses], ClipPoses] | None = None
+    sides: bool = True
     device: str | None = None
 
     def __post_init__(self) -> None:
@@ -87,6 +89,7 @@ class Settings:
             retarget=_bounds(options.get("retarget")),
             outputs=check.words("outputs", options.get("outputs", ("video", "people")), OUTPUTS),
             clean=clean,
+            sides=options.get("sides", True) and not original,
             device=options.get("device"),
         )
 
