@@ -13,6 +13,7 @@ from torch import Tensor
 
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.runs import best_run
+from contrapposto.shipped import FOLDER
 from contrapposto.systems.anerf.avatar import METHODS, Avatar
 from contrapposto.systems.anerf.data.poses import motion_poses
 from contrapposto.systems.anerf.data.scene import AvatarScene
@@ -47,6 +48,12 @@ def load_avatar(config: Any, method: str, model: str, data: str, experiment: str
         avatar = Avatar.from_pretrained(best.checkpoint, scene=config.scene, stores=config.paths.stores)
     print(f"avatar: {avatar.origin}")
     return avatar
+
+
+def clip_path(name: str) -> Path:
+    """The file of a motion: a path, or the name of a shipped clip (`cmu_01_01`)."""
+    shipped = FOLDER / f"{name}.npz"
+    return shipped if not Path(name).exists() and shipped.is_file() else Path(name)
 
 
 def needed_scene(avatar: Avatar) -> AvatarScene:
