@@ -1,4 +1,7 @@
-"""Pictures of avatars by split, as torchmetrics: classes over `contrapposto.metrics.image` (A-NeRF sheet, section 9)."""
+"""PSNR and SSIM of avatars by split, as torchmetrics over `contrapposto.metrics.image`.
+
+Source: docs/specs/anerf.md, section 9.
+"""
 
 from __future__ import annotations
 
