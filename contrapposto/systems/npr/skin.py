@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from contrapposto.body import load_body
-from contrapposto.io.glb import top_four
+from contrapposto.io.glb import vertex_normals
 from contrapposto.mesh.clean import components
 from contrapposto.mesh.operators import doubled_areas, laplacian
 from contrapposto.skeleton import SMPLH52
@@ -85,9 +85,7 @@ def transferred_skin(
     weights = _nearest_weights(places, _normals(vertices, faces), body)
     masses = _masses(vertices, faces)
     weights = _rigid_parts(vertices, faces, _smoothed(vertices, faces, masses, weights))
-    joints, kept = top_four(weights)
-    weights = np.zeros_like(weights)
-    np.put_along_axis(weights, joints.astype(np.int64), kept.astype(np.float64), axis=1)
+    weights = _largest(weights, 4)
     rest = _joint_places(vertices, weights, masses)
     rest = np.where(np.isfinite(rest), rest, body.joints)
     corrections, turns = _arm_corrections(rest, body.joints, landmarks, body.landmarks) if straighten else (_none(), (0.0, 0.0))
@@ -194,6 +192,15 @@ def _rigid_parts(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray) -
     return np.where(small[:, None], means[part], weights)
 
 
+def _largest(weights: np.ndarray, count: int) -> np.ndarray:
+    """The largest `count` of each row, summing to one; the others zero."""
+    columns = np.argsort(-weights, axis=1, kind="stable")[:, :count]
+    kept = np.zeros_like(weights)
+    np.put_along_axis(kept, columns, np.take_along_axis(weights, columns, axis=1), axis=1)
+    result: np.ndarray = kept / kept.sum(axis=1, keepdims=True)
+    return result
+
+
 def _joint_places(vertices: np.ndarray, weights: np.ndarray, masses: np.ndarray) -> np.ndarray:
     """(22, 3) places where a joint's weights meet its parent's; NaN where they do not."""
     result = np.full((NUM_JOINTS, 3), np.nan)
@@ -234,8 +241,6 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    from contrapposto.io.glb import vertex_normals
-
     return vertex_normals(vertices, faces).astype(np.float64)
 
 
