@@ -160,7 +160,13 @@ def pack_glb(content: Mapping[str, Any], binary: bytes) -> bytes:
     size = 12 + 8 + len(text) + 8 + len(binary)
     header = struct.pack("<4sII", b"glTF", 2, size)
     return b"".join(
-        [header, struct.pack("<I4s", len(text), b"JSON"), text, struct.pack("<I4s", len(binary), b"BIN\0"), binary]
+        [
+            header,
+            struct.pack("<I4s", len(text), b"JSON"),
+            text,
+            struct.pack("<I4s", len(binary), b"BIN\0"),
+            binary,
+        ]
     )
 
 

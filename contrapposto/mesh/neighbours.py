@@ -1,4 +1,4 @@
-"""Nearest points, exactly, without a matrix of all distances (NPR sheet, sections 3 and 13)."""
+"""Nearest points, exactly, without a matrix of all distances (docs/specs/npr.md, sections 3 and 13)."""
 
 from __future__ import annotations
 

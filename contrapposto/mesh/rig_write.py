@@ -74,8 +74,12 @@ class GltfEditor:
             if key.tobytes() not in times:
                 times[key.tobytes()] = self.array(key, bounds=True)
             values = self.array(track.values.astype(np.float32))
-            samplers.append({"input": times[key.tobytes()], "output": values, "interpolation": track.interpolation})
-            channels.append({"sampler": len(samplers) - 1, "target": {"node": track.node, "path": track.path}})
+            samplers.append(
+                {"input": times[key.tobytes()], "output": values, "interpolation": track.interpolation}
+            )
+            channels.append(
+                {"sampler": len(samplers) - 1, "target": {"node": track.node, "path": track.path}}
+            )
         animation = {"name": name, "samplers": samplers, "channels": channels}
         self.json["animations"] = [animation, *self.json.get("animations", [])]
 

@@ -11,7 +11,7 @@ _MOST_THREADS = 512
 
 
 def furthest_points(points: Tensor, count: int) -> Tensor:
-    """Choose points one by one, each the furthest from those chosen before (NPR sheet, section 3).
+    """Choose points one by one, each the furthest from those chosen before (docs/specs/npr.md, section 3).
 
     The first is index 0. Points with a squared norm of at most 1e-3 are never chosen after it, however far they are.
     Ties go to the point that the original kernel's reduction meets first. Where everything has been chosen, points

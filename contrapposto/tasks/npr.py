@@ -173,7 +173,6 @@ class NPRTransfer:
 def describe(target: Target, posed: Posed, passed_over: Sequence[str]) -> dict[str, Any]:
     """What was done with a target and why, for its JSON file."""
     from contrapposto.systems.npr.methods import torn_edges
-
     from contrapposto.systems.npr.orientation import direction
 
     return {
@@ -220,7 +219,11 @@ class _Job:
 
         transfer, taken = self._encoded()
         task, template, turns = self.task, target.template, None
-        if isinstance(transfer.model, ResidualNPR) and task.options["align"] and self.source.clip.motion is not None:
+        if (
+            isinstance(transfer.model, ResidualNPR)
+            and task.options["align"]
+            and self.source.clip.motion is not None
+        ):
             turns = target.face_turns()
         if task.between is not None:
             if len(self.source) != 2:
@@ -232,7 +235,11 @@ class _Job:
             smooth = 0.0 if self.source.fps is None else task.smooth
             frames = transfer.transfer(taken, template, smooth=smooth, turns=turns)
         reason = f"the network {self.network.model}"
-        reason += ", asked for each part where it lies on the source" if transfer.places(template) is not None else ""
+        reason += (
+            ", asked for each part where it lies on the source"
+            if transfer.places(template) is not None
+            else ""
+        )
         reason += ", arms corrected" if turns is not None else ""
         method = "npr" if isinstance(transfer.model, ResidualNPR) else "original"
         axes = target.standing.axes
@@ -308,5 +315,7 @@ class Rig:
         print(f"{file.name}: {standing.reason}; up={standing.up}, forward={standing.forward}")
         path = output if output.suffix.lower() == ".glb" else output / f"{file.stem}_rigged.glb"
         return [
-            write_skinned(path, target.mesh, target.unskinned_file, skin, standing.axes, naming=self.joint_names)
+            write_skinned(
+                path, target.mesh, target.unskinned_file, skin, standing.axes, naming=self.joint_names
+            )
         ]

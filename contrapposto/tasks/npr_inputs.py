@@ -56,9 +56,13 @@ class Source:
             Template, vertices (T, V, 3), and what was taken off them: rotations and means (see `PoseTransfer.encode`).
         """
         if self.clip.motion is None:
-            known = [name for name, mesh in templates.items() if np.array_equal(mesh.faces, self.shown_mesh.faces)]
+            known = [
+                name for name, mesh in templates.items() if np.array_equal(mesh.faces, self.shown_mesh.faces)
+            ]
             if templates and not known:
-                print(f"note: {self.title} is another mesh than the network was trained on ({', '.join(templates)})")
+                print(
+                    f"note: {self.title} is another mesh than the network was trained on ({', '.join(templates)})"
+                )
             return self.shown_mesh, self.shown, None, None
         from contrapposto.systems.npr.body_poses import figure_poses
 

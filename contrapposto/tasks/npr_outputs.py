@@ -80,5 +80,7 @@ def _plain(name: str) -> str:
 
 def credit_of(*metadata: dict[str, str]) -> str:
     """One line from the licences of what went into a result."""
-    parts = [f"{one['source']} ({one['licence']})" for one in metadata if "source" in one and "licence" in one]
+    parts = [
+        f"{one['source']} ({one['licence']})" for one in metadata if "source" in one and "licence" in one
+    ]
     return "; ".join(dict.fromkeys(parts))

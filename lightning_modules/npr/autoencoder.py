@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,6 @@ class NPRModule(TransferModule):
         network: options of `NPR`: `output` (`jacobians`, or `vertices` for the ablation), `norm_stats`, `train_norm`,
             `extractor`, `applier`.
         vertex_weight, jacobian_weight, normalize: see `TransferModule`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     network: NPR
@@ -168,12 +167,6 @@ class NPRModule(TransferModule):
         vertex_weight: float = 1.0,
         jacobian_weight: float = 0.0,
         normalize: str = "unit_cube",
-        learning_rate: float = 1e-4,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(vertex_weight, jacobian_weight, normalize)
         self.save_hyperparameters()
@@ -223,7 +216,6 @@ class NJFModule(TransferModule):
     Args:
         network: its options.
         vertex_weight, jacobian_weight, normalize: see `TransferModule`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     network: NeuralJacobianFields
@@ -234,12 +226,6 @@ class NJFModule(TransferModule):
         vertex_weight: float = 1.0,
         jacobian_weight: float = 0.0,
         normalize: str = "unit_cube",
-        learning_rate: float = 1e-4,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(vertex_weight, jacobian_weight, normalize)
         self.save_hyperparameters()

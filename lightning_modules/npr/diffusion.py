@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -67,7 +67,6 @@ class NPRKeypointDiffusionModule(DiffusionModule):
         schedule: options of `NoiseSchedule`.
         normalize: that of the auto-encoder.
         seed: of the noise.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     diffusion: KeypointDiffusion
@@ -80,12 +79,6 @@ class NPRKeypointDiffusionModule(DiffusionModule):
         schedule: Mapping[str, Any] | None = None,
         normalize: str = "unit_cube",
         seed: int = 10,
-        learning_rate: float = 1e-3,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(normalize)
         self.save_hyperparameters()
@@ -117,7 +110,6 @@ class NPRFeatureDiffusionModule(DiffusionModule):
         normalize: that of the auto-encoder.
         seed: of the noise.
         media_poses, media_steps: poses drawn at validations, and the DDIM steps that make them.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     diffusion: FeatureDiffusion
@@ -134,12 +126,6 @@ class NPRFeatureDiffusionModule(DiffusionModule):
         seed: int = 10,
         media_poses: int = 8,
         media_steps: int = 50,
-        learning_rate: float = 1e-3,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(normalize)
         self.save_hyperparameters()

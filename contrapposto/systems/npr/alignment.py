@@ -83,7 +83,10 @@ def _plausible(points: np.ndarray, outline: np.ndarray, landmarks: FigureLandmar
     """
     low, size = points.min(axis=0), np.ptp(points, axis=0)
     height = float(size[1])
-    (tip_right, root_right, tip_left, root_left), places = landmarks.points[:4], (landmarks.points - low[:2]) / height
+    (tip_right, root_right, tip_left, root_left), places = (
+        landmarks.points[:4],
+        (landmarks.points - low[:2]) / height,
+    )
     mirrored = outline[::-1]
     symmetry = (outline & mirrored).sum() / (outline | mirrored).sum()
     arm = (points[:, 0] < root_right[0]) | (points[:, 0] > root_left[0])

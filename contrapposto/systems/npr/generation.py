@@ -42,7 +42,9 @@ class PoseGenerator:
         assert isinstance(described.network, NPR)
         options = trained.options
         schedule = options.get("schedule") or {}
-        keypoints = KeypointDiffusion(schedule=NoiseSchedule(**schedule), **(options.get("keypoint_network") or {}))
+        keypoints = KeypointDiffusion(
+            schedule=NoiseSchedule(**schedule), **(options.get("keypoint_network") or {})
+        )
         features = FeatureDiffusion(
             channels=described.network.encoder.width,
             schedule=NoiseSchedule(**schedule),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from scipy.spatial.transform import Rotation
 
 from contrapposto.body import load_body
@@ -26,7 +25,11 @@ JOINTS = SMPLH52.joint_names[:NUM_JOINTS]
 PARENTS = SMPLH52.parents[:NUM_JOINTS]
 _Z_UP_TO_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 _INDEX = {name: number for number, name in enumerate(JOINTS)}
-_LEGS = [(_INDEX[f"{side}_{a}"], _INDEX[f"{side}_{b}"]) for side in ("left", "right") for a, b in (("hip", "knee"), ("knee", "ankle"))]
+_LEGS = [
+    (_INDEX[f"{side}_{a}"], _INDEX[f"{side}_{b}"])
+    for side in ("left", "right")
+    for a, b in (("hip", "knee"), ("knee", "ankle"))
+]
 _HIPS = [_INDEX["left_hip"], _INDEX["right_hip"]]
 
 
@@ -139,7 +142,9 @@ class HumanoidRig:
                 world[node] = above @ above_rest.T @ rest[node]
                 continue
             world[node] = turned[:, joint_of[node]] @ rest[node]
-            local = Rotation.from_matrix(np.broadcast_to(above.transpose(0, 2, 1) @ world[node], world[node].shape))
+            local = Rotation.from_matrix(
+                np.broadcast_to(above.transpose(0, 2, 1) @ world[node], world[node].shape)
+            )
             values = continuous(local.as_quat())
             result.append(Track(node, "rotation", times, values, "LINEAR"))
         return [*result, self._place(motion, times)]

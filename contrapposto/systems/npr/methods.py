@@ -94,7 +94,9 @@ class Target:
             raise InputError(self.standing.reason)
         template = self.template
         vertices, faces = template.solver.vertices.numpy(), template.clean.faces
-        skin = transferred_skin(vertices, faces, self.standing.landmarks.scaled(template.centre, template.side))
+        skin = transferred_skin(
+            vertices, faces, self.standing.landmarks.scaled(template.centre, template.side)
+        )
         fault = skin_fault(vertices, faces, skin)
         if fault is not None:
             raise InputError(fault)
@@ -204,10 +206,18 @@ def pose_by_skin(target: Target, clip: SourceClip) -> Posed:
 
     def write(path: Path, naming: str, credit: str) -> Path:
         file = target.unskinned_file
-        return write_skinned(path, target.mesh, file, skin, axes, motion, naming=naming, name=clip.name, credit=credit)
+        return write_skinned(
+            path, target.mesh, file, skin, axes, motion, naming=naming, name=clip.name, credit=credit
+        )
 
-    arms = "" if skin.arm_turns == (0.0, 0.0) else f"; arms rest {max(map(abs, skin.arm_turns)):.0f} degrees lower, corrected"
-    return Posed(frames, "skin", f"{target.standing.reason}: it takes the skin of the shipped body{arms}", axes, write)
+    arms = (
+        ""
+        if skin.arm_turns == (0.0, 0.0)
+        else f"; arms rest {max(map(abs, skin.arm_turns)):.0f} degrees lower, corrected"
+    )
+    return Posed(
+        frames, "skin", f"{target.standing.reason}: it takes the skin of the shipped body{arms}", axes, write
+    )
 
 
 def torn_edges(target: Target, frames: np.ndarray) -> float:

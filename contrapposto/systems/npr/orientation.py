@@ -66,11 +66,15 @@ def orientation(mesh: MeshAsset, up: str | None = None, forward: str | None = No
             axes = _axes(one_up, facing)
         landmarks = figure_landmarks(vertices @ axes.T, faces)
         if landmarks is not None:
-            found = "a standing figure with its arms out" + ("" if sure else "; which way it faces is not certain")
+            found = "a standing figure with its arms out" + (
+                "" if sure else "; which way it faces is not certain"
+            )
             return Orientation(axes, one_up, facing, found, landmarks)
     chosen = up or ("y" if forward is None or forward[-1] != "y" else "z")
     facing = forward or ("z" if chosen[-1] != "z" else "-y")
-    return Orientation(_axes(chosen, facing), chosen, facing, "no standing figure with its arms out was recognised", None)
+    return Orientation(
+        _axes(chosen, facing), chosen, facing, "no standing figure with its arms out was recognised", None
+    )
 
 
 def _candidates(up: str | None, forward: str | None) -> Iterator[tuple[str, str]]:

@@ -58,7 +58,9 @@ def load_network(name_or_path: str | Path) -> PretrainedNetwork:
     if Path(name_or_path).suffix in OFFICIAL_SUFFIXES:
         network = NPR()
         report = str(network.load_official(name_or_path))
-        return PretrainedNetwork("npr", network.eval(), {}, "unit_cube", {"source": "the authors' weights"}, report=report)
+        return PretrainedNetwork(
+            "npr", network.eval(), {}, "unit_cube", {"source": "the authors' weights"}, report=report
+        )
     return network_of(load_pretrained(name_or_path, MODELS))
 
 

@@ -47,7 +47,9 @@ class ResidualNPR(NPR):
         blended_keypoints: int = 5,
         radius: float = 0.035,
     ) -> None:
-        super().__init__("jacobians", norm_stats=norm_stats, train_norm=train_norm, extractor=extractor, applier=applier)
+        super().__init__(
+            "jacobians", norm_stats=norm_stats, train_norm=train_norm, extractor=extractor, applier=applier
+        )
         self.gathered_faces, self.blended_keypoints, self.radius = gathered_faces, blended_keypoints, radius
         nn.init.zeros_(self.decoder.fc_out.weight)
         nn.init.zeros_(self.decoder.fc_out.bias)
@@ -83,4 +85,6 @@ def surface_jacobians(template: PoissonSolver, vertices: Tensor) -> Tensor:
     """Full-rank Jacobians (B, F, 3, 3) float64 of posed vertices (B, V, 3): they carry the template's normals along."""
     posed, faces = vertices.double(), template.faces.to(vertices.device)
     rest = template.vertices.to(vertices.device)
-    return completed_jacobians(template.jacobians(posed), face_normals(rest, faces), face_normals(posed, faces))
+    return completed_jacobians(
+        template.jacobians(posed), face_normals(rest, faces), face_normals(posed, faces)
+    )

@@ -12,7 +12,6 @@ from scipy.spatial.transform import Rotation
 
 from contrapposto.io.glb import continuous
 from contrapposto.mesh.asset import MeshAsset
-from contrapposto.mesh.gltf import Gltf
 from contrapposto.mesh.gltf_write import split_seams, write_mesh_glb
 from contrapposto.mesh.rig_write import GltfEditor
 from contrapposto.mesh.rigged import RiggedMesh, Track
@@ -119,5 +118,7 @@ def _tracks(joints: Sequence[int], axes: np.ndarray, motion: JointMotion) -> lis
     tracks = [Track(joints[0], "translation", times, motion.pelvis @ axes, "LINEAR")]
     for joint, (node, parent) in enumerate(zip(joints, PARENTS)):
         local = turns[:, joint] if parent < 0 else turns[:, parent].transpose(0, 2, 1) @ turns[:, joint]
-        tracks.append(Track(node, "rotation", times, continuous(Rotation.from_matrix(local).as_quat()), "LINEAR"))
+        tracks.append(
+            Track(node, "rotation", times, continuous(Rotation.from_matrix(local).as_quat()), "LINEAR")
+        )
     return tracks

@@ -88,7 +88,11 @@ def transferred_skin(
     weights = _largest(weights, 4)
     rest = _joint_places(vertices, weights, masses)
     rest = np.where(np.isfinite(rest), rest, body.joints)
-    corrections, turns = _arm_corrections(rest, body.joints, landmarks, body.landmarks) if straighten else (_none(), (0.0, 0.0))
+    corrections, turns = (
+        _arm_corrections(rest, body.joints, landmarks, body.landmarks)
+        if straighten
+        else (_none(), (0.0, 0.0))
+    )
     return Skin(weights, rest, corrections, turns)
 
 
@@ -106,7 +110,9 @@ def skin_fault(vertices: np.ndarray, faces: np.ndarray, skin: Skin) -> str | Non
         leg = [skin.rest[_INDEX[f"{side}_{part}"], 1] for part in ("hip", "knee", "ankle")]
         if not leg[0] > leg[1] > leg[2]:
             return f"the joints of the {side} leg are not one below the other"
-    below = skin.weights[:, [_INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("knee", "ankle", "foot")]]
+    below = skin.weights[
+        :, [_INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("knee", "ankle", "foot")]
+    ]
     sides = below.reshape(len(below), 2, 3).sum(-1)
     joined = float((masses * sides.min(axis=1)).sum() / max((masses * sides.sum(axis=1)).sum(), 1e-12))
     if joined > 0.06:
@@ -218,7 +224,10 @@ def _arm_corrections(
     corrections = _none()
     turns = [0.0, 0.0]
     for number, (side, tip) in enumerate((("right", 0), ("left", 2))):
-        angles = [np.degrees(np.arctan2(-d[1], abs(d[0]))) for d in (one.points[tip] - one.points[tip + 1] for one in (own, body))]
+        angles = [
+            np.degrees(np.arctan2(-d[1], abs(d[0])))
+            for d in (one.points[tip] - one.points[tip + 1] for one in (own, body))
+        ]
         if abs(angles[0] - angles[1]) < _LEAST_TURN:
             continue
         turns[number] = float(angles[0] - angles[1])
@@ -226,7 +235,10 @@ def _arm_corrections(
         for first, second in zip(joints, joints[1:]):
             target, wanted = (_unit(one[second] - one[first]) for one in (rest, known))
             corrections[first] = Rotation.align_vectors([wanted], [target])[0].as_matrix()
-        hand = [joints[2], *(j for j, name in enumerate(SMPLH52.joint_names) if j >= NUM_JOINTS and name.startswith(side))]
+        hand = [
+            joints[2],
+            *(j for j, name in enumerate(SMPLH52.joint_names) if j >= NUM_JOINTS and name.startswith(side)),
+        ]
         corrections[hand] = corrections[joints[1]]
     return corrections, (turns[0], turns[1])
 

@@ -107,7 +107,10 @@ class PoseTransfer:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path = "npr_residual", source: Template | MeshAsset | None = None, **options: Any
+        cls,
+        name_or_path: str | Path = "npr_residual",
+        source: Template | MeshAsset | None = None,
+        **options: Any,
     ) -> PoseTransfer:
         """A transfer by a trained network.
 
@@ -205,7 +208,9 @@ class PoseTransfer:
             parts.append(self._vertices(self._corrected(decoded, rest, turns, template), template))
         return torch.cat(parts)
 
-    def _corrected(self, decoded: Tensor, rest: Tensor | None, turns: Tensor | None, template: Template) -> Tensor:
+    def _corrected(
+        self, decoded: Tensor, rest: Tensor | None, turns: Tensor | None, template: Template
+    ) -> Tensor:
         """Decoded values without what the network says of the rest pose, and from the target's own rest pose."""
         if rest is None and turns is None:
             return decoded
