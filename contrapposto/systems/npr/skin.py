@@ -1,12 +1,13 @@
 """Skinning weights and joints for an unrigged figure, carried over from the shipped body by place and normal.
 
-No learning: every vertex of the target takes the weights of the body's vertices that lie at the same place of the same part
-(`alignment`) and face the same way; weights are smoothed over the target's surface; a joint lies where its weights meet those of
-its parent. The rest pose of the arms is compared with the body's, and the difference is taken off.
+No learning: every vertex of the target takes the weights of the body's vertices that lie at the same place of the same
+part (`alignment`) and face the same way; weights are smoothed over the target's surface; a joint lies where its weights
+meet those of its parent. The rest pose of the arms is compared with the body's, and the difference is taken off.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -75,7 +76,7 @@ def transferred_skin(
     """Give a figure the skin of the shipped body.
 
     Args:
-        vertices: (V, 3), each on a face, upright, in units of the figure's longest side with the box's centre at the origin.
+        vertices: (V, 3), each on a face, upright, in units of the figure's longest side, the box's centre at the origin.
         faces: (F, 3).
         landmarks: `figure_landmarks` of these.
         straighten: correct the rest pose of arms that differ from the body's.
@@ -232,7 +233,7 @@ def _arm_corrections(
             continue
         turns[number] = float(angles[0] - angles[1])
         joints = [_INDEX[f"{side}_{part}"] for part in _ARM]
-        for first, second in zip(joints, joints[1:]):
+        for first, second in itertools.pairwise(joints):
             target, wanted = (_unit(one[second] - one[first]) for one in (rest, known))
             corrections[first] = Rotation.align_vectors([wanted], [target])[0].as_matrix()
         hand = [
