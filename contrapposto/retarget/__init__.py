@@ -23,7 +23,7 @@ from contrapposto.retarget.alignment import align
 from contrapposto.retarget.ground import floor_height
 from contrapposto.retarget.guess import guess_skeleton
 from contrapposto.retarget.skeletons import KNOWN, REQUIRED, SIDES, SourceSkeleton, known_skeleton
-from contrapposto.skeleton import SMPLH52, Skeleton, local_from_global
+from contrapposto.skeleton import SMPL22, SMPLH52, Skeleton, local_from_global
 
 __all__ = ["KNOWN", "SourceSkeleton", "joint_index", "recognise", "to_smpl", "with_joint_map"]
 
@@ -97,7 +97,7 @@ def recognise(skeleton: Skeleton) -> SourceSkeleton:
     Raises:
         InputError: essential joints were not found; the message lists them.
     """
-    source = known_skeleton(skeleton.joint_names) or guess_skeleton(skeleton)
+    source = _completed(known_skeleton(skeleton.joint_names), guess_skeleton(skeleton))
     missing = [name for name in REQUIRED if name not in source.joints]
     if missing:
         raise InputError(
@@ -107,6 +107,19 @@ def recognise(skeleton: Skeleton) -> SourceSkeleton:
             fix="say which joint is which: joint_map=FILE, a yaml file with lines such as LeftThigh: left_hip",
         )
     return source
+
+
+def _completed(known: SourceSkeleton | None, guess: SourceSkeleton) -> SourceSkeleton:
+    """A known skeleton with guesses for joints of the body that its table does not have."""
+    if known is None:
+        return guess
+    used = set(known.joints.values())
+    more = {
+        name: joint
+        for name, joint in guess.joints.items()
+        if name in SMPL22.joint_names and name not in known.joints and joint not in used
+    }
+    return replace(known, joints={**known.joints, **more})
 
 
 def with_joint_map(skeleton: Skeleton, names: Mapping[str, str]) -> SourceSkeleton:

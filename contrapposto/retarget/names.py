@@ -94,7 +94,7 @@ def _common_word(tokens: list[list[str]], end: int) -> str | None:
 
 def _side_and_word(tokens: Sequence[str], is_end: bool) -> tuple[str, str]:
     words = [word.lower() for word in tokens]
-    if is_end or _HELPERS & set(words):
+    if is_end or (_HELPERS & set(words) and "neck" not in words):  # NeckTwist01 is a neck
         return "", ""
     while len(words) > 1 and words[0] in _PREFIXES:
         words.pop(0)
