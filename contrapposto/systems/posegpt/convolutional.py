@@ -51,7 +51,7 @@ class ConvAutoEncoder(MotionAutoEncoder):
         num_joints: J.
         hidden: width of the convolutions.
         halvings: how often the encoder halves time; a token has 2^halvings frames.
-        depth: residual blocks after each halving and before each doubling, dilated by 3^(depth - 1), ..., 3, 1.
+        depth: residual blocks at the rate of the tokens, dilated by 3^(depth - 1), ..., 3, 1.
         num_books: K.
         num_codes: codes of all codebooks together, so V = num_codes / K each.
         code_dim: size D of the latent.
@@ -86,14 +86,14 @@ class ConvAutoEncoder(MotionAutoEncoder):
         self.standardizer = Standardizer(num_joints)
         down: list[nn.Module] = [CausalConv(size, hidden, 3), nn.ReLU()]
         up: list[nn.Module] = [CausalConv(code_dim, hidden, 3), nn.ReLU()]
+        down += [layer for _ in range(halvings) for layer in (CausalConv(hidden, hidden, 4, stride=2), nn.ReLU())]
+        down[-1:] = [ResidualConv(hidden, dilation) for dilation in dilations]  # they begin with a ReLU of their own
+        up += [ResidualConv(hidden, dilation) for dilation in dilations]
         for _ in range(halvings):
-            blocks = [ResidualConv(hidden, dilation) for dilation in dilations]
-            down += [CausalConv(hidden, hidden, 4, stride=2), *blocks]
-            blocks = [ResidualConv(hidden, dilation) for dilation in dilations]
-            up += [*blocks, nn.Upsample(scale_factor=2), CausalConv(hidden, hidden, 3)]
+            up += [nn.Upsample(scale_factor=2), CausalConv(hidden, hidden, 3), nn.ReLU()]
         self.encoder = nn.Sequential(*down, CausalConv(hidden, code_dim, 3))
         self.quantizer = make_quantizer(quantizer, num_codes, code_dim, num_books, beta)
-        self.decoder = nn.Sequential(*up, nn.ReLU(), CausalConv(hidden, size, 3))
+        self.decoder = nn.Sequential(*up, CausalConv(hidden, size, 3))
 
     @property
     def causal_encoder(self) -> bool:
