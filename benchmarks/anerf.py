@@ -1,9 +1,10 @@
 """A-NeRF at the published size: rendering exactly, rendering pruned, training steps.
 
-Weights are random: the speed does not depend on them. The plain path is the sheet's: every encoding spelled out and
-gathered into the order of depth, both networks on all samples (tests/systems/anerf/plain.py, the tests' reference).
+Weights are random: the speed does not depend on them. The plain path computes every encoding in full,
+sorts it by depth and runs both networks on all samples (docs/specs/anerf.md,
+sections 3 to 5; tests/systems/anerf/plain.py).
 Pruned paths have capsules of 0.2 (rendering) and 0.35 (training) world units around the bones and see the same rays:
-those of the box of a standing figure; in training all rays meet the figure's surroundings.
+those of the box of a standing body; in training all rays meet the body's surroundings.
 """
 
 from __future__ import annotations

@@ -139,8 +139,8 @@ def anerf() -> Iterator[Series]:
     model = ANeRF().eval()
     capsules = Capsules(torch.full((NUM_SEGMENTS,), 0.2), share_coarse=True)
     renderers = {
-        "drawing a picture, exactly": (Renderer(model), (16, 24, 32, 48)),
-        "drawing a picture, pruned": (Renderer(model, speed="pruned", capsules=capsules), (32, 64, 96, 128)),
+        "rendering an image, exactly": (Renderer(model), (16, 24, 32, 48)),
+        "rendering an image, pruned": (Renderer(model, speed="pruned", capsules=capsules), (32, 64, 96, 128)),
     }
     for what, (renderer, sides) in renderers.items():
 
@@ -161,7 +161,7 @@ def scail_pose() -> Series:
         frames = [drawer.cylinders(shown) for shown in drawer.clip.frames]
         return lambda: [None for _ in drawer.renderer.stream(frames)]
 
-    return measured("SCAIL-Pose", "drawing 32 frames", "people", (1, 2, 3, 4, 6), draw)
+    return measured("SCAIL-Pose", "rendering 32 frames", "people", (1, 2, 3, 4, 6), draw)
 
 
 def data(folder: Path) -> Iterator[Series]:

@@ -56,7 +56,7 @@ def _renderer(count: int, threads: int) -> Row:
 
 
 class SphereTracer:
-    """The original's algorithm as its fact sheet states it, one ray per pixel, compiled for the CPU by Warp."""
+    """The original's algorithm (docs/specs/scail_pose.md, section 7.2), compiled for the CPU by Warp."""
 
     def __init__(self) -> None:
         from benchmarks.scail_pose_tracer import march

@@ -14,7 +14,7 @@ from contrapposto import __version__
 from contrapposto.files import ASSETS
 
 CORE = (
-    "torch numpy scipy pytorch-lightning torchmetrics hydra-core omegaconf einops roma wandb safetensors warp-lang "
+    "torch numpy scipy pytorch-lightning torchmetrics hydra-core omegaconf einops wandb safetensors warp-lang "
     "cholespy imageio-ffmpeg av"
 ).split()
 OPTIONAL = {

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 
 from contrapposto.errors import MissingError
-from lightning_modules.optim import adamw
+from lightning_modules.optim import make_optimizer, with_schedule
 
 
 class StageModule(pl.LightningModule):
-    """A stage whose validation and test return the same named outputs: those of `evaluate_batch`."""
+    """A stage whose validation and test return the same named outputs: those of `evaluate_batch`.
+
+    Attributes:
+        optimizer_factory: from parameters, or groups of them, to an optimiser; None: torch's AdamW. The configuration's
+            `optimizer` sets it.
+        schedule_factory: from an optimiser to a schedule, see `with_schedule`; None: a constant rate. The
+            configuration's `scheduler` sets it.
+    """
+
+    optimizer_factory: Callable[..., torch.optim.Optimizer] | None = None
+    schedule_factory: Callable[..., Any] | None = None
 
     def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Named outputs of an evaluation batch, see the class."""
@@ -39,8 +50,13 @@ class StageModule(pl.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """AdamW (without weight decay just Adam) on everything that is trained, by the hyper-parameters of `adamw`."""
-        return adamw(self.trainer, (p for p in self.parameters() if p.requires_grad), self.hparams)
+        """The chosen optimiser and schedule on everything that is trained."""
+        optimizer = self.make_optimizer(p for p in self.parameters() if p.requires_grad)
+        return with_schedule(optimizer, self.schedule_factory, self.trainer)
+
+    def make_optimizer(self, parameters: Any) -> torch.optim.Optimizer:
+        """The chosen optimiser of parameters, or of groups of them."""
+        return make_optimizer(self.optimizer_factory, parameters, self.trainer)
 
 
 def load_stage(kind: type[pl.LightningModule], checkpoint: str | None, model: str) -> Any:

@@ -65,7 +65,7 @@ def open_vocabulary(source: str | Path, store: str | Path, at_least: int = 2) ->
 def label_segments(
     clips: Sequence[ClipRecord], rows: np.ndarray, vocabulary: Vocabulary, *, fps: float, min_frames: int = 16
 ) -> Segments:
-    """One segment per span of labels; labels with the same span make one (PoseGPT sheet, section 8).
+    """One segment per span of labels; labels with the same span make one (docs/specs/posegpt.md, section 8).
 
     Both ends belong to the span. Times before the clip's beginning count as zero; what lies behind its end is cut off.
 

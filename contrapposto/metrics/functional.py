@@ -1,6 +1,6 @@
 """Pure functions behind the metrics: errors per frame and joint, in SI units, over any leading dimensions.
 
-Definitions: SAGE sheet, section 5. `joints` have shape (..., T, J, 3), metres, z up; rotations are local.
+Definitions: docs/specs/sage.md, section 5. `joints` have shape (..., T, J, 3), metres, z up; rotations are local.
 """
 
 from __future__ import annotations

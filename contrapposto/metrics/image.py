@@ -1,4 +1,4 @@
-"""Pictures against pictures: PSNR and SSIM in regions (A-NeRF sheet, section 9)."""
+"""Pictures against pictures: PSNR and SSIM in regions (docs/specs/anerf.md, section 9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose mesh is this picture of? FID, KID and identity accuracy on four rendered views (NPR sheet, section 10).
+"""Whose mesh is this picture of? FID, KID and identity accuracy on four rendered views (docs/specs/npr.md, section 10).
 
 The paper names neither renderer nor network, so figures can be compared only within one protocol. Ours: grey pictures
 of 64 x 64 pixels from front, right, back and left (`render.meshes.four_views`); a small residual network that learns to

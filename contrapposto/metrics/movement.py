@@ -47,7 +47,11 @@ def movements(rotations: Tensor, positions: Tensor, lengths: Tensor) -> dict[str
 
 
 def movement_pairs(
-    pred_rotations: Tensor, pred_positions: Tensor, true_rotations: Tensor, true_positions: Tensor, lengths: Tensor
+    pred_rotations: Tensor,
+    pred_positions: Tensor,
+    true_rotations: Tensor,
+    true_positions: Tensor,
+    lengths: Tensor,
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Predicted and true movements of every kind, both (B,), 0 where the true one is not large."""
     pred = movements(pred_rotations, pred_positions, lengths)
@@ -68,7 +72,11 @@ def movement_pairs(
 
 
 def movement_kept_slopes(
-    pred_rotations: Tensor, pred_positions: Tensor, true_rotations: Tensor, true_positions: Tensor, lengths: Tensor
+    pred_rotations: Tensor,
+    pred_positions: Tensor,
+    true_rotations: Tensor,
+    true_positions: Tensor,
+    lengths: Tensor,
 ) -> dict[str, Tensor]:
     """Scalar slope of every kind; NaN where no true movement is large. Arguments of `movements`, for both sides."""
     pairs = movement_pairs(pred_rotations, pred_positions, true_rotations, true_positions, lengths)
@@ -106,7 +114,11 @@ class MovementKept(Metric):
     ) -> None:
         """Add rotations (B, T, J, 3, 3) and joints (B, T, J, 3), the root first, of motions of (B,) frames."""
         pairs = movement_pairs(
-            pred_rotations[:, :, 0], pred_joints[:, :, 0], true_rotations[:, :, 0], true_joints[:, :, 0], lengths
+            pred_rotations[:, :, 0],
+            pred_joints[:, :, 0],
+            true_rotations[:, :, 0],
+            true_joints[:, :, 0],
+            lengths,
         )
         pred, true = (value.detach().double() for value in pairs[self.kind])
         self.product += (pred * true).sum()

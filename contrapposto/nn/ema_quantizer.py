@@ -50,7 +50,9 @@ class EMAQuantizer(nn.Module):
     ) -> None:
         super().__init__()
         if num_codes % num_books or (code_dim % num_books and not residual):
-            raise ValueError(f"{num_books} codebooks cannot share {num_codes} codes and {code_dim} dimensions evenly")
+            raise ValueError(
+                f"{num_books} codebooks cannot share {num_codes} codes and {code_dim} dimensions evenly"
+            )
         self.num_books, self.book_size, self.residual = num_books, num_codes // num_books, residual
         self.decay, self.dead_below, self.bypass = decay, dead_below, False
         self.width = code_dim if residual else code_dim // num_books

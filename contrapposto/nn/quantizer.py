@@ -1,9 +1,9 @@
-"""Product quantisation: a latent is cut into chunks, each replaced by the nearest row of its own book.
+"""Product quantisation: a latent is split into chunks, each replaced by the nearest code of its own codebook.
 
-`ProductQuantizer` is the common part (and all of PoseGPT's: sheet section 4, "Quantiser");
-`AnchoredQuantizer` adds what SAGE does in training mode (sheet section 2.2): usage average, reset of dead
-codes, contrastive term. Statistics, resets and the contrastive term are taken over all processes of a run:
-two processes give what one gives on the whole batch.
+`ProductQuantizer` is the common part, and all that PoseGPT needs (docs/specs/posegpt.md, section 4, "Quantiser").
+`AnchoredQuantizer` adds SAGE's training (docs/specs/sage.md, section 2.2): usage average, reset of dead codes,
+contrastive term. Statistics, resets and the contrastive term cover all processes of a run, so two processes
+compute what one process computes on the whole batch.
 """
 
 from __future__ import annotations

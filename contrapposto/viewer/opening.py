@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Library = tuple[list[str], Callable[[str], Motion]]
 RECORDINGS = (".txt", ".csv", ".jsonl")
-_RUN_FILES = ("provenance.json", "metrics.csv", "result.json")
+_RUN_FILES = ("config.yaml", "metrics.csv", "result.json")
 _TALL, _MOST_PICTURES = 360, 1500  # pixels of a video's pictures, and how many of them are held
 _SLOW = 2.0  # poses without an order in time: so many a second
 _RUN_VIDEOS = 2

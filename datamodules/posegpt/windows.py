@@ -126,7 +126,9 @@ class PoseGPTDataModule(pl.LightningDataModule):
         _check("skeleton", skeleton, tuple(SKELETONS))
         _check("height", height, get_args(Height))
         if not 0 <= balanced_share < 1:
-            raise ConfigError(f"data.balanced_share={balanced_share} is not possible.", expected="0 or more, below 1")
+            raise ConfigError(
+                f"data.balanced_share={balanced_share} is not possible.", expected="0 or more, below 1"
+            )
         self.store_path, self.source = Path(store), vocabulary
         self.unit: Unit = "clip" if per_frame or vocabulary is None else unit
         self.skeleton, self.batch_size, self.eval_batch_size = skeleton, batch_size, eval_batch_size
@@ -169,9 +171,7 @@ class PoseGPTDataModule(pl.LightningDataModule):
             say=self.trainer is None or self.trainer.is_global_zero,
         )
         mirrored = self.vocabulary.mirrored() if self.vocabulary and self.mirror_labels else None
-        self.augment = Augment(
-            self.heading, self.max_tilt, self.mirror, mirrored, self.seed, self.height
-        )
+        self.augment = Augment(self.heading, self.max_tilt, self.mirror, mirrored, self.seed, self.height)
 
     def _find_segments(self) -> Segments:
         clips, rows = self.store.clips, self.features.lengths

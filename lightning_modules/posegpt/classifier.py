@@ -27,7 +27,6 @@ class PoseGPTClassifierModule(PoseModule):
         vocabulary, store: see `keep_vocabulary`.
         exclusive: cross entropy with the one action of a window; else each class is judged by itself.
         skeleton, heading, height: see `PoseModule`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     def __init__(
@@ -39,12 +38,6 @@ class PoseGPTClassifierModule(PoseModule):
         skeleton: str = "smplh52",
         heading: str = "random",
         height: str = "start",
-        learning_rate: float = 4e-5,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(skeleton, heading, height)
         self.save_hyperparameters()

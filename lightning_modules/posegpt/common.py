@@ -23,7 +23,7 @@ _LAYOUTS = {"smpl22": "smplh", "smpl24": "smpl", "smplh52": "smplh", "smplx55": 
 
 
 class PoseModule(StageModule):
-    """A network on windows of pose vectors. A subclass saves its hyper-parameters, among them those of `adamw`.
+    """A network on windows of pose vectors. A subclass saves its hyper-parameters.
 
     Args:
         skeleton: whose joints the pose vectors have: smpl22, smpl24, smplh52 or smplx55.

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from contrapposto.errors import ConfigError, MissingError
+from contrapposto.systems.posegpt.autoencoder import MotionAutoEncoder
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.losses import token_accuracy, token_nll, token_nll_with_end
 from contrapposto.systems.posegpt.official import load_official
 from contrapposto.systems.posegpt.poses import network_input
-from contrapposto.systems.posegpt.autoencoder import MotionAutoEncoder
 from contrapposto.systems.posegpt.vqvae import build_autoencoder
 from contrapposto.weights import ImportReport
 from lightning_modules.base import load_stage, weights_hash
@@ -39,7 +39,6 @@ class PoseGPTModule(PoseModule):
         per_frame: actions hold frame by frame.
         original_end: of generators with an end token: count all padding in the loss, as the original does.
         skeleton, heading, height: see `PoseModule`; those of the auto-encoder.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
 
     Raises:
         MissingError: no such checkpoint.
@@ -59,12 +58,6 @@ class PoseGPTModule(PoseModule):
         skeleton: str = "smplh52",
         heading: str = "random",
         height: str = "start",
-        learning_rate: float = 1e-5,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(skeleton, heading, height)
         self.save_hyperparameters()

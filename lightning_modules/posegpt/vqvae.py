@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,6 @@ class PoseGPTVQVAEModule(PoseModule):
         body: body file; see `load_body`.
         hand_mean: see `common.hand_means`.
         eval_vertex_period: see above.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
         start_from_mean: begin at the mean motion of the first batch, see `PoseVQVAE.start_from`.
         standardize_steps: steps at the start whose frames the standardisation of the velocity representation is taken
             from.
@@ -65,12 +64,6 @@ class PoseGPTVQVAEModule(PoseModule):
         body: str | None = None,
         hand_mean: str | None = None,
         eval_vertex_period: int = 8,
-        learning_rate: float = 5e-5,
-        betas: Sequence[float] = (0.95, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
         start_from_mean: bool = False,
         standardize_steps: int = 50,
         quantize_after: int = 0,

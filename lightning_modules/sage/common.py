@@ -16,9 +16,9 @@ from contrapposto.skeleton import SMPL22
 from contrapposto.systems.sage.body_losses import BodyKinematics
 from contrapposto.systems.sage.joints import HEAD, NUM_JOINTS
 from contrapposto.systems.sage.reach import Reach
+from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.systems.sage.vqvae import SageVQVAE
 from lightning_modules.base import StageModule, load_stage, weights_hash
-from lightning_modules.sage.rest import rest_positions
 from lightning_modules.sage.vqvae import SageVQVAEModule
 
 FPS = 60.0
@@ -27,7 +27,7 @@ FPS = 60.0
 class SageBodyModule(StageModule):
     """A model that gives the 6D rotations of the whole body from the three devices; evaluated on whole clips.
 
-    A subclass saves its hyper-parameters, among them those of `adamw`, and implements `predict_sixd` and
+    A subclass saves its hyper-parameters, and implements `predict_sixd` and
     `training_step`. Validation and test steps return named outputs of one clip of N frames: `pred_rotations`,
     `true_rotations` (1, N, 22, 3, 3) local; `pred_joints`, `true_joints` (1, N, 22, 3) metres, the prediction placed
     such that its head stands where it was observed (sheet section 5); `fps`; `clips`; `num_frames`.

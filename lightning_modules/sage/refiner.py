@@ -30,7 +30,6 @@ class SageRefinerModule(SageBodyModule):
         decoder: checkpoint of the decoder stage, read when training starts; None keeps what there is (`init_from=`).
         steps: of the samplers.
         loss_weights: see `RefinerLoss`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
         seed: of the samplers' start noise.
         eval_batch_size: windows per forward pass in evaluation.
         body, skip_seconds, reach: see `SageBodyModule`.
@@ -46,12 +45,6 @@ class SageRefinerModule(SageBodyModule):
         decoder: str | None = None,
         steps: int = 5,
         loss_weights: Sequence[float] = (0.01, 60.0, 20.0, 0.01, 0.01, 0.03),
-        learning_rate: float = 8e-5,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 1e-4,
-        milestones: Sequence[int] = (15,),
-        gamma: float = 0.2,
-        warmup_steps: int = 0,
         seed: int = 10,
         eval_batch_size: int = 256,
         body: str | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from contrapposto.systems.sage.body_losses import BodyKinematics
 from contrapposto.systems.sage.features import part_columns, sage_features
 from contrapposto.systems.sage.joints import Part
 from contrapposto.systems.sage.losses import VQLoss, corrupt, keep_joints
+from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.systems.sage.vqvae import SageVQVAE
 from contrapposto.weights import ImportReport
 from lightning_modules.base import StageModule
 from lightning_modules.quantizing import start_quantizing
-from lightning_modules.sage.rest import rest_positions
 
 
 class SageVQVAEModule(StageModule):
@@ -39,9 +39,6 @@ class SageVQVAEModule(StageModule):
         network: options of `SageVQVAE`.
         loss: options of `VQLoss`.
         mask_ratio: share of joints hidden from the encoder in training.
-        learning_rate, betas, weight_decay: of AdamW.
-        milestones, gamma: epochs after which the learning rate is multiplied by gamma.
-        warmup_steps: over which the learning rate rises from zero.
         quantize_after: steps without quantisation at the start; the books then start from the latents of one batch.
         seed: of the masks, which are keyed by (seed, step, sample).
         window: frames per window.
@@ -55,12 +52,6 @@ class SageVQVAEModule(StageModule):
         network: Mapping[str, Any] | None = None,
         loss: Mapping[str, Any] | None = None,
         mask_ratio: float = 0.5,
-        learning_rate: float = 1e-4,
-        betas: Sequence[float] = (0.9, 0.99),
-        weight_decay: float = 1e-4,
-        milestones: Sequence[int] = (30, 50),
-        gamma: float = 0.25,
-        warmup_steps: int = 0,
         quantize_after: int = 0,
         seed: int = 10,
         window: int = 20,

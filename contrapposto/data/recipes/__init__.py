@@ -16,6 +16,7 @@ RECIPES = {
     "bandai": "BandaiRecipe",
     "free": "FreeRecipe",
     "humanact12": "HumanAct12Recipe",
+    "open_motion": "OpenMotionRecipe",
 }
 
 __all__ = ["RECIPES", "Discovery", "Progress", "Recipe", "Source", "get_recipe"]

@@ -161,7 +161,9 @@ def decoded_features(
     """Motion of features (B, T, 6 J + 4) in the velocity representation; see `root_motion.integrate`."""
     root, position, end = integrate(features, valid, state)
     deltas = torch.cat([position[:, :1], position.diff(dim=1)], dim=1)
-    sixd = torch.cat([rot.matrix_to_sixd_interleaved(root), features[..., 6:-4]], dim=-1).unflatten(-1, (-1, 6))
+    sixd = torch.cat([rot.matrix_to_sixd_interleaved(root), features[..., 6:-4]], dim=-1).unflatten(
+        -1, (-1, 6)
+    )
     return DecodedMotion(sixd, deltas, valid, features, root), end
 
 

@@ -101,7 +101,9 @@ def grounded(clip: Motion, flight: float = 0.6, num_past: int = 0) -> Motion:
     return replace(clip, root_translation=(clip.root_translation + shift).astype(np.float32))
 
 
-def planted(clip: Motion, num_past: int = 0, *, height: float = 0.03, speed: float = 0.6, blend: int = 4) -> Motion:
+def planted(
+    clip: Motion, num_past: int = 0, *, height: float = 0.03, speed: float = 0.6, blend: int = 4
+) -> Motion:
     """Ankles of standing feet held at their median place, by inverse kinematics of hips and knees.
 
     Args:
@@ -113,7 +115,9 @@ def planted(clip: Motion, num_past: int = 0, *, height: float = 0.03, speed: flo
     from contrapposto.ik import InverseKinematics
 
     joints, (heights, speeds) = clip.joint_positions(), sole_heights(clip)
-    targets = np.stack([joints[:, ankle] for ankle in clip.skeleton.index("left_ankle", "right_ankle")], axis=1)
+    targets = np.stack(
+        [joints[:, ankle] for ankle in clip.skeleton.index("left_ankle", "right_ankle")], axis=1
+    )
     for side in (0, 1):
         columns = slice(2 * side, 2 * side + 2)
         stands = (heights[:, columns].min(1) < height) & (speeds[:, columns].min(1) < speed)

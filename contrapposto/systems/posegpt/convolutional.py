@@ -86,8 +86,12 @@ class ConvAutoEncoder(MotionAutoEncoder):
         self.standardizer = Standardizer(num_joints)
         down: list[nn.Module] = [CausalConv(size, hidden, 3), nn.ReLU()]
         up: list[nn.Module] = [CausalConv(code_dim, hidden, 3), nn.ReLU()]
-        down += [layer for _ in range(halvings) for layer in (CausalConv(hidden, hidden, 4, stride=2), nn.ReLU())]
-        down[-1:] = [ResidualConv(hidden, dilation) for dilation in dilations]  # they begin with a ReLU of their own
+        down += [
+            layer for _ in range(halvings) for layer in (CausalConv(hidden, hidden, 4, stride=2), nn.ReLU())
+        ]
+        down[-1:] = [
+            ResidualConv(hidden, dilation) for dilation in dilations
+        ]  # they begin with a ReLU of their own
         up += [ResidualConv(hidden, dilation) for dilation in dilations]
         for _ in range(halvings):
             up += [nn.Upsample(scale_factor=2), CausalConv(hidden, hidden, 3), nn.ReLU()]

@@ -28,11 +28,14 @@ class DepthHead(nn.Module):
         self.num_books = num_books
         self.codes = nn.ModuleList(nn.Embedding(book_size, width) for _ in range(num_books - 1))
         self.mixers = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+            nn.Sequential(
+                nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+            )
             for _ in range(num_books)
         )
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, book_size, bias=False)) for _ in range(num_books)
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, book_size, bias=False))
+            for _ in range(num_books)
         )
 
     def forward(self, features: Tensor, codes: Tensor) -> Tensor:

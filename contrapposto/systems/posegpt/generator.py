@@ -81,7 +81,9 @@ class MotionGenerator:
         trained = load_pretrained(name_or_path, (MODEL,))
         options = trained.options
         if not options.get("vqvae_network"):
-            raise InputError(f"{trained.file} is not a checkpoint of {MODEL}.", fix=f"python train.py model={MODEL}")
+            raise InputError(
+                f"{trained.file} is not a checkpoint of {MODEL}.", fix=f"python train.py model={MODEL}"
+            )
         skeleton = SKELETONS[options["skeleton"]]
         vocabulary = Vocabulary.of_lines(options["vocabulary"])
         encoder = build_autoencoder(skeleton.num_joints, options["vqvae_network"])
@@ -95,7 +97,9 @@ class MotionGenerator:
         }
         data = trained.data
         metadata = {
-            f"model_{name}": str(data[name]) for name in ("source", "licence", "attribution") if data.get(name)
+            f"model_{name}": str(data[name])
+            for name in ("source", "licence", "attribution")
+            if data.get(name)
         }
         made = PoseGPTSampler(network, **windows, overlap=overlap, fade=fade, **sampler)
         return cls(made, vocabulary, skeleton, metadata)
@@ -129,7 +133,9 @@ class MotionGenerator:
                 raise ConfigError("This generator was trained without actions.", fix="leave action= out")
             hot: list[Tensor | None] = [None] * len(lengths)
         elif not actions:
-            raise ConfigError("No action was given.", expected="one or more of " + ", ".join(self.vocabulary.names))
+            raise ConfigError(
+                "No action was given.", expected="one or more of " + ", ".join(self.vocabulary.names)
+            )
         else:
             hot = [self._hot(action) for action in actions]
         if len(hot) != len(lengths):
@@ -180,7 +186,8 @@ class MotionGenerator:
         labels = self._labels(actions, plan, sampled.num_past)
         metadata = {**self.metadata, "post_processing": cleanup.describe()}
         clips = [
-            to_motion(row, self.skeleton, height=height, labels=labels, metadata=metadata) for row in sampled.pose
+            to_motion(row, self.skeleton, height=height, labels=labels, metadata=metadata)
+            for row in sampled.pose
         ]
         cleaned = [cleanup(_placed(clip, past), sampled.num_past) for clip in clips]
         return Generated(cleaned, sampled)
@@ -201,7 +208,9 @@ class MotionGenerator:
         pose, height = self._past(past)
         for chunk in self.sampler.stream(plan, 1, past=pose, draw=draw):
             origin = float(chunk[0, 0, -2])  # of the poses' vertical, which points down
-            clip = to_motion(chunk[0], self.skeleton, height=height if isinstance(height, str) else height - origin)
+            clip = to_motion(
+                chunk[0], self.skeleton, height=height if isinstance(height, str) else height - origin
+            )
             if height == "start":  # the floor was found: later frames count from the same height
                 height = float(clip.root_translation[0, 2]) + origin
             yield _placed(clip, past)

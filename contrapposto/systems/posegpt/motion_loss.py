@@ -86,7 +86,9 @@ class MotionLoss(nn.Module):
         self.quantizer_weight, self.scale, self.fps = quantizer_weight, scale, fps
         # Only the legs are needed, and the rest of the body costs time.
         self.legs = _with_ancestors(skeleton, skeleton.index(*FEET))
-        self.parents = [self.legs.index(parent) if parent >= 0 else -1 for parent in _parents(skeleton, self.legs)]
+        self.parents = [
+            self.legs.index(parent) if parent >= 0 else -1 for parent in _parents(skeleton, self.legs)
+        ]
         self.feet = [self.legs.index(foot) for foot in skeleton.index(*FEET)]
         chosen = torch.as_tensor(np.asarray(offsets, np.float32))[self.legs]
         self.register_buffer("offsets", chosen, persistent=False)

@@ -74,7 +74,9 @@ def integrate(
     before = torch.cat([state.heading[:, None], heading[:, :-1]], dim=1)
     cosine, sine = before.cos(), before.sin()
     x, z = moves[..., 1], moves[..., 2]
-    place = torch.stack([cosine * x - sine * z, sine * x + cosine * z], dim=-1).cumsum(1) + state.place[:, None]
+    place = (
+        torch.stack([cosine * x - sine * z, sine * x + cosine * z], dim=-1).cumsum(1) + state.place[:, None]
+    )
     root = turn_about_y(-heading) @ rot.sixd_interleaved_to_matrix(features[..., :6])
     translation = torch.stack([place[..., 0], features[..., -1], place[..., 1]], dim=-1)
     return root, translation, RootState(heading[:, -1], place[:, -1])
