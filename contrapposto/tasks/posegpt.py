@@ -144,7 +144,12 @@ class PoseGPTForecast(PoseGPTSample):
 
 
 def _actions(value: Any, generator: MotionGenerator) -> list[str]:
-    return generator.parse(value) if isinstance(value, str) else [str(action) for action in value]
+    """Actions as typed; what a sentence was matched with is printed."""
+    texts = generator.parse(value) if isinstance(value, str) else [str(action) for action in value]
+    actions, matches = generator.matched(texts)
+    for text, found in matches.items():
+        print(f"{text!r} -> " + ", ".join(f"{match.action} ({match.similarity:.2f})" for match in found))
+    return actions
 
 
 def _frames(value: Any) -> int | list[int]:

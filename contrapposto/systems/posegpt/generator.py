@@ -21,6 +21,7 @@ from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.plan import Segment
 from contrapposto.systems.posegpt.poses import FPS, Height, from_motion, to_motion
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler, Sampled
+from contrapposto.systems.posegpt.sentences import Match, available, nearest_actions
 from contrapposto.systems.posegpt.token_sampling import Draw
 from contrapposto.systems.posegpt.vqvae import build_autoencoder
 
@@ -115,6 +116,18 @@ class MotionGenerator:
         if text.startswith("[") and text.endswith("]"):
             text = text[1:-1]
         return [part.strip() for part in text.split(",")]
+
+    def matched(self, actions: Sequence[str]) -> tuple[list[str], dict[str, list[Match]]]:
+        """Actions with sentences replaced by the nearest action, and what was matched with each sentence.
+
+        A sentence is an unknown text of two words or more; without the extra `sentences` it stays as it is.
+        """
+        matches: dict[str, list[Match]] = {}
+        for text in actions:
+            known = all(part in self.vocabulary for part in (text.split("+") if text not in self.vocabulary else [text]))
+            if not known and len(text.split()) > 1 and available():
+                matches[text] = nearest_actions(text, self.vocabulary.names)
+        return [matches[text][0].action if text in matches else text for text in actions], matches
 
     def segments(self, actions: Sequence[str] | None, frames: int | Sequence[int]) -> list[Segment]:
         """The plan of a motion.

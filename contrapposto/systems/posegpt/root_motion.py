@@ -49,7 +49,7 @@ def motion_features(sixd: Tensor, translation: Tensor) -> Tensor:
     upright = rot.matrix_to_sixd_interleaved(turn_about_y(heading) @ root)
     before = torch.cat([heading[:, :1], heading[:, :-1]], dim=1)
     cosine, sine = before.cos(), before.sin()
-    x, y, z = F.pad(translation.diff(dim=1), (0, 0, 1, 0)).unbind(-1)
+    x, _, z = F.pad(translation.diff(dim=1), (0, 0, 1, 0)).unbind(-1)
     moves = [turn, cosine * x + sine * z, cosine * z - sine * x, translation[..., 1]]
     return torch.cat([upright, sixd[..., 6:], torch.stack(moves, dim=-1)], dim=-1)
 
