@@ -6,6 +6,8 @@ length is encoded and decoded piece by piece.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +21,9 @@ from contrapposto.systems.posegpt.autoencoder import (
     make_quantizer,
 )
 from contrapposto.systems.posegpt.root_motion import Standardizer
+
+
+OUTLIER = 10.0  # deviations
 
 
 class CausalConv(nn.Conv1d):
@@ -98,6 +103,10 @@ class ConvAutoEncoder(MotionAutoEncoder):
         self.encoder = nn.Sequential(*down, CausalConv(hidden, code_dim, 3))
         self.quantizer = make_quantizer(quantizer, num_codes, code_dim, num_books, beta)
         self.decoder = nn.Sequential(*up, CausalConv(hidden, size, 3))
+        for network in (self.encoder, self.decoder):
+            network.apply(_start_at_full_size)
+        # The first motion is nearly the mean.
+        cast(CausalConv, self.decoder[-1]).weight.data.mul_(0.1)
 
     @property
     def causal_encoder(self) -> bool:
@@ -124,7 +133,8 @@ class ConvAutoEncoder(MotionAutoEncoder):
         """See `MotionAutoEncoder.encode`."""
         self.check_frames(x)
         mask = torch.ones_like(x[..., 0], dtype=torch.bool) if valid is None else valid.bool()
-        rows = self.standardizer.standardize(self.features(x)) * mask[..., None]
+        # Glitches of motion capture may be a hundred deviations away.
+        rows = self.standardizer.standardize(self.features(x)).clamp(-OUTLIER, OUTLIER) * mask[..., None]
         return self.encoder(rows.transpose(1, 2)).transpose(1, 2), mask[:, :: self.factor]
 
     def decode(self, latent: Tensor, token_valid: Tensor | None = None) -> DecodedMotion:
@@ -135,3 +145,17 @@ class ConvAutoEncoder(MotionAutoEncoder):
     def decode_features(self, latent: Tensor) -> Tensor:
         """(B, T, 6 J + 4) features of quantised latents (B, L, D)."""
         return self.standardizer.restore(self.decoder(latent.transpose(1, 2)).transpose(1, 2))
+
+
+@torch.no_grad()
+def _start_at_full_size(module: nn.Module) -> None:
+    """Initialise so that features keep their size through ReLUs (He et al., 2015), residual branches smaller.
+
+    At PyTorch's default the features fade from layer to layer, and the first hundreds of steps are lost.
+    """
+    if isinstance(module, nn.Conv1d):
+        assert module.bias is not None
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, ResidualConv):  # after its convolutions
+        module.narrow.weight.mul_(0.3)

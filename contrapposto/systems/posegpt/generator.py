@@ -124,7 +124,10 @@ class MotionGenerator:
         """
         matches: dict[str, list[Match]] = {}
         for text in actions:
-            known = all(part in self.vocabulary for part in (text.split("+") if text not in self.vocabulary else [text]))
+            known = all(
+                part in self.vocabulary
+                for part in (text.split("+") if text not in self.vocabulary else [text])
+            )
             if not known and len(text.split()) > 1 and available():
                 matches[text] = nearest_actions(text, self.vocabulary.names)
         return [matches[text][0].action if text in matches else text for text in actions], matches

