@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from contrapposto.systems.scail_pose.estimators.interface import NUM_KEYPOINTS, Person
+from contrapposto.systems.scail_pose.interface import NUM_KEYPOINTS, Person
 
 from contrapposto import rotations as rot
 from contrapposto.errors import InputError
