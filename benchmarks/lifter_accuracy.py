@@ -21,7 +21,7 @@ from contrapposto.motion import Motion
 from contrapposto.render import Camera, Mesh, Scene, render, write_png
 from contrapposto.skeleton import SMPL24
 from contrapposto.systems.scail_pose.estimators.blazepose.estimator import BlazePoseEstimator
-from contrapposto.systems.scail_pose.lifter import LifterBody
+from contrapposto.systems.scail_pose.estimators.lifted import LifterBody
 
 FPS, WIDTH, HEIGHT = 15.0, 480, 640
 SKIN, SHIRT, TROUSERS = (0.82, 0.62, 0.52), (0.25, 0.38, 0.62), (0.22, 0.2, 0.2)
@@ -89,7 +89,7 @@ def judge(pred: np.ndarray, true: np.ndarray) -> dict[str, float]:
 def compare(store: Path, lifters: Sequence[Path], count: int, frames: int, show: Path | None) -> None:
     """Print a line for each way, over all clips."""
     generator = np.random.default_rng(0)
-    bodies = {str(path): LifterBody.open(path) for path in lifters}
+    bodies = {str(path): LifterBody.from_pretrained(path) for path in lifters}
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("truth", "blazepose", *bodies)}
     for name, motion in held_out(store, count, frames):
         camera = camera_for(motion, generator)

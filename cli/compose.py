@@ -135,7 +135,7 @@ def translate(name: str, overrides: Sequence[str], error: Exception) -> ConfigEr
     if sweep:
         return ConfigError(
             f"{sweep[1]} names several values.",
-            fix=f"python {name}.py -m ... runs one job for each; or quote it: \"{sweep[1].replace('=', chr(61) + chr(39), 1)}'\"",
+            fix=f'python {name}.py -m ... runs one job for each; or quote it: "{sweep[1].replace("=", chr(61) + chr(39), 1)}\'"',
         )
     if not match:
         return ConfigError(

@@ -8,7 +8,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 # GFLOP of a training step at the published size, and its batch (docs/costs.md).
 _STEPS = {
@@ -25,7 +25,13 @@ _STEPS = {
     "posegpt_classifier": (23.0, 32),
 }
 # Minutes on one core that does 85 GFLOP/s, of the small experiments.
-_MINUTES = {"sage_demo": 3.0, "posegpt_demo": 4.0, "npr_demo": 4.0, "anerf_demo": 6.0, "scail_lifter_demo": 8.0}
+_MINUTES = {
+    "sage_demo": 3.0,
+    "posegpt_demo": 4.0,
+    "npr_demo": 4.0,
+    "anerf_demo": 6.0,
+    "scail_lifter_demo": 8.0,
+}
 _SHARE = 0.5  # of the speed of a plain matrix product
 _DEMO_CLIPS = 160
 
@@ -78,5 +84,3 @@ def speed() -> float:
     for _ in range(5):
         _ = a @ a
     return 5 * 2 * 768**3 / (time.perf_counter() - begin)
-
-

@@ -73,7 +73,9 @@ def _run_with_hydra(name: str, arguments: Sequence[str], run: Callable[[DictConf
     from omegaconf import open_dict
 
     register()
-    sys.argv[1:] = [argument if argument.startswith("-") else quote(open_option(argument)) for argument in arguments]
+    sys.argv[1:] = [
+        argument if argument.startswith("-") else quote(open_option(argument)) for argument in arguments
+    ]
     if any(argument in _SWEEP for argument in arguments):
         check_sweep(name, [argument for argument in sys.argv[1:] if argument not in _SWEEP])
     failures: list[ContrappostoError] = []

@@ -29,6 +29,8 @@ def run_pipeline(config: DictConfig) -> Result | None:
     if config.requires == "plan":
         return None
     if config.requires == "fail" and any(step.kind == "prepare" for step in steps):
-        raise MissingError(f"This pipeline needs {missing[0]} first.", fix=f"python {' '.join(steps[0].command)}")
+        raise MissingError(
+            f"This pipeline needs {missing[0]} first.", fix=f"python {' '.join(steps[0].command)}"
+        )
     results = carry_out(config, steps)
     return results[-1] if results else None

@@ -94,7 +94,9 @@ def _composed(model: str, config: DictConfig, own: bool) -> tuple[DictConfig, li
     if own:
         overrides = [o for o in overrides if o.partition("=")[0] not in _OWN[:4]]
         return compose_config("train", [f"model={model}", *overrides]), overrides
-    shared = [o for o in overrides if not _is_own(o.lstrip("+~").partition("=")[0], pipeline=bool(config.stages))]
+    shared = [
+        o for o in overrides if not _is_own(o.lstrip("+~").partition("=")[0], pipeline=bool(config.stages))
+    ]
     while True:
         try:
             return compose_config("train", [f"model={model}", *shared]), shared
@@ -235,7 +237,9 @@ def carry_out(config: DictConfig, steps: Sequence[Step]) -> list[Result | None]:
         print(f"{title}: python {shlex.join(command)}", flush=True)
         status = run_command([sys.executable, str(ROOT / command[0]), *command[1:]])
         if status in (130, 143):
-            raise StoppedError(f"Stopped in {step.name}.", status=status, fix="the same command continues there")
+            raise StoppedError(
+                f"Stopped in {step.name}.", status=status, fix="the same command continues there"
+            )
         if status:
             raise ContrappostoError(
                 f"{step.name} stopped with status {status}; its message is above.",

@@ -53,6 +53,7 @@ class NPRDataModule(pl.LightningDataModule):
         store: folder that prepare.py wrote.
         identities: names of the identities to train on; the store's first one where None.
         test_identities: targets of the evaluation beside those; all others that have the same poses where None.
+        eval_sources: sources of the evaluation; all identities trained on where None.
         batch_size: poses per step over all processes.
         eval_batch_size: poses per batch in evaluation.
         steps_per_epoch: None: as many as show every pose once on average.
@@ -74,6 +75,7 @@ class NPRDataModule(pl.LightningDataModule):
         store: str | Path,
         identities: Sequence[str] | None = None,
         test_identities: Sequence[str] | None = None,
+        eval_sources: Sequence[str] | None = None,
         batch_size: int = 1,
         eval_batch_size: int = 8,
         steps_per_epoch: int | None = None,
@@ -89,6 +91,7 @@ class NPRDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.store_path, self.identities, self.test_identities = Path(store), identities, test_identities
+        self.eval_sources = eval_sources
         self.batch_size, self.eval_batch_size, self.steps_per_epoch = (
             batch_size,
             eval_batch_size,
@@ -180,7 +183,7 @@ class NPRDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         items = [
             item
-            for source in self.train_names
+            for source in self.eval_sources or self.train_names
             for item in self._items(source, part, self._targets(max_targets), max_poses)
         ]
         shard = Shard(_Items(items), self.trainer.global_rank, self.trainer.world_size)

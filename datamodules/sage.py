@@ -53,6 +53,7 @@ class SageDataModule(pl.LightningDataModule):
         test_share, val_share: shares of clips held out, by a hash of their names.
         test_list: a file of clip names, or a pattern such as `HumanEva/*`, or several; in place of the share.
         train_list: likewise, of the clips that train and validate; all others where absent.
+        val_list: likewise, of the clips that validate; in place of `val_share`.
         split_by: `clip`, or `subject` to keep all clips of a person in one part.
         max_val_clips: at most this many clips are used for validation; None for all.
         max_val_frames: of each validation clip, from its start; None for all.
@@ -81,6 +82,7 @@ class SageDataModule(pl.LightningDataModule):
         val_share: float = 0.05,
         train_list: str | Sequence[str] | None = None,
         test_list: str | Sequence[str] | None = None,
+        val_list: str | Sequence[str] | None = None,
         split_by: str = "clip",
         max_val_clips: int | None = None,
         max_val_frames: int | None = None,
@@ -100,7 +102,7 @@ class SageDataModule(pl.LightningDataModule):
         self.store_path, self.batch_size, self.window = Path(store), batch_size, window
         self.repeats, self.num_workers, self.resample, self.seed = repeats, num_workers, resample, seed
         self.shares = (test_share, val_share)
-        self.lists = (train_list, test_list)
+        self.lists = {"train_list": train_list, "test_list": test_list, "val_list": val_list}
         self.split_by = split_by
         self.max_val_clips = max_val_clips
 
@@ -121,13 +123,11 @@ class SageDataModule(pl.LightningDataModule):
 
     def _split(self) -> Split:
         test_share, val_share = self.shares
-        train_list, test_list = self.lists
         return split_clips(
             self.store,
             test_share=test_share,
             val_share=val_share,
-            train_list=train_list,
-            test_list=test_list,
+            **self.lists,
             split_by=self.split_by,
             say=self.trainer is None or self.trainer.is_global_zero,
         )

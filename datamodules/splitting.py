@@ -30,6 +30,7 @@ def split_clips(
     val_share: float,
     train_list: Lines = None,
     test_list: Lines = None,
+    val_list: Lines = None,
     split_by: str = "clip",
     say: bool = False,
 ) -> Split:
@@ -41,6 +42,7 @@ def split_clips(
         val_share: of the training clips.
         train_list, test_list: files with one clip path per line, or patterns; all other clips where there is no
             training list.
+        val_list: likewise, of the validation clips; a share of the training clips where there is none.
         split_by: see `hash_split`; or `given`: the parts that the clips' own metadata name (`split`, as BABEL's labels
             bring them). Where no clip is for testing, as BABEL keeps those labels, the validation part is tested.
         say: print how many lines of the lists have a clip in the store.
@@ -53,8 +55,12 @@ def split_clips(
         split = _given(store)
     else:
         train, test = _train_and_test(store, test_share, train_list, test_list, split_by, say)
-        rest, val = hash_split([store.clips[i] for i in train], val_share, salt="val", by=split_by)
-        split = Split(train[rest], train[val], test)
+        if val_list:
+            val = _listed(store, "val_list", val_list, say)
+            split = Split(np.setdiff1d(train, val), val, test)
+        else:
+            rest, chosen = hash_split([store.clips[i] for i in train], val_share, salt="val", by=split_by)
+            split = Split(train[rest], train[chosen], test)
     for part in ("train", "val", "test"):
         if not len(getattr(split, part)):
             raise InputError(
@@ -93,10 +99,19 @@ def _listed(store: MotionStore, name: str, entries: str | Sequence[str], say: bo
 
 def store_provenance(store: MotionStore, split: Split) -> dict[str, object]:
     """Hash, source and licence of the data, for provenance files and checkpoints."""
-    facts = {key: store.manifest[key] for key in ("source", "licence", "attribution")}
+    origin = {key: _joined(store, split, key) for key in ("source", "licence", "attribution")}
     return {
-        **facts,
+        **origin,
         "store": store.path.name,
         "content_hash": store.content_hash,
         "clips": {part: len(getattr(split, part)) for part in ("train", "val", "test")},
     }
+
+
+def _joined(store: MotionStore, split: Split, key: str) -> str:
+    """What the training clips say, each text once; the store's own where a clip says nothing."""
+    if key == "source":  # of single clips: file names
+        return str(store.manifest[key])
+    own = [store.clips[index].metadata.get(key) for index in split.train]
+    texts = [str(store.manifest[key] if text is None else text) for text in own]
+    return "; ".join(text for text in dict.fromkeys(texts) if text)

@@ -124,9 +124,9 @@ def _checkpoint(folder: Path) -> None:
 
 
 def _lifter(folder: Path) -> None:
-    from contrapposto.systems.scail_pose.lifter import load_lifter
+    from contrapposto.systems.scail_pose.lifter import Lifter
 
-    load_lifter(_only(folder))
+    Lifter.from_pretrained(_only(folder))
 
 
 def _official(folder: Path) -> None:

@@ -475,7 +475,7 @@ def _plain_mesh(path: Path) -> None:
 
 def _people() -> Any:
     from contrapposto.systems.scail_pose.camera import default_intrinsics
-    from contrapposto.systems.scail_pose.estimators.interface import Person
+    from contrapposto.systems.scail_pose.interface import Person
     from contrapposto.systems.scail_pose.people import ClipPoses
 
     random = np.random.default_rng(0)

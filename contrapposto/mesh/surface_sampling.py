@@ -29,6 +29,8 @@ def furthest_points(points: Tensor, count: int) -> Tensor:
     """
     if points.ndim != 3 or points.shape[1] < 1 or count < 1:
         raise ValueError(f"{count} of points {tuple(points.shape)}: expected (B, N, 3) and at least one")
+    if len(points) > 1 and points.stride(0) == 0:  # one sample, expanded
+        return furthest_points(points[:1], count).expand(len(points), -1)
     order = _reduction_order(points.shape[1])
     choices = [_choose(sample.detach().float().cpu().numpy(), count, order) for sample in points]
     return torch.from_numpy(np.stack(choices)).to(points.device)

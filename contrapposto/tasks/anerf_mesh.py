@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError
 from contrapposto.progress import say
+from contrapposto.systems.anerf.avatar import Avatar
 from contrapposto.systems.anerf.paths import PosePath
-from contrapposto.tasks.anerf_inputs import Avatar, choose_frames, load_avatar, make_path, motion_path
+from contrapposto.tasks.anerf_inputs import choose_frames, load_avatar, make_path, motion_path
 from contrapposto.tasks.base import read_clip
 
 MESH_FORMATS = ("ply", "glb", "obj")
@@ -36,9 +37,10 @@ class AnerfMesh:
     def __init__(
         self,
         formats: Sequence[str] = ("ply", "glb"),
-        model: str = "anerf",
+        method: str = "splat",
+        model: str = "auto",
         data: str = "anerf_scene",
-        experiment: str | None = "anerf_demo",
+        experiment: str | None = "auto",
         frames: Sequence[int] | None = None,
         most: int = 1,
         fps: float = 2.0,
@@ -57,7 +59,7 @@ class AnerfMesh:
                 found=f"formats={list(formats)}, scale={scale}, resolution={resolution}",
                 expected=f"formats of {', '.join(MESH_FORMATS)}; scale of {', '.join(SCALES)}; resolution from 4",
             )
-        self.formats, self.run = list(formats), (model, data, experiment)
+        self.formats, self.run = list(formats), (method, model, data, experiment)
         self.chosen, self.most, self.fps, self.refined = frames, most, fps, refined
         self.resolution, self.radius, self.threshold = resolution, radius, threshold
         self.scale, self.largest, self.skin = scale, largest, skin
@@ -95,7 +97,7 @@ class AnerfMesh:
         if self.scale == "unit_cube":
             points = (points - root.numpy()) / (2 * self.radius)
         elif self.scale == "metres":
-            points = points * [1, -1, -1] * (avatar.scene.metres_per_unit or 1.0)
+            points = points * [1, -1, -1] * (avatar.metres_per_unit)
         opaque = np.full((len(colours), 1), 255, np.uint8)
         return MeshAsset(
             points, faces, vertex_colors=np.concatenate([colours, opaque], axis=1), name="avatar"
@@ -116,6 +118,8 @@ class AnerfMesh:
         """The pose that is given; else the learnt one whose limbs keep the largest distance, lest they grow together."""
         if self.chosen is not None:
             return make_path(avatar, "selected", chosen[:1], {}, refined=self.refined)
+        if avatar.scene is None:
+            return make_path(avatar, "selected", [0], {}, refined=self.refined)
         images = avatar.scene.split(avatar.split)
         images = images[np.unique(avatar.scene.kp_idxs[images], return_index=True)[1]]
         joints = make_path(avatar, "selected", images.tolist(), {}, refined=self.refined).joints
@@ -131,8 +135,8 @@ class AnerfMesh:
         from contrapposto.systems.anerf.skinning import skinned_body
 
         vertices, faces, colours = self._surface(avatar, path, 0)
-        metres = avatar.scene.metres_per_unit or 1.0
-        body = skinned_body(vertices, faces, path.world_to_bone[0], avatar.scene.rest_pose, metres)
+        metres = avatar.metres_per_unit
+        body = skinned_body(vertices, faces, path.world_to_bone[0], avatar.figure, metres)
         if motion is None:
             upright = np.zeros((1, 24, 3))
             upright[0, 0, 0] = np.pi / 2

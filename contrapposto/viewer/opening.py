@@ -33,7 +33,7 @@ KINDS = (
     "motion (.npz .bvh .amc), meshes (.obj .glb .gltf .ply .stl .off .anime .zip), videos, recordings of a headset "
     "(.txt .csv .jsonl), stores, or run directories"
 )
-_RUN_FILES = ("provenance.json", "metrics.csv", "result.json")
+_RUN_FILES = ("config.yaml", "metrics.csv", "result.json")
 _TALL, _MOST_IMAGES = 360, 1500  # height of a video's images in pixels, and how many of them are held
 _SLOW = 2.0  # poses without an order in time: so many a second
 _RUN_VIDEOS = 2

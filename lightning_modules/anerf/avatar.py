@@ -24,10 +24,10 @@ from contrapposto.systems.anerf.losses import (
 )
 from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig, Rendering
 from contrapposto.systems.anerf.official import config_of, import_model, pose_layer_of
+from contrapposto.systems.anerf.pose_metrics import pose_errors
 from contrapposto.systems.anerf.poses import PosedFigures, PoseLayer, SharedPoseLayer, mean_joint_change
 from contrapposto.systems.anerf.renderer import Renderer, View, calibrate
 from contrapposto.weights import ImportReport, load_state_dicts
-from lightning_modules.anerf.errors import pose_errors
 from lightning_modules.anerf.optim import CameraOptions, GatheringAdam, PoseOptions
 from lightning_modules.base import StageModule
 from lightning_modules.optim import with_schedule
@@ -324,7 +324,8 @@ class ANeRFModule(StageModule):
         box = box_region((picture.low * factor)[None], (picture.high * factor)[None], height, width)
         return {
             "predicted": shown[None],
-            "true": torch.where(mask[..., None], batch["image"], background)[None],
+            "true": batch["image"][None],
+            "opacity": parts[None, ..., 3],
             "box": box,
             "mask": mask[None],
             "group": batch["group"],

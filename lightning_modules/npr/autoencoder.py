@@ -14,8 +14,9 @@ from contrapposto.errors import ConfigError
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.operators import doubled_areas
 from contrapposto.mesh.template import Template
-from contrapposto.systems.npr.model import NPR, vertex_loss
+from contrapposto.systems.npr.model import NPR, tangent_loss, vertex_loss
 from contrapposto.systems.npr.njf import NeuralJacobianFields
+from contrapposto.systems.npr.residual import ResidualNPR, surface_jacobians
 from contrapposto.weights import ImportReport
 from lightning_modules.base import StageModule
 from lightning_modules.npr.drawing import transfer_rows
@@ -64,8 +65,7 @@ class TransferModule(MeshModule):
 
     Args:
         vertex_weight: of the mean squared error of vertices, the release's only loss.
-        jacobian_weight: of the mean squared error of the 9 entries of the decoded Jacobians (the release's loss without
-            the Poisson layer).
+        jacobian_weight: of the mean squared error of the decoded Jacobians in the plane of each face; see `tangent_loss`.
         normalize: see `MeshModule`.
     """
 
@@ -96,10 +96,13 @@ class TransferModule(MeshModule):
             solved = target.solver.solve(decoded, target.solver.pinned(truth))
             terms["vertices"] = vertex_loss(solved, truth)
         if self.jacobian_weight > 0:
-            field = target.solver.jacobians(truth.double()).to(truth.dtype)
-            terms["jacobians"] = F.mse_loss(decoded, field.flatten(-2))
+            terms["jacobians"] = self.jacobian_loss(target, decoded, truth)
         weights = {"vertices": self.vertex_weight, "jacobians": self.jacobian_weight}
         return {"total": torch.stack([weights[name] * term for name, term in terms.items()]).sum(), **terms}
+
+    def jacobian_loss(self, target: Template, decoded: Tensor, truth: Tensor) -> Tensor:
+        """Mean squared error of decoded Jacobians (B, F, 9) against those of the truth (B, V, 3)."""
+        return tangent_loss(target.solver, decoded, truth)
 
     def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
@@ -172,6 +175,39 @@ class NPRModule(TransferModule):
     def load_official(self, path: Path) -> dict[str, ImportReport]:
         """Load a checkpoint of the authors' code."""
         return {"npr": self.network.load_official(path)}
+
+
+class NPRResidualModule(TransferModule):
+    """Trains `ResidualNPR`. Its decoded Jacobians are full-rank, and so are those that they are compared with.
+
+    Args:
+        network: options of `ResidualNPR`.
+        vertex_weight, jacobian_weight, normalize: see `TransferModule`.
+        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
+    """
+
+    network: ResidualNPR
+
+    def __init__(
+        self,
+        network: Mapping[str, Any] | None = None,
+        vertex_weight: float = 1.0,
+        jacobian_weight: float = 0.02,
+        normalize: str = "unit_cube",
+        learning_rate: float = 1e-3,
+        betas: Sequence[float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        milestones: Sequence[int] = (),
+        gamma: float = 0.3,
+        warmup_steps: int = 0,
+    ) -> None:
+        super().__init__(vertex_weight, jacobian_weight, normalize)
+        self.save_hyperparameters()
+        self.network = ResidualNPR(**(network or {}))
+
+    def jacobian_loss(self, target: Template, decoded: Tensor, truth: Tensor) -> Tensor:
+        """Mean squared error of decoded Jacobians (B, F, 9) against the full-rank ones of the truth (B, V, 3)."""
+        return F.mse_loss(decoded, surface_jacobians(target.solver, truth).to(decoded.dtype).flatten(-2))
 
 
 class NJFModule(TransferModule):

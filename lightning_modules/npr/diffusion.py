@@ -11,6 +11,7 @@ from torch import Tensor
 from contrapposto.nn.random import keyed_integers, keyed_normal
 from contrapposto.systems.npr.diffusion import FeatureDiffusion, KeypointDiffusion, PointDiffusion
 from contrapposto.systems.npr.extractor import PoseCode
+from contrapposto.systems.npr.generation import PoseGenerator
 from contrapposto.systems.npr.schedule import NoiseSchedule
 from lightning_modules.base import load_stage
 from lightning_modules.npr.drawing import pose_rows
@@ -165,21 +166,9 @@ class NPRFeatureDiffusionModule(DiffusionModule):
         """The features, and their keypoints."""
         return code.features, code.keypoints
 
-    @torch.no_grad()
     def generate(self, count: int, seed: int, first: int = 0, steps: int | None = None) -> PoseCode:
-        """New poses; a pose depends on the seed and its number alone.
-
-        Args:
-            count: how many.
-            seed: of the noise.
-            first: number of the first.
-            steps: None: ancestral sampling over the whole schedule; a number: as many DDIM steps.
-        """
-        ids = torch.arange(first, first + count, device=self.device)
-        points = self.network.encoder.points[-1]
-        keypoints = self.keypoints.sample(seed, ids, points, steps=steps)
-        features = self.diffusion.sample(seed, ids, points, keypoints, steps=steps)
-        return self.network.encoder.assemble(keypoints, features)
+        """New poses, see `PoseGenerator.generate`."""
+        return PoseGenerator(self.network, self.keypoints, self.diffusion).generate(count, seed, first, steps)
 
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
         """New poses on the template, for the media callback."""

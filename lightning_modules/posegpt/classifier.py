@@ -26,7 +26,7 @@ class PoseGPTClassifierModule(PoseModule):
         network: options of `PoseClassifier`; the sizes of its ends follow from vocabulary and skeleton.
         vocabulary, store: see `keep_vocabulary`.
         exclusive: cross entropy with the one action of a window; else each class is judged by itself.
-        skeleton, heading: see `PoseModule`.
+        skeleton, heading, height: see `PoseModule`.
     """
 
     def __init__(
@@ -37,8 +37,9 @@ class PoseGPTClassifierModule(PoseModule):
         exclusive: bool = False,
         skeleton: str = "smplh52",
         heading: str = "random",
+        height: str = "start",
     ) -> None:
-        super().__init__(skeleton, heading)
+        super().__init__(skeleton, heading, height)
         self.save_hyperparameters()
         self.vocabulary = keep_vocabulary(self, vocabulary, store)
         self.exclusive = exclusive

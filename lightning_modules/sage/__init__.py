@@ -6,6 +6,7 @@ from lightning_modules.sage.held_pose import HeldPoseModule
 from lightning_modules.sage.refiner import SageRefinerModule
 from lightning_modules.sage.sparse_transformer import SparseTransformerModule
 from lightning_modules.sage.student import SageStudentModule
+from lightning_modules.sage.tracker import TrackerModule
 from lightning_modules.sage.vqvae import SageVQVAEModule
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "SageStudentModule",
     "SageVQVAEModule",
     "SparseTransformerModule",
+    "TrackerModule",
 ]

@@ -16,9 +16,9 @@ from contrapposto.skeleton import SMPL22
 from contrapposto.systems.sage.body_losses import BodyKinematics
 from contrapposto.systems.sage.joints import HEAD, NUM_JOINTS
 from contrapposto.systems.sage.reach import Reach
+from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.systems.sage.vqvae import SageVQVAE
 from lightning_modules.base import StageModule, load_stage, weights_hash
-from lightning_modules.sage.rest import rest_positions
 from lightning_modules.sage.vqvae import SageVQVAEModule
 
 FPS = 60.0

@@ -19,11 +19,11 @@ from contrapposto.systems.sage.body_losses import BodyKinematics
 from contrapposto.systems.sage.features import part_columns, sage_features
 from contrapposto.systems.sage.joints import Part
 from contrapposto.systems.sage.losses import VQLoss, corrupt, keep_joints
+from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.systems.sage.vqvae import SageVQVAE
 from contrapposto.weights import ImportReport
 from lightning_modules.base import StageModule
 from lightning_modules.quantizing import start_quantizing
-from lightning_modules.sage.rest import rest_positions
 
 
 class SageVQVAEModule(StageModule):

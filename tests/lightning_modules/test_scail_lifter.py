@@ -14,7 +14,8 @@ from hydra.utils import instantiate
 from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import InputError
-from contrapposto.systems.scail_pose.lifter import LifterBody, load_lifter
+from contrapposto.systems.scail_pose.estimators.lifted import LifterBody
+from contrapposto.systems.scail_pose.lifter import Lifter
 from contrapposto.tasks.predict import compose, predict
 from datamodules.scail_pose.lifter import LifterDataModule
 from lightning_modules.scail_pose.lifter import ScailLifterModule
@@ -99,7 +100,10 @@ def test_what_was_saved_evaluates_to_the_same_metrics(runs, stores, capsys):
 
 def test_a_checkpoint_is_a_lifter(runs):
     path = only_run(runs, MODEL) / "checkpoints" / "best.ckpt"
-    network, module = load_lifter(path), ScailLifterModule.load_from_checkpoint(path, weights_only=True)
+    network, module = (
+        Lifter.from_pretrained(path),
+        ScailLifterModule.load_from_checkpoint(path, weights_only=True),
+    )
     rays, scores = torch.rand(2, 8, 28, 2), torch.rand(2, 8, 28)
     with torch.no_grad():
         torch.testing.assert_close(network(rays, scores), module.eval()(rays, scores))
@@ -153,7 +157,7 @@ def test_the_door_exports_a_run(runs, tmp_path, capsys):
         more = [f"input={source}", "task.data=tiny", "task.experiment=null"]
         predict(compose([*shared, *more]))
     assert "differ from the suite's by at most" in capsys.readouterr().out
-    body = LifterBody.open(tmp_path / "scail_lifter.onnx")
+    body = LifterBody.from_pretrained(tmp_path / "scail_lifter.onnx")
     assert body.window == 8
     with pytest.raises(InputError, match="nowhere"):
         predict(compose([*shared, "input=nowhere"]))
@@ -162,7 +166,7 @@ def test_the_door_exports_a_run(runs, tmp_path, capsys):
 def test_it_can_be_chosen_for_videos(runs):
     """As docs/scail_lifter.md says."""
     path = only_run(runs, MODEL) / "checkpoints" / "best.ckpt"
-    body = f"{{_target_:contrapposto.systems.scail_pose.lifter.LifterBody.open,path:'{path}'}}"
+    body = f"{{_target_:contrapposto.systems.scail_pose.estimators.lifted.LifterBody.from_pretrained,path:'{path}'}}"
     config = compose(["task=scail_pose", f"task.module.estimator.body={body}"])
     estimator = instantiate(config.task.module.estimator, _convert_="all")()
     assert estimator.body.window == 8

@@ -14,7 +14,9 @@ RECIPES = {
     "amass": "AmassRecipe",
     "cmu": "CmuRecipe",
     "bandai": "BandaiRecipe",
+    "free": "FreeRecipe",
     "humanact12": "HumanAct12Recipe",
+    "open_motion": "OpenMotionRecipe",
 }
 
 __all__ = ["RECIPES", "Discovery", "Progress", "Recipe", "Source", "get_recipe"]

@@ -64,7 +64,7 @@ class DemoRecipe:
         shipped = [
             Source(f"cmu/{path.stem.removeprefix('cmu_')}", (path,)) for path in sorted(raw.glob("*.npz"))
         ]
-        return Discovery([*shipped, *self._plan()])
+        return Discovery([*shipped, *self.synthetic_sources("made")])
 
     def frames(self, source: Source) -> int:
         """By the header, or as planned."""
@@ -85,7 +85,8 @@ class DemoRecipe:
         motion = generate_sequence(actions, style=facts["style"], seed=facts["seed"], fps=FPS)
         return replace(motion, metadata={**motion.metadata, "style": facts["style"]})
 
-    def _plan(self) -> list[Source]:
+    def synthetic_sources(self, folder: str) -> list[Source]:
+        """Sources of the synthetic clips, named below `folder`."""
         from contrapposto.synthetic import ACTIONS, STYLES
 
         sources: list[Source] = []
@@ -106,7 +107,7 @@ class DemoRecipe:
                 "generator": _generator_version(),
             }
             kind = "sequence" if several else actions[0].replace(" ", "-")
-            sources.append(Source(f"made/{kind}/{style}_{number:04d}", (), facts))
+            sources.append(Source(f"{folder}/{kind}/{style}_{number:04d}", (), facts))
             seconds += sum(lengths)
         return sources
 

@@ -14,7 +14,7 @@ from contrapposto.errors import ConfigError, InputError
 from contrapposto.motion import Label, Motion
 from contrapposto.skeleton import SKELETONS, SMPLH52, Skeleton
 from contrapposto.systems.posegpt.plan import Segment
-from contrapposto.systems.posegpt.poses import FPS, from_motion, to_motion
+from contrapposto.systems.posegpt.poses import FPS, Height, from_motion, to_motion
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler, Sampled
 from contrapposto.systems.posegpt.token_sampling import Draw
 
@@ -141,20 +141,23 @@ class MotionGenerator:
         The figure stands on the floor in the first frames; `generate` looks for the floor in all of them.
         """
         plan, past = self.segments(actions, frames), _mapped(past)
-        pose, height = self._past(
-            past
-        )  # from here on the height of the poses' origin; their vertical points down
+        pose, height = self._past(past)
         for chunk in self.sampler.stream(plan, 1, past=pose, draw=draw):
-            first = float(chunk[0, 0, -2])
-            clip = to_motion(chunk[0], self.skeleton, height=None if height is None else height - first)
-            height = float(clip.root_translation[0, 2]) + first if height is None else height
+            origin = float(chunk[0, 0, -2])  # of the poses' vertical, which points down
+            clip = to_motion(
+                chunk[0], self.skeleton, height=height if isinstance(height, str) else height - origin
+            )
+            if height == "start":  # the floor was found: later frames count from the same height
+                height = float(clip.root_translation[0, 2]) + origin
             yield _placed(clip, past)
 
-    def _past(self, past: Motion | None) -> tuple[Tensor | None, float | None]:
-        """Pose vectors of the past, and the height of its first frame's root translation."""
+    def _past(self, past: Motion | None) -> tuple[Tensor | None, float | Height]:
+        """Pose vectors of the past, and how heights count: those of the past where the generator knows no floor."""
+        height = self.sampler.height
         if past is None:
-            return None, None
-        return from_motion(past, self.skeleton), float(past.root_translation[0, 2])
+            return None, height
+        pose = from_motion(past, self.skeleton, height=height)
+        return pose, height if height == "floor" else float(past.root_translation[0, 2])
 
     def _labels(self, actions: Sequence[str] | None, plan: Sequence[Segment], num_past: int) -> list[Label]:
         ends = (num_past + np.cumsum([0, *(segment.frames for segment in plan)])) / FPS

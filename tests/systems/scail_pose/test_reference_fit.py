@@ -7,7 +7,7 @@ import pytest
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.systems.scail_pose.camera import default_intrinsics, project, smpl_to_slots
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.matching import align_clip, match_people
 from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.systems.scail_pose.pipeline import ClipDrawer, Look
