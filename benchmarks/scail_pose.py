@@ -119,7 +119,9 @@ def _whole(threads: int) -> list[Row]:
         return []
     from contrapposto.systems.scail_pose.clean import Clean
     from contrapposto.systems.scail_pose.estimators import make_estimator
-    from contrapposto.systems.scail_pose.process import Settings, VideoJob, process
+    from contrapposto.systems.scail_pose.jobs import VideoJob
+    from contrapposto.systems.scail_pose.process import process
+    from contrapposto.systems.scail_pose.settings import Settings
 
     rows = []
     for name, parts in (("hands and face", True), ("body only", False)):

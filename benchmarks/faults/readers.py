@@ -67,7 +67,7 @@ def _clip_people(folder: Path) -> None:
 
 
 def _pose_source(folder: Path) -> None:
-    from contrapposto.systems.scail_pose.process import Settings
+    from contrapposto.systems.scail_pose.settings import Settings
     from contrapposto.systems.scail_pose.sources import read_source
 
     read_source(folder / "joints.npz", 64, 64, Settings(), figure=folder / "figure.json")
@@ -215,7 +215,7 @@ def _prepared(folder: Path) -> None:
 
 
 def _run(folder: Path) -> None:
-    from cli.runs import unfinished_run
+    from cli.runs import unfinished_runs
     from contrapposto.report.runs import evaluation_folders, read_evaluation, read_run
     from contrapposto.runs import finished_runs, load_config
 
@@ -226,7 +226,7 @@ def _run(folder: Path) -> None:
             read_evaluation(place)
         except (ValueError, KeyError, TypeError, AttributeError):  # as it says; its callers tell of it
             continue
-    finished_runs(folder, "model"), unfinished_run(folder, "model", "demo", None)
+    finished_runs(folder, "model"), unfinished_runs(folder, "model", "demo", None)
     load_config(run)
 
 

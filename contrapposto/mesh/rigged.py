@@ -128,7 +128,7 @@ class RiggedMesh:
         return [node for skin in skins for node in self._file.entry("skins", skin)["joints"]]
 
     def mesh_nodes(self) -> list[tuple[int, list[tuple[int, int]]]]:
-        """Nodes that carry taken meshes, each with its primitives: (number in the mesh, vertices), in the order of `mesh`."""
+        """Nodes that carry taken meshes, each with its primitives: (number in its mesh, vertices), as in `mesh`."""
         found: dict[int, list[tuple[int, int]]] = {}
         for part in self._parts:
             found.setdefault(part.node, []).append((part.primitive, len(part.vertices)))

@@ -79,6 +79,7 @@ class Capsules:
         starts, ends: (N, 3) ends of the axes.
         radii: (N,) or one number, above zero.
         colors: (3,) or (N, 3).
+        casts: whether they cast shadows; marks and axes do not.
 
     Raises:
         InputError: wrong shapes, values that are not finite, a radius that is not positive.
@@ -88,6 +89,7 @@ class Capsules:
     ends: np.ndarray
     radii: np.ndarray | float
     colors: np.ndarray | Sequence[float] = COOL
+    casts: bool = True
 
     def __post_init__(self) -> None:
         for name in ("starts", "ends"):

@@ -30,6 +30,7 @@ def tracker_marks(track: DeviceTrack) -> Callable[[float], Sequence[Capsules]]:
                 np.concatenate([place, tips.reshape(-1, 3)]),
                 np.array([_BALL] * 3 + [_THICKNESS] * 9),
                 np.array([*colors, *(_AXES * 3)]),
+                casts=False,
             )
         ]
 
