@@ -1,6 +1,7 @@
 """What a reconstruction or a generator keeps of large movements: turns, steps back and to the side, drops of the root.
 
-A mean joint error hides their loss: most motion stands or walks forward. "Kept" is the slope of the predicted on the true
+A mean joint error hides their loss: most motion stands or walks forward. "Kept" is the slope of the predicted on the
+true
 movement, by least squares through the origin, over the motions whose true movement is large: 1 keeps all, 0 nothing.
 """
 
