@@ -73,6 +73,7 @@ class Settings:
         """
         plain = {name: value for name, value in options.items() if name not in _SWITCHED}
         check_options(cls, plain)
+        check_options(cls.from_options, {"original": original})
         look = check.build("look", Look, _mapping(options.get("look")) or {})
         align = _switched("align", AlignOptions, options.get("align", True))
         clean = options.get("clean")
