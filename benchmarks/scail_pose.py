@@ -92,7 +92,7 @@ def _overlay(threads: int) -> list[Row]:
     pose = WholeBodyPose(body, np.arange(24.0)[None], face, hands)
     rgba = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     rate = 1 / seconds(lambda: compose(rgba, draw_overlay(pose, HEIGHT, WIDTH)))
-    return [Row("face, hands and cheeks over the picture", rate, "frames/s", threads)]
+    return [Row("face, hands and cheeks over the image", rate, "frames/s", threads)]
 
 
 def _alignment(threads: int) -> Row:
