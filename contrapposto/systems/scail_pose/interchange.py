@@ -1,4 +1,4 @@
-"""People of a clip as files: the suite's own npz, NLFPRED and pose dicts (docs/specs/scail_pose.md, sections 11 and 17)."""
+"""People of a clip as files: our npz, NLFPRED and pose dicts (docs/specs/scail_pose.md, sections 11 and 17)."""
 
 from __future__ import annotations
 
