@@ -26,7 +26,7 @@ from contrapposto.systems.anerf.kinematics import PARENTS, pose_bones
 
 if TYPE_CHECKING:
     from contrapposto.systems.scail_pose.clean import Track
-    from contrapposto.systems.scail_pose.estimators.interface import PoseEstimator
+    from contrapposto.systems.scail_pose.interface import PoseEstimator
     from contrapposto.systems.scail_pose.people import ClipPoses
 
 _LONGEST = 896  # pixels of the longer side of what the estimator sees

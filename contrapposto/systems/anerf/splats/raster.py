@@ -162,7 +162,9 @@ class _BlendTiles(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, image_gradient: Tensor, final_gradient: Tensor) -> tuple[Any, ...]:
-        return (*blend_tiles_adjoint(*ctx.kept, image_gradient, final_gradient), None, None, None)
+        gaussians, image, final, lists = ctx.kept
+        found = blend_tiles_adjoint(gaussians, image, final, lists, image_gradient, final_gradient)
+        return (*found, None, None, None)
 
 
 def blend(
