@@ -1,4 +1,4 @@
-"""Rays of an avatar scene for training, whole images for evaluation (A-NeRF sheet, section 8)."""
+"""Rays of an avatar scene for training, whole images for evaluation (docs/specs/anerf.md, section 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""predict.py task=anerf_render: pictures and videos of a trained avatar (sheet, section 10)."""
+"""predict.py task=anerf_render: pictures and videos of a trained avatar (docs/specs/anerf.md, section 10)."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ class AnerfRender:
             raise ConfigError(f"There is no mode {mode!r}.", expected=nearest(str(mode), list(MODES)))
         frames, options = self.chosen, self.options
         if self.entry is not None:
-            found = catalogue_entry(self.entry, mode)
-            frames, options = frames or found.frames, {**found.options, **options}
+            result = catalogue_entry(self.entry, mode)
+            frames, options = frames or result.frames, {**result.options, **options}
         avatar = load_avatar(config, *self.run)
         chosen = choose_frames(avatar, mode, frames, self.most)
         if mode == "bullet" and self.entry is None and not config.motion:
@@ -153,11 +153,11 @@ class AnerfRender:
 
     def _background(self, avatar: Avatar, image: int, picture: Picture, mode: str) -> Tensor:
         if self.background == "scene" or mode == "val":
-            found = torch.from_numpy(np.array(needed_scene(avatar).background(image))).float() / 255
+            result = torch.from_numpy(np.array(needed_scene(avatar).background(image))).float() / 255
             size = picture.opacity.shape
-            if found.shape[:2] == size:
-                return found
-            resized = torch.nn.functional.interpolate(found.movedim(-1, 0)[None], size=size, mode="bilinear")
+            if result.shape[:2] == size:
+                return result
+            resized = torch.nn.functional.interpolate(result.movedim(-1, 0)[None], size=size, mode="bilinear")
             return resized[0].movedim(0, -1)
         colour = _COLOURS[self.background] if isinstance(self.background, str) else self.background
         return torch.tensor(colour, dtype=torch.float32)
@@ -203,7 +203,7 @@ class _Writers:
 
 
 def _scores(avatar: Avatar, image: int, shown: Tensor, picture: Picture) -> dict[str, float]:
-    """PSNR and SSIM on the box, pictures cropped to it first (sheet, section 9)."""
+    """PSNR and SSIM on the box, pictures cropped to it first (docs/specs/anerf.md, section 9)."""
     from contrapposto.metrics.image import psnr, ssim
 
     scene = needed_scene(avatar)
@@ -212,8 +212,8 @@ def _scores(avatar: Avatar, image: int, shown: Tensor, picture: Picture) -> dict
     (left, top), (right, bottom) = picture.low.tolist(), picture.high.tolist()
     a, b, inside = (x[None, top:bottom, left:right] for x in (shown, true, mask))
     measures = {"psnr": psnr, "ssim": ssim}
-    found = {name: float(measure(a, b)) for name, measure in measures.items()}
-    return found | {f"{name}_fg": float(measure(a, b, inside)) for name, measure in measures.items()}
+    result = {name: float(measure(a, b)) for name, measure in measures.items()}
+    return result | {f"{name}_fg": float(measure(a, b, inside)) for name, measure in measures.items()}
 
 
 def _write_scores(stem: Path, rows: Sequence[dict[str, Any]]) -> Path:

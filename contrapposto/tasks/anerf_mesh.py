@@ -1,4 +1,4 @@
-"""predict.py task=anerf_mesh: surfaces of a trained avatar (sheet, section 10)."""
+"""predict.py task=anerf_mesh: surfaces of a trained avatar (docs/specs/anerf.md, section 10)."""
 
 from __future__ import annotations
 

@@ -125,8 +125,8 @@ class SplatModule(StageModule):
         """(24, 4, 4) of a pose of the data, refined where it was, and its joints (24, 3) then."""
         if self.subject is None or self.subject.poses is None:
             return world_to_bone, None
-        found = self.subject.poses.posed(torch.tensor([pose], device=world_to_bone.device))
-        return found.world_to_bone[0].detach(), found.joints[0].detach()
+        result = self.subject.poses.posed(torch.tensor([pose], device=world_to_bone.device))
+        return result.world_to_bone[0].detach(), result.joints[0].detach()
 
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
         """Truth beside rendering."""

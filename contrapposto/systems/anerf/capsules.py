@@ -1,4 +1,4 @@
-"""Capsules around the bones: where along a ray the body can be (sheet, section 14).
+"""Capsules around the bones: where along a ray the body can be (docs/specs/anerf.md, section 14).
 
 Samples outside of all capsules skip the network: nothing is there. The distance from a ray's points to a bone is convex
 in depth, so each capsule is met in one interval, which has a closed form.

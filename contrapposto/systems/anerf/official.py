@@ -1,4 +1,4 @@
-"""A-NeRF's own checkpoints, .tar (sheet, section 11)."""
+"""A-NeRF's own checkpoints, .tar (docs/specs/anerf.md, section 11)."""
 
 from __future__ import annotations
 

@@ -62,9 +62,9 @@ class MaskFolder:
             )
         numbers = [re.findall(r"\d+", file.stem) for file in files]
         if not all(numbers):
-            bad = files[[bool(found) for found in numbers].index(False)]
+            bad = files[[bool(result) for result in numbers].index(False)]
             raise InputError(f"The name of the mask {bad.name} has no number.", expected="such as 000017.png")
-        places = [int(found[-1]) for found in numbers]
+        places = [int(result[-1]) for result in numbers]
         if len(set(places)) < len(places):
             raise InputError(f"Two masks in {folder} have the same number.")
         self.files = {place - min(places): file for place, file in zip(places, files)}
