@@ -22,6 +22,7 @@ from contrapposto.systems.anerf.catalogue import catalogue_entry
 from contrapposto.systems.anerf.data.images import clean_image
 from contrapposto.systems.anerf.paths import MODES, PosePath
 from contrapposto.systems.anerf.renderer import SPEEDS
+from contrapposto.systems.anerf.splats import SplatAvatar
 from contrapposto.systems.anerf.view import Picture
 from contrapposto.tasks.anerf_inputs import (
     choose_frames,
@@ -32,7 +33,7 @@ from contrapposto.tasks.anerf_inputs import (
     needed_scene,
 )
 
-FORMATS = ("mp4", "png", "alpha", "depth")
+FORMATS = ("mp4", "png", "alpha", "depth", "html")
 _COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "grey": (0.5, 0.5, 0.5)}
 
 
@@ -112,6 +113,10 @@ class AnerfRender:
         height, width = avatar.size
         factor = 1.0 if self.height is None or mode == "val" else self.height / height
         stem = output / (clip_path(config.motion).stem if config.motion else str(mode))
+        if "html" in self.formats:
+            page = self._page(avatar, path, fps, stem.with_suffix(".html"))
+            if self.formats == ["html"]:
+                return [page]
         writers = _Writers(stem, self.formats, fps, (round(height * factor), round(width * factor)))
         metres = avatar.metres_per_unit
         rows: list[dict[str, Any]] = []
@@ -137,6 +142,14 @@ class AnerfRender:
             print(f"note: {unseen} of {len(path)} pictures do not show the figure{hint}")
         paths = writers.paths
         return [*paths, _write_scores(stem, rows)] if rows else paths
+
+    def _page(self, avatar: Avatar, path: PosePath, fps: float, file: Path) -> Path:
+        """The avatar in the browser, in the poses of a path."""
+        from contrapposto.systems.anerf.splats.web import write_page
+
+        if not isinstance(avatar.network, SplatAvatar):
+            raise ConfigError("Only splat avatars are drawn in the browser.", fix="task.method=splat")
+        return write_page(file, avatar.network, path.world_to_bone, fps, avatar.metres_per_unit)
 
     def _path(
         self, config: DictConfig, avatar: Avatar, mode: str, chosen: Sequence[int], given: dict[str, Any]
@@ -173,7 +186,8 @@ class _Writers:
         self.stack = contextlib.ExitStack()
         self.video = VideoWriter(stem.with_suffix(".mp4"), fps, size[::-1]) if "mp4" in formats else None
         self.paths = [stem.with_suffix(".mp4")] if "mp4" in formats else []
-        self.paths += [stem / name for name in formats if name != "mp4"]
+        self.paths += [stem / name for name in formats if name not in ("mp4", "html")]
+        self.paths += [stem.with_suffix(".html")] if "html" in formats else []
 
     def __enter__(self) -> _Writers:
         if self.video is not None:
