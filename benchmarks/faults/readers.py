@@ -67,13 +67,13 @@ def _clip_people(folder: Path) -> None:
 
 
 def _pose_source(folder: Path) -> None:
-    from contrapposto.systems.scail_pose.process import Settings
+    from contrapposto.systems.scail_pose.settings import Settings
     from contrapposto.systems.scail_pose.sources import read_source
 
     read_source(folder / "joints.npz", 64, 64, Settings(), figure=folder / "figure.json")
 
 
-def _picture(folder: Path) -> None:
+def _image(folder: Path) -> None:
     from contrapposto.systems.anerf.data.masks import read_image as read_avatar_image
     from contrapposto.systems.anerf.data.masks import read_mask
     from contrapposto.systems.scail_pose.extract import read_image
@@ -265,7 +265,7 @@ READERS: dict[str, Reader] = {
     "dwposes": Reader(seeds.dwposes, _clip_people),
     "openpose": Reader(seeds.openpose, _clip_people),
     "pose_source": Reader(seeds.pose_source, _pose_source),
-    "picture": Reader(seeds.picture, _picture),
+    "image": Reader(seeds.image, _image),
     "person": Reader(seeds.person, _person),
     "h5": Reader(seeds.h5, _h5),
     "body_npz": Reader(seeds.body_npz, _body),

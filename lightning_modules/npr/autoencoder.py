@@ -65,7 +65,7 @@ class TransferModule(MeshModule):
 
     Args:
         vertex_weight: of the mean squared error of vertices, the release's only loss.
-        jacobian_weight: of the mean squared error of the decoded Jacobians in the plane of each face; see `tangent_loss`.
+        jacobian_weight: of the mean squared error of the decoded Jacobians in the plane of the faces, see `tangent_loss`.
         normalize: see `MeshModule`.
     """
 
