@@ -44,6 +44,7 @@ class SparseTransformerModule(SageBodyModule):
     ) -> None:
         super().__init__(body, skip_seconds, reach)
         self.save_hyperparameters()
+        # The state dict keeps the name `network`; the tracker around it has no weights of its own.
         self.network = SparseTransformer(window, **(network or {}))
         self.loss = DecoderLoss(self.rest_positions, **(loss or {}))
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contrapposto.systems.sage.student import StudentLoss, StudentNetwork, StudentTracker
+from contrapposto.systems.sage.student import StudentLoss, StudentTracker
 from lightning_modules.base import load_stage, weights_hash
 from lightning_modules.sage.common import SageBodyModule
 from lightning_modules.sage.refiner import SageRefinerModule
@@ -45,7 +45,7 @@ class SageStudentModule(SageBodyModule):
     ) -> None:
         super().__init__(body, skip_seconds, reach)
         self.save_hyperparameters()
-        self.tracker = StudentTracker(StudentNetwork(**(network or {})), self.rest_positions)
+        self.tracker = StudentTracker.from_options(self.hparams)
         self.loss = StudentLoss(self.rest_positions, weights=tuple(loss_weights))
 
     def setup(self, stage: str) -> None:

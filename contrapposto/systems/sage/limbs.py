@@ -50,7 +50,9 @@ def bend(
     along = (a * a - b * b + distance * distance) / (2 * distance)
     across = np.sqrt(np.maximum(a * a - along * along, 0))
     first_rotation = rotations[:, UPPER]
-    side = (swing(_unit(old_way), direction) @ (upper + _BACKWARD[:, None] * (first_rotation @ _BEND))[..., None])[..., 0]
+    side = (
+        swing(_unit(old_way), direction) @ (upper + _BACKWARD[:, None] * (first_rotation @ _BEND))[..., None]
+    )[..., 0]
     side = _unit(side - (side * direction).sum(-1, keepdims=True) * direction)
     new_upper = along[..., None] * direction + across[..., None] * side
     new_lower = distance[..., None] * direction - new_upper

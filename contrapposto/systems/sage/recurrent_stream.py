@@ -33,7 +33,9 @@ class TrackerStream:
         network = tracker.network
         self._embed = _linear(network.embed[0])
         self._out = _linear(network.out)
-        weights = {name: value.detach().cpu().float().numpy() for name, value in network.recurrent.named_parameters()}
+        weights = {
+            name: value.detach().cpu().float().numpy() for name, value in network.recurrent.named_parameters()
+        }
         self._cells = [
             tuple(weights[f"{name}_l{layer}"] for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh"))
             for layer in range(network.recurrent.num_layers)
