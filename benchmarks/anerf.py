@@ -1,9 +1,10 @@
 """A-NeRF at the published size: rendering exactly, rendering pruned, training steps.
 
-Weights are random: the speed does not depend on them. The plain path is the sheet's: every encoding spelled out and
-gathered into the order of depth, both networks on all samples (tests/systems/anerf/plain.py, the tests' reference).
+Weights are random: the speed does not depend on them. The plain path computes every encoding in full,
+sorts it by depth and runs both networks on all samples (docs/specs/anerf.md,
+sections 3 to 5; tests/systems/anerf/plain.py).
 Pruned paths have capsules of 0.2 (rendering) and 0.35 (training) world units around the bones and see the same rays:
-those of the box of a standing figure; in training all rays meet the figure's surroundings.
+those of the box of a standing body; in training all rays meet the body's surroundings.
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ def run(threads: int) -> Iterator[Row]:
     origins, directions = pixel_rays(pixels, SIDE, SIDE, view.focal, view.camera_to_world)
     pose = bones.world_to_bone[0]
 
-    def plain_picture() -> None:
+    def plain_image() -> None:
         for start in range(0, len(pixels), RAYS):
             part = slice(start, start + RAYS)
             _plain(model, origins[part], directions[part], bones.world_to_bone, cylinder)
 
     for name, renderer in (("exact", exact), ("pruned", pruned)):
-        picture = partial(renderer, pose, view)
+        image = partial(renderer, pose, view)
         with torch.no_grad():
-            work = flops(picture)
-            taken, ratio = compare(picture, plain_picture, repeats=1)
+            work = flops(image)
+            taken, ratio = compare(image, plain_image, repeats=1)
             speed = matmul_speed()
-            taken = min(taken, seconds(picture, repeats=3))
+            taken = min(taken, seconds(image, repeats=3))
         rate = len(pixels) / taken
         yield Row(
             f"anerf, {name} rendering, {SIDE} x {SIDE}",

@@ -131,7 +131,7 @@ class Cost:
 
     @property
     def gpu_bound(self) -> str:
-        return "products" if self._gpu_work > self._gpu_starts else "starts of kernels"
+        return "matrix products" if self._gpu_work > self._gpu_starts else "kernel launches"
 
 
 def all_tables(costs: list[Cost], stores: Path) -> str:
@@ -150,12 +150,12 @@ def step_table(costs: list[Cost]) -> str:
     """Markdown: one step."""
     head = (
         "model",
-        "weights, of which learn",
+        "weights, trained",
         "batch",
         "one step",
         "kernels",
         "share of the floor, 1 thread",
-        "memory: weights, gradients, optimiser + kept for the way back",
+        "memory: weights, gradients, optimiser + activations",
         "checkpoint",
     )
     lines = []
@@ -182,11 +182,11 @@ def run_table(costs: list[Cost]) -> str:
         "model",
         "steps",
         "from",
-        "frozen networks, once",
+        "frozen networks (once)",
         "all",
         "two CPU cores",
         f"one {GPU} (assumed)",
-        "bound there by",
+        "limited by",
         "disk: checkpoints, cache",
     )
     lines = []
@@ -288,11 +288,11 @@ GFLOP/s of one core in a float32 matrix product of 1024 x 1024; and all counts, 
 
 Assumed:
 
-* AMASS holds {AMASS_HOURS} hours in {AMASS_CLIPS:,} clips (its paper says more than that), all at {AMASS_FPS} frames/s;
-* the {SAGE_CLIPS:,} clips of SAGE's Setting 1 are as long as the mean, so they have {windows:.1f} million windows;
+* AMASS holds {AMASS_HOURS} hours in {AMASS_CLIPS:,} clips (its paper states more), all at {AMASS_FPS} frames/s;
+* the {SAGE_CLIPS:,} clips of SAGE's Setting 1 have the mean length, so they contain {windows:.1f} million windows;
 * two cores do twice the work of one;
 * the {GPU} does {peak:.0f} TFLOP/s (its data sheet, TF32), and a training step reaches {share:.0f} % of that;
-* starting a kernel takes {start:.0f} µs, and a step is never shorter than the starts of its kernels one by one.
+* launching a kernel takes {start:.0f} µs, and a step is never shorter than its kernel launches in sequence.
 
 No GPU was measured."""
 

@@ -1,4 +1,4 @@
-"""What a full-scale run of each model is: published batch, steps and data (the system's fact sheet), or our default."""
+"""What a full-scale run of each model is: published batch, steps and data (docs/specs), or our default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 # The corpus of SAGE's Setting 1 and of PoseGPT is AMASS: "more than 40 hours, more than 11000 motions" (its abstract).
 AMASS_HOURS, AMASS_CLIPS, AMASS_FPS = 40, 11_000, 120
-SAGE_CLIPS, SAGE_VISITS = 4814, 500  # Setting 1: CMU, BMLrub, HDM05 (sheet, sections 3 and 4)
+SAGE_CLIPS, SAGE_VISITS = 4814, 500  # Setting 1: CMU, BMLrub, HDM05 (docs/specs/sage.md, sections 3 and 4)
 SAGE_WINDOWS = round(SAGE_CLIPS * AMASS_HOURS * 3600 / AMASS_CLIPS * 60)  # one per frame at 60 frames/s
 NPR_POSES, NPR_FACES = 300, 13_776
 UNTRAINED = {
@@ -85,7 +85,7 @@ class FullRun:
 
 def _sage(model: str, batch: int, epochs: int, visits: int = SAGE_VISITS, **more: Any) -> FullRun:
     steps = SAGE_CLIPS * visits // batch * epochs
-    more.setdefault("origin", f"sheet: {epochs} epochs of {visits} visits to {SAGE_CLIPS:,} clips")
+    more.setdefault("origin", f"published: {epochs} epochs of {visits} visits to {SAGE_CLIPS:,} clips")
     more.setdefault("unit", "windows")
     return FullRun(model, more.pop("of", batch), steps=steps, **more)
 
@@ -130,7 +130,7 @@ RUNS = (
         of=500,
         sequences=1,
         unit="frames",
-        origin=f"sheet: 18 epochs over {SAGE_CLIPS:,} sequences of at most 500 frames, each visited once (see below)",
+        origin=f"published: 18 epochs over {SAGE_CLIPS:,} sequences of at most 500 frames, one visit each (see below)",
         starts_from={"module.decoder": "sage_decoder"},
         units=frames,
         frozen="frozen_outputs",
@@ -159,7 +159,7 @@ RUNS = (
         64,
         "windows",
         2_000_000,
-        "sheet: 400 epochs of 5,000",
+        "published: 400 epochs of 5,000",
         (*_BABEL, "datamodule.unit=segment"),
     ),
     FullRun(
@@ -167,13 +167,13 @@ RUNS = (
         32,
         "windows",
         600_000,
-        "sheet: 600 epochs of 1,000",
+        "published: 600 epochs of 1,000",
         (*_BABEL, "data.cache=false"),
         starts_from={"module.vqvae": "posegpt_vqvae"},
         frozen="_tokens",
     ),
-    FullRun("posegpt_classifier", 32, "windows", 150_000, "sheet: 150 epochs of 1,000", _BABEL),
-    _npr("npr", 1, 300 * NPR_POSES, "sheet: 300 epochs of 300 poses", 1),
+    FullRun("posegpt_classifier", 32, "windows", 150_000, "published: 150 epochs of 1,000", _BABEL),
+    _npr("npr", 1, 300 * NPR_POSES, "published: 300 epochs of 300 poses", 1),
     _npr("npr_vertices", 1, 300 * NPR_POSES, "as npr", 1),
     _npr("njf", 1, 300 * NPR_POSES, "as npr", 1),
     _npr(
@@ -200,13 +200,13 @@ RUNS = (
         8,
         starts_from={"module.keypoint_diffusion": "npr_keypoint_diffusion"},
     ),
-    FullRun("anerf", 3072, "rays", 500_000, "sheet: Mixamo, H36M, PerfCap", (_RAYS,), "avatar", rays),
+    FullRun("anerf", 3072, "rays", 500_000, "published: Mixamo, H36M, PerfCap", (_RAYS,), "avatar", rays),
     FullRun(
         "anerf_finetune",
         3072,
         "rays",
         200_000,
-        "sheet: after anerf",
+        "published: after anerf",
         (_RAYS, "init_from=null"),
         "avatar",
         rays,

@@ -1,8 +1,8 @@
 """NPR at full size: a transfer at 13,776 faces (the paper's human mesh), its parts, and its cost by number of faces.
 
-Weights are random: the speed does not depend on them. The floor counts the products of the folded networks (no key of a
-face that nobody asks, position layers multiplied out); the plain path is the sheet's: all pairs spelled out, all
-distances sorted, nothing folded (tests/systems/npr/plain.py, the reference of the parity tests).
+Weights are random: the speed does not depend on them. The floor counts the products of the folded networks (no unused
+keys, position layers multiplied out). The plain path computes and sorts all distances and folds nothing
+(docs/specs/npr.md, sections 3 and 4; tests/systems/npr/plain.py, the reference of the parity tests).
 """
 
 from __future__ import annotations
@@ -167,5 +167,5 @@ def plot(path: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=plot.__doc__)
-    parser.add_argument("path", type=Path, help="the picture")
+    parser.add_argument("path", type=Path, help="the image")
     plot(parser.parse_args().path)

@@ -14,11 +14,11 @@ from contrapposto.mesh.template import Template
 from contrapposto.systems.npr import NPR, vertex_loss
 
 plain: Any = import_module("tests.systems.npr.plain")  # the reference of the tests
-FACES = (3444, 13776)  # the sizes that the sheet has measured the original at
+FACES = (3444, 13776)  # sizes at which the original was measured (docs/specs/npr.md, section 15)
 
 
 def run(threads: int) -> list[Row]:
-    """Step rates with their share of the floor, beside the plain path of the sheet; shares of the parts.
+    """Step rates with their share of the floor, beside the plain path; shares of the parts.
 
     The plain path needs several gigabytes at the larger size: all distances between faces.
     """
@@ -52,9 +52,7 @@ def _rows(faces: int, threads: int) -> list[Row]:
     taken, ratio = compare(step, plain_step, repeats=1)
     share = floor_share(work, taken, matmul_speed())
     title = f"npr, training step, {template.num_faces:,} faces"
-    rows = [
-        Row(title, 1 / taken, "steps/s", threads, floor_share=share, ratio=ratio, plain="as the sheet has it")
-    ]
+    rows = [Row(title, 1 / taken, "steps/s", threads, floor_share=share, ratio=ratio, plain="unoptimised")]
     for name, time in _parts(model, template, posed).items():
         rows.append(Row(f"{title}: {name}", 100 * time / taken, "% of the step", threads))
     return rows

@@ -71,13 +71,11 @@ def train_steps(
         frozen: name of the module's method that runs frozen networks.
         cached: name of the one that gives what is cached of them.
     """
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
 
     from callbacks import AtomicCheckpointIO
-    from cli.launch import compose_config
+    from cli.build import build_datamodule, build_module
+    from cli.compose import compose_config
 
-    OmegaConf.register_new_resolver("floordiv", lambda a, b: a // b, replace=True)
     config = compose_config("train", overrides)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     meter = Meter(units, frozen, cached)
@@ -96,8 +94,8 @@ def train_steps(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    module = instantiate(config.module, _convert_="all")
-    trainer.fit(module, datamodule=instantiate(config.datamodule, _convert_="all"))
+    module = build_module(config)
+    trainer.fit(module, datamodule=build_datamodule(config))
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     trainer.save_checkpoint(checkpoint)
     return meter.result(module, trainer.optimizers, checkpoint)

@@ -102,7 +102,7 @@ def _timed(name: str, step: Callable[[], Any], threads: int) -> Row:
 
 
 def _autoencoder_step(threads: int) -> Row:
-    """Batch 16, 64 frames of 55 joints, no vertices, as the sheet measured."""
+    """Batch 16, 64 frames of 55 joints, no vertices: the sizes of docs/specs/posegpt.md, section 15."""
     network, criterion = PoseVQVAE("causal", 55), PoseLoss(vert_weight=0)
     x = 0.3 * torch.randn(16, 64, 333)
     pose, valid = 0.3 * torch.randn(16, 64, 168), torch.ones(16, 64, dtype=torch.bool)

@@ -85,7 +85,7 @@ def _windows(tracker: SageTracker, threads: int) -> Row:
 
 
 def _training(tracker: SageTracker, threads: int) -> Iterator[Row]:
-    """Steps of the decoder (32 windows) and of the refiner (one sequence of 61 windows), as the sheet measured."""
+    """Steps of the decoder (32 windows) and the refiner (one sequence of 61): docs/specs/sage.md, section 10."""
     decoder, refiner = tracker.decoder, tracker.refiner
     decoder_step = _step(decoder, _decoder_loss(decoder, 32))
     refiner_step = _step(refiner, _refiner_loss(refiner, 61))
@@ -138,7 +138,7 @@ def _refiner_loss(refiner: torch.nn.Module, frames: int) -> Callable[[], Tensor]
 
 
 class PlainStream:
-    """The tracker as the sheet states it (sections 1 to 2.5): five calls of each network, nothing kept between them."""
+    """The tracker of docs/specs/sage.md, sections 1 to 2.5: five calls of each network, nothing cached between them."""
 
     def __init__(self, tracker: SageTracker) -> None:
         self.tracker = tracker

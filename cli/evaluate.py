@@ -1,54 +1,82 @@
-"""What evaluate.py does: find the checkpoint, test it, say what came out and where it lies."""
+"""What evaluate.py does: find the checkpoint, test it, print the results and where they are."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from cli.build import build_datamodule, build_module, build_trainer, complete, quiet_lightning
+from cli.compose import register
 from cli.preflight import preflight
-from cli.runs import RUN_VARIABLE, forget_earlier_stages, register_best_resolver, save_config
+from cli.resume import apply_group, typed_keys
+from cli.runs import announce, announced_run, forget_earlier_stages, rank, save_config
 from cli.tables import by_frame, format_tables, generation_table, read_clips
-from cli.train import build_trainer, load_weights, quiet_lightning
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import atomic_path, write_json
 from contrapposto.report.evaluation import write_report
-from contrapposto.runs import best_run, load_config
+from contrapposto.runs import ZOO, best_run, load_config
 
+# Options that need no folder of their own: they do not change what is measured, or the folder is named after them.
 _NO_OPTIONS = ("data.store", "data.name", "data.cache", "data.batch_size", "data.num_workers", "data.repeats")
 
 
-def evaluate(config: DictConfig) -> None:
-    """Evaluate a checkpoint on the validation or test part of a store."""
-    register_best_resolver()
-    import pytorch_lightning as pl
-    from hydra.utils import instantiate
+def evaluate(config: DictConfig) -> Path:
+    """Evaluate a checkpoint on the validation or test part of a store.
 
-    from loggers import finish_loggers
+    Args:
+        config: of `configs/evaluate.yaml`, see `cli.compose.compose_config`.
 
+    Returns:
+        The folder with the results.
+
+    Raises:
+        ContrappostoError: something is missing, or an option cannot be used.
+    """
+    register()
     quiet_lightning()
-    checkpoint, wanted = _checkpoint(config), bool(config.get("report"))
+    if rank() > 0:
+        output = announced_run(config.paths.runs)
+        saved = load_config(output)
+        checkpoint = Path(saved.ckpt) if saved.ckpt else None
+        _measure(saved, checkpoint, output)
+        return output
+    checkpoint = _checkpoint(config)
     options = _options(config, checkpoint)
-    config = _self_described(config, checkpoint)
-    preflight(config)
+    wanted = bool(config.get("report"))
+    config = complete(_self_described(config, checkpoint))
+    preflight(config, start=False)
     output = _output_directory(config, checkpoint, options)
     with open_dict(config):
         config.paths.run = str(output)
+        config.ckpt = str(checkpoint) if checkpoint else None
         if not checkpoint:
             forget_earlier_stages(config)
         for name in ("best", "resume"):
-            config.callbacks.pop(name, None)
+            (config.callbacks or {}).pop(name, None)
+    _remove_results(output, config.stage)
     save_config(config, output)
-    config = load_config(output)
+    with announce(config.paths.runs, output):
+        metrics, trial = _measure(load_config(output), checkpoint, output)
+    _report(config, output, checkpoint, options, metrics)
+    if wanted and not trial:
+        print(f"  {write_report(output).relative_to(output)}  (one page with everything)")
+    return output
+
+
+def _measure(config: DictConfig, checkpoint: Path | None, output: Path) -> tuple[dict[str, Any], bool]:
+    """The metrics, and whether this was a trial run."""
+    import pytorch_lightning as pl
+
+    from lightning_modules.base import load_weights
+    from loggers import finish_loggers
+
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    datamodule = instantiate(config.datamodule, _convert_="all")
-    module = instantiate(config.module, _convert_="all")
+    datamodule, module = build_datamodule(config), build_module(config)
     if config.official:
         _load_official(module, Path(config.official), output)
     elif checkpoint:
@@ -56,11 +84,19 @@ def evaluate(config: DictConfig) -> None:
     trainer = build_trainer(config, output)
     run = trainer.validate if config.stage == "val" else trainer.test
     metrics = run(module, datamodule=datamodule, verbose=False)
-    if trainer.is_global_zero:
-        _report(config, output, checkpoint, options, metrics[0] if metrics else {})
-        if wanted and not trainer.fast_dev_run:
-            print(f"  {write_report(output).relative_to(output)}  (one page with everything)")
     finish_loggers(trainer.loggers)
+    return (metrics[0] if metrics else {}), bool(getattr(trainer, "fast_dev_run", False))
+
+
+def _remove_results(output: Path, stage: str) -> None:
+    """Results of an earlier evaluation of the same kind: what is not measured now must not look as if it was."""
+    for name in ("generation.json", "generation.md", f"media/clips_{stage}.csv"):
+        (output / name).unlink(missing_ok=True)
+    path = output / "metrics.json"
+    if path.is_file():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content.pop(stage, None)
+        write_json(path, content)
 
 
 def _checkpoint(config: DictConfig) -> Path | None:
@@ -98,15 +134,26 @@ def _self_described(config: DictConfig, checkpoint: Path | None) -> DictConfig:
             raise ConfigError(f"{checkpoint} has no config.yaml beside it.", fix="add model=NAME")
         return config
     saved = load_config(run)
-    given = [a.partition("=")[0] for a in sys.argv[1:] if "=" in a and not a.startswith("-")]
+    typed = typed_keys(config)
+    for key, name in (("model", "name"), ("experiment", "experiment_name")):
+        if key in typed and config.get(name) != saved.get(name):
+            raise ConfigError(
+                f"{checkpoint} is a run of {key}={saved.get(name)}, not of {key}={config.get(name)}.",
+                fix=f"leave {key}= out: a run knows its own",
+            )
     with open_dict(saved):
-        for key in ("ckpt", "official", "stage", "paths", "logger"):
+        for key in ("ckpt", "official", "stage", "paths", "logger", "overrides"):
             saved[key] = config[key]
-        if "data" in given:
+        if "data" in typed:
             for key in ("name", "recipe", "store", "options"):
                 saved.data[key] = config.data[key]
-        for key in given:
-            if "." in key and not key.startswith(("+", "~")):
+        # A run of many GPUs can be evaluated on a laptop.
+        for key in ("accelerator", "devices", "strategy", "num_nodes", "precision"):
+            saved.trainer[key] = config.trainer[key]
+        for key in typed:
+            if key in ("trainer", "callbacks"):
+                apply_group(config, saved, key)
+            elif "." in key:
                 OmegaConf.update(saved, key, OmegaConf.select(config, key), force_add=True)
         saved.trainer.fast_dev_run = config.trainer.fast_dev_run
     return saved
@@ -114,8 +161,7 @@ def _self_described(config: DictConfig, checkpoint: Path | None) -> DictConfig:
 
 def _options(config: DictConfig, checkpoint: Path | None) -> list[str]:
     """What the command line sets otherwise than the training did: such results lie in folders of their own."""
-    given = [a for a in sys.argv[1:] if a.startswith(("module.", "data.")) and "=" in a]
-    keys = [a.partition("=")[0] for a in given]
+    keys = [key for key in typed_keys(config) if key.startswith(("module.", "data."))]
     run = _run_of(checkpoint) if checkpoint else None
     saved = load_config(run) if run else OmegaConf.create()
     differing = [key for key in keys if OmegaConf.select(saved, key) != OmegaConf.select(config, key)]
@@ -124,16 +170,15 @@ def _options(config: DictConfig, checkpoint: Path | None) -> list[str]:
 
 def _output_directory(config: DictConfig, checkpoint: Path | None, options: list[str]) -> Path:
     """`<run>/evaluation/<data>-<stage>[-option=value...]`, or under runs/ for what was not trained here."""
-    given = os.environ.get(RUN_VARIABLE)
-    if given:
-        return Path(given)
     place = "official" if config.official else "external" if config.get("trained", True) else "untrained"
-    run = (_run_of(checkpoint) if checkpoint else None) or Path(config.paths.runs) / config.name / place
+    run = _run_of(checkpoint) if checkpoint else None
+    if run is not None and run.resolve().is_relative_to(ZOO.resolve()):  # what is installed stays as it is
+        run = Path(config.paths.runs) / config.name / f"shipped-{run.name}"
+    run = run or Path(config.paths.runs) / config.name / place
     marks = "".join(f"-{option.partition('.')[2]}" for option in options)
     name = f"{config.data.name}-{config.stage}{re.sub(r'[^A-Za-z0-9_=.+-]', '_', marks)}"[:120]
     path = (run / "evaluation" / name).absolute()
     path.mkdir(parents=True, exist_ok=True)
-    os.environ[RUN_VARIABLE] = str(path)
     return path
 
 

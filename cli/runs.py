@@ -6,8 +6,12 @@ run has ended well, result.json: the best checkpoint with its score, its hash, a
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +26,8 @@ RUN_VARIABLE = "CONTRAPPOSTO_RUN"  # the run directory, handed to the other proc
 
 
 def new_run_directory(runs: str | Path, model: str) -> Path:
-    """Make an empty `runs/<model>/<time>`; two runs in the same second get different ones.
-
-    Jobs of several nodes share a directory named after the job instead.
-    """
-    job = os.environ.get("SLURM_JOB_ID") or os.environ.get("TORCHELASTIC_RUN_ID")
+    """Make an empty `runs/<model>/<time>`; two runs in the same second get different ones."""
     base = Path(runs) / model
-    if job and job != "none":
-        path = base / f"job-{job}"
-        path.mkdir(parents=True, exist_ok=True)
-        return path.absolute()
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
         path = base / f"{stamp}{suffix}"
@@ -41,6 +37,63 @@ def new_run_directory(runs: str | Path, model: str) -> Path:
             continue
         return path.absolute()
     raise ConfigError(f"No free name for a run directory in {base}.")
+
+
+def rank() -> int:
+    """Number of this process among those of the run, as SLURM, torchrun or Lightning say it."""
+    return int(next((os.environ[n] for n in ("SLURM_PROCID", "RANK", "LOCAL_RANK") if n in os.environ), 0))
+
+
+@contextmanager
+def announce(runs: str | Path, run: Path) -> Iterator[None]:
+    """Tell the other processes of this run, for as long as it lasts, which directory is theirs.
+
+    Those that Lightning starts read an environment variable. Those that SLURM or torchrun has started with this one
+    read a file in `runs`, named after the launch.
+    """
+    before, pointer = os.environ.get(RUN_VARIABLE), _pointer(runs)
+    os.environ[RUN_VARIABLE] = str(run)
+    if pointer is not None:
+        write_json(pointer, {"run": str(run)})
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(RUN_VARIABLE, None)
+        else:
+            os.environ[RUN_VARIABLE] = before
+        if pointer is not None:
+            pointer.unlink(missing_ok=True)
+
+
+def announced_run(runs: str | Path, seconds: float = 120.0) -> Path:
+    """For a process of a rank above 0: the directory that `announce` tells.
+
+    Raises:
+        MissingError: none was told in time.
+    """
+    told, pointer = os.environ.get(RUN_VARIABLE), _pointer(runs)
+    if told:
+        return Path(told)
+    deadline = time.monotonic() + seconds
+    while pointer is None or not pointer.is_file():
+        if pointer is None or time.monotonic() > deadline:
+            raise MissingError(
+                f"The run directory was not announced within {seconds:.0f} s in {runs}.",
+                fix="all processes of a run must see the same paths.runs (a shared file system)",
+            )
+        time.sleep(0.2)
+    return Path(json.loads(pointer.read_text(encoding="utf-8"))["run"])
+
+
+def _pointer(runs: str | Path) -> Path | None:
+    """The file of this launch: srun and torchrun give every launch another step, or another port."""
+    names = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID", "MASTER_PORT")
+    world = int(os.environ.get("SLURM_NTASKS", os.environ.get("WORLD_SIZE", 1)))
+    if world < 2 or not ("SLURM_JOB_ID" in os.environ or "TORCHELASTIC_RUN_ID" in os.environ):
+        return None
+    key = hashlib.sha256("|".join(os.environ.get(n, "") for n in names).encode()).hexdigest()[:12]
+    return Path(runs).absolute() / f".launch-{key}.json"
 
 
 def save_config(config: DictConfig, run: Path) -> None:
@@ -74,19 +127,6 @@ def forget_earlier_stages(config: DictConfig) -> None:
             config.module[key] = None
 
 
-def wait_for_config(run: Path, seconds: float = 120.0) -> DictConfig:
-    """For the processes that do not write it: wait until the first one has."""
-    deadline = time.monotonic() + seconds
-    while not (run / "config.yaml").is_file():
-        if time.monotonic() > deadline:
-            raise MissingError(
-                f"{run / 'config.yaml'} did not appear within {seconds:.0f} s.",
-                fix="all processes of a run must see the same paths.runs (a shared file system)",
-            )
-        time.sleep(0.2)
-    return load_config(run)
-
-
 def write_result(
     run: Path,
     config: DictConfig,
@@ -111,11 +151,12 @@ def write_result(
     return read_result(run)
 
 
-def unfinished_run(runs: str | Path, model: str, data: str | None, experiment: str | None) -> Path | None:
-    """The newest run of a model on the same data and experiment that has a checkpoint but no result.
+def unfinished_runs(runs: str | Path, model: str, data: str | None, experiment: str | None) -> list[Path]:
+    """Runs of a model on the same data and experiment that have a checkpoint but no result, the newest first.
 
-    One that another process is still training is passed over.
+    Those that another process is training are left out.
     """
+    found = []
     for folder in sorted((Path(runs) / model).glob("*/"), reverse=True):
         if (folder / "result.json").exists() or not any((folder / "checkpoints").glob("*.ckpt")):
             continue
@@ -125,12 +166,13 @@ def unfinished_run(runs: str | Path, model: str, data: str | None, experiment: s
             continue
         same = (OmegaConf.select(config, "data.name"), config.get("experiment_name")) == (data, experiment)
         if same and not _in_use(folder):
-            return folder.absolute()
-    return None
+            found.append(folder.absolute())
+    return found
 
 
-def hold(run: Path) -> None:
-    """Keep other processes from training into the same run directory for as long as this one lives.
+@contextmanager
+def hold(run: Path) -> Iterator[None]:
+    """Keep other processes from training into the same run directory.
 
     Raises:
         ConfigError: another process does already.
@@ -142,10 +184,10 @@ def hold(run: Path) -> None:
         raise ConfigError(
             f"{run} is being trained by another process.", fix="wait for it, or start a run of its own"
         ) from None
-    _HELD.append(lock)
-
-
-_HELD: list[FileLock] = []
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _in_use(run: Path) -> bool:

@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import shlex
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
-from cli.launch import groups
+from cli.auto import choose
+from cli.build import (
+    adopt_networks,
+    build_datamodule,
+    build_module,
+    build_trainer,
+    complete,
+    quiet_lightning,
+)
+from cli.checks import check_values
+from cli.compose import groups, register
+from cli.plan import ensure, requirements
 from cli.preflight import preflight
+from cli.resume import resumed_config, run_to_resume
 from cli.runs import (
-    RUN_VARIABLE,
+    announce,
+    announced_run,
     hold,
     new_run_directory,
-    register_best_resolver,
+    rank,
     save_config,
-    unfinished_run,
-    wait_for_config,
+    unfinished_runs,
     write_result,
 )
-from contrapposto.errors import ConfigError, InputError, MissingError
-from contrapposto.runs import load_config
+from cli.stopping import stoppable
+from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
+from contrapposto.runs import Result, load_config
 
 
-def train(config: DictConfig) -> None:
-    """Train the configured model, or run the configured pipeline."""
-    register_best_resolver()
+def train(config: DictConfig) -> Result | None:
+    """Train what a configuration describes: a model, or the stages of a pipeline.
+
+    Args:
+        config: of `configs/train.yaml`, see `cli.compose.compose_config`.
+
+    Returns:
+        The finished run; None of a trial run (`trainer.fast_dev_run`), and of processes other than the first.
+
+    Raises:
+        ContrappostoError: something is missing, or an option cannot be used.
+    """
+    register()
     if config.stages:
         from cli.pipeline import run_pipeline
 
-        run_pipeline(config, _task_overrides())
-        return
-    if config.get("chain"):
-        raise ConfigError("This pipeline is for predict.py.", fix="python predict.py pipeline=...")
+        return run_pipeline(config)
     if not config.name and not config.resume:
         models = ", ".join(groups().get("model", []))
         raise ConfigError(
@@ -46,164 +66,130 @@ def train(config: DictConfig) -> None:
         raise ConfigError(
             f"{config.name} has nothing to train.", fix=f"python evaluate.py model={config.name}"
         )
-    run, config, resumed = _open_run(config)
-    fit(config, run, resume_from=_resume_checkpoint(run) if resumed else None)
-
-
-def fit(config: DictConfig, run: Path, resume_from: Path | None) -> None:
-    """Fit and record the result; everything is read from the (resolved) configuration."""
-    import pytorch_lightning as pl
-    import torch
-    from hydra.utils import instantiate
-
-    from loggers import finish_loggers
-
-    quiet_lightning()
+    if rank() > 0:
+        run = announced_run(config.paths.runs)
+        saved = load_config(run)
+        return fit(saved, run, _resume_checkpoint(run) if saved.get("resumed") else None)
+    config = config.copy()
+    adopt_networks(config)
+    if not _is_given(config.resume):
+        steps = requirements(config)
+        if not ensure(config, steps, f"train {config.name}"):
+            return None
+        if steps and not _unfinished(config):
+            config.resume = None  # it has not begun yet
+    if config.resume:
+        run = run_to_resume(config)
+        with hold(run):
+            saved = resumed_config(config, run)
+            save_config(saved, run)
+            with announce(config.paths.runs, run):
+                return fit(saved, run, _resume_checkpoint(run))
+    config = complete(config)
+    chosen = choose(config)
+    if chosen:
+        print(chosen, flush=True)
+    check_values(config)
     preflight(config)
-    torch.set_float32_matmul_precision(config.matmul_precision)
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-    datamodule = instantiate(config.datamodule, _convert_="all")
-    module = instantiate(config.module, _convert_="all")
-    preflight(config, parameters=sum(p.numel() for p in module.parameters()))
-    if config.init_from and resume_from is None:
-        load_weights(module, Path(config.init_from))
-    trainer = build_trainer(config, run)
-    first = trainer.is_global_zero
-    if first:
-        print(
-            f"{config.name} -> {run}" + (f" (resumed from {resume_from.name})" if resume_from else ""),
-            flush=True,
-        )
-    with _killed_readers():
-        trainer.fit(
-            module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True if resume_from else None
-        )
-    if first and not trainer.fast_dev_run and not trainer.interrupted:
-        _finish(config, run, trainer, datamodule)
-    finish_loggers(trainer.loggers)
+    run = new_run_directory(config.paths.runs, config.name)
+    with hold(run):
+        with open_dict(config):
+            config.paths.run, config.resumed = str(run), False
+        save_config(config, run)
+        with announce(config.paths.runs, run), _removed_if_nothing_began(config, run):
+            return fit(load_config(run), run, None)
 
 
 @contextmanager
-def _killed_readers() -> Iterator[None]:
-    """Say what to do where a process that reads batches was killed, which torch tells in the middle of anything."""
+def _removed_if_nothing_began(config: DictConfig, run: Path) -> Iterator[None]:
+    """Leave no folder of a trial run, nor of one that ended with an error before anything was trained."""
     try:
         yield
+    except ContrappostoError:
+        if not any((run / part).exists() for part in ("checkpoints", "debug", "metrics.csv")):
+            shutil.rmtree(run, ignore_errors=True)
+        raise
+    if config.trainer.fast_dev_run:
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _is_given(resume: Any) -> bool:
+    """Whether `resume=` names a directory, in place of `true`."""
+    return bool(resume) and str(resume).lower() != "true"
+
+
+def _unfinished(config: DictConfig) -> list[Path]:
+    return unfinished_runs(config.paths.runs, config.name, config.data.name, config.get("experiment_name"))
+
+
+def fit(config: DictConfig, run: Path, resume_from: Path | None) -> Result | None:
+    """Fit and record the result; everything is read from the (resolved) configuration."""
+    import pytorch_lightning as pl
+    import torch
+
+    from lightning_modules.base import load_weights
+    from loggers import finish_loggers
+
+    quiet_lightning()
+    preflight(config, start=resume_from is None)
+    torch.set_float32_matmul_precision(config.matmul_precision)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    datamodule, module = build_datamodule(config), build_module(config)
+    preflight(config, parameters=sum(p.numel() for p in module.parameters()), start=False)
+    if config.init_from and resume_from is None:
+        load_weights(module, config.init_from)
+    trainer = build_trainer(config, run)
+    first = trainer.is_global_zero
+    if first:
+        origin = f" (resumed from {resume_from.name})" if resume_from else ""
+        print(f"{config.name} -> {run}{origin}", flush=True)
+    with _explained(), stoppable(trainer, lambda: _command(config, run) if first else ""):
+        trainer.fit(
+            module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True if resume_from else None
+        )
+    result = None
+    if first and not trainer.fast_dev_run and not trainer.interrupted:
+        result = _finish(config, run, trainer, datamodule)
+    finish_loggers(trainer.loggers)
+    return result
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Errors of torch and Lightning that a user can correct, as ours."""
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise ConfigError("Lightning cannot train like this.", found=str(error)) from error
+    except ValueError as error:
+        if "val_check_interval" not in str(error):
+            raise
+        raise ConfigError(
+            "trainer.val_check_interval is longer than an epoch.",
+            found=str(error).splitlines()[0],
+            fix="a smaller one; or trainer.check_val_every_n_epoch=null, which counts over epochs",
+        ) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise InputError(
-            "A process that reads batches was killed.",
+            "A DataLoader worker was killed (often out of memory).",
             found=str(error).splitlines()[0],
-            fix="often memory ran out: fewer data.num_workers; then go on with resume=true",
+            fix="lower data.num_workers and continue with resume=true",
         ) from error
 
 
-def build_trainer(config: DictConfig, run: Path) -> Any:
-    """The Lightning Trainer of a configuration, with the suite's callbacks, loggers and checkpoint format."""
-    import pytorch_lightning as pl
-    from hydra.utils import instantiate
-
-    from callbacks import AtomicCheckpointIO
-
-    arguments: Any = OmegaConf.to_container(config.trainer, resolve=True)
-    quiet = arguments.get("fast_dev_run")
-    callbacks = [
-        instantiate(node, _convert_="all")
-        for node in (config.callbacks or {}).values()
-        if node and "_target_" in node
-    ]
-    loggers = [] if quiet or not config.get("logger") else instantiate(config.logger, _convert_="all")
-    return pl.Trainer(
-        **arguments,
-        callbacks=callbacks,
-        logger=loggers or False,
-        default_root_dir=str(run),
-        plugins=[AtomicCheckpointIO()],
-        enable_progress_bar=False,
-        use_distributed_sampler=False,  # batches are a function of the step, see datamodules
-    )
+def _command(config: DictConfig, run: Path) -> str:
+    """The command that continues a run; empty where it has no checkpoint."""
+    if not any((run / "checkpoints").glob("*.ckpt")):
+        return ""
+    return f"python train.py resume={shlex.quote(str(_short(run)))}"
 
 
-def quiet_lightning() -> None:
-    """Leave out Lightning's tips, its report of devices and what it says of other libraries; errors stay."""
-    import logging
-    import warnings
-
-    for text in (
-        ".*LeafSpec.*",
-        ".*smaller than the logging interval.*",
-        ".*does not have many workers.*",
-        ".*module.s. in eval mode.*",
-    ):
-        warnings.filterwarnings("ignore", text)
-
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-
-
-def load_weights(module: Any, path: Path) -> None:
-    """Load the weights, and nothing else, of a checkpoint (file or run directory) into a module."""
-    from contrapposto.checkpoints import load_checkpoint
-    from contrapposto.runs import read_result
-
-    if path.is_dir():
-        if not (path / "result.json").is_file():
-            raise MissingError(
-                f"{path} holds no finished run.", expected="a run directory with result.json, or a file"
-            )
-        path = read_result(path).checkpoint
-    module.load_state_dict(load_checkpoint(path)["state_dict"])
-
-
-def _open_run(config: DictConfig) -> tuple[Path, DictConfig, bool]:
-    """The run directory, the resolved configuration, and whether the run goes on from a checkpoint."""
-    given = os.environ.get(RUN_VARIABLE)
-    rank = int(os.environ.get("SLURM_PROCID", os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))))
-    if rank > 0:
-        run = Path(given) if given else new_run_directory(config.paths.runs, config.name)
-        saved = wait_for_config(run)
-        return run, saved, bool(saved.get("resumed"))
-    if config.resume:
-        run = _run_to_resume(config)
-        hold(run)
-        saved = load_config(run)
-        with open_dict(saved):
-            for override in _task_overrides():
-                key, _, _ = override.partition("=")
-                if "." in key and not key.startswith(("+", "~")):
-                    OmegaConf.update(saved, key, OmegaConf.select(config, key))
-            saved.resumed = True
-        save_config(saved, run)
-        resumed = True
-    else:
-        run = new_run_directory(config.paths.runs, config.name)
-        hold(run)
-        saved = config.copy()
-        with open_dict(saved):
-            saved.paths.run = str(run)
-            saved.resumed = False
-        save_config(saved, run)
-        saved = load_config(run)
-        resumed = False
-    os.environ[RUN_VARIABLE] = str(run)
-    return run, saved, resumed
-
-
-def _run_to_resume(config: DictConfig) -> Path:
-    if config.resume is not True and str(config.resume).lower() != "true":
-        run = Path(config.resume).absolute()
-        load_config(run)
-        return run
-    data, experiment = config.data.name, config.get("experiment_name")
-    found = unfinished_run(config.paths.runs, config.name, data, experiment)
-    if found is None:
-        raise MissingError(
-            f"There is no unfinished run of {config.name} with data={data} experiment={experiment} in "
-            f"{config.paths.runs} to resume.",
-            expected="one that no other process is training",
-            fix=f"start one: python train.py model={config.name}; or name a run: resume=runs/...",
-        )
-    return found
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _resume_checkpoint(run: Path) -> Path:
@@ -215,21 +201,20 @@ def _resume_checkpoint(run: Path) -> Path:
     return Path(path)
 
 
-def _finish(config: DictConfig, run: Path, trainer: Any, datamodule: Any) -> None:
+def _finish(config: DictConfig, run: Path, trainer: Any, datamodule: Any) -> Result | None:
     from cli.report import plot_curves, print_places
 
     best = next((c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None)), None)
     score = best.best_model_score if best else None
     path = Path((best and best.best_model_path) or run / "checkpoints" / "last.ckpt")
     if not path.is_file():
-        return
+        return None
     monitor, mode = (best.monitor, best.mode) if best else (None, "min")
-    data = {"name": config.data.name, **datamodule.provenance()}
+    # Any LightningDataModule will do; only those of the suite know where their data come from.
+    provenance = getattr(datamodule, "provenance", dict)()
+    data = {"name": config.data.name if config.data else None, **provenance}
     number = None if score is None else float(score)
-    write_result(run, config, data, path, monitor, mode, number)
+    result = write_result(run, config, data, path, monitor, mode, number)
     plot_curves(run)
     print_places(run, path, monitor, number)
-
-
-def _task_overrides() -> list[str]:
-    return [a for a in sys.argv[1:] if "=" in a and not a.startswith(("-", "hydra."))]
+    return result

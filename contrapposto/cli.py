@@ -19,6 +19,7 @@ contrapposto COMMAND [key=value ...]; contrapposto COMMAND --help says more.
   publish    a finished run as a folder to pass on
   fetch      a published model from a web address
   doctor     versions, devices, optional packages, data
+  translate  our commands for a command line of one of the original systems
 
 train, evaluate and prepare are commands of a checkout: python train.py model=...
 """
@@ -138,6 +139,13 @@ def doctor(arguments: list[str]) -> None:
     print(text(*map(Path, arguments)))
 
 
+def translate(arguments: list[str]) -> int:
+    """Print our commands for one of an original system."""
+    from contrapposto.translate import main as run
+
+    return run(arguments)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "predict": predict,
     "convert": convert,
@@ -148,6 +156,7 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "publish": publish,
     "fetch": fetch,
     "doctor": doctor,
+    "translate": translate,
 }
 
 

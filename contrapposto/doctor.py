@@ -14,14 +14,14 @@ from contrapposto import __version__
 from contrapposto.files import ASSETS
 
 CORE = (
-    "torch numpy scipy pytorch-lightning torchmetrics hydra-core omegaconf einops roma wandb safetensors warp-lang "
+    "torch numpy scipy pytorch-lightning torchmetrics hydra-core omegaconf einops wandb safetensors warp-lang "
     "cholespy imageio-ffmpeg av"
 ).split()
 OPTIONAL = {
     "viser": "view.py; pip install 'contrapposto[viewer]'",
     "smplx": "official SMPL-X tools; pip install 'contrapposto[smpl]'",
-    "nvdiffrast": "picture back-end for GPUs; needs CUDA",
-    "pytorch3d": "picture back-end for GPUs; needs CUDA",
+    "nvdiffrast": "image back-end for GPUs; needs CUDA",
+    "pytorch3d": "image back-end for GPUs; needs CUDA",
     "wandb-workspaces": "makes the dashboard; pip install 'contrapposto[dashboard]'",
 }
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from typing import Any
 from contrapposto.errors import InputError
 
 ASSETS = Path(__file__).parent / "assets"
+
+WRITE_CHECKS: list[Callable[[Path, bool], None]] = []
+"""Called with the path, and whether it is a folder, before anything is written there (see `contrapposto.outputs`)."""
 
 
 @contextmanager
@@ -25,9 +28,12 @@ def atomic_path(path: str | Path, *, directory: bool = False) -> Iterator[Path]:
     processes never share one. With `directory=True` the temporary path is an empty folder that replaces `path`.
 
     Raises:
-        InputError: the folder cannot be written to, or the disk is full.
+        InputError: the folder cannot be written to, the disk is full, or an open command may not replace the file
+            (`contrapposto.outputs`).
     """
     path = Path(path)
+    for check in tuple(WRITE_CHECKS):
+        check(path, directory)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

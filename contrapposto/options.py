@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +29,10 @@ def parse_value(text: str) -> Any:
         return text[1:-1]
     if not text or "\0" in text or (len(text) < 4096 and _exists(text)):
         return text
+    # `{a:1}` without spaces is a mapping here, as in Hydra's grammar; in YAML it is not.
+    source = re.sub(r"([{,]\s*\w+):(?=\S)", r"\1: ", text) if text[0] == "{" else text
     try:
-        value = yaml.load(text, Loader=get_yaml_loader())
+        value = yaml.load(source, Loader=get_yaml_loader())
     except yaml.YAMLError:
         return text
     structured = isinstance(value, list | dict) and text[0] in "[{"

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ConfigError, InputError, MissingError, nearest
+from contrapposto.outputs import note_model
 from contrapposto.runs import ZOO, finished_runs, load_config, read_result
 
 
@@ -102,6 +103,7 @@ def load_pretrained(
     data = dict((checkpoint.get("provenance") or {}).get("data") or {})
     if (origin / "result.json").is_file():
         data = {**data, **read_result(origin).data}
+    note_model(model, file, str(data.get("licence", "")))
     return Pretrained(model, options, dict(state), checkpoint, data, origin, file)
 
 

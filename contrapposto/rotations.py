@@ -1,17 +1,16 @@
 """Rotation conversions over any leading dimensions.
 
 Quaternions are real-first (w, x, y, z). Axis-angles are radians. Everything is differentiable and finite at the zero
-rotation and at half turns. `roma` does the work where it has the conversion; the 6D layouts are ours, because the
-systems disagree about them:
+rotation and at half turns. The closed forms stand here and are tested against SciPy and `roma`: importing `roma` loads
+torch's compiler, which takes longer than most commands. The systems disagree about the layout of 6D rotations:
 
-* `columns`: first column, then second column (SAGE sheet, section 2.7);
-* `interleaved`: the 3x2 matrix of the first two columns, row by row: r00 r01 r10 r11 r20 r21 (PoseGPT sheet, section 2;
-  A-NeRF sheet, section on kinematics).
+* `columns`: first column, then second column (docs/specs/sage.md, section 2.7);
+* `interleaved`: the 3x2 matrix of the first two columns, row by row: r00 r01 r10 r11 r20 r21
+  (docs/specs/posegpt.md, section 2; docs/specs/anerf.md, section 2).
 """
 
 from __future__ import annotations
 
-import roma
 import torch
 from torch import Tensor
 
@@ -19,7 +18,15 @@ from torch import Tensor
 def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
     """Rodrigues' formula: (..., 3) radians to (..., 3, 3)."""
     _check(axis_angle, (3,), "axis_angle")
-    return roma.rotvec_to_rotmat(axis_angle)
+    squared = (axis_angle * axis_angle).sum(-1)[..., None, None]
+    angle = _safe_norm(axis_angle)[..., None]
+    half = torch.sinc(angle / (2 * torch.pi))
+    outer = axis_angle[..., :, None] * axis_angle[..., None, :] * (half * half / 2)
+    x, y, z = axis_angle.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    eye = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
+    return eye * (1 - half * half * squared / 2) + torch.sinc(angle / torch.pi) * cross + outer
 
 
 def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
@@ -52,13 +59,31 @@ def quaternion_to_axis_angle(quaternion: Tensor) -> Tensor:
 def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
     """Unit (..., 4) wxyz to (..., 3, 3)."""
     _check(quaternion, (4,), "quaternion")
-    return roma.unitquat_to_rotmat(quaternion.roll(-1, dims=-1))
+    w, x, y, z = quaternion.unbind(-1)
+    rows = [
+        *(w * w + x * x - y * y - z * z, 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        *(2 * (x * y + w * z), w * w - x * x + y * y - z * z, 2 * (y * z - w * x)),
+        *(2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z),
+    ]
+    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     """(..., 3, 3) to unit (..., 4) wxyz; the sign is not fixed."""
     _check(matrix, (3, 3), "matrix")
-    return roma.rotmat_to_unitquat(matrix).roll(1, dims=-1)
+    (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in matrix.unbind(-2))
+    x, y, z = h - f, c - g, d - b
+    # Four multiples of the quaternion, by 4w, 4x, 4y and 4z; the longest one loses no digits.
+    rows = [
+        *(1 + a + e + i, x, y, z),
+        *(x, 1 + a - e - i, b + d, c + g),
+        *(y, b + d, 1 - a + e - i, f + h),
+        *(z, c + g, f + h, 1 - a - e + i),
+    ]
+    multiples = torch.stack(rows, dim=-1).unflatten(-1, (4, 4))
+    longest = multiples.diagonal(dim1=-2, dim2=-1).argmax(-1)[..., None, None]
+    chosen = multiples.take_along_dim(longest, dim=-2).squeeze(-2)
+    return torch.nn.functional.normalize(chosen, dim=-1)
 
 
 def matrix_to_sixd_columns(matrix: Tensor) -> Tensor:

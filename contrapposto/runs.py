@@ -7,6 +7,7 @@ run has finished, result.json: the best checkpoint with its score, its hash, and
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,48 @@ def load_config(run: Path) -> DictConfig:
         config = OmegaConf.load(path)
         if not isinstance(config, DictConfig):
             raise TypeError("it holds a list")
-    return config
+    return _migrated(config)
+
+
+_MOVED_TARGETS = {
+    "callbacks.loggers.build_loggers": "loggers.build_loggers",
+    "datamodules.scail_lifter.LifterDataModule": "datamodules.scail_pose.LifterDataModule",
+    "datamodules.scail_scenes.SceneDataModule": "datamodules.scail_pose.SceneDataModule",
+    "lightning_modules.scail_lifter.ScailLifterModule": "lightning_modules.scail_pose.lifter.ScailLifterModule",
+}
+_OPTIMIZER = {"learning_rate": "lr", "betas": "betas", "weight_decay": "weight_decay"}
+_SCHEDULES = {  # by an option that only this schedule had
+    "milestones": {"milestones": "milestones", "gamma": "gamma", "warmup_steps": "warmup_steps"},
+    "decay_rate": {
+        "decay_rate": "rate",
+        "decay_steps": "steps",
+        "decay_unit": "unit",
+        "warmup_steps": "warmup_steps",
+    },
+}
+_SCHEDULE_TARGETS = {
+    "milestones": "lightning_modules.optim.warmup_milestones",
+    "decay_rate": "lightning_modules.anerf.optim.warmup_decay",
+}
+
+
+def _migrated(config: DictConfig) -> DictConfig:
+    """A configuration of an earlier version in today's form: optimiser and schedule stood among the module's options."""
+    raw: Any = OmegaConf.to_container(config, resolve=False)
+    module = raw.get("module")
+    for node in (raw.get("module"), raw.get("datamodule"), raw.get("logger")):
+        if isinstance(node, dict) and node.get("_target_") in _MOVED_TARGETS:
+            node["_target_"] = _MOVED_TARGETS[node["_target_"]]
+    if isinstance(module, dict) and "learning_rate" in module and "optimizer" not in raw:
+        decay = "decay_rate" in module
+        target = "lightning_modules.anerf.optim.GatheringAdam" if decay else "torch.optim.AdamW"
+        raw["optimizer"] = {"_target_": target, "_partial_": True}
+        raw["optimizer"] |= {new: module.pop(old) for old, new in _OPTIMIZER.items() if old in module}
+        for kind, names in _SCHEDULES.items():
+            if kind in module:
+                raw["scheduler"] = {"_target_": _SCHEDULE_TARGETS[kind], "_partial_": True}
+                raw["scheduler"] |= {new: module.pop(old) for old, new in names.items() if old in module}
+    return OmegaConf.create(raw)
 
 
 def read_result(run: Path) -> Result:
@@ -104,8 +146,14 @@ def best_run(
             fix=f"python train.py {options}" + (f" data={data}" if data else ""),
         )
 
+    return best_of(same)
+
+
+def best_of(results: Sequence[Result]) -> Result:
+    """The result with the best score; of equal ones, the newest."""
+
     def rank(result: Result) -> tuple[float, str]:
         score = float("-inf") if result.score is None else result.score
         return (-score if result.mode == "min" and result.score is not None else score, result.run.name)
 
-    return max(same, key=rank)
+    return max(results, key=rank)

@@ -101,12 +101,11 @@ def archive_damage(path: str | Path) -> str:
 def load_state_dicts(path: str | Path) -> dict[str, StateDict]:
     """Read a file and find the state dicts in it.
 
-    Layouts: a bare state dict, `{state_dict: ...}`, `{model_state_dict: ...}` or `{model: ...}` (NPR sheet,
+    Layouts: a bare state dict, `{state_dict: ...}`, `{model_state_dict: ...}` or `{model: ...}` (docs/specs/npr.md,
     section 12) beside epoch and optimiser, and
-    `{upper_state_dict: ..., lower_state_dict: ..., decoder_state_dict: ...}` (SAGE sheet, section 7; PoseGPT
-    sheet,
-    section 12; A-NeRF's `network_fn_state_dict` and so on). A leading `module.` of every name, left by
-    data-parallel training, is taken off.
+    `{upper_state_dict: ..., lower_state_dict: ..., decoder_state_dict: ...}` (docs/specs/sage.md, section 7;
+    docs/specs/posegpt.md, section 12; A-NeRF's `network_fn_state_dict` and so on). A leading `module.` of every
+    name, left by data-parallel training, is removed.
 
     Returns:
         State dicts by name; the name is empty where the file holds one only, else what stands before

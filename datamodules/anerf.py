@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from contrapposto.errors import InputError
+from contrapposto.systems.anerf.data.images import ImageOptions, ImageSampler, clean_image
 from contrapposto.systems.anerf.data.rays import RayOptions, RaySampler
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from datamodules.steps import Batch, Shard, StepLoader
@@ -21,7 +22,7 @@ from datamodules.steps import Batch, Shard, StepLoader
 class ANeRFDataModule(pl.LightningDataModule):
     """Training batches are those of `RaySampler`; evaluation batches are single images.
 
-    An image: `image` (H, W, 3) in [0, 1], `mask` (H, W) bool, `background` (H, W, 3); its camera: number `camera`,
+    An image: `image` (H, W, 3) in [0, 1] with a clean background, `mask` (H, W) bool, `background` (H, W, 3); its camera: number `camera`,
     `camera_to_world` (4, 4), `focal` and `centre` (2,); `world_to_bone` (J, 4, 4), `joints` (J, 3) and number `pose` of
     its pose as the scene has it, `true_joints` (J, 3) where the scene knows them and the pose is learnt, else None;
     `mm`, millimetres in a unit; `code` of the image; `group`, its split; `name`.
@@ -146,7 +147,7 @@ class ANeRFDataModule(pl.LightningDataModule):
         place = int(np.searchsorted(codes, scene.cam_idxs[image]))
         seen = place < len(codes) and codes[place] == scene.cam_idxs[image]
         return {
-            "image": _picture(scene.image(image)),
+            "image": _picture(clean_image(scene, image)),
             "mask": torch.from_numpy(scene.mask(image).copy()),
             "background": _picture(scene.background(image)),
             **camera_of(scene, image),
@@ -173,6 +174,39 @@ class ANeRFDataModule(pl.LightningDataModule):
         return {**facts, "store": self.scene.path.name, "content_hash": self.scene.content_hash}
 
 
+class AvatarImagesDataModule(ANeRFDataModule):
+    """Training batches are single images cut to the person (`ImageSampler`); evaluation is that of `ANeRFDataModule`.
+
+    Args:
+        store: the scene that prepare.py wrote.
+        crops: options of `ImageOptions`.
+        kwargs: see `ANeRFDataModule`.
+    """
+
+    def __init__(self, store: str | Path, crops: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(store, **kwargs)
+        self.crops = ImageOptions(**(crops or {}))
+        self._image_sampler: ImageSampler | None = None
+
+    def train_dataloader(self) -> StepLoader:
+        """Training images."""
+        assert self.trainer is not None
+        if self._image_sampler is None:
+            self._image_sampler = ImageSampler(
+                self.scene,
+                self.crops,
+                seed=self.seed,
+                images=self.scene.split(self.train_split),
+                rank=self.trainer.global_rank,
+                world_size=self.trainer.world_size,
+            )
+        sampler = self._image_sampler
+        follow = None if getattr(self.trainer, "overfit_batches", 0) else self.trainer
+        return StepLoader(
+            lambda first, last: _StepBatches(sampler, first, last), self.steps_per_epoch, follow
+        )
+
+
 def camera_of(scene: AvatarScene, image: int) -> dict[str, torch.Tensor]:
     """`camera_to_world`, `focal` and `centre` of an image."""
     camera = scene.camera_index(image)
@@ -191,6 +225,18 @@ class _TrainBatches(IterableDataset):
         for step in self.steps:
             batch = self.sampler.batch(step)
             yield {"ray_ids": batch["ray_ids"], **batch}  # the number of samples is read off the first entry
+
+
+class _StepBatches(IterableDataset):
+    """The images of steps `first` to `last`."""
+
+    def __init__(self, sampler: ImageSampler, first: int, last: int) -> None:
+        super().__init__()
+        self.sampler, self.steps = sampler, range(first, last)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for step in self.steps:
+            yield self.sampler.batch(step)
 
 
 class _Images(Dataset):

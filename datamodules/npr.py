@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from contrapposto.errors import ConfigError, InputError
 from contrapposto.mesh.files import read_mesh
 from contrapposto.mesh.template import Normalize, Template
 from contrapposto.nn.random import keyed_integers
-from contrapposto.systems.npr.data.mesh_store import IdentityRecord, MeshStore
+from contrapposto.systems.npr.data.mesh_store import IdentityRecord, MeshStore, share_of
 from datamodules.steps import Shard, StepLoader
 
 Batch = dict[str, Any]
@@ -53,6 +52,7 @@ class NPRDataModule(pl.LightningDataModule):
         store: folder that prepare.py wrote.
         identities: names of the identities to train on; the store's first one where None.
         test_identities: targets of the evaluation beside those; all others that have the same poses where None.
+        eval_sources: sources of the evaluation; all identities trained on where None.
         batch_size: poses per step over all processes.
         eval_batch_size: poses per batch in evaluation.
         steps_per_epoch: None: as many as show every pose once on average.
@@ -74,6 +74,7 @@ class NPRDataModule(pl.LightningDataModule):
         store: str | Path,
         identities: Sequence[str] | None = None,
         test_identities: Sequence[str] | None = None,
+        eval_sources: Sequence[str] | None = None,
         batch_size: int = 1,
         eval_batch_size: int = 8,
         steps_per_epoch: int | None = None,
@@ -89,6 +90,7 @@ class NPRDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.store_path, self.identities, self.test_identities = Path(store), identities, test_identities
+        self.eval_sources = eval_sources
         self.batch_size, self.eval_batch_size, self.steps_per_epoch = (
             batch_size,
             eval_batch_size,
@@ -150,11 +152,7 @@ class NPRDataModule(pl.LightningDataModule):
         return PosedIdentity(name, template, vertices, tuple(record.poses[i] for i in chosen))
 
     def _part(self, record: IdentityRecord, part: str) -> np.ndarray:
-        """Numbers of an identity's poses of a part, by the hash of where they came from."""
-        places = np.array([_fraction(group) for group in record.groups])
-        bounds = {"test": (0.0, self.test_share), "val": (self.test_share, self.test_share + self.val_share)}
-        low, high = bounds.get(part, (self.test_share + self.val_share, 1.0))
-        return np.flatnonzero((places >= low) & (places < high))
+        return record.part(part, self.test_share, self.val_share)
 
     def train_dataloader(self) -> StepLoader:
         """Training batches."""
@@ -180,7 +178,7 @@ class NPRDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         items = [
             item
-            for source in self.train_names
+            for source in self.eval_sources or self.train_names
             for item in self._items(source, part, self._targets(max_targets), max_poses)
         ]
         shard = Shard(_Items(items), self.trainer.global_rank, self.trainer.world_size)
@@ -200,7 +198,7 @@ class NPRDataModule(pl.LightningDataModule):
         chosen = self._part(record, part)
         if not len(chosen):  # few poses, or none held out
             chosen = self._part(record, "train")
-        chosen = chosen[np.argsort([_fraction(f"order {record.poses[i]}") for i in chosen])][:limit]
+        chosen = chosen[np.argsort([share_of(f"order {record.poses[i]}") for i in chosen])][:limit]
         for start in range(0, len(chosen), self.eval_batch_size):
             names = [record.poses[i] for i in chosen[start : start + self.eval_batch_size]]
             vertices, _ = self._poses(source, names)
@@ -294,8 +292,3 @@ class _Items(Dataset):
 
     def __getitem__(self, index: int) -> Batch:
         return self.items[index]
-
-
-def _fraction(text: str) -> float:
-    """A number in [0, 1) from a text, the same everywhere."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -7,11 +7,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from contrapposto.nn.ema_quantizer import EMAQuantizer
 from contrapposto.nn.quantizer import ProductQuantizer
 
 
 def start_quantizing(
-    quantizer: ProductQuantizer, step: int, first: int, seed: int, latent: Callable[[], Tensor]
+    quantizer: ProductQuantizer | EMAQuantizer,
+    step: int,
+    first: int,
+    seed: int,
+    latent: Callable[[], Tensor],
 ) -> None:
     """Call it before every training step.
 

@@ -38,6 +38,7 @@ class Example:
         ("true", True),
         ("null", None),
         ("[walk,sit down]", ["walk", "sit down"]),
+        ("{count:3,name: x}", {"count": 3, "name": "x"}),
         ("walk (final) [v2], {3}.npz", "walk (final) [v2], {3}.npz"),
         ("a: b", "a: b"),
         ("it's.npz", "it's.npz"),

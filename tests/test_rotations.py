@@ -215,3 +215,26 @@ def test_wrong_shapes_are_refused_with_the_shape(
 ) -> None:
     with pytest.raises(ValueError, match=str(shape[0])):
         function(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_closed_forms_against_roma(dtype: torch.dtype) -> None:
+    roma = pytest.importorskip("roma")
+    cases = torch.cat([CASES, 3 * torch.randn(200, 3, dtype=torch.float64)]).to(dtype)
+    eps = 50 * torch.finfo(dtype).eps
+    matrices = rot.axis_angle_to_matrix(cases)
+    torch.testing.assert_close(matrices, roma.rotvec_to_rotmat(cases), atol=eps, rtol=0)
+    quaternions = rot.matrix_to_quaternion(matrices)
+    same_up_to_sign(quaternions.numpy(), roma.rotmat_to_unitquat(matrices).roll(1, -1).numpy(), eps)
+    expected = roma.unitquat_to_rotmat(quaternions.roll(-1, -1))
+    torch.testing.assert_close(rot.quaternion_to_matrix(quaternions), expected, atol=eps, rtol=0)
+
+
+def test_gradients_of_whole_conversions() -> None:
+    cases = CASES[:14].clone().requires_grad_()
+    assert torch.autograd.gradcheck(rot.axis_angle_to_matrix, (cases,))
+    turns = 2 * torch.randn(20, 3, dtype=torch.float64)
+    matrices = rot.axis_angle_to_matrix(turns).requires_grad_()
+    assert torch.autograd.gradcheck(rot.matrix_to_quaternion, (matrices,))
+    quaternions = rot.axis_angle_to_quaternion(turns).requires_grad_()
+    assert torch.autograd.gradcheck(rot.quaternion_to_matrix, (quaternions,))

@@ -1,4 +1,4 @@
-"""BABEL's annotations: which actions a clip of AMASS shows, and when (PoseGPT sheet, section 8).
+"""BABEL's annotations: which actions a clip of AMASS shows, and when (docs/specs/posegpt.md, section 8).
 
 Source: Punnakkal et al., "BABEL: Bodies, Action and Behavior with English Labels", 2021; v1.0 json files from
 https://babel.is.tue.mpg.de (registration, non-commercial).

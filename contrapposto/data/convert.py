@@ -21,7 +21,7 @@ from contrapposto.io.checks import parsing
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPLH52
 
-MIN_FRAMES = 5  # SAGE sheet, section 4: shorter sequences are skipped
+MIN_FRAMES = 5  # docs/specs/sage.md, section 4: shorter sequences are skipped
 FRAME_RATES = (5.0, 1000.0)
 _FORMAT = 1  # of the result files
 

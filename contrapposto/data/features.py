@@ -36,7 +36,7 @@ MIN_FRAMES = 5
 
 
 def stride_resample(motion: Motion) -> Motion:
-    """Every k-th frame, called 60 frames/s whatever it then is: the way of SAGE (sheet, section 4).
+    """Take every k-th frame and call the result 60 frames/s, as SAGE does (docs/specs/sage.md, section 4).
 
     k is 2 at 120 frames/s, 1 at 60, else rate / 60 rounded, at least 1: 100 frames/s become 50 and count as
     60.

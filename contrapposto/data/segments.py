@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +65,7 @@ def open_vocabulary(source: str | Path, store: str | Path, at_least: int = 2) ->
 def label_segments(
     clips: Sequence[ClipRecord], rows: np.ndarray, vocabulary: Vocabulary, *, fps: float, min_frames: int = 16
 ) -> Segments:
-    """One segment per span of labels; labels with the same span make one (PoseGPT sheet, section 8).
+    """One segment per span of labels; labels with the same span make one (docs/specs/posegpt.md, section 8).
 
     Both ends belong to the span. Times before the clip's beginning count as zero; what lies behind its end is cut off.
 
@@ -105,6 +105,30 @@ def clip_segments(
             hot = np.zeros(0, bool) if vocabulary is None else vocabulary.encode(texts).bool().numpy()
             found.append((number, 0, int(rows[number]), hot))
     return _segments(found, len(vocabulary) if vocabulary else 0, Counter())
+
+
+def widened(segments: Segments, rows: np.ndarray, *, margin: int, at_least: int) -> Segments:
+    """Segments that reach `margin` frames beyond both ends and have at least `at_least` frames, where their clips have.
+
+    Args:
+        segments: of the clips.
+        rows: (C,) frames of each clip.
+    """
+    whole = rows[segments.clips]
+    first = np.maximum(segments.starts - margin, 0)
+    last = np.minimum(segments.starts + segments.frames + margin, whole)
+    last = np.minimum(np.maximum(last, first + at_least), whole)
+    first = np.maximum(np.minimum(first, last - at_least), 0)
+    return replace(segments, starts=first, frames=last - first)
+
+
+def joined(first: Segments, second: Segments) -> Segments:
+    """The segments of both, those of `second` numbered after those of `first`; both know the same classes."""
+    columns = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)])
+        for name in ("clips", "starts", "frames", "actions")
+    }
+    return Segments(**columns, problems=first.problems + second.problems)
 
 
 def frame_actions(

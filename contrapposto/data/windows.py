@@ -157,9 +157,9 @@ def draw_windows(
         length: rows of a window.
         rank: this process.
         world_size: number of processes.
-        include_last_start: whether a window may end at the clip's last row. SAGE never draws that one (sheet,
-            section 4: start uniform in [0, rows - length)); a clip of exactly `length` rows is always drawn
-            from row 0.
+        include_last_start: whether a window may end at the clip's last row. SAGE never draws it: start uniform
+            in [0, rows - length) (docs/specs/sage.md, section 4); a clip of exactly `length` rows is always
+            drawn from row 0.
         weighting: `clip`: passes over the clips in random order, so that each is visited equally often
             whatever its length, start uniform (SAGE); `length`: every window equally likely.
 

@@ -112,7 +112,7 @@ class Convention:
         return rotations, positions
 
 
-_QUEST_T_POSE = np.array(  # orientation of each device when its wearer stands in the T-pose (sheet section 4)
+_QUEST_T_POSE = np.array(  # orientation of each device in the T-pose (docs/specs/sage.md, section 4)
     [
         [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
         [[0, 0, 1], [1, 0, 0], [0, 1, 0]],

@@ -88,7 +88,7 @@ class Document:
     textures: list[dict[str, Any]] = field(default_factory=list)
     binary: bytearray = field(default_factory=bytearray)
 
-    def picture(self, data: bytes) -> int:
+    def image(self, data: bytes) -> int:
         """Append an encoded PNG or JPEG; returns the texture."""
         self.views.append({"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data)})
         self.binary += data + bytes(-len(data) % 4)
@@ -125,6 +125,10 @@ class Document:
 
     def encode(self, credit: str) -> bytes:
         """The whole file."""
+        return pack_glb(self.content(credit), bytes(self.binary))
+
+    def content(self, credit: str) -> dict[str, Any]:
+        """The JSON part."""
         animation = {"name": "motion", "samplers": self.samplers, "channels": self.channels}
         animations = [animation] if self.channels else []
         content = {
@@ -146,21 +150,24 @@ class Document:
             "bufferViews": self.views,
             "buffers": [{"byteLength": len(self.binary)}],
         }
-        content = {
-            name: value for name, value in content.items() if value != []
-        }  # empty lists are not allowed
-        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
-        text += b" " * (-len(text) % 4)
-        size = 12 + 8 + len(text) + 8 + len(self.binary)
-        return b"".join(
-            [
-                struct.pack("<4sII", b"glTF", 2, size),
-                struct.pack("<I4s", len(text), b"JSON"),
-                text,
-                struct.pack("<I4s", len(self.binary), b"BIN\0"),
-                self.binary,
-            ]
-        )
+        return {name: value for name, value in content.items() if value != []}  # empty lists are not allowed
+
+
+def pack_glb(content: Mapping[str, Any], binary: bytes) -> bytes:
+    """A GLB file of its JSON part and one buffer, whose length must be a multiple of four."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 4)
+    size = 12 + 8 + len(text) + 8 + len(binary)
+    header = struct.pack("<4sII", b"glTF", 2, size)
+    return b"".join(
+        [
+            header,
+            struct.pack("<I4s", len(text), b"JSON"),
+            text,
+            struct.pack("<I4s", len(binary), b"BIN\0"),
+            binary,
+        ]
+    )
 
 
 def _add_figure(

@@ -1,4 +1,4 @@
-"""Reader of the text logs that the SAGE authors' Quest app writes (SAGE sheet, section 4, "Quest log").
+"""Reader of the text logs that the SAGE authors' Quest app writes (docs/specs/sage.md, section 4, "Quest log").
 
 One record per frame and line, records of a batch separated by blank lines:
 `FPS:72.0;Headset-Position: (x, y, z);Headset-Rotation: (x, y, z, w);LeftController-Position: ...;` and so on;

@@ -1,4 +1,4 @@
-"""DeformingThings4D's `.anime` files: one mesh and its frames (NPR sheet, section 7.3)."""
+"""DeformingThings4D's `.anime` files: one mesh and its frames (docs/specs/npr.md, section 7.3)."""
 
 from __future__ import annotations
 

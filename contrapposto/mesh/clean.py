@@ -1,4 +1,4 @@
-"""From meshes as people have them to meshes that can be solved on, and back (NPR sheet, sections 5 and 14)."""
+"""From meshes as people have them to meshes that can be solved on, and back (docs/specs/npr.md, sections 5 and 14)."""
 
 from __future__ import annotations
 

@@ -95,15 +95,15 @@ class Gltf:
             values = np.maximum(values.astype(np.float32) / np.iinfo(values.dtype).max, -1)
         return values
 
-    def picture(self, index: object) -> bytes | None:
-        """The encoded picture of a texture; None where it cannot be had."""
+    def image(self, index: object) -> bytes | None:
+        """The encoded image of a texture; None where it cannot be had."""
         source = self.entry("textures", index).get("source")
         if source is None:
             return None
         image = self.entry("images", source)
         if "bufferView" in image:
             return self._view(self.entry("bufferViews", image["bufferView"]))[0]
-        return self._resource(str(image.get("uri", "")))
+        return self.resource(str(image.get("uri", "")))
 
     def _values(self, accessor: dict[str, Any]) -> np.ndarray:
         kind, width, count = (
@@ -146,7 +146,7 @@ class Gltf:
         return np.ascontiguousarray(rows).view(kind.newbyteorder("<")).astype(kind).reshape(count, width)
 
     def _view(self, view: dict[str, Any]) -> tuple[bytes, int]:
-        data = self._buffer(view.get("buffer"))
+        data = self.buffer(view.get("buffer"))
         start, length = view.get("byteOffset", 0), view.get("byteLength", 0)
         if (
             not isinstance(start, int)
@@ -159,17 +159,18 @@ class Gltf:
             )
         return data[start : start + length], int(view.get("byteStride", 0))
 
-    def _buffer(self, index: object) -> bytes:
+    def buffer(self, index: object) -> bytes:
+        """The bytes of a buffer."""
         buffer = self.entry("buffers", index)
         number = int(index)  # type: ignore[call-overload]
         if number not in self._buffers:
-            data = self._resource(str(buffer["uri"])) if "uri" in buffer else self._binary
+            data = self.resource(str(buffer["uri"])) if "uri" in buffer else self._binary
             if data is None or len(data) < buffer.get("byteLength", 0):
                 raise self.error("The file is truncated.", f"buffer {number} is missing or too short")
             self._buffers[number] = data
         return self._buffers[number]
 
-    def _resource(self, uri: str) -> bytes | None:
+    def resource(self, uri: str) -> bytes | None:
         """What a URI holds: data inside the URI, or a file in the same folder or below; nothing else is opened."""
         if uri.startswith("data:"):
             try:

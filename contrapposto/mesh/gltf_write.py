@@ -36,7 +36,7 @@ def write_mesh_glb(
         InputError: frames of another shape or too many for a file, or a place that cannot be written to.
     """
     document = Document()
-    sources, faces, coordinates = _split_seams(mesh)
+    sources, faces, coordinates = split_seams(mesh)
     moves = None if frames is None else _checked_frames(mesh, np.asarray(frames), len(sources))
     attributes = _attributes(document, mesh, sources, coordinates)
     targets = [] if moves is None else _targets(document, mesh, moves, sources)
@@ -65,10 +65,10 @@ def write_mesh_glb(
 
 def most_frames(mesh: MeshAsset) -> int:
     """How many poses of a mesh fit into one file."""
-    return max(1, min(_MOST_FRAMES, _MOST_VALUES // (6 * len(_split_seams(mesh)[0]))))
+    return max(1, min(_MOST_FRAMES, _MOST_VALUES // (6 * len(split_seams(mesh)[0]))))
 
 
-def _split_seams(mesh: MeshAsset) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def split_seams(mesh: MeshAsset) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """glTF has one texture coordinate per vertex: (N,) the vertex that each written one is, faces, coordinates."""
     count = len(mesh.vertices)
     if mesh.texture_faces is None or mesh.texture_coordinates is None:
@@ -151,6 +151,6 @@ def _material(document: Document, mesh: MeshAsset, number: int) -> int:
     surface |= given if isinstance(given, dict) else {}
     surface["baseColorFactor"] = list(material.color)
     if material.texture is not None:
-        surface["baseColorTexture"] = {"index": document.picture(material.texture)}
+        surface["baseColorTexture"] = {"index": document.image(material.texture)}
     document.materials.append({"name": material.name, "pbrMetallicRoughness": surface, **settings})
     return len(document.materials) - 1

@@ -1,4 +1,4 @@
-"""Nearest points, exactly, without a matrix of all distances (NPR sheet, sections 3 and 13)."""
+"""Nearest points, exactly, without a matrix of all distances (docs/specs/npr.md, sections 3 and 13)."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ def nearest(queries: Tensor, points: Tensor, count: int) -> Tensor:
     if not 1 <= count <= points.shape[1] or len(queries) != len(points):
         raise ValueError(f"{count} nearest of points {tuple(points.shape)} to queries {tuple(queries.shape)}")
     queries, points = queries.detach(), points.detach()
+    if len(queries) > 1 and queries.stride(0) == 0 and points.stride(0) == 0:  # one sample, expanded
+        return nearest(queries[:1], points[:1], count).expand(len(queries), -1, -1)
     if points.device.type == "cpu" and points.shape[1] > _SMALL:
         return torch.stack([_by_tree(q, p, count) for q, p in zip(queries, points)])
     return torch.stack([_by_distance(q, p, count) for q, p in zip(queries, points)])

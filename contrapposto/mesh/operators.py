@@ -1,7 +1,8 @@
-"""Differential operators of a triangle mesh: per-face gradients, Jacobians, Laplacian (NPR sheet, sections 2 and 5).
+"""Differential operators of a triangle mesh: per-face gradients, Jacobians, Laplacian.
 
 Everything is linear in the posed vertices, so Jacobians of any number of poses are one product. Arrays are NumPy
 float64 where a template is prepared, tensors of any float type with any leading dimensions where poses flow through.
+Source: docs/specs/npr.md, sections 2 and 5.
 """
 
 from __future__ import annotations

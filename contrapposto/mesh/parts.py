@@ -1,4 +1,4 @@
-"""Where disconnected parts go: each follows the part it touches (NPR sheet, section 5, "Do better").
+"""Where disconnected parts go: each follows the part it touches (docs/specs/npr.md, section 5, "Do better").
 
 A Poisson solve gives each connected part its shape and leaves its place open. The parts are hung on the largest one in a
 tree of nearest neighbours; a part is moved such that the places where it (nearly) touches its parent keep their offset,

@@ -1,4 +1,4 @@
-"""The Poisson layer: a field of Jacobians to the vertices that fit it best (NPR sheet, section 5).
+"""The Poisson layer: a field of Jacobians to the vertices that fit it best (docs/specs/npr.md, section 5).
 
 Minimises the area-weighted squared difference between the gradients of the vertices and the given Jacobians. The
 Laplacian of the template is factorised once, with one vertex pinned per connected component; then all poses are the

@@ -37,6 +37,7 @@ class _Part:
     """A primitive: vertices (V, 3) on a node, or on a skin's joints by (V, K) weights."""
 
     node: int
+    primitive: int
     vertices: np.ndarray
     skin: int | None
     joints: np.ndarray
@@ -54,6 +55,7 @@ class RiggedMesh:
         mesh: `MeshAsset` in the pose of the file's nodes, in the file's axes (y up) and units.
         clips: name to duration in seconds.
         nodes: entries of the file, and `tracks`: those of each clip.
+        parents: of the nodes, -1 for roots; `order`: all nodes, parents first.
 
     Raises:
         InputError: see `Gltf`; no triangles, or nothing of the wanted names.
@@ -69,7 +71,7 @@ class RiggedMesh:
 
     def _read(self, only: Sequence[str] | None) -> None:
         self.nodes = [self._file.entry("nodes", index) for index in range(len(self._file.items("nodes")))]
-        self._parents = self._find_parents()
+        self.parents = self._find_parents()
         self._parts: list[_Part] = []
         self._materials: dict[int, Material] = {}
         assets = [asset for node in self._scene() for asset in self._read_node(node, only)]
@@ -111,6 +113,36 @@ class RiggedMesh:
         """Vertices (T, V, 3) of a whole clip at a rate."""
         return self.pose(clip, np.arange(int(self.clips.get(clip, 0.0) * fps + 1e-6) + 1) / fps)
 
+    @property
+    def file(self) -> Gltf:
+        """The container."""
+        return self._file
+
+    def rest_transforms(self) -> np.ndarray:
+        """(N, 4, 4) from each node to the world, in the pose of the file's nodes."""
+        return self._worlds(self._locals([], 0.0))
+
+    def skin_joints(self) -> list[int]:
+        """Nodes that the vertices of the taken meshes hang on."""
+        skins = dict.fromkeys(part.skin for part in self._parts if part.skin is not None)
+        return [node for skin in skins for node in self._file.entry("skins", skin)["joints"]]
+
+    def mesh_nodes(self) -> list[tuple[int, list[tuple[int, int]]]]:
+        """Nodes that carry taken meshes, each with its primitives: (number in its mesh, vertices), as in `mesh`."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for part in self._parts:
+            found.setdefault(part.node, []).append((part.primitive, len(part.vertices)))
+        return list(found.items())
+
+    def common(self, nodes: Sequence[int]) -> int:
+        """The lowest node that all of these hang on, or are."""
+
+        def path(node: int) -> list[int]:
+            return [] if node < 0 else [node, *path(self.parents[node])]
+
+        shared = set.intersection(*(set(path(node)) for node in nodes))
+        return next(node for node in path(nodes[0]) if node in shared)
+
     def _names(self, node: int) -> list[str]:
         mesh = self.nodes[node].get("mesh")
         if mesh is None:
@@ -125,21 +157,21 @@ class RiggedMesh:
                 if parents[child] != -1:
                     raise self._file.error("A node has two parents.", str(child))
                 parents[child] = index
-        self._order: list[int] = [index for index, parent in enumerate(parents) if parent < 0]
-        for index in self._order:  # grows while it is walked
-            self._order += self.nodes[index].get("children", [])
-        if len(self._order) != len(self.nodes):
+        self.order: list[int] = [index for index, parent in enumerate(parents) if parent < 0]
+        for index in self.order:  # grows while it is walked
+            self.order += self.nodes[index].get("children", [])
+        if len(self.order) != len(self.nodes):
             raise self._file.error("The nodes go round in a circle.")
         return parents
 
     def _scene(self) -> list[int]:
         if not self._file.items("scenes"):
-            return self._order
+            return self.order
         wanted = set(self._file.entry("scenes", self._file.json.get("scene", 0)).get("nodes", []))
-        for index in self._order:
-            if self._parents[index] in wanted:
+        for index in self.order:
+            if self.parents[index] in wanted:
                 wanted.add(index)
-        return [index for index in self._order if index in wanted]
+        return [index for index in self.order if index in wanted]
 
     def _read_node(self, node: int, only: Sequence[str] | None) -> list[MeshAsset]:
         names = self._names(node)
@@ -147,12 +179,12 @@ class RiggedMesh:
             return []
         mesh = self._file.entry("meshes", self.nodes[node]["mesh"])
         return [
-            self._read_primitive(node, primitive)
-            for primitive in mesh.get("primitives", [])
+            self._read_primitive(node, number, primitive)
+            for number, primitive in enumerate(mesh.get("primitives", []))
             if primitive.get("mode", 4) == 4 and "POSITION" in primitive.get("attributes", {})
         ]
 
-    def _read_primitive(self, node: int, primitive: dict[str, Any]) -> MeshAsset:
+    def _read_primitive(self, node: int, number: int, primitive: dict[str, Any]) -> MeshAsset:
         attributes = primitive["attributes"]
         vertices = self._rows(attributes["POSITION"], 3).astype(np.float64)
         count = len(vertices)
@@ -169,7 +201,7 @@ class RiggedMesh:
             weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
         else:
             skin = None
-        self._parts.append(_Part(node, vertices, skin, joints, weights.astype(np.float64)))
+        self._parts.append(_Part(node, number, vertices, skin, joints, weights.astype(np.float64)))
         coordinates = colors = None
         if "TEXCOORD_0" in attributes:
             coordinates = self._rows(attributes["TEXCOORD_0"], 2, count) * [1.0, -1.0] + [0.0, 1.0]
@@ -203,13 +235,13 @@ class RiggedMesh:
             surface = dict(entry.get("pbrMetallicRoughness", {}))
             color = surface.pop("baseColorFactor", [1.0, 1.0, 1.0, 1.0])
             texture = surface.pop("baseColorTexture", None)
-            picture = None if texture is None else self._file.picture(texture.get("index"))
+            image = None if texture is None else self._file.image(texture.get("index"))
             surface = {key: value for key, value in surface.items() if key.endswith("Factor")}
             settings = {key: entry[key] for key in _SETTINGS if key in entry}
             self._materials[number] = Material(
                 str(entry.get("name", f"material {number}")),
                 tuple(color),
-                picture,
+                image,
                 {"surface": surface, **settings},
             )
         return self._materials[number]
@@ -270,11 +302,15 @@ class RiggedMesh:
         result[:3, 3] = parts["translation"]
         return result
 
-    def _skinned(self, local: np.ndarray) -> np.ndarray:
+    def _worlds(self, local: np.ndarray) -> np.ndarray:
         world = np.empty_like(local)
-        for index in self._order:
-            parent = self._parents[index]
+        for index in self.order:
+            parent = self.parents[index]
             world[index] = local[index] if parent < 0 else world[parent] @ local[index]
+        return world
+
+    def _skinned(self, local: np.ndarray) -> np.ndarray:
+        world = self._worlds(local)
         return np.concatenate([self._place(part, world) for part in self._parts])
 
     def _place(self, part: _Part, world: np.ndarray) -> np.ndarray:

@@ -17,7 +17,12 @@ _REST = {"translation": (0.0, 0.0, 0.0), "rotation": (0.0, 0.0, 0.0, 1.0), "scal
 def borrowed_pose(
     rig: RiggedMesh, other: RiggedMesh, clip: str, times: np.ndarray | Sequence[float]
 ) -> np.ndarray:
-    """Vertices (T, V, 3) of `rig` that does what `other` does in a clip of its own.
+    """Vertices (T, V, 3) of `rig` that does what `other` does in a clip of its own; see `borrowed_tracks`."""
+    return rig.posed_by(borrowed_tracks(rig, other, clip), times)
+
+
+def borrowed_tracks(rig: RiggedMesh, other: RiggedMesh, clip: str) -> list[Track]:
+    """Tracks of a clip of `other` for the joints of `rig`.
 
     Every joint turns, moves and stretches from its own rest as the joint of the same name does from its rest; moves are
     scaled by the heights of the two meshes (y is up).
@@ -26,7 +31,6 @@ def borrowed_pose(
         rig: whose mesh is posed.
         other: whose clip it is.
         clip: name of the clip.
-        times: (T,) seconds.
 
     Raises:
         InputError: no such clip, or no joint of the clip is found in `rig`.
@@ -44,7 +48,7 @@ def borrowed_pose(
             tracks.append(_carried(track, source, rig.nodes[index], index, scale))
     if not tracks:
         raise InputError("The two files have no joint of the same name.", found=", ".join(list(places)[:8]))
-    return rig.posed_by(tracks, times)
+    return tracks
 
 
 def _carried(track: Track, source: dict, target: dict, index: int, scale: float) -> Track:

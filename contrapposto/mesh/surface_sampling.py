@@ -11,7 +11,7 @@ _MOST_THREADS = 512
 
 
 def furthest_points(points: Tensor, count: int) -> Tensor:
-    """Choose points one by one, each the furthest from those chosen before (NPR sheet, section 3).
+    """Choose points one by one, each the furthest from those chosen before (docs/specs/npr.md, section 3).
 
     The first is index 0. Points with a squared norm of at most 1e-3 are never chosen after it, however far they are.
     Ties go to the point that the original kernel's reduction meets first. Where everything has been chosen, points
@@ -29,6 +29,8 @@ def furthest_points(points: Tensor, count: int) -> Tensor:
     """
     if points.ndim != 3 or points.shape[1] < 1 or count < 1:
         raise ValueError(f"{count} of points {tuple(points.shape)}: expected (B, N, 3) and at least one")
+    if len(points) > 1 and points.stride(0) == 0:  # one sample, expanded
+        return furthest_points(points[:1], count).expand(len(points), -1)
     order = _reduction_order(points.shape[1])
     choices = [_choose(sample.detach().float().cpu().numpy(), count, order) for sample in points]
     return torch.from_numpy(np.stack(choices)).to(points.device)

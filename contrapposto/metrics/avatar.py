@@ -1,4 +1,7 @@
-"""Pictures of avatars by split, as torchmetrics: classes over `contrapposto.metrics.image` (A-NeRF sheet, section 9)."""
+"""PSNR and SSIM of avatars by split, as torchmetrics over `contrapposto.metrics.image`.
+
+Source: docs/specs/anerf.md, section 9.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from contrapposto.metrics.image import psnr, ssim
@@ -14,16 +18,30 @@ from contrapposto.metrics.mesh_error import GroupedMean
 
 SPLITS = ("novel_view", "novel_pose", "val", "train", "all")
 _MEASURES = {"psnr": psnr, "ssim": ssim}
+_EVERY = "mean"
+"""Name of the mean over all images, whatever splits a scene has: what checkpoints are chosen by."""
 
 
-class ImageQuality(GroupedMean):
-    """PSNR (dB) or SSIM of pictures in a region, by split.
+class SplitMean(GroupedMean):
+    """Means by split, and `mean`, that over all images."""
 
-    Pictures whose region is empty do not count; an exact picture, whose PSNR is infinite, counts as 0, as published.
+    def __init__(self, groups: Sequence[str] = SPLITS, **kwargs: Any) -> None:
+        super().__init__((*groups, _EVERY), **kwargs)
+
+    def add(self, values: Tensor, group: str) -> None:
+        """Add values (B,) of a split."""
+        super().add(values, group)
+        super().add(values, _EVERY)
+
+
+class ImageQuality(SplitMean):
+    """PSNR (dB) or SSIM of images in a region, by split.
+
+    Images whose region is empty do not count; an exact image, whose PSNR is infinite, counts as 0, as published.
 
     Args:
         measure: "psnr" or "ssim".
-        groups, kwargs: see `GroupedMean`.
+        groups, kwargs: see `SplitMean`.
 
     Raises:
         ValueError: another measure.
@@ -38,18 +56,37 @@ class ImageQuality(GroupedMean):
         self.measure = measure
 
     def update(self, predicted: Tensor, truth: Tensor, region: Tensor, group: str) -> None:
-        """Add pictures (B, H, W, 3) in [0, 1], judged inside a region (B, H, W) bool."""
+        """Add images (B, H, W, 3) in [0, 1], judged inside a region (B, H, W) bool."""
         values = _MEASURES[self.measure](predicted, truth, region)
         values = values[region.flatten(1).any(1)]
         self.add(torch.where(values.isfinite(), values, torch.zeros_like(values)), group)
 
 
-class PerceptualDistance(GroupedMean):
-    """LPIPS of pictures in the rectangle of a region, by split; see `contrapposto.metrics.lpips`.
+class Halo(SplitMean):
+    """Opacity beside the person, in percent of the person's area, by split.
+
+    The mask is grown by one pixel first: pixels at the outline show the person in part.
+
+    Args:
+        groups, kwargs: see `SplitMean`.
+    """
+
+    def __init__(self, groups: Sequence[str] = SPLITS, **kwargs: Any) -> None:
+        super().__init__(groups, scale=100.0, **kwargs)
+
+    def update(self, opacity: Tensor, mask: Tensor, group: str) -> None:
+        """Add opacities (B, H, W) with masks (B, H, W) bool."""
+        person = F.max_pool2d(mask[:, None].float(), 3, stride=1, padding=1)[:, 0]
+        outside = (opacity * (1 - person)).flatten(1).sum(1)
+        self.add(outside / mask.flatten(1).sum(1).clamp_min(1), group)
+
+
+class PerceptualDistance(SplitMean):
+    """LPIPS of images in the rectangle of a region, by split; see `contrapposto.metrics.lpips`.
 
     Args:
         network: file of the network, see `load_lpips`; None: nothing is computed.
-        groups, kwargs: see `GroupedMean`.
+        groups, kwargs: see `SplitMean`.
 
     Raises:
         MissingError, InputError: the file is not there, or holds something else.
@@ -64,7 +101,7 @@ class PerceptualDistance(GroupedMean):
             load_lpips(network)
 
     def update(self, predicted: Tensor, truth: Tensor, region: Tensor, group: str) -> None:
-        """Add pictures (B, H, W, 3) in [0, 1], judged around a region (B, H, W) bool."""
+        """Add images (B, H, W, 3) in [0, 1], judged around a region (B, H, W) bool."""
         if self.network is not None:
             values = lpips(load_lpips(self.network), predicted, truth, region)
             self.add(values[values.isfinite()], group)

@@ -2,7 +2,7 @@
 
 `update` takes one clip (T, J, ...) or a batch (B, T, J, ...) with `lengths` (B,) where clips are padded. Each
 clip is averaged over its frames, then the mean over clips is taken regardless of length, as published figures
-are (SAGE sheet, section 5); `weighting="frame"` weights clips by their number of frames instead. Sums over
+are (docs/specs/sage.md, section 5); `weighting="frame"` weights clips by their number of frames instead. Sums over
 processes are exact: nothing depends on how the clips are spread.
 """
 
@@ -18,7 +18,7 @@ from torchmetrics import Metric
 from contrapposto.metrics import functional as F
 from contrapposto.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
-# Joints of the 22-joint body (SAGE sheet, section 5). "body" is every joint but the root.
+# Joints of the 22-joint body (docs/specs/sage.md, section 5). "body" is every joint but the root.
 JOINT_GROUPS: dict[str, tuple[int, ...]] = {
     "all": tuple(range(22)),
     "body": tuple(range(1, 22)),

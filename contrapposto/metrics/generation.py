@@ -1,6 +1,6 @@
 """Metrics of generated sets: diversity, multimodality, errors and spread of forecasts, mean average precision.
 
-Sources: PoseGPT sheet, section 9; Guo et al., "Action2Motion", 2020 (diversity, multimodality); Yuan and Kitani,
+Sources: docs/specs/posegpt.md, section 9; Guo et al., "Action2Motion", 2020 (diversity, multimodality); Yuan and Kitani,
 "DLow", 2020 (ADE, FDE, APD).
 """
 

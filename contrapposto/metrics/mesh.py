@@ -1,4 +1,4 @@
-"""How far posed meshes are from the true ones (NPR sheet, section 10). Pure functions; units are the meshes' own."""
+"""Distances between posed meshes and the true ones (docs/specs/npr.md, section 10), in the units of the meshes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Self-attention and the pre-norm transformer block of the minGPT family (PoseGPT sheet, section 3)."""
+"""Self-attention and the pre-norm transformer block of the minGPT family (docs/specs/posegpt.md, section 3)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Noise schedule of a diffusion model that predicts the clean sample, and its deterministic sampler.
 
 Ho et al., "Denoising diffusion probabilistic models", 2020; Song et al., "Denoising diffusion implicit
-models" (DDIM), 2021; the cosine schedule is that of Nichol and Dhariwal, 2021. Conventions of SAGE sheet,
+models" (DDIM), 2021; the cosine schedule is that of Nichol and Dhariwal, 2021. Conventions of docs/specs/sage.md,
 section 2.3.
 """
 

@@ -1,4 +1,7 @@
-"""Position tables that are added to token features (PoseGPT sheet, section 3; SAGE sheet, section 2.1)."""
+"""Position tables that are added to token features.
+
+Sources: docs/specs/posegpt.md, section 3; docs/specs/sage.md, section 2.1.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Transformer stacks that halve or double time, with validity masks.
 
-Sources: PoseGPT sheet, section 3; SAGE sheet, section 2.1.
+Sources: docs/specs/posegpt.md, section 3; docs/specs/sage.md, section 2.1.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Column:
         return " to ".join(ends)
 
 
-# The columns of the papers on tracking from three devices, in their units (SAGE sheet, section 5); then what else tells.
+# Columns of the papers on tracking from three devices, in their units (docs/specs/sage.md, section 5); then more.
 PUBLISHED = (
     Column("mpjre", "MPJRE", "deg"),
     Column("mpjpe", "MPJPE", "cm"),
@@ -64,7 +64,7 @@ FURTHER = (
     Column("foot_skate", "foot skate", "cm/s", better=None),
     Column("floor_penetration", "in floor", "cm", better=None),
 )
-# Of generators (PoseGPT sheet, section 9), as one source of samples per row.
+# Of generators (docs/specs/posegpt.md, section 9), as one source of samples per row.
 GENERATION = (
     Column("fid", "FID", ""),
     Column("accuracy", "accuracy", "%", 100, "higher", high=100.0),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_RUN_FILES = ("config.yaml", "provenance.json", "metrics.csv", "metrics.json", "result.json", "evaluation")
+_RUN_FILES = ("config.yaml", "metrics.csv", "metrics.json", "result.json", "evaluation")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?$")
 _PASSED = ("wandb", "checkpoints", "media", "evaluation")
 

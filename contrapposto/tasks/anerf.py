@@ -17,16 +17,19 @@ from torch import Tensor
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.files import atomic_path
 from contrapposto.progress import say
+from contrapposto.systems.anerf.avatar import Avatar
 from contrapposto.systems.anerf.catalogue import catalogue_entry
+from contrapposto.systems.anerf.data.images import clean_image
 from contrapposto.systems.anerf.paths import MODES, PosePath
-from contrapposto.systems.anerf.renderer import SPEEDS, Picture
+from contrapposto.systems.anerf.renderer import SPEEDS
+from contrapposto.systems.anerf.view import Picture
 from contrapposto.tasks.anerf_inputs import (
-    Avatar,
     choose_frames,
+    clip_path,
     load_avatar,
     make_path,
     motion_path,
-    view_of,
+    needed_scene,
 )
 
 FORMATS = ("mp4", "png", "alpha", "depth")
@@ -34,7 +37,7 @@ _COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "grey": (0.5, 0.
 
 
 class AnerfRender:
-    """Draw an avatar; see configs/task/anerf_render.yaml for the options.
+    """Draw an avatar; see configs/anerf_render.yaml for the options.
 
     Raises:
         ConfigError: an option that cannot be used.
@@ -45,11 +48,12 @@ class AnerfRender:
     def __init__(
         self,
         formats: Sequence[str] = ("mp4",),
-        model: str = "anerf",
+        method: str = "splat",
+        model: str = "auto",
         data: str = "anerf_scene",
-        experiment: str | None = "anerf_demo",
+        experiment: str | None = "auto",
         speed: str = "exact",
-        height: int | None = None,
+        height: int | None = 512,
         background: str | Sequence[float] = "white",
         fps: float | None = None,
         frames: Sequence[int] | None = None,
@@ -61,6 +65,7 @@ class AnerfRender:
         turn: float = 0.0,
         turns: float | None = None,
         scores: bool = True,
+        framing: str = "person",
     ) -> None:
         unknown = [name for name in formats if name not in FORMATS]
         if unknown or speed not in SPEEDS:
@@ -77,13 +82,15 @@ class AnerfRender:
             )
         self.formats, self.run, self.speed, self.height = (
             list(formats),
-            (model, data, experiment),
+            (method, model, data, experiment),
             speed,
             height,
         )
         self.background, self.fps, self.chosen, self.most = background, fps, frames, most
         self.refined, self.options, self.scores = refined, dict(options or {}), scores
-        self.entry = entry
+        if framing not in ("person", "published"):
+            raise ConfigError(f"There is no framing {framing!r}.", expected="person or published")
+        self.entry, self.published = entry, framing == "published" or entry is not None
         self.travel, self.turn, self.turns = travel, turn, turns
 
     @torch.no_grad()
@@ -101,18 +108,18 @@ class AnerfRender:
         if mode == "bullet" and self.entry is None and not config.motion:
             options = {"count": 28, **options}  # two seconds; the original's are ten pictures
         path, fps = self._path(config, avatar, mode, chosen, options)
-        renderer = avatar.renderer(self.speed)
-        height, width = avatar.scene.hw
+        renderer = avatar.renderer(self.speed, depth="depth" in self.formats)
+        height, width = avatar.size
         factor = 1.0 if self.height is None or mode == "val" else self.height / height
-        stem = output / (Path(config.motion).stem if config.motion else str(mode))
+        stem = output / (clip_path(config.motion).stem if config.motion else str(mode))
         writers = _Writers(stem, self.formats, fps, (round(height * factor), round(width * factor)))
-        metres = avatar.scene.metres_per_unit or 1.0
+        metres = avatar.metres_per_unit
         rows: list[dict[str, Any]] = []
         started, unseen = time.monotonic(), 0
         with writers:
             for number in range(len(path)):
                 image = int(path.frames[number])
-                view = view_of(path, number, (height, width)).scaled(factor)
+                view = path.view(number, (height, width)).scaled(factor)
                 code = -1 if mode == "val" else avatar.code(image)
                 picture = renderer(path.world_to_bone[number], view, code_index=code)
                 shown = picture.over(self._background(avatar, image, picture, mode))
@@ -135,17 +142,18 @@ class AnerfRender:
         self, config: DictConfig, avatar: Avatar, mode: str, chosen: Sequence[int], given: dict[str, Any]
     ) -> tuple[PosePath, float]:
         if not config.motion:
-            return make_path(avatar, mode, chosen, given, refined=self.refined), self.fps or 14.0
+            shown = make_path(avatar, mode, chosen, given, refined=self.refined, published=self.published)
+            return shown, self.fps or 14.0
         if mode not in ("retarget", "bullet"):
             raise ConfigError(f"mode={mode} is not for a motion.", expected="retarget or bullet")
         fps = self.fps or 30.0
         turns = float(mode == "bullet") if self.turns is None else self.turns
         options: dict[str, Any] = {"travel": self.travel, "turn": self.turn, "turns": turns}
-        return motion_path(avatar, Path(config.motion), fps=fps, camera=chosen[0], **options), fps
+        return motion_path(avatar, clip_path(config.motion), fps=fps, camera=chosen[0], **options), fps
 
     def _background(self, avatar: Avatar, image: int, picture: Picture, mode: str) -> Tensor:
         if self.background == "scene" or mode == "val":
-            found = torch.from_numpy(np.array(avatar.scene.background(image))).float() / 255
+            found = torch.from_numpy(np.array(needed_scene(avatar).background(image))).float() / 255
             size = picture.opacity.shape
             if found.shape[:2] == size:
                 return found
@@ -198,13 +206,9 @@ def _scores(avatar: Avatar, image: int, shown: Tensor, picture: Picture) -> dict
     """PSNR and SSIM on the box, pictures cropped to it first (sheet, section 9)."""
     from contrapposto.metrics.image import psnr, ssim
 
-    scene = avatar.scene
+    scene = needed_scene(avatar)
     mask = torch.from_numpy(scene.mask(image).copy())
-    parts = (
-        torch.from_numpy(np.array(x)).float() / 255 for x in (scene.image(image), scene.background(image))
-    )
-    true, behind = parts
-    true = torch.where(mask[..., None], true, behind)
+    true = torch.from_numpy(clean_image(scene, image)).float() / 255
     (left, top), (right, bottom) = picture.low.tolist(), picture.high.tolist()
     a, b, inside = (x[None, top:bottom, left:right] for x in (shown, true, mask))
     measures = {"psnr": psnr, "ssim": ssim}

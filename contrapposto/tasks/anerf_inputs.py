@@ -1,140 +1,73 @@
-"""What the avatar tasks of predict.py read: a trained avatar with its scene, and the frames that it is drawn in."""
+"""What the avatar tasks read: a trained avatar, and the poses and cameras that it is drawn with."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from contrapposto.errors import ConfigError, InputError, MissingError
-from contrapposto.progress import Lines
-from contrapposto.runs import ZOO, best_run, load_config
-from contrapposto.systems.anerf.camera_layer import CameraLayer
-from contrapposto.systems.anerf.data.poses import motion_poses, scene_frames
-from contrapposto.systems.anerf.data.prepare import prepare_avatar
+from contrapposto.runs import best_run
+from contrapposto.shipped import FOLDER
+from contrapposto.systems.anerf.avatar import METHODS, Avatar
+from contrapposto.systems.anerf.data.poses import motion_poses
 from contrapposto.systems.anerf.data.scene import AvatarScene
-from contrapposto.systems.anerf.model import ANeRF
-from contrapposto.systems.anerf.paths import MODES, PoseFrames, PosePath, before_camera
-from contrapposto.systems.anerf.poses import PoseLayer
-from contrapposto.systems.anerf.renderer import Renderer, View, calibrate
-from contrapposto.tasks.base import load_module, read_clip
+from contrapposto.systems.anerf.framing import centre_of, framed, framing_camera, viewing_angles
+from contrapposto.systems.anerf.paths import MODES, PosePath, before_camera
+from contrapposto.tasks.base import read_clip
 
-_OFFICIAL = (".tar",)
+FRAMED = ("bullet", "interpolate", "animate", "bubble", "poserot")
+"""Modes that move the camera or the person away from an image of the scene."""
+_EXPERIMENTS = {"splat": None, "anerf": "anerf_demo"}
 
 
-@dataclass(frozen=True, eq=False)
-class Avatar:
-    """A trained avatar.
+def load_avatar(config: Any, method: str, model: str, data: str, experiment: str | None) -> Avatar:
+    """The avatar of `ckpt=` (a name, a checkpoint, a run, or the authors' .tar), or of the best run of a model.
 
     Args:
-        network: in evaluation mode.
-        scene: that it was trained on.
-        poses: refined poses, one for each of the scene; None: the scene's own.
-        split: images that it has learnt from.
-        cameras: refined cameras, one for each of the scene; None: the scene's own.
-    """
-
-    network: ANeRF
-    scene: AvatarScene
-    poses: PoseLayer | None
-    split: str
-    cameras: CameraLayer | None = None
-
-    def frames(self, *, refined: bool = True) -> PoseFrames:
-        """Every image of the scene with its pose and camera."""
-        found = scene_frames(self.scene)
-        if self.cameras is not None:
-            camera = torch.from_numpy(np.array(self.scene.camera_idxs))
-            matrices, focals = (part.detach()[camera] for part in self.cameras.cameras())
-            found = replace(found, cameras=matrices, focals=focals)
-        if self.poses is None or not refined:
-            return found
-        pose = torch.from_numpy(np.array(self.scene.kp_idxs))
-        root = self.poses.pelvis.detach() + self.poses.rest_pose[0, 0]
-        return found.refined(self.poses.axis_angles()[pose], root[pose])
-
-    def code(self, image: int) -> int | None:
-        """The frame code of an image; that of one that was not learnt is the mean."""
-        if not self.network.config.num_codes:
-            return None
-        codes = np.unique(self.scene.cam_idxs[self.scene.split(self.split)])
-        place = int(np.searchsorted(codes, self.scene.cam_idxs[image]))
-        return place if place < len(codes) and codes[place] == self.scene.cam_idxs[image] else -1
-
-    def renderer(self, speed: str) -> Renderer:
-        """Draws the avatar; pruning is calibrated on six images of the training."""
-        if speed != "pruned":
-            return Renderer(self.network, speed=speed)
-        images = self.scene.split(self.split)
-        chosen = images[np.linspace(0, len(images) - 1, 6).astype(int)].tolist()
-        path = MODES["selected"](self.frames(), chosen)
-        views = [view_of(path, number, self.scene.hw) for number in range(len(path))]
-        return Renderer(
-            self.network, speed=speed, capsules=calibrate(self.network, path.world_to_bone, views)
-        )
-
-
-def view_of(path: PosePath, number: int, size: tuple[int, int]) -> View:
-    """The camera of one picture of a path, with pictures of the scene's height and width."""
-    centre = None if path.centres is None else path.centres[number]
-    return View(path.cameras[number], path.focals[number], *size, centre)
-
-
-def load_avatar(config: Any, model: str, data: str, experiment: str | None) -> Avatar:
-    """The avatar of `ckpt=` (a checkpoint, a run, or the authors' .tar), or of the best run of a model.
+        config: of the task; `scene=` names the scene in place of the one of the training.
+        method: splat or anerf; with `model` and `experiment` auto it says which model is used.
+        model, data, experiment: of the run, as in train.py.
 
     Raises:
-        MissingError, ConfigError: there is none, it is of another kind, or its scene is gone.
+        MissingError, ConfigError: there is none, or it is of another kind.
     """
-    given = Path(config.ckpt) if config.ckpt else None
-    if given is not None and not given.exists():
+    if method not in METHODS:
+        raise ConfigError(f"There is no method {method!r}.", expected=", ".join(METHODS))
+    if config.ckpt:
+        avatar = Avatar.from_pretrained(str(config.ckpt), scene=config.scene, stores=config.paths.stores)
+    else:
+        model = METHODS[method][0] if model == "auto" else model
+        experiment = _EXPERIMENTS[method] if experiment == "auto" else experiment
+        best = best_run(config.paths.runs, model, data, experiment)
+        avatar = Avatar.from_pretrained(best.checkpoint, scene=config.scene, stores=config.paths.stores)
+    print(f"avatar: {avatar.origin}")
+    return avatar
+
+
+def clip_path(name: str) -> Path:
+    """The file of a motion: a path, or the name of a shipped clip (`cmu_01_01`)."""
+    shipped = FOLDER / f"{name}.npz"
+    return shipped if not Path(name).exists() and shipped.is_file() else Path(name)
+
+
+def needed_scene(avatar: Avatar) -> AvatarScene:
+    """The scene of an avatar.
+
+    Raises:
+        MissingError: it is not at hand.
+    """
+    if avatar.scene is None:
         raise MissingError(
-            f"ckpt={given} does not exist.", expected="a checkpoint, a run directory, or a .tar"
+            "This needs the scene that the avatar was trained on.",
+            fix="scene=STORE; the shipped one is made by: python prepare.py data=anerf_scene",
         )
-    if given is not None and given.suffix in _OFFICIAL:
-        return _official(config, given)
-    checkpoint = given or best_run(config.paths.runs, model, data, experiment).checkpoint
-    run = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
-    saved = load_config(run)
-    module = load_module(checkpoint)
-    if not isinstance(getattr(module, "network", None), ANeRF):
-        raise ConfigError(
-            f"{checkpoint} holds no avatar.", expected="a run of anerf, anerf_finetune or anerf_fast"
-        )
-    scene = AvatarScene.open(config.scene) if config.scene else own_scene(config, run, saved)
-    print(f"avatar: {checkpoint}")
-    return Avatar(module.network.eval(), scene, module.poses, str(saved.data.train_split), module.cameras)
-
-
-def own_scene(config: Any, run: Path, saved: DictConfig) -> AvatarScene:
-    """The scene that a run was trained on; that of a model that ships is made where it is missing."""
-    if ZOO not in run.parents:
-        return AvatarScene.open(saved.data.store)
-    saved.paths = config.paths  # it was trained on another machine
-    if not Path(saved.data.store).exists():
-        print(f"The scene of the avatar that ships is made first, once: {saved.data.store}", flush=True)
-        options: Any = OmegaConf.to_container(saved.data.options, resolve=True)
-        prepare_avatar(saved.data.recipe, output=saved.data.store, progress=Lines(), **options)
-    return AvatarScene.open(saved.data.store)
-
-
-def _official(config: Any, path: Path) -> Avatar:
-    from contrapposto.systems.anerf.official import load_official, load_official_poses
-
-    if not config.scene:
-        raise ConfigError("The authors' checkpoint holds no cameras.", fix="scene=STORE, made by prepare.py")
-    scene = AvatarScene.open(config.scene)
-    poses = load_official_poses(path)
-    if poses is not None and len(poses) != scene.num_poses:
-        print(f"note: its {len(poses)} poses are not the {scene.num_poses} of the scene, which are used")
-        poses = None
-    return Avatar(load_official(path), scene, poses, "train" if "train" in scene.splits else "all")
+    return avatar.scene
 
 
 def choose_frames(avatar: Avatar, mode: str, given: Sequence[int] | None, most: int) -> list[int]:
@@ -143,7 +76,11 @@ def choose_frames(avatar: Avatar, mode: str, given: Sequence[int] | None, most: 
     Raises:
         InputError: numbers that the scene does not have.
     """
+    if mode == "val":
+        needed_scene(avatar)
     scene = avatar.scene
+    if scene is None:
+        return [0]
     if given is not None:
         wrong = [number for number in given if not 0 <= number < scene.num_images]
         if wrong:
@@ -162,9 +99,23 @@ def choose_frames(avatar: Avatar, mode: str, given: Sequence[int] | None, most: 
 
 
 def make_path(
-    avatar: Avatar, mode: str, chosen: Sequence[int], options: dict[str, Any], *, refined: bool
+    avatar: Avatar,
+    mode: str,
+    chosen: Sequence[int],
+    options: dict[str, Any],
+    *,
+    refined: bool,
+    published: bool = False,
 ) -> PosePath:
     """Poses and cameras of a mode.
+
+    Args:
+        avatar, mode: what is drawn, and how.
+        chosen: numbers of frames.
+        options: of the mode.
+        refined: poses as refined in training.
+        published: cameras as the original moves them, about the world's origin; else every mode of `FRAMED` shows the
+            person whole.
 
     Raises:
         ConfigError: an option that the mode does not have.
@@ -177,34 +128,49 @@ def make_path(
             )
         options = {"refined": frames, **options}
         frames = avatar.frames(refined=False)
+    numbers: Sequence[int] = chosen
+    if not published and (mode in FRAMED or options.get("centre_root")):
+        part = frames.at(torch.as_tensor(chosen, dtype=torch.int64))
+        joints = MODES["selected"](part, range(len(chosen))).joints
+        frames = framed(part, joints, avatar.size, aligned=mode == "bubble", tumbling=mode == "poserot")
+        numbers = range(len(chosen))
+        still = {} if mode == "poserot" else {"centre_camera": False, "centre_root": False}
+        options = {**options, **still}
+        if mode == "retarget":
+            options.pop("centre_camera")
     try:
-        return MODES[mode](frames, chosen, **options)
+        path = MODES[mode](frames, numbers, **options)
     except TypeError as error:
         raise ConfigError(f"mode={mode} cannot be used like this: {error}") from None
+    if numbers is not chosen:
+        place = torch.as_tensor(chosen, dtype=torch.int64)
+        path = PosePath(**{**vars(path), "frames": place[path.frames]})
+    return path
 
 
 def motion_path(
     avatar: Avatar, file: Path, *, fps: float, camera: int, travel: bool, turn: float, turns: float
 ) -> PosePath:
-    """A clip on the avatar, before the camera of an image, which goes round it `turns` times."""
-    from contrapposto.systems.anerf.cameras import rotation_about
-
+    """A clip on the avatar, before a camera that shows all of it and goes round it `turns` times."""
     frames = avatar.frames()
-    start = frames.root[camera]
     arrays = motion_poses(
-        read_clip(file).resample(fps), avatar.scene.rest_pose, at=start.tolist(), travel=travel, turn=turn
+        read_clip(file).resample(fps), avatar.figure, at=(0.0, 0.0, 0.0), travel=travel, turn=turn
     )
     bones, joints = (torch.from_numpy(arrays[name]) for name in ("bones", "kp3d"))
     path = before_camera(frames, bones, joints[:, 0], camera)
-    if not turns:
-        return path
-    angle = torch.arange(len(path), dtype=torch.float64) * (2 * np.pi * turns / len(path))
-    about = _shift(start)
-    cameras = about @ rotation_about("y", angle) @ torch.linalg.inv(about) @ path.cameras.double()
-    return PosePath(**{**vars(path), "cameras": cameras.float()})
+    yaw, pitch = viewing_angles(frames.cameras[camera], frames.root[camera])
+    focal = frames.focals[camera].float().reshape(-1).expand(2)
+    first = framing_camera(joints, focal, avatar.size, yaw=yaw, pitch=pitch)
+    angle = torch.arange(len(path), dtype=torch.float64) * (2 * math.pi * turns / len(path))
+    cameras = _around(first, centre_of(joints), angle)
+    parts = {"cameras": cameras, "focals": focal.expand(len(path), 2), "centres": None}
+    return PosePath(**{**vars(path), **parts})
 
 
-def _shift(place: Tensor) -> Tensor:
-    matrix = torch.eye(4, dtype=torch.float64)
-    matrix[[0, 2], 3] = place[[0, 2]].double()
-    return matrix
+def _around(camera: Tensor, centre: Tensor, angle: Tensor) -> Tensor:
+    """(F, 4, 4) a camera (4, 4) turned by angles (F,) about the vertical through a point (3,)."""
+    from contrapposto.systems.anerf.cameras import rotation_about
+
+    about = torch.eye(4, dtype=torch.float64)
+    about[[0, 2], 3] = centre[[0, 2]]
+    return (about @ rotation_about("y", angle) @ torch.linalg.inv(about) @ camera.double()).float()

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.motion import Motion
+from contrapposto.outputs import Outputs, existing_paths
 from contrapposto.runs import load_config
 
 FORMATS = ("npz", "bvh", "glb", "mp4")
@@ -36,6 +37,30 @@ class Task(Protocol):
         ...
 
 
+def open_outputs(config: DictConfig, name: str = "", folder: Path | None = None) -> Outputs:
+    """The output folder of a command, with its inputs and options; `name` and `folder` in place of the config's own."""
+    options: Any = OmegaConf.to_container(config, resolve=True)
+    task = options.get("task") or {}
+    name = name or str(task.get("_target_", "task"))
+    recorded = {
+        key: value for key, value in options.items() if key not in ("paths", "chain", "needs", "overview")
+    }
+    inputs = existing_paths(options)
+    return Outputs(folder or config.output, name, inputs, recorded, overwrite=bool(config.get("overwrite")))
+
+
+def endings(formats: Sequence[str]) -> tuple[str, ...]:
+    """The suffixes of formats: `.npz` of npz.
+
+    Raises:
+        ConfigError: an unknown format.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
+    return tuple(f".{name}" for name in formats)
+
+
 def write_formats(motion: Motion, stem: Path, formats: Sequence[str]) -> list[Path]:
     """Write a motion as `<stem>.<format>` for every format.
 
@@ -44,9 +69,7 @@ def write_formats(motion: Motion, stem: Path, formats: Sequence[str]) -> list[Pa
     """
     from contrapposto.io import write_motion
 
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
+    endings(formats)
     paths = [stem.with_name(f"{stem.name}.{name}") for name in formats]
     for path in paths:
         write_motion(path, motion)

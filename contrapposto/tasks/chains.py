@@ -1,15 +1,16 @@
 """predict.py pipeline=: several tasks after each other, each on what the ones before it have made.
 
 A chain is a file in chain_configs: `chain` names stages in order, each with the task it runs and options of that
-task; a value that begins with `@` is a file of an earlier stage (`@motion/*.npz`). `output/NN_stage` is whole or not
-there. A stage is not run again as long as its options, its checkpoint, the files it was given, and the stages before it
-are the same.
+task; a value that begins with `@` is a file of an earlier stage (`@motion/*.npz`). `output/CLIP/NN_stage` is whole or
+not there; CLIP is the name of the input. A stage is not run again as long as its options, its
+checkpoint, its input files and the stages before it are the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.files import atomic_path, write_json
+from contrapposto.outputs import Outputs
 from contrapposto.runs import best_run
+from contrapposto.tasks.base import open_outputs
 from contrapposto.tasks.predict import build_task, compose
 
 RECORD = "stage.json"
@@ -66,19 +69,30 @@ def run_chain(config: DictConfig) -> list[Path]:
         )
     stages = list(_stages(config))
     folders: dict[str, Path] = {stage.name: stage.folder for stage in stages}
-    key = ""
-    for number, stage in enumerate(stages, start=1):
-        title = f"[{number}/{len(stages)}] {stage.name} ({stage.task})"
-        key = _key(stage, key)
-        if _done(stage, key):
-            print(f"{title}: done before, in {stage.folder}")
-            continue
-        print(f"{title}: {stage.folder}", flush=True)
-        with _named(number, stage):
-            _run(stage, folders, key)
-    paths = list(folders.values())
-    shown = _overview(config, folders)
+    with open_outputs(config, "chain " + " ".join(folders), _folder(config)) as outputs:
+        key = ""
+        for number, stage in enumerate(stages, start=1):
+            title = f"[{number}/{len(stages)}] {stage.name} ({stage.task})"
+            key = _key(stage, key)
+            if _done(stage, key):
+                print(f"{title}: done before, in {stage.folder}")
+                continue
+            print(f"{title}: {stage.folder}", flush=True)
+            with _named(number, stage):
+                _run(stage, folders, key)
+            outputs.save()
+        paths = list(folders.values())
+        shown = _overview(config, folders)
     return [*paths, shown] if shown else paths
+
+
+def _folder(config: DictConfig) -> Path:
+    """`output/CLIP`: where the stages of this input lie."""
+    for option in ("input", "video", "past", "source"):
+        if config.get(option):
+            return Path(config.output) / Path(str(config[option])).stem
+    words = re.sub(r"\W+", "_", str(config.get("action") or "")).strip("_")
+    return Path(config.output) / (words or "result")
 
 
 def _stages(config: DictConfig) -> Iterator[Stage]:
@@ -96,9 +110,10 @@ def _stages(config: DictConfig) -> Iterator[Stage]:
         except OmegaConfBaseException as error:
             said = str(error).splitlines()[0]
             raise ConfigError(f"Stage {name}: task={node.task} cannot be used like this: {said}") from None
+        _check_options(str(name), composed)
         _check_files(str(name), options)
         chosen = _checkpoint(config, str(name), node, composed)
-        folder = Path(config.output) / f"{number:02d}_{name}"
+        folder = _folder(config) / f"{number:02d}_{name}"
         yield Stage(str(name), node.task, folder, options, composed, chosen)
 
 
@@ -107,6 +122,16 @@ def _merged(composed: DictConfig, options: Mapping[str, Any]) -> DictConfig:
     merged = OmegaConf.merge(composed, OmegaConf.create(dict(options)))
     assert isinstance(merged, DictConfig)
     return merged
+
+
+def _check_options(name: str, composed: DictConfig) -> None:
+    """Options of a task that it does not know, or cannot use, must be named before the first stage runs."""
+    try:
+        build_task(OmegaConf.to_container(composed.task, resolve=True))  # type: ignore[arg-type]
+    except ConfigError as error:
+        raise ConfigError(
+            f"Stage {name}: {error.what}", found=error.found, expected=error.expected, fix=error.fix
+        ) from None
 
 
 def _check_files(name: str, options: Mapping[str, Any]) -> None:
@@ -172,8 +197,7 @@ def _run(stage: Stage, folders: Mapping[str, Path], key: str) -> None:
         OmegaConf.update(config, stage.checkpoint[0], str(stage.checkpoint[1].absolute()))
     started = time.monotonic()
     task = build_task(OmegaConf.to_container(config.task, resolve=True))  # type: ignore[arg-type]
-    with atomic_path(stage.folder, directory=True) as folder:
-        config.output = str(folder)
+    with atomic_path(stage.folder, directory=True) as folder, _recorded(config, folder):
         made = task(config, Path(config.input or ""), folder)
         record = {
             "key": key,
@@ -186,6 +210,11 @@ def _run(stage: Stage, folders: Mapping[str, Path], key: str) -> None:
         write_json(folder / RECORD, record)
     for path in made:
         print(f"  {stage.folder / Path(path).relative_to(folder)}")
+
+
+def _recorded(config: DictConfig, folder: Path) -> Outputs:
+    config.output = str(folder)
+    return open_outputs(config)
 
 
 def _filled(value: Any, folders: Mapping[str, Path]) -> Any:
@@ -236,4 +265,4 @@ def _overview(config: DictConfig, folders: Mapping[str, Path]) -> Path | None:
             continue
         if file.suffix.lower() in (".mp4", ".mov", ".mkv", ".webm", ".avi"):
             rows[str(title)] = file
-    return video_sheet(Path(config.output) / "overview.png", rows) if rows else None
+    return video_sheet(_folder(config) / "overview.png", rows) if rows else None

@@ -15,8 +15,9 @@ from omegaconf import DictConfig
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import atomic_path, write_json
 from contrapposto.motion import Motion
+from contrapposto.outputs import free_stem
 from contrapposto.skeleton import SMPL22
-from contrapposto.tasks.base import FORMATS, read_clip, write_formats
+from contrapposto.tasks.base import FORMATS, endings, read_clip, write_formats
 
 _LEAST = 5  # frames that a comparison needs: jitter is a third difference
 
@@ -35,8 +36,9 @@ class Convert:
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Convert `source` into files in `output`."""
         motion = read_clip(source)
+        stem = free_stem(output / source.stem, endings(self.formats), "smplh")
         motion = motion.resample(self.fps) if self.fps else motion
-        return write_formats(motion, output / source.stem, self.formats)
+        return write_formats(motion, stem, self.formats)
 
 
 class PeopleMotion:
@@ -57,6 +59,7 @@ class PeopleMotion:
         from contrapposto.systems.scail_pose.body_fit import clip_motions
         from contrapposto.systems.scail_pose.interchange import read_clip_people
 
+        stem = free_stem(output / "motion", endings(self.formats), "smplh")
         motions = clip_motions(read_clip_people(source))
         if not motions:
             raise InputError(f"{source.name} shows nobody whose shoulders are known.")
@@ -68,7 +71,7 @@ class PeopleMotion:
             raise InputError(f"There is no person {number}.", expected=f"longest, or one of {people}")
         motion = motions[int(number)]
         print(f"person {number} of {len(motions)}: {motion.duration:.1f} s")
-        return write_formats(motion, output / "motion", self.formats)
+        return write_formats(motion, stem, self.formats)
 
 
 class Trackers:
@@ -93,14 +96,18 @@ class Trackers:
         from contrapposto.io.device_csv import write_csv
         from contrapposto.io.devices import devices_of
 
+        table, clip = (
+            free_stem(output / "trackers", [".csv"]),
+            free_stem(output / "motion", [".npz"], "smplh"),
+        )
         motion = read_clip(source).resample(self.fps)
         track = devices_of(motion)
         if self.noise:
             shake = np.random.default_rng(self.seed).normal(0, self.noise, tuple(track.positions.shape))
             track = replace(track, positions=track.positions + torch.from_numpy(shake))
         return [
-            write_csv(output / "trackers.csv", track),
-            write_motion(output / "motion.npz", motion),
+            write_csv(table.with_name(f"{table.name}.csv"), track),
+            write_motion(clip.with_name(f"{clip.name}.npz"), motion),
         ]
 
 
@@ -118,6 +125,7 @@ class MotionError:
         """Compare `source` with `truth=` into error.json, error.csv, error.png and error.mp4 in `output`."""
         if not config.truth:
             raise ConfigError("No truth given.", expected="truth=FILE")
+        stem = free_stem(output / "error", [".json", ".csv", ".png", ".mp4"])
         motion, whole = read_clip(source), read_clip(Path(config.truth))
         start = float(motion.metadata.get("start", 0.0))
         times = start + np.arange(motion.num_frames) / motion.fps
@@ -131,14 +139,14 @@ class MotionError:
         motion, truth = motion.frames(0, len(times)), whole.at_times(times, motion.fps)
         values, errors = compare_motions(motion, truth)
         print("\n".join(f"  {name:<16}{value:10.3f}" for name, value in values.items()))
-        paths = [output / name for name in ("error.json", "error.csv", "error.png")]
+        paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "csv", "png")]
         write_json(
             paths[0],
             {"units": UNITS, "metrics": values, "joints": dict(zip(SMPL22.joint_names, errors.mean(0)))},
         )
         _write_table(paths[1], errors, motion.fps)
         _plot(paths[2], errors, motion.fps)
-        return [*paths, _draw(output / "error.mp4", truth, motion)] if self.video else paths
+        return [*paths, _draw(stem.with_name(f"{stem.name}.mp4"), truth, motion)] if self.video else paths
 
 
 UNITS = {

@@ -1,4 +1,4 @@
-"""predict.py task=npr_transfer: poses of one mesh on others."""
+"""task=npr_transfer: poses of a mesh, or motion, on other meshes; task=rig: joints and weights for a figure."""
 
 from __future__ import annotations
 
@@ -10,27 +10,21 @@ import numpy as np
 from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, nearest
-from contrapposto.runs import best_run
-from contrapposto.tasks.base import load_module
-from contrapposto.tasks.npr_inputs import (
-    Source,
-    Trained,
-    load_network,
-    read_source,
-    read_target,
-    target_files,
-)
+from contrapposto.files import write_json
+from contrapposto.tasks.npr_inputs import Source, find_network, read_source, target_files
 from contrapposto.tasks.npr_outputs import check_formats, credit_of, write_poses
 
 if TYPE_CHECKING:
-    from contrapposto.mesh import Template
     from contrapposto.systems.npr import PoseTransfer, SourcePoses
+    from contrapposto.systems.npr.methods import Posed, Target
+    from contrapposto.systems.npr.pretrained import PretrainedNetwork
 
 _SHEET = 24
+_NETWORKS = {"npr": ("npr_residual", "npr_free", "npr_free"), "original": ("npr", "smpl_poses", "npr_demo")}
 
 
 class NPRTransfer:
-    """Poses of a source on one or several targets; see configs/task/npr_transfer.yaml for the options.
+    """Poses of a source on one or several targets; see configs/npr_transfer.yaml for the options.
 
     Raises:
         ConfigError: an option that cannot be used.
@@ -40,10 +34,14 @@ class NPRTransfer:
 
     def __init__(
         self,
-        formats: Sequence[str] = ("obj", "glb", "mp4", "png"),
-        model: str = "npr",
-        data: str = "smpl_poses",
-        experiment: str | None = "npr_demo",
+        formats: Sequence[str] = ("glb", "mp4", "png"),
+        method: str = "auto",
+        up: str | None = None,
+        forward: str | None = None,
+        joint_names: str = "smpl",
+        model: str | None = None,
+        data: str | None = None,
+        experiment: str | None = None,
         identity: str | None = None,
         template: str | None = None,
         clip: str | None = None,
@@ -57,16 +55,23 @@ class NPRTransfer:
         canonical: bool = False,
         rest_correction: bool = False,
         align: bool = True,
-        rigid: float = 0.7,
+        rigid: float = 0.0,
         refiner: str | None = None,
         between: int | None = None,
         by: str = "jacobians",
         size: int = 512,
     ) -> None:
+        from contrapposto.systems.npr.methods import METHODS
+        from contrapposto.systems.npr.rigged_files import NAMINGS
         from contrapposto.systems.npr.transfer import PLACES
 
-        if place is not None and place not in PLACES:
-            raise ConfigError(f"There is no place {place!r}.", expected=nearest(place, PLACES))
+        for name, value, known in (
+            ("place", place, PLACES),
+            ("method", method, METHODS),
+            ("joint_names", joint_names, NAMINGS),
+        ):
+            if value is not None and value not in known:
+                raise ConfigError(f"task.{name}={value} cannot be used.", expected=nearest(value, known))
         if not 0 <= rigid <= 1:
             raise ConfigError("task.rigid cannot be used.", found=f"{rigid}", expected="0 to 1")
         if smooth < 0 or (between is not None and between < 2) or by not in ("jacobians", "codes"):
@@ -75,11 +80,12 @@ class NPRTransfer:
                 found=f"smooth={smooth}, between={between}, by={by}",
                 expected="smooth of at least 0, between of at least 2, by=jacobians or codes",
             )
-        self.formats = check_formats(formats)
-        self.run: tuple[str, str, str | None] = (model, data, experiment)
-        self.reading: dict[str, Any] = {"identity": identity, "template": template, "clip": clip}
-        self.reading |= {"fps": fps, "parts": source_parts}
-        self.start, self.seconds, self.target_parts = start, seconds, target_parts
+        self.formats, self.method, self.joint_names = check_formats(formats), method, joint_names
+        self.standing: dict[str, Any] = {"up": up, "forward": forward}
+        self.run = (model, data, experiment)
+        self.reading: dict[str, Any] = {"template": template, "clip": clip, "fps": fps, "parts": source_parts}
+        self.reading |= {"start": start, "seconds": seconds}
+        self.identity, self.target_parts = identity, target_parts
         self.smooth, self.place, self.refiner = smooth, place, refiner
         self.options: dict[str, Any] = {"canonical_rotation": canonical, "rest_correction": rest_correction}
         self.options |= {"align": align, "rigid": rigid}
@@ -87,27 +93,18 @@ class NPRTransfer:
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Transfer the poses of `source=` (or `input=`) to every `target=` into files in `output`."""
-        given = config.source or config.input
-        if not given or not config.target:
-            missing, example = ("source", "poses/") if not given else ("target", "mine.glb")
+        origin = config.source or config.input
+        if not origin or not config.target:
+            missing, example = ("source", "poses/") if not origin else ("target", "mine.glb")
             raise ConfigError(f"No {missing} given.", expected=f"{missing}={example}")
         files = target_files(Path(config.target))
-        trained = load_network(config, *self.run)
-        poses = self._cut(read_source(Path(given), trained.templates, **self.reading))
-        rate = "" if poses.fps is None else f" at {poses.fps:g} frames/s"
-        print(f"{poses.title}: {len(poses.vertices)} poses{rate}")
-        transfer = self._transfer(config, trained, poses)
-        taken = transfer.encode(poses.vertices, poses.rotations, poses.means)
+        job = _Job(self, config, Path(origin))
+        print(f"{job.source.title}: {len(job.source)} poses{job.rate}")
         paths: list[Path] = []
         for file in files:
             try:
-                target = read_target(file, trained.normalize, self.target_parts)
-                if transfer.places(target) is not None:
-                    print(f"{file.name}: its arms, legs and head are asked for where they are on the source")
-                paths += self._apply(transfer, taken, poses, target, output / file.stem, trained)
-            except (
-                ContrappostoError
-            ) as error:  # of a folder of targets, one bad file does not stop the others
+                paths += self._one(job, file, output / file.stem)
+            except ContrappostoError as error:  # one bad file does not stop the others of a folder
                 if len(files) == 1:
                     raise
                 print(f"{file.name} is left out: {error}")
@@ -115,81 +112,56 @@ class NPRTransfer:
             raise InputError(f"None of the {len(files)} targets in {config.target} could be used.")
         return paths
 
-    def _cut(self, source: Source) -> Source:
-        if source.fps is None or (self.start is None and self.seconds is None):
-            return source
-        first = round((self.start or 0.0) * source.fps)
-        last = (
-            len(source.vertices) if self.seconds is None else first + max(round(self.seconds * source.fps), 1)
-        )
-        if first >= len(source.vertices):
-            raise InputError(
-                f"{source.title} ends before task.start={self.start}.",
-                found=f"{len(source.vertices) / source.fps:.2f} s",
-            )
-        return source.part(first, last)
+    def _one(self, job: _Job, file: Path, stem: Path) -> list[Path]:
+        """Pose one target and write it."""
+        from contrapposto.systems.npr.methods import Target
 
-    def _transfer(self, config: DictConfig, trained: Trained, poses: Source) -> PoseTransfer:
-        from contrapposto.mesh import Template
-        from contrapposto.systems.npr import PoseTransfer
-
-        normalize: Any = "unit_cube" if trained.normalize == "none" else trained.normalize
-        template = Template(poses.mesh, normalize=normalize)
-        place: Any = self.place or ("template" if poses.fps is None else "ground")
-        return PoseTransfer(
-            trained.network, template, place=place, refiner=self._refiner(config, trained), **self.options
-        )
-
-    def _refiner(self, config: DictConfig, trained: Trained) -> Any:
-        if self.refiner is None:
-            return getattr(trained.module, "refiner", None)
-        path = Path(self.refiner)
-        if not path.exists():
-            _, data, experiment = self.run
-            path = best_run(config.paths.runs, self.refiner, data, experiment).checkpoint
-        refiner = getattr(load_module(path), "refiner", None)
-        if refiner is None:
-            raise ConfigError(f"{path} holds no refiner.", expected="a run of npr_refiner")
-        return refiner
-
-    def _apply(
-        self,
-        transfer: PoseTransfer,
-        taken: SourcePoses,
-        poses: Source,
-        target: Template,
-        stem: Path,
-        trained: Trained,
-    ) -> list[Path]:
-        names, fps = poses.names, poses.fps
+        target = Target(file, self.target_parts, **self.standing)
+        posed, passed_over = self._posed(job, target)
+        if posed.method != "rig":
+            print(f"{file.name}: {target.template.clean.report}")
+        for line in [*passed_over, f"{posed.method}: {posed.reason}"]:
+            print(f"{file.name}: {line}")
+        names, fps = job.source.names, job.source.fps
         if self.between is not None:
-            if len(poses.vertices) != 2:
-                raise InputError(
-                    "Between which two poses?",
-                    found=f"{len(poses.vertices)} poses",
-                    expected="a source of two",
-                )
-            shares = np.linspace(0, 1, self.between).tolist()
-            frames = transfer.interpolate(taken, target, shares, by=self.by)
             names, fps = tuple(f"{number:05d}" for number in range(self.between)), fps or 30.0
-        else:
-            frames = transfer.transfer(taken, target, smooth=0.0 if fps is None else self.smooth)
-        credit = credit_of(trained.facts, poses.facts)
-        paths = write_poses(stem, target.mesh, frames, names, fps, self.formats, credit)
-        return paths + self._pictures(stem, poses, target, frames, fps)
+        credit = credit_of(job.credits, job.source.metadata)
+        formats = [name for name in self.formats if name != "glb" or posed.write is None]
+        paths = []
+        if posed.write is not None and "glb" in self.formats:
+            paths.append(posed.write(stem.with_name(f"{stem.name}.glb"), self.joint_names, credit))
+        paths += write_poses(stem, target.mesh, posed.frames, names, fps, formats, credit)
+        paths.append(stem.with_name(f"{stem.name}.json"))
+        write_json(paths[-1], describe(target, posed, passed_over))
+        return paths + self._images(stem, job.source, target, posed, fps)
 
-    def _pictures(
-        self, stem: Path, poses: Source, target: Template, frames: np.ndarray, fps: float | None
+    def _posed(self, job: _Job, target: Target) -> tuple[Posed, list[str]]:
+        from contrapposto.systems.npr import methods
+
+        ways = {"rig": methods.pose_by_rig, "skin": methods.pose_by_skin}
+        if self.method in ways:
+            return ways[self.method](target, job.source.clip), []
+        reasons: list[str] = []
+        if self.method == "auto" and self.between is None and not job.config.ckpt:
+            posed, reasons = methods.choose(target, job.source.clip)
+            if posed is not None:
+                return posed, reasons
+        return job.by_network(target), reasons
+
+    def _images(
+        self, stem: Path, poses: Source, target: Target, posed: Posed, fps: float | None
     ) -> list[Path]:
         from contrapposto.render.meshes import Cell, PaintedMesh, Panel, render_mesh_video, render_pose_sheet
 
+        frames = posed.frames @ posed.axes.T
+        upright = target.mesh.moved(target.mesh.vertices @ posed.axes.T)
         if fps is not None and "mp4" in self.formats:
             shown = poses.shown if self.between is None else _held(poses.shown, len(frames))
-            panels = {poses.title: Panel(poses.mesh, shown), stem.name: Panel(target.mesh, frames)}
+            panels = {poses.title: Panel(poses.shown_mesh, shown), stem.name: Panel(upright, frames)}
             path, side = stem.with_name(f"{stem.name}.mp4"), (self.size, self.size)
             return [render_mesh_video(path, panels, size=side, fps=fps, progress=True)]
         if fps is None and "png" in self.formats:
-            source, painted = PaintedMesh(poses.mesh), PaintedMesh(target.mesh)
+            source, painted = PaintedMesh(poses.shown_mesh), PaintedMesh(upright)
             chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), _SHEET)).astype(int))
             cells = [
                 [Cell(source, poses.shown[i], poses.names[i]), Cell(painted, frames[i], stem.name)]
@@ -200,6 +172,152 @@ class NPRTransfer:
         return []
 
 
+def describe(target: Target, posed: Posed, passed_over: Sequence[str]) -> dict[str, Any]:
+    """What was done with a target and why, for its JSON file."""
+    from contrapposto.systems.npr.methods import torn_edges
+    from contrapposto.systems.npr.orientation import direction
+
+    return {
+        "target": target.path.name,
+        "method": posed.method,
+        "reason": posed.reason,
+        "passed_over": list(passed_over),
+        "up": direction(posed.axes[1]),
+        "forward": direction(posed.axes[2]),
+        "torn_edges": round(torn_edges(target, posed.frames), 5),
+        "poses": len(posed.frames),
+    }
+
+
+class _Job:
+    """One source for all targets: read once, encoded once, and only by a network that is needed."""
+
+    def __init__(self, task: NPRTransfer, config: DictConfig, path: Path) -> None:
+        self.task, self.config, self.path = task, config, path
+        self.credits: dict[str, str] = {}
+        self._network: PretrainedNetwork | None = None
+        self._transfer: tuple[PoseTransfer, SourcePoses] | None = None
+        network = task.method in ("npr", "original") or bool(config.ckpt) or task.between is not None
+        self.source = read_source(path, self.network.templates if network else {}, **task.reading)
+
+    @property
+    def rate(self) -> str:
+        return "" if self.source.fps is None else f" at {self.source.fps:g} frames/s"
+
+    @property
+    def network(self) -> PretrainedNetwork:
+        """Loaded when it is first needed."""
+        if self._network is None:
+            defaults = _NETWORKS["original" if self.task.method == "original" else "npr"]
+            model, data, experiment = (own or default for own, default in zip(self.task.run, defaults))
+            self._network = find_network(self.config, model, data, experiment)
+            self.credits = self._network.metadata
+        return self._network
+
+    def by_network(self, target: Target) -> Posed:
+        """Pose a target by the network."""
+        from contrapposto.systems.npr.methods import Posed
+        from contrapposto.systems.npr.residual import ResidualNPR
+
+        transfer, taken = self._encoded()
+        task, template, turns = self.task, target.template, None
+        if (
+            isinstance(transfer.model, ResidualNPR)
+            and task.options["align"]
+            and self.source.clip.motion is not None
+        ):
+            turns = target.face_turns()
+        if task.between is not None:
+            if len(self.source) != 2:
+                found = f"{len(self.source)} poses"
+                raise InputError("Between which two poses?", found=found, expected="a source of two")
+            shares = np.linspace(0, 1, task.between).tolist()
+            frames = transfer.interpolate(taken, template, shares, by=task.by)
+        else:
+            smooth = 0.0 if self.source.fps is None else task.smooth
+            frames = transfer.transfer(taken, template, smooth=smooth, turns=turns)
+        reason = f"the network {self.network.model}"
+        reason += (
+            ", asked for each part where it lies on the source"
+            if transfer.places(template) is not None
+            else ""
+        )
+        reason += ", arms corrected" if turns is not None else ""
+        method = "npr" if isinstance(transfer.model, ResidualNPR) else "original"
+        axes = target.standing.axes
+        return Posed(frames @ axes, method, reason, axes)
+
+    def _encoded(self) -> tuple[PoseTransfer, SourcePoses]:
+        if self._transfer is None:
+            from contrapposto.mesh import Template
+            from contrapposto.systems.npr import PoseTransfer
+
+            trained, task = self.network, self.task
+            mesh, vertices, rotations, means = self.source.for_network(trained.templates, task.identity)
+            place: Any = task.place or ("template" if self.source.fps is None else "ground")
+            template = Template(mesh, normalize=trained.normalize)
+            transfer = PoseTransfer(
+                trained.network, template, place=place, refiner=self._refiner(trained), **task.options
+            )
+            self._transfer = transfer, transfer.encode(vertices, rotations, means)
+        return self._transfer
+
+    def _refiner(self, trained: PretrainedNetwork) -> Any:
+        name = self.task.refiner
+        if name is None:
+            return trained.refiner
+        from contrapposto.runs import best_run
+        from contrapposto.systems.npr.pretrained import load_network
+
+        path = Path(name)
+        if not path.exists():
+            path = best_run(self.config.paths.runs, name, *self.task.run[1:]).checkpoint
+        refiner = load_network(path).refiner
+        if refiner is None:
+            raise ConfigError(f"{path} holds no refiner.", expected="a run of npr_refiner")
+        return refiner
+
+
 def _held(frames: np.ndarray, count: int) -> np.ndarray:
     """Two poses for as many frames as there are between them: the first, then the second."""
     return frames[(np.arange(count) * 2 >= count).astype(int)]
+
+
+class Rig:
+    """Joints and skinning weights for an unrigged figure; see configs/rig.yaml for the options."""
+
+    needs_input = False
+
+    def __init__(
+        self,
+        up: str | None = None,
+        forward: str | None = None,
+        joint_names: str = "smpl",
+        target_parts: Sequence[str] | None = None,
+    ) -> None:
+        from contrapposto.systems.npr.rigged_files import NAMINGS
+
+        if joint_names not in NAMINGS:
+            raise ConfigError(f"task.joint_names={joint_names} cannot be used.", expected=", ".join(NAMINGS))
+        self.standing: dict[str, Any] = {"up": up, "forward": forward}
+        self.joint_names, self.parts = joint_names, target_parts
+
+    def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """Rig `target=` (or `input=`); `output` is a .glb file, or a folder."""
+        from contrapposto.systems.npr.methods import Target
+        from contrapposto.systems.npr.rigged_files import write_skinned
+
+        if not (config.target or config.input):
+            raise ConfigError("No target given.", expected="target=mine.glb")
+        (file,) = target_files(Path(config.target or config.input))[:1]
+        target = Target(file, self.parts, **self.standing)
+        if target.rigged is not None and target.rigged.skin_joints():
+            print(f"{file.name} has a rig already: it is replaced in the result")
+        skin, standing = target.skin, target.standing
+        print(f"{file.name}: {standing.reason}; up={standing.up}, forward={standing.forward}")
+        path = output if output.suffix.lower() == ".glb" else output / f"{file.stem}_rigged.glb"
+        return [
+            write_skinned(
+                path, target.mesh, target.unskinned_file, skin, standing.axes, naming=self.joint_names
+            )
+        ]

@@ -10,121 +10,87 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from contrapposto.errors import ConfigError, InputError, MissingError, nearest
-from contrapposto.runs import best_run, read_result
-from contrapposto.tasks.base import load_module
+from contrapposto.runs import best_run
 
 if TYPE_CHECKING:
     from contrapposto.mesh import MeshAsset, Template
+    from contrapposto.systems.npr.methods import SourceClip
+    from contrapposto.systems.npr.pretrained import PretrainedNetwork
 
-_OFFICIAL = (".pth", ".pt")
-_TOLD = ("licence", "source", "attribution")
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A network as the tasks use it.
-
-    Args:
-        network: extractor and applier, or the baseline.
-        templates: meshes that it was trained on, by name.
-        normalize: how these were scaled.
-        facts: licence and source of the data that it was trained on.
-        module: all that the checkpoint holds; None for the authors' weights.
-        run: its run directory; None for these.
-    """
-
-    network: Any
-    templates: Mapping[str, MeshAsset]
-    normalize: Any
-    facts: dict[str, str]
-    module: Any = None
-    run: Path | None = None
+_METADATA = ("licence", "source", "attribution")
+NetworkPoses = tuple["MeshAsset", np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Poses to be taken.
+    """Poses to be transferred.
 
     Args:
         title: of the source.
-        mesh: its template.
-        vertices: (T, V, 3) as the network shall see them.
+        shown_mesh: the mesh that shows them, and `shown`: (T, V, 3) as it stands in the world.
         names: of the poses.
         fps: None: stills.
-        rotations, means: what was taken off the poses, see `PoseTransfer.encode`; None: nothing.
-        shown: (T, V, 3) as the source stands in the world.
-        facts: licence and source of the poses.
+        clip: the same for targets with joints.
+        metadata: licence and source of the poses.
     """
 
     title: str
-    mesh: MeshAsset
-    vertices: np.ndarray
+    shown_mesh: MeshAsset
+    shown: np.ndarray
     names: tuple[str, ...]
     fps: float | None
-    rotations: np.ndarray | None
-    means: np.ndarray | None
-    shown: np.ndarray
-    facts: dict[str, str]
+    clip: SourceClip
+    metadata: dict[str, str]
 
-    def part(self, start: int, stop: int) -> Source:
-        """Poses from `start` to `stop` (exclusive)."""
-        cut = slice(start, stop)
-        turns = None if self.rotations is None else self.rotations[cut]
-        means = None if self.means is None else self.means[cut]
-        return Source(
-            self.title,
-            self.mesh,
-            self.vertices[cut],
-            self.names[cut],
-            self.fps,
-            turns,
-            means,
-            self.shown[cut],
-            self.facts,
-        )
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def for_network(self, templates: Mapping[str, MeshAsset], identity: str | None) -> NetworkPoses:
+        """The poses as a network with these templates sees them.
+
+        Args:
+            templates: meshes that it was trained on.
+            identity: which of them wears a motion; None: the first.
+
+        Returns:
+            Template, vertices (T, V, 3), and what was taken off them: rotations and means (see `PoseTransfer.encode`).
+        """
+        if self.clip.motion is None:
+            known = [
+                name for name, mesh in templates.items() if np.array_equal(mesh.faces, self.shown_mesh.faces)
+            ]
+            if templates and not known:
+                print(
+                    f"note: {self.title} is another mesh than the network was trained on ({', '.join(templates)})"
+                )
+            return self.shown_mesh, self.shown, None, None
+        from contrapposto.systems.npr.body_poses import figure_poses
+
+        posed = figure_poses(self.clip.motion, _identity(templates, identity))
+        return posed.mesh, posed.vertices, posed.rotations, posed.means
 
 
-def load_network(config: Any, model: str, data: str, experiment: str | None) -> Trained:
+def find_network(config: Any, model: str, data: str | None, experiment: str | None) -> PretrainedNetwork:
     """The network of `ckpt=` (a checkpoint, a run, or the authors' file), or of the best run of a model.
 
     Raises:
         MissingError, ConfigError: there is none, or the checkpoint is of another kind.
     """
-    if config.ckpt and Path(config.ckpt).suffix in _OFFICIAL:
-        from contrapposto.systems.npr import NPR
+    from contrapposto.systems.npr.pretrained import load_network
 
-        network = NPR()
-        print(network.load_official(config.ckpt))
-        return Trained(network.eval(), {}, "none", {"source": "the authors' weights"})
-    if config.ckpt and not Path(config.ckpt).exists():
+    if config.ckpt and not Path(config.ckpt).exists() and not str(config.ckpt).startswith("hub:"):
         raise MissingError(f"ckpt={config.ckpt} does not exist.", expected="a checkpoint or a run directory")
-    checkpoint = (
-        Path(config.ckpt) if config.ckpt else best_run(config.paths.runs, model, data, experiment).checkpoint
-    )
-    run = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
-    from contrapposto.checkpoints import load_checkpoint
-
-    facts = {}
-    if (run / "result.json").is_file():
-        result = read_result(run)
-        facts = {key: str(result.data[key]) for key in _TOLD if key in result.data}
-        checkpoint = result.checkpoint if checkpoint.is_dir() else checkpoint
-    module = load_module(checkpoint)
-    if not hasattr(module, "network") or not hasattr(module, "templates"):
-        raise ConfigError(
-            f"{checkpoint} has nothing to do with meshes.", expected="a run of npr, njf or a later stage"
-        )
-    module.on_load_checkpoint(load_checkpoint(checkpoint))  # the templates
-    print(f"network: {checkpoint}, trained on {', '.join(module.templates) or 'no templates'}")
-    return Trained(module.network.eval(), module.templates, module.normalize, facts, module, run)
+    path = config.ckpt or best_run(config.paths.runs, model, data, experiment).checkpoint
+    trained = load_network(path)
+    print(trained.report)
+    return trained
 
 
-def read_target(path: Path, trained_normalize: Any, only: Sequence[str] | None) -> Template:
-    """A target made ready; what cleaning found is printed."""
+def read_template(path: Path, normalize: Any, only: Sequence[str] | None) -> Template:
+    """A target made ready as it stands in its file; what cleaning found is printed."""
     from contrapposto.mesh import Template, read_mesh
 
-    mesh = read_mesh(path, only)
-    template = Template(mesh, normalize="unit_cube" if trained_normalize == "none" else trained_normalize)
+    template = Template(read_mesh(path, only), normalize=normalize)
     print(f"{path.name}: {template.clean.report}")
     return template
 
@@ -151,52 +117,81 @@ def read_source(
     path: Path,
     templates: Mapping[str, MeshAsset],
     *,
-    identity: str | None,
     template: str | None,
     clip: str | None,
     fps: float | None,
+    start: float | None,
+    seconds: float | None,
     parts: Sequence[str] | None,
 ) -> Source:
     """Poses of any form: motion files, folders, archives and files of meshes, animated files.
 
     Args:
         path: of the source.
-        templates: of the network.
-        identity: which of them wears a motion; None: the first.
+        templates: of the network, for a lone posed mesh.
         template: mesh file that the poses are of, where the source does not say it.
         clip: of an animated file.
         fps: of a sequence; None: 30 for clips and motion, and a folder holds poses without an order in time.
+        start, seconds: part of a sequence.
         parts: of a source glTF file.
     """
     from contrapposto.io import READABLE as MOTION
 
     if path.suffix.lower() in MOTION:
-        return _figure(path, _identity(templates, identity), fps or 30.0)
+        return _figure(path, fps or 30.0, start, seconds)
     from contrapposto.mesh.poses import read_poses
+    from contrapposto.systems.npr.methods import SourceClip
 
     rest = template or _same_faces(path, templates)
     poses = read_poses(path, template=rest, clip=clip, fps=fps or 30.0, only=parts)
     rate = poses.fps if fps is None else fps
-    known = [n for n, mesh in templates.items() if np.array_equal(mesh.faces, poses.mesh.faces)]
-    if templates and not known:
-        print(
-            f"note: {path.name} is another mesh than the network was trained on ({', '.join(templates)}); "
-            "its poses may be read less well"
-        )
-    return Source(path.stem, poses.mesh, poses.vertices, poses.names, rate, None, None, poses.vertices, {})
+    part = slice(*_part(len(poses.vertices), rate, start, seconds, path.stem))
+    whole = part == slice(0, len(poses.vertices))
+    animated = _animated(path, clip, parts) if whole and template is None else None
+    names = poses.names[part]
+    data = SourceClip(None, None, animated, rate, path.stem)
+    return Source(path.stem, poses.mesh, poses.vertices[part], names, rate, data, {})
 
 
-def _figure(path: Path, template: MeshAsset | None, fps: float) -> Source:
+def _animated(path: Path, clip: str | None, parts: Sequence[str] | None) -> Any:
+    """An animated glTF file and its clip."""
+    from contrapposto.mesh import RiggedMesh
+
+    if path.suffix.lower() not in (".glb", ".gltf"):
+        return None
+    rigged = RiggedMesh(path, parts)
+    return (rigged, clip or next(iter(rigged.clips))) if rigged.clips else None
+
+
+def _figure(path: Path, fps: float, start: float | None, seconds: float | None) -> Source:
     from contrapposto.io import read_motion
     from contrapposto.systems.npr.body_poses import figure_poses
+    from contrapposto.systems.npr.methods import SourceClip
 
     motion = read_motion(path).resample(fps)
-    posed = figure_poses(motion, template)
-    facts = {key: str(motion.metadata[key]) for key in _TOLD if key in motion.metadata}
+    motion = motion.frames(*_part(motion.num_frames, fps, start, seconds, path.stem))
+    posed = figure_poses(motion)
+    lows = posed.world[..., 1].min(axis=1) - posed.mesh.vertices[:, 1].min()
+    metadata = {key: str(motion.metadata[key]) for key in _METADATA if key in motion.metadata}
     names = tuple(f"{number:05d}" for number in range(motion.num_frames))
-    return Source(
-        path.stem, posed.mesh, posed.vertices, names, fps, posed.rotations, posed.means, posed.world, facts
-    )
+    clip = SourceClip(motion, lows, None, fps, path.stem)
+    return Source(path.stem, posed.mesh, posed.world, names, fps, clip, metadata)
+
+
+def _part(
+    count: int, fps: float | None, start: float | None, seconds: float | None, title: str
+) -> tuple[int, int]:
+    """First frame and the one after the last of a part of a sequence.
+
+    Raises:
+        InputError: it ends before it starts.
+    """
+    if fps is None or (start is None and seconds is None):
+        return 0, count
+    first = round((start or 0.0) * fps)
+    if first >= count:
+        raise InputError(f"{title} ends before task.start={start}.", found=f"{count / fps:.2f} s")
+    return first, count if seconds is None else min(first + max(round(seconds * fps), 1), count)
 
 
 def _identity(templates: Mapping[str, MeshAsset], name: str | None) -> MeshAsset | None:

@@ -11,7 +11,7 @@ from contrapposto.errors import ConfigError
 from contrapposto.mesh import MeshAsset, write_mesh, write_mesh_glb
 from contrapposto.mesh.gltf_write import most_frames
 
-MESH_FORMATS = ("obj", "glb", "mp4", "png")
+MESH_FORMATS = ("obj", "glb", "morph", "mp4", "png")
 
 
 def check_formats(formats: Sequence[str]) -> list[str]:
@@ -35,8 +35,13 @@ def write_poses(
     formats: Sequence[str],
     credit: str = "",
 ) -> list[Path]:
-    """Write poses (T, V, 3) of a mesh: `obj` as a folder of files (one file where there is one pose), `glb` as one."""
+    """Write poses (T, V, 3) of a mesh: `obj` as a folder of files (one file where there is one pose), `glb` as one.
+
+    `morph`: as `glb`, every frame a morph target, in a file of its own.
+    """
     paths: list[Path] = []
+    if "morph" in formats:
+        paths += write_poses(stem.with_name(f"{stem.name}_morph"), mesh, frames, names, fps, ["glb"], credit)
     if "obj" in formats:
         paths.append(_obj(stem, mesh, frames, names))
     if "glb" in formats and len(frames) == 1:
@@ -73,7 +78,9 @@ def _plain(name: str) -> str:
     )
 
 
-def credit_of(*facts: dict[str, str]) -> str:
+def credit_of(*metadata: dict[str, str]) -> str:
     """One line from the licences of what went into a result."""
-    parts = [f"{one['source']} ({one['licence']})" for one in facts if "source" in one and "licence" in one]
+    parts = [
+        f"{one['source']} ({one['licence']})" for one in metadata if "source" in one and "licence" in one
+    ]
     return "; ".join(dict.fromkeys(parts))

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.options import build, locate, parse_value
+from contrapposto.tasks.base import open_outputs
 
 TASKS = Path(__file__).parent / "configs"
 CHAINS = Path(__file__).parent / "chain_configs"
@@ -35,8 +36,9 @@ def _registered() -> Any:
 def compose(arguments: Sequence[str]) -> DictConfig:
     """The configuration that arguments `key=value` describe.
 
-    `task=` or `pipeline=` chooses a file; every other argument sets an option that the file, or `input`, `output` and
-    `paths`, has. A leading `+` adds an option that is not listed.
+    `task=` or `pipeline=` chooses a file; every other argument sets an option that the file has, or one of `input`,
+    `output`, `overwrite` (replace files that this command did not write) and `paths`. A leading `+` adds an
+    option that is not listed.
 
     Raises:
         ConfigError: an argument that is not `key=value`, an unknown task, chain or option.
@@ -46,6 +48,7 @@ def compose(arguments: Sequence[str]) -> DictConfig:
         {
             "input": None,
             "output": "out",
+            "overwrite": False,
             "task": None,
             "chain": None,
             "paths": {"runs": "runs", "stores": "stores"},
@@ -137,12 +140,13 @@ def predict(config: DictConfig) -> list[Path]:
 
 
 def run_task(config: DictConfig) -> list[Path]:
-    """Run one task; see `predict`."""
+    """Run one task; see `predict`. No file is replaced that an earlier run of the same command did not write."""
     options: Any = OmegaConf.to_container(config.task, resolve=True)
     if not config.input and getattr(locate(options["_target_"]), "needs_input", True):
         raise ConfigError("No input given.", expected="input=FILE")
     task = build_task(options)
-    return list(task(config, Path(config.input or ""), Path(config.output)))
+    with open_outputs(config):
+        return list(task(config, Path(config.input or ""), Path(config.output)))
 
 
 def build_task(options: dict[str, Any]) -> Any:

@@ -33,7 +33,7 @@ class LifterExport:
             InputError: it holds no lifter.
             MissingError: there is no such run, or the packages for export are missing.
         """
-        from contrapposto.systems.scail_pose.lifter import NUM_POINTS, load_lifter
+        from contrapposto.systems.scail_pose.lifter import NUM_POINTS, Lifter
         from contrapposto.systems.scail_pose.lifter_export import ExportedLifter, export_onnx
 
         facts: dict[str, str] = {}
@@ -42,7 +42,7 @@ class LifterExport:
             source = result.checkpoint
             facts = {key: str(result.data[key]) for key in _TOLD if key in result.data}
             facts["checkpoint_sha256"] = result.checkpoint_sha256
-        lifter = load_lifter(source)
+        lifter = Lifter.from_pretrained(source)
         path = export_onnx(lifter, output / "scail_lifter.onnx", facts)
         rays, scores = torch.randn(2, lifter.window, NUM_POINTS, 2), torch.rand(2, lifter.window, NUM_POINTS)
         with torch.inference_mode():

@@ -1,27 +1,36 @@
-"""predict.py task=scail_pose: everybody in videos as pose videos, aligned with a reference character."""
+"""contrapposto predict task=scail_pose: everybody in videos as pose videos, aligned with a reference character."""
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError
+from contrapposto.options import build, check_options, locate
 from contrapposto.progress import Lines
+from contrapposto.systems.scail_pose import validate as check
+from contrapposto.systems.scail_pose.estimators import make_estimator
+from contrapposto.systems.scail_pose.extractor import PoseExtractor
+from contrapposto.systems.scail_pose.jobs import VideoJob, find_jobs
+from contrapposto.systems.scail_pose.settings import Settings
+
+_MAX_PROCESSES = 256
 
 
 class ScailPose:
-    """Make pose videos; see configs/task/scail_pose.yaml for the options.
+    """Make pose videos; see scail_pose.yaml for the options.
 
     Args:
-        data: options of the data module.
-        module: the module's class and options.
-        trainer: options of Lightning's trainer.
-        figure: json file of a stick figure, for joints of other skeletons.
+        data: options of `VideoJob`.
+        module: `estimator`, what makes the estimator, and the options of `Settings.from_options`.
+        processes: videos that are processed at a time.
+        figure: JSON file of a stick figure, for joints of other skeletons.
         turn: degrees by which the camera walks around a motion file.
     """
 
@@ -31,93 +40,128 @@ class ScailPose:
         self,
         data: Mapping[str, Any],
         module: Mapping[str, Any],
-        trainer: Mapping[str, Any],
+        processes: int = 1,
         figure: str | None = None,
         turn: float = 0.0,
     ) -> None:
-        self.data, self.module, self.trainer = dict(data), dict(module), dict(trainer)
+        self.data, self.module, self.processes = dict(data), dict(module), processes
         self.figure, self.turn = figure, turn
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
-        """Make the pose videos of `video=` (or `input=`) into files in `output`."""
-        from hydra.utils import instantiate
+        """Make the pose videos of `video=` (or `input=`) into files in `output`.
 
-        given = config.video or config.input
-        if not given:
+        Raises:
+            ConfigError: no video, or an option that cannot be used.
+            InputError: a video could not be processed; with several, the others are done first.
+        """
+        video = config.video or config.input
+        if not video:
             raise ConfigError("No video given.", expected="video=FILE or a folder")
-        if _holds_motion(Path(given)):
-            return self._draw(Path(given), config, output)
-        data = instantiate(self.data, video=given, reference=config.reference)
-        single = len(data.jobs) == 1
-        module = instantiate(self.module, output=output, strict=single, progress=Lines())
-        reports = self._predict(module, data)
-        failed = [report for report in reports if "error" in report]
-        for report in reports:
-            _tell(report)
-        if failed and len(failed) == len(reports):
-            raise InputError(f"None of {len(reports)} videos could be done.", found=failed[0]["error"])
+        processes = round(check.number("processes", self.processes, 1, _MAX_PROCESSES))
+        options = dict(self.module)
+        estimator = _estimator(options.pop("estimator"))
+        settings = Settings.from_options(**options)
+        make = partial(PoseExtractor, estimator, settings)
+        if holds_motion(Path(video)):
+            return self._redraw(make(Lines()), Path(video), config, output)
+        jobs = find_jobs(video, config.reference, **self.data)
+        if len(jobs) == 1:
+            reports = [{**make(Lines())(jobs[0][0], output), "name": jobs[0][0].name, "folder": str(output)}]
+            print_report(reports[0])
+        else:
+            reports = list(_process_all(make, jobs, output, processes))
+        _check_failures(reports)
         return [
-            Path(report["folder"]) / name
-            for report in reports
-            for name in [*report.get("files", []), "report.json"]
-            if "error" not in report
+            Path(report["folder"]) / name for report in reports for name in [*report["files"], "report.json"]
         ]
 
-    def _draw(self, source: Path, config: DictConfig, output: Path) -> list[Path]:
-        """Motion that is known already: people of a clip, keypoints, joints of any skeleton, or a motion file."""
-        from hydra.utils import instantiate
-
-        from contrapposto.systems.scail_pose.extract import extract_reference, read_image
-        from contrapposto.systems.scail_pose.sources import read_source
-
-        module = instantiate(self.module, output=output)
-        height, width = self.data["resolution"]  # lying, like most
-        figure = None if self.figure is None else Path(self.figure)
-        clip, settings = read_source(source, height, width, module.settings, figure=figure, turn=self.turn)
-        reference = None
-        if config.reference and settings.align is not None:
-            image, fit = read_image(config.reference), self.data["reference_fit"]
-            reference = extract_reference(image, module.estimator, clip.height, clip.width, fit)
-        report = module.draw(clip, settings, reference)
-        _tell({"name": source.stem, "seconds": {}, **report})
-        return [output / name for name in report["files"]]
-
-    def _predict(self, module: Any, data: Any) -> list[dict[str, Any]]:
-        import pytorch_lightning as pl
-
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trainer = pl.Trainer(
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                **self.trainer,
-            )
-            found = trainer.predict(module, datamodule=data)
-        return list(found or [])
+    def _redraw(self, extractor: PoseExtractor, source: Path, config: DictConfig, output: Path) -> list[Path]:
+        """Draw motion that is known already: people of a clip, keypoints, joints of any skeleton, or a motion file."""
+        report = extractor.redraw(
+            source,
+            output,
+            resolution=self.data["resolution"],
+            reference=config.reference,
+            reference_fit=self.data["reference_fit"],
+            figure=self.figure,
+            turn=self.turn,
+        )
+        print_report({"name": source.stem, **report})
+        return [output / name for name in [*report["files"], "report.json"]]
 
 
-def _holds_motion(path: Path) -> bool:
+def _estimator(options: Mapping[str, Any]) -> Callable[[], Any]:
+    """What makes the estimator: `make_estimator` with options, or the class or function that `_target_` names."""
+    node = {"_target_": f"{make_estimator.__module__}.make_estimator", **options}
+    check_options(locate(node["_target_"]), options, "task.module.estimator.")
+    return partial(build, node, "task.module.estimator.")
+
+
+def holds_motion(path: Path) -> bool:
     """Whether a path is a file of people, keypoints, joints or motion, or a folder of OpenPose's files."""
     if path.is_dir():
         return any(path.glob("*.json")) and not (path / "driving.mp4").exists()
     return path.suffix.lower() in (".json", ".npz", ".bvh", ".amc")
 
 
-def _tell(report: dict[str, Any]) -> None:
+def print_report(report: Mapping[str, Any]) -> None:
+    """Print what became of a clip."""
     name = report["name"]
     if "error" in report:
-        print(f"{name}: NOT DONE. {report['error']}")
+        print(f"{name}: FAILED. {report['error']}")
         return
-    taken = sum(report["seconds"].values())
-    rate = f", {report['frames'] / taken:.1f} frames/s" if taken else ""
+    seconds = sum(report["seconds"].values())
+    rate = f", {report['frames'] / seconds:.1f} frames/s" if seconds else ""
     print(f"{name}: {report['frames']} frames, {len(report['people'])} people{rate}")
-    for number, found in report["alignments"].items():
+    for number, alignment in report["alignments"].items():
         print(
-            f"  person {number}: {found['pixels_before']:.0f} pixels from the reference before, "
-            f"{found['pixels_after']:.0f} after"
+            f"  person {number}: {alignment['pixels_before']:.0f} pixels from the reference before, "
+            f"{alignment['pixels_after']:.0f} after"
         )
-    for words in report["warnings"]:
-        print(f"  note: {words}")
+    for warning in report["warnings"]:
+        print(f"  warning: {warning}")
+
+
+def _process_all(
+    make: Callable[..., PoseExtractor], jobs: Sequence[tuple[VideoJob, str]], output: Path, processes: int
+) -> Iterator[dict[str, Any]]:
+    """Reports of the jobs in their order, each printed as it comes; an extractor is made once per process."""
+    work = [(job, output / inside) for job, inside in jobs]
+    if processes == 1:
+        extractor = make(Lines())
+        for job, folder in work:
+            yield _printed(extractor.try_job(job, folder))
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(work)), context, _start_worker, (make,)) as pool:
+        for report in pool.map(_process_one, *zip(*work)):
+            yield _printed(report)
+
+
+def _printed(report: dict[str, Any]) -> dict[str, Any]:
+    print_report(report)
+    return report
+
+
+_extractor: PoseExtractor | None = None  # of a worker process
+
+
+def _start_worker(make: Callable[..., PoseExtractor]) -> None:
+    global _extractor
+    _extractor = make()
+
+
+def _process_one(job: VideoJob, folder: Path) -> dict[str, Any]:
+    assert _extractor is not None
+    return _extractor.try_job(job, folder)
+
+
+def _check_failures(reports: Sequence[Mapping[str, Any]]) -> None:
+    failed = [report for report in reports if "error" in report]
+    if failed:
+        done = len(reports) - len(failed)
+        raise InputError(
+            f"{len(failed)} of {len(reports)} videos failed.",
+            found=f"{failed[0]['name']}: {failed[0]['error'].splitlines()[0]}",
+            fix=f"see the messages above; the other {done} are done" if done else "see the messages above",
+        )

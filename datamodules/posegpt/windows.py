@@ -20,9 +20,11 @@ from contrapposto.data.segments import (
     Segments,
     clip_segments,
     frame_actions,
+    joined,
     label_segments,
     no_labels,
     open_vocabulary,
+    widened,
 )
 from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset
@@ -31,18 +33,19 @@ from contrapposto.motion import Motion
 from contrapposto.skeleton import SKELETONS
 from contrapposto.systems.posegpt.augment import Augment, Heading
 from contrapposto.systems.posegpt.clips import mirror_some
-from contrapposto.systems.posegpt.poses import FPS, from_motion
+from contrapposto.systems.posegpt.poses import FPS, Height, from_motion
 from datamodules.posegpt.batches import EvaluationBatches, TrainBatches
 from datamodules.splitting import split_clips, store_provenance
 from datamodules.steps import Shard, StepLoader
 
 FEATURES_VERSION = 1
+MARGIN = 8  # frames around labelled segments that `balanced_share` reaches into
 Unit = Literal["segment", "clip"]
 
 
-def pose_features(motion: Motion, skeleton: str) -> dict[str, np.ndarray]:
+def pose_features(motion: Motion, skeleton: str, height: Height = "start") -> dict[str, np.ndarray]:
     """The pose vectors of a clip."""
-    return {"pose": from_motion(motion, SKELETONS[skeleton]).numpy()}
+    return {"pose": from_motion(motion, SKELETONS[skeleton], height=height).numpy()}
 
 
 class PoseGPTDataModule(pl.LightningDataModule):
@@ -66,10 +69,13 @@ class PoseGPTDataModule(pl.LightningDataModule):
         min_frames: shorter segments are left out.
         heading: `random`, `canonical` or `as_it_is`, see `augment.Heading`.
         max_tilt: degrees by which figures lean at random in training; 15 in the original.
+        height: of the root: `start` or `floor`, see `poses.Height`.
         mirror: half of the training windows in a mirror; left and right change places in labels too.
         mirror_labels: False keeps the labels as they are, as the original does.
         weighting: `clip`: every segment equally often (the original); `length`: as often as windows fit into it.
         balance: 0: segments as they are; 1: rare actions as often as common ones; between: a compromise.
+        balanced_share: share of the training windows that is drawn around labelled segments, every action equally often;
+            the rest lies anywhere in the clips. With the unit `clip` and a vocabulary.
         per_frame: add `frame_actions`, and draw windows from whole clips, so that they hold several actions.
         test_share, val_share, split_by, train_list, test_list: see `split_clips`.
         max_val_items: windows in a validation, the first ones by the hash of their clips; all where None.
@@ -94,10 +100,12 @@ class PoseGPTDataModule(pl.LightningDataModule):
         min_frames: int = 16,
         heading: Heading = "random",
         max_tilt: int = 0,
+        height: Height = "start",
         mirror: bool = True,
         mirror_labels: bool = True,
         weighting: Literal["clip", "length"] = "clip",
         balance: float = 0.0,
+        balanced_share: float = 0.0,
         per_frame: bool = False,
         test_share: float = 0.1,
         val_share: float = 0.05,
@@ -116,17 +124,19 @@ class PoseGPTDataModule(pl.LightningDataModule):
         _check("heading", heading, get_args(Heading))
         _check("unit", unit, get_args(Unit))
         _check("skeleton", skeleton, tuple(SKELETONS))
+        _check("height", height, get_args(Height))
+        if not 0 <= balanced_share < 1:
+            raise ConfigError(
+                f"data.balanced_share={balanced_share} is not possible.", expected="0 or more, below 1"
+            )
         self.store_path, self.source = Path(store), vocabulary
         self.unit: Unit = "clip" if per_frame or vocabulary is None else unit
         self.skeleton, self.batch_size, self.eval_batch_size = skeleton, batch_size, eval_batch_size
         self.steps_per_epoch, self.window, self.min_frames = steps_per_epoch, window, min_frames
-        self.heading, self.max_tilt, self.mirror, self.mirror_labels = (
-            heading,
-            max_tilt,
-            mirror,
-            mirror_labels,
-        )
+        self.heading, self.max_tilt, self.height = heading, max_tilt, height
+        self.mirror, self.mirror_labels = mirror, mirror_labels
         self.weighting, self.balance, self.per_frame = weighting, balance, per_frame
+        self.balanced_share = balanced_share if self.unit == "clip" and vocabulary is not None else 0.0
         self.shares, self.split_by, self.lists = (test_share, val_share), split_by, (train_list, test_list)
         self.max_val_items, self.num_workers, self.seed = max_val_items, num_workers, seed
         self.cache_bytes = cache_gib * 2**30 if cache else 0
@@ -137,13 +147,14 @@ class PoseGPTDataModule(pl.LightningDataModule):
         """Open the store, cut its clips into segments; make the pose vectors where they are not there yet."""
         self.store = MotionStore.open(self.store_path)
         self.vocabulary = open_vocabulary(self.source, self.store_path) if self.source else None
+        options = {"skeleton": self.skeleton, **({} if self.height == "start" else {"height": self.height})}
         self.features = FeatureCache.build(
             self.store,
             "posegpt",
             FEATURES_VERSION,
-            partial(pose_features, skeleton=self.skeleton),
+            partial(pose_features, **options),
             fps=FPS,
-            options={"skeleton": self.skeleton},
+            options=options,
             workers=self.num_workers,
         )
         self.segments = self._find_segments()
@@ -160,13 +171,19 @@ class PoseGPTDataModule(pl.LightningDataModule):
             say=self.trainer is None or self.trainer.is_global_zero,
         )
         mirrored = self.vocabulary.mirrored() if self.vocabulary and self.mirror_labels else None
-        self.augment = Augment(self.heading, self.max_tilt, self.mirror, mirrored, self.seed)
+        self.augment = Augment(self.heading, self.max_tilt, self.mirror, mirrored, self.seed, self.height)
 
     def _find_segments(self) -> Segments:
         clips, rows = self.store.clips, self.features.lengths
         if self.unit == "clip":
             found = clip_segments(clips, rows, self.vocabulary, min_frames=self.min_frames)
             labelled = not self.per_frame or bool(found.actions.any())
+            self.num_whole = len(found)
+            if self.balanced_share:
+                assert self.vocabulary is not None
+                spans = label_segments(clips, rows, self.vocabulary, fps=FPS, min_frames=self.min_frames)
+                spans = widened(spans, rows, margin=MARGIN, at_least=self.window)
+                found, labelled = joined(found, spans), len(spans) > 0
         else:
             assert self.vocabulary is not None
             found = label_segments(clips, rows, self.vocabulary, fps=FPS, min_frames=self.min_frames)
@@ -178,6 +195,8 @@ class PoseGPTDataModule(pl.LightningDataModule):
     def train_segments(self) -> np.ndarray:
         """Numbers of the training segments; several times where `weighting` and `balance` say so."""
         units = need_units(self.segments.of_clips(self.split.train), "train", self.store_path)
+        if self.balanced_share:
+            return self._half_balanced(units)
         if self.weighting == "length":
             units = np.repeat(units, -(-self.segments.frames[units] // self.window))
         hot = self.segments.actions[units]
@@ -187,6 +206,20 @@ class PoseGPTDataModule(pl.LightningDataModule):
         # That of its rarest action; segments without one count as common.
         rarest = np.where(hot, counts, counts.max()).min(1)
         return np.repeat(units, np.rint((counts.max() / rarest) ** self.balance).astype(int).clip(1, 20))
+
+    def _half_balanced(self, units: np.ndarray) -> np.ndarray:
+        """Whole clips as often as windows fit into them, and labelled segments, each action as often as the others."""
+        whole = units[units < self.num_whole]
+        whole = np.repeat(whole, -(-self.segments.frames[whole] // self.window))
+        spans = units[units >= self.num_whole]
+        hot = self.segments.actions[spans]
+        classes = np.flatnonzero(hot.any(0))
+        if not len(classes):
+            return whole
+        share = self.balanced_share / (1 - self.balanced_share)
+        each = max(round(share * len(whole) / len(classes)), 1)
+        parts = [np.resize(spans[hot[:, index]], each) for index in classes]
+        return np.concatenate([whole, *parts])
 
     def train_dataloader(self) -> StepLoader:
         """Windows of the training segments."""
@@ -283,6 +316,8 @@ class PoseGPTDataModule(pl.LightningDataModule):
         """
         windows: list[tuple[int, int]] = []
         for unit in self.segments.of_clips(clips).tolist():
+            if self.balanced_share and unit >= self.num_whole:
+                continue
             frames = int(self.segments.frames[unit])
             if self.unit == "segment":
                 windows.append((unit, max(0, frames // 2 - self.window // 2)))

@@ -20,17 +20,17 @@ from contrapposto.systems.anerf.losses import (
     image_loss,
     opacity_loss,
     pose_regulariser,
-    step_decay,
     temporal_loss,
 )
 from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig, Rendering
 from contrapposto.systems.anerf.official import config_of, import_model, pose_layer_of
+from contrapposto.systems.anerf.pose_metrics import pose_errors
 from contrapposto.systems.anerf.poses import PosedFigures, PoseLayer, SharedPoseLayer, mean_joint_change
 from contrapposto.systems.anerf.renderer import Renderer, View, calibrate
 from contrapposto.weights import ImportReport, load_state_dicts
-from lightning_modules.anerf.errors import pose_errors
 from lightning_modules.anerf.optim import CameraOptions, GatheringAdam, PoseOptions
 from lightning_modules.base import StageModule
+from lightning_modules.optim import with_schedule
 
 
 class ANeRFModule(StageModule):
@@ -50,10 +50,7 @@ class ANeRFModule(StageModule):
         noise: standard deviation of what is added to the densities in training.
         poses: `PoseOptions`; None: the poses stay as they are.
         cameras: `CameraOptions`; None: the cameras stay as they are.
-        learning_rate, betas: of Adam.
         volume_learning_rate: of the features of `BoneVolumes`, where the network has them.
-        decay_rate, decay_steps, decay_unit: see `step_decay`.
-        warmup_steps: over which the rate rises from zero.
         harden: whether cutoffs harden in training; every `tau_steps` thousand steps tenfold.
         speed: of the pictures of evaluation, see `Renderer`.
         render_factor: evaluation draws pictures smaller by this factor and enlarges them, as published.
@@ -73,13 +70,7 @@ class ANeRFModule(StageModule):
         noise: float = 1.0,
         poses: Mapping[str, Any] | None = None,
         cameras: Mapping[str, Any] | None = None,
-        learning_rate: float = 5e-4,
         volume_learning_rate: float = 1e-2,
-        betas: Sequence[float] = (0.9, 0.999),
-        decay_rate: float = 0.1,
-        decay_steps: float = 500_000,
-        decay_unit: int = 1,
-        warmup_steps: int = 0,
         harden: bool = True,
         tau_steps: float = 250,
         speed: str = "exact",
@@ -258,21 +249,13 @@ class ANeRFModule(StageModule):
 
     def configure_optimizers(self) -> Any:
         """Adam for the network by the schedule, and for poses and cameras at constant rates."""
-        hparams = self.hparams
-        groups = self._parameter_groups()
-        constant = ["every" in group for group in groups]
-        optimizer = GatheringAdam(groups, lr=hparams["learning_rate"], betas=tuple(hparams["betas"]))
-        decay = (hparams["decay_rate"], hparams["decay_steps"], hparams["decay_unit"])
-
-        def factor(step: int) -> float:
-            return min(1.0, (step + 1) / max(hparams["warmup_steps"], 1)) * step_decay(step, *decay)
-
-        factors = [(lambda step: 1.0) if still else factor for still in constant]
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        optimizer = self.make_optimizer(self._parameter_groups())
+        if not isinstance(optimizer, GatheringAdam) and (self.pose_options or self.camera_options):
+            raise ConfigError("Refined poses and cameras need optimizer=gathering_adam.")
+        return with_schedule(optimizer, self.schedule_factory, self.trainer)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """The network, its volumes, poses and cameras; the last two have the option `every`."""
+        """The network, its volumes, poses and cameras; the last two gather gradients and keep their rates."""
         volumes = self.network.volumes
         tables = [] if volumes is None else list(volumes.parameters())
         network = [
@@ -287,7 +270,7 @@ class ANeRFModule(StageModule):
         refined = (self.poses, self.pose_options), (self.cameras, self.camera_options)
         for layer, options in refined:
             if layer is not None and options is not None:
-                rates = {"lr": options.learning_rate, "every": options.every}
+                rates = {"lr": options.learning_rate, "every": options.every, "constant": True}
                 groups.append({"params": list(layer.parameters()), **rates})
         return groups
 
@@ -341,7 +324,8 @@ class ANeRFModule(StageModule):
         box = box_region((picture.low * factor)[None], (picture.high * factor)[None], height, width)
         return {
             "predicted": shown[None],
-            "true": torch.where(mask[..., None], batch["image"], background)[None],
+            "true": batch["image"][None],
+            "opacity": parts[None, ..., 3],
             "box": box,
             "mask": mask[None],
             "group": batch["group"],

@@ -8,6 +8,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from contrapposto.systems.anerf.losses import step_decay
+from lightning_modules.optim import warmup
 
 
 @dataclass(frozen=True)
@@ -104,3 +108,21 @@ class GatheringAdam(torch.optim.Adam):
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         for number, gradient in gradients.items():
             parameters[number].grad = gradient.to(parameters[number])
+
+
+def warmup_decay(
+    optimizer: torch.optim.Optimizer,
+    *,
+    steps_per_epoch: int = 0,
+    rate: float = 0.1,
+    steps: float = 500_000,
+    unit: int = 1,
+    warmup_steps: int = 0,
+) -> LambdaLR:
+    """The schedule of A-NeRF, see `step_decay`; groups marked `constant` keep their rate."""
+    constant = [group.get("constant", False) for group in optimizer.param_groups]
+
+    def factor(step: int) -> float:
+        return warmup(step, warmup_steps) * step_decay(step, rate, steps, unit)
+
+    return LambdaLR(optimizer, [(lambda step: 1.0) if still else factor for still in constant])

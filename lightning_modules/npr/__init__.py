@@ -1,6 +1,6 @@
 """NPR: one LightningModule per network (sheet, sections 6, 8 and 9)."""
 
-from lightning_modules.npr.autoencoder import NJFModule, NPRModule
+from lightning_modules.npr.autoencoder import NJFModule, NPRModule, NPRResidualModule
 from lightning_modules.npr.diffusion import NPRFeatureDiffusionModule, NPRKeypointDiffusionModule
 from lightning_modules.npr.refiner import NPRRefinerModule
 
@@ -10,4 +10,5 @@ __all__ = [
     "NPRKeypointDiffusionModule",
     "NPRModule",
     "NPRRefinerModule",
+    "NPRResidualModule",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from contrapposto.errors import ConfigError
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.operators import doubled_areas
 from contrapposto.mesh.template import Template
-from contrapposto.systems.npr.model import NPR, vertex_loss
+from contrapposto.systems.npr.model import NPR, tangent_loss, vertex_loss
 from contrapposto.systems.npr.njf import NeuralJacobianFields
+from contrapposto.systems.npr.residual import ResidualNPR, surface_jacobians
 from contrapposto.weights import ImportReport
 from lightning_modules.base import StageModule
 from lightning_modules.npr.drawing import transfer_rows
@@ -64,8 +65,7 @@ class TransferModule(MeshModule):
 
     Args:
         vertex_weight: of the mean squared error of vertices, the release's only loss.
-        jacobian_weight: of the mean squared error of the 9 entries of the decoded Jacobians (the release's loss without
-            the Poisson layer).
+        jacobian_weight: of the mean squared error of the decoded Jacobians in the plane of the faces, see `tangent_loss`.
         normalize: see `MeshModule`.
     """
 
@@ -96,10 +96,13 @@ class TransferModule(MeshModule):
             solved = target.solver.solve(decoded, target.solver.pinned(truth))
             terms["vertices"] = vertex_loss(solved, truth)
         if self.jacobian_weight > 0:
-            field = target.solver.jacobians(truth.double()).to(truth.dtype)
-            terms["jacobians"] = F.mse_loss(decoded, field.flatten(-2))
+            terms["jacobians"] = self.jacobian_loss(target, decoded, truth)
         weights = {"vertices": self.vertex_weight, "jacobians": self.jacobian_weight}
         return {"total": torch.stack([weights[name] * term for name, term in terms.items()]).sum(), **terms}
+
+    def jacobian_loss(self, target: Template, decoded: Tensor, truth: Tensor) -> Tensor:
+        """Mean squared error of decoded Jacobians (B, F, 9) against those of the truth (B, V, 3)."""
+        return tangent_loss(target.solver, decoded, truth)
 
     def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
@@ -154,7 +157,6 @@ class NPRModule(TransferModule):
         network: options of `NPR`: `output` (`jacobians`, or `vertices` for the ablation), `norm_stats`, `train_norm`,
             `extractor`, `applier`.
         vertex_weight, jacobian_weight, normalize: see `TransferModule`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     network: NPR
@@ -165,12 +167,6 @@ class NPRModule(TransferModule):
         vertex_weight: float = 1.0,
         jacobian_weight: float = 0.0,
         normalize: str = "unit_cube",
-        learning_rate: float = 1e-4,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(vertex_weight, jacobian_weight, normalize)
         self.save_hyperparameters()
@@ -181,13 +177,38 @@ class NPRModule(TransferModule):
         return {"npr": self.network.load_official(path)}
 
 
+class NPRResidualModule(TransferModule):
+    """Trains `ResidualNPR`. Its decoded Jacobians are full-rank, and so are those that they are compared with.
+
+    Args:
+        network: options of `ResidualNPR`.
+        vertex_weight, jacobian_weight, normalize: see `TransferModule`.
+    """
+
+    network: ResidualNPR
+
+    def __init__(
+        self,
+        network: Mapping[str, Any] | None = None,
+        vertex_weight: float = 1.0,
+        jacobian_weight: float = 0.02,
+        normalize: str = "unit_cube",
+    ) -> None:
+        super().__init__(vertex_weight, jacobian_weight, normalize)
+        self.save_hyperparameters()
+        self.network = ResidualNPR(**(network or {}))
+
+    def jacobian_loss(self, target: Template, decoded: Tensor, truth: Tensor) -> Tensor:
+        """Mean squared error of decoded Jacobians (B, F, 9) against the full-rank ones of the truth (B, V, 3)."""
+        return F.mse_loss(decoded, surface_jacobians(target.solver, truth).to(decoded.dtype).flatten(-2))
+
+
 class NJFModule(TransferModule):
     """Trains the baseline, `NeuralJacobianFields`.
 
     Args:
         network: its options.
         vertex_weight, jacobian_weight, normalize: see `TransferModule`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     network: NeuralJacobianFields
@@ -198,12 +219,6 @@ class NJFModule(TransferModule):
         vertex_weight: float = 1.0,
         jacobian_weight: float = 0.0,
         normalize: str = "unit_cube",
-        learning_rate: float = 1e-4,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(vertex_weight, jacobian_weight, normalize)
         self.save_hyperparameters()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from contrapposto.nn.random import keyed_integers, keyed_normal
 from contrapposto.systems.npr.diffusion import FeatureDiffusion, KeypointDiffusion, PointDiffusion
 from contrapposto.systems.npr.extractor import PoseCode
+from contrapposto.systems.npr.generation import PoseGenerator
 from contrapposto.systems.npr.schedule import NoiseSchedule
 from lightning_modules.base import load_stage
 from lightning_modules.npr.drawing import pose_rows
@@ -66,7 +67,6 @@ class NPRKeypointDiffusionModule(DiffusionModule):
         schedule: options of `NoiseSchedule`.
         normalize: that of the auto-encoder.
         seed: of the noise.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     diffusion: KeypointDiffusion
@@ -79,12 +79,6 @@ class NPRKeypointDiffusionModule(DiffusionModule):
         schedule: Mapping[str, Any] | None = None,
         normalize: str = "unit_cube",
         seed: int = 10,
-        learning_rate: float = 1e-3,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(normalize)
         self.save_hyperparameters()
@@ -116,7 +110,6 @@ class NPRFeatureDiffusionModule(DiffusionModule):
         normalize: that of the auto-encoder.
         seed: of the noise.
         media_poses, media_steps: poses drawn at validations, and the DDIM steps that make them.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     diffusion: FeatureDiffusion
@@ -133,12 +126,6 @@ class NPRFeatureDiffusionModule(DiffusionModule):
         seed: int = 10,
         media_poses: int = 8,
         media_steps: int = 50,
-        learning_rate: float = 1e-3,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(normalize)
         self.save_hyperparameters()
@@ -179,21 +166,9 @@ class NPRFeatureDiffusionModule(DiffusionModule):
         """The features, and their keypoints."""
         return code.features, code.keypoints
 
-    @torch.no_grad()
     def generate(self, count: int, seed: int, first: int = 0, steps: int | None = None) -> PoseCode:
-        """New poses; a pose depends on the seed and its number alone.
-
-        Args:
-            count: how many.
-            seed: of the noise.
-            first: number of the first.
-            steps: None: ancestral sampling over the whole schedule; a number: as many DDIM steps.
-        """
-        ids = torch.arange(first, first + count, device=self.device)
-        points = self.network.encoder.points[-1]
-        keypoints = self.keypoints.sample(seed, ids, points, steps=steps)
-        features = self.diffusion.sample(seed, ids, points, keypoints, steps=steps)
-        return self.network.encoder.assemble(keypoints, features)
+        """New poses, see `PoseGenerator.generate`."""
+        return PoseGenerator(self.network, self.keypoints, self.diffusion).generate(count, seed, first, steps)
 
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
         """New poses on the template, for the media callback."""

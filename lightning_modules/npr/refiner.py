@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -30,7 +30,6 @@ class NPRRefinerModule(LatentModule):
         network: options of `PoseRefiner`, without the number of features.
         loss: options of `RefinementLosses`.
         normalize: that of the auto-encoder.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
 
     Attributes:
         target: the mesh that it was trained for; travels in the checkpoint.
@@ -43,12 +42,6 @@ class NPRRefinerModule(LatentModule):
         network: Mapping[str, Any] | None = None,
         loss: Mapping[str, Any] | None = None,
         normalize: str = "unit_cube",
-        learning_rate: float = 1e-3,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(normalize)
         self.save_hyperparameters()

@@ -26,8 +26,7 @@ class PoseGPTClassifierModule(PoseModule):
         network: options of `PoseClassifier`; the sizes of its ends follow from vocabulary and skeleton.
         vocabulary, store: see `keep_vocabulary`.
         exclusive: cross entropy with the one action of a window; else each class is judged by itself.
-        skeleton, heading: see `PoseModule`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
+        skeleton, heading, height: see `PoseModule`.
     """
 
     def __init__(
@@ -38,14 +37,9 @@ class PoseGPTClassifierModule(PoseModule):
         exclusive: bool = False,
         skeleton: str = "smplh52",
         heading: str = "random",
-        learning_rate: float = 4e-5,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
+        height: str = "start",
     ) -> None:
-        super().__init__(skeleton, heading)
+        super().__init__(skeleton, heading, height)
         self.save_hyperparameters()
         self.vocabulary = keep_vocabulary(self, vocabulary, store)
         self.exclusive = exclusive

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -16,26 +16,31 @@ from contrapposto.data.vocabulary import Vocabulary
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.nn.distributed import all_sum, world_size
 from contrapposto.skeleton import SKELETONS, Skeleton
+from contrapposto.systems.posegpt.poses import Height
 from lightning_modules.base import StageModule
 
 _LAYOUTS = {"smpl22": "smplh", "smpl24": "smpl", "smplh52": "smplh", "smplx55": "smplx"}
 
 
 class PoseModule(StageModule):
-    """A network on windows of pose vectors. A subclass saves its hyper-parameters, among them those of `adamw`.
+    """A network on windows of pose vectors. A subclass saves its hyper-parameters.
 
     Args:
         skeleton: whose joints the pose vectors have: smpl22, smpl24, smplh52 or smplx55.
         heading: of the windows, see the data module. With `canonical`, their first frames face forward
             (`poses.face_forward`), which inference must see to as well.
+        height: of the root, see `poses.Height`.
     """
 
-    def __init__(self, skeleton: str, heading: str) -> None:
+    def __init__(self, skeleton: str, heading: str, height: str = "start") -> None:
         super().__init__()
         if skeleton not in SKELETONS:
             raise ConfigError(f"There is no skeleton {skeleton}.", expected=", ".join(SKELETONS))
         self.skeleton: Skeleton = SKELETONS[skeleton]
         self.canonical = heading == "canonical"
+        if height not in get_args(Height):
+            raise ConfigError(f"data.height={height} is not possible.", expected=", ".join(get_args(Height)))
+        self.height: Height = cast(Height, height)
 
     def outputs_of(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Named outputs of an evaluation batch, see the class."""

@@ -79,6 +79,7 @@ class PoseGPTSources:
             "window": module.window,
             "per_frame": module.per_frame,
             "canonical": module.canonical,
+            "height": module.height,
             "overlap": max(self.past, factor),
         }
         self.sampler = PoseGPTSampler(module.network, **options)
@@ -90,7 +91,7 @@ class PoseGPTSources:
 
     def _classifier(self, path: str) -> PoseGPTClassifierModule:
         judge: PoseGPTClassifierModule = load_stage(PoseGPTClassifierModule, path, "posegpt_classifier")
-        for name in ("skeleton", "canonical"):
+        for name in ("skeleton", "canonical", "height"):
             found, wanted = getattr(judge, name), getattr(self.module, name)
             if found != wanted:
                 raise ConfigError(

@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from contrapposto.errors import ConfigError, MissingError
+from contrapposto.systems.posegpt.autoencoder import MotionAutoEncoder
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.losses import token_accuracy, token_nll, token_nll_with_end
 from contrapposto.systems.posegpt.official import load_official
 from contrapposto.systems.posegpt.poses import network_input
-from contrapposto.systems.posegpt.vqvae import PoseVQVAE
+from contrapposto.systems.posegpt.vqvae import build_autoencoder
 from contrapposto.weights import ImportReport
 from lightning_modules.base import load_stage, weights_hash
 from lightning_modules.posegpt.common import PoseModule, keep_vocabulary, token_share
@@ -37,8 +38,7 @@ class PoseGPTModule(PoseModule):
         window: frames of the windows.
         per_frame: actions hold frame by frame.
         original_end: of generators with an end token: count all padding in the loss, as the original does.
-        skeleton, heading: see `PoseModule`; those of the auto-encoder.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
+        skeleton, heading, height: see `PoseModule`; those of the auto-encoder.
 
     Raises:
         MissingError: no such checkpoint.
@@ -57,14 +57,9 @@ class PoseGPTModule(PoseModule):
         original_end: bool = False,
         skeleton: str = "smplh52",
         heading: str = "random",
-        learning_rate: float = 1e-5,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
+        height: str = "start",
     ) -> None:
-        super().__init__(skeleton, heading)
+        super().__init__(skeleton, heading, height)
         self.save_hyperparameters()
         if per_frame and not (network or {}).get("every_step", True):
             raise ConfigError("Actions frame by frame need module.network.every_step=true.")
@@ -78,7 +73,7 @@ class PoseGPTModule(PoseModule):
             )
         self.network = PoseGPT(encoder, num_actions=len(self.vocabulary), **(network or {}))
 
-    def _encoder(self, checkpoint: str | None, options: Mapping[str, Any] | None) -> PoseVQVAE:
+    def _encoder(self, checkpoint: str | None, options: Mapping[str, Any] | None) -> MotionAutoEncoder:
         """The auto-encoder; the hyper-parameters then say how to build it without its checkpoint."""
         if checkpoint is None:
             if options is None:
@@ -86,19 +81,19 @@ class PoseGPTModule(PoseModule):
                     "The generator needs its auto-encoder.",
                     fix="python train.py model=posegpt_vqvae, or module.vqvae=CHECKPOINT",
                 )
-            return PoseVQVAE(num_joints=self.skeleton.num_joints, **options)
+            return build_autoencoder(self.skeleton.num_joints, options)
         stage = load_stage(PoseGPTVQVAEModule, checkpoint, "posegpt_vqvae")
-        found = {name: stage.hparams[name] for name in ("skeleton", "heading")}
+        found = {name: stage.hparams[name] for name in ("skeleton", "heading", "height")}
         wanted = {name: self.hparams[name] for name in found}
         if found != wanted:
             raise ConfigError(f"{checkpoint} does not fit.", found=str(found), expected=str(wanted))
         self.hparams["vqvae"] = None
         self.hparams["vqvae_network"] = dict(stage.hparams["network"] or {})
-        encoder: PoseVQVAE = stage.network
+        encoder: MotionAutoEncoder = stage.network
         return encoder
 
     @property
-    def vqvae(self) -> PoseVQVAE:
+    def vqvae(self) -> MotionAutoEncoder:
         """The frozen auto-encoder."""
         assert self.network.vqvae is not None
         return self.network.vqvae

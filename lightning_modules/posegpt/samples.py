@@ -29,12 +29,19 @@ def sample_media(module: Any, datamodule: Any, *, seed: int, everything: bool) -
     """
     chosen = _actions(datamodule)[: 2 * PANELS if everything else FEW]
     sampler = PoseGPTSampler(
-        module.network, window=module.window, per_frame=module.per_frame, canonical=module.canonical
+        module.network,
+        window=module.window,
+        per_frame=module.per_frame,
+        canonical=module.canonical,
+        height=module.height,
     )
     hot = None if module.network.action_emb is None else torch.eye(len(module.vocabulary))[chosen]
     sampled = sampler.generate([Segment(hot, module.window)], len(chosen), draw=Draw(seed=seed))
     titles = [module.vocabulary.names[index] for index in chosen]
-    clips = {name: to_motion(pose, module.skeleton) for name, pose in zip(titles, sampled.pose)}
+    clips = {
+        name: to_motion(pose, module.skeleton, height=module.height)
+        for name, pose in zip(titles, sampled.pose)
+    }
     items: dict[str, Any] = {
         f"samples_{start // PANELS + 1}": {name: clips[name] for name in titles[start : start + PANELS]}
         for start in range(0, len(titles), PANELS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,23 @@ import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
+from contrapposto.errors import ConfigError
 from contrapposto.nn.distributed import gather_rows
+from contrapposto.nn.ema_quantizer import EMAQuantizer
 from contrapposto.nn.random import keyed_integers
 from contrapposto.skeleton import forward_kinematics
-from contrapposto.systems.posegpt.losses import PoseLoss, PoseLosses, VertexSampler
+from contrapposto.systems.posegpt.losses import PoseLoss, VertexSampler
+from contrapposto.systems.posegpt.motion_loss import MotionLoss
 from contrapposto.systems.posegpt.official import load_official
 from contrapposto.systems.posegpt.poses import FPS, network_input, pose_of, split_pose, to_motion
-from contrapposto.systems.posegpt.vqvae import PoseVQVAE, VQVAEOutput
+from contrapposto.systems.posegpt.vqvae import PoseVQVAE, VQVAEOutput, build_autoencoder
 from contrapposto.weights import ImportReport
 from lightning_modules.posegpt.common import PoseModule, body_of, hand_means, token_share
 from lightning_modules.quantizing import start_quantizing
 
 
 class PoseGPTVQVAEModule(PoseModule):
-    """Trains `PoseVQVAE`.
+    """Trains an auto-encoder: `ConvAutoEncoder` or `PoseVQVAE`.
 
     Validation and test steps return named outputs of B windows of T frames: `pred_rotations`, `true_rotations`
     (B, T, J, 3, 3) local; `pred_joints`, `true_joints` (B, T, J, 3) and `pred_vertices`, `true_vertices`
@@ -32,16 +35,18 @@ class PoseGPTVQVAEModule(PoseModule):
     (B,); `indices` (B, L, K); `fps`; `clips`; `num_frames`.
 
     Args:
-        network: options of `PoseVQVAE`; `num_joints` follows from the skeleton.
-        loss: options of `PoseLoss`.
-        skeleton, heading: see `PoseModule`.
+        network: options of `build_autoencoder`; `num_joints` follows from the skeleton.
+        loss: options of `PoseLoss`, for networks with the absolute root.
+        motion_loss: options of `MotionLoss`, for networks with the velocity root.
+        skeleton, heading, height: see `PoseModule`.
         vertices: options of `VertexSampler`.
         vertex_every: the vertex loss counts in every n-th step (`freq_vert`); no vertices with a `vert_weight` of 0.
         body: body file; see `load_body`.
         hand_mean: see `common.hand_means`.
         eval_vertex_period: see above.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
         start_from_mean: begin at the mean motion of the first batch, see `PoseVQVAE.start_from`.
+        standardize_steps: steps at the start whose frames the standardisation of the velocity representation is taken
+            from.
         quantize_after: see `start_quantizing`.
         seed: of the choice of vertex frames and of the books.
     """
@@ -50,29 +55,37 @@ class PoseGPTVQVAEModule(PoseModule):
         self,
         network: Mapping[str, Any] | None = None,
         loss: Mapping[str, Any] | None = None,
+        motion_loss: Mapping[str, Any] | None = None,
         skeleton: str = "smplh52",
         heading: str = "random",
+        height: str = "start",
         vertices: Mapping[str, Any] | None = None,
         vertex_every: int = 1,
         body: str | None = None,
         hand_mean: str | None = None,
         eval_vertex_period: int = 8,
-        learning_rate: float = 5e-5,
-        betas: Sequence[float] = (0.95, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
         start_from_mean: bool = False,
+        standardize_steps: int = 50,
         quantize_after: int = 0,
         seed: int = 10,
     ) -> None:
-        super().__init__(skeleton, heading)
+        super().__init__(skeleton, heading, height)
         self.save_hyperparameters()
-        self.network = PoseVQVAE(num_joints=self.skeleton.num_joints, **(network or {}))
-        self.loss = PoseLoss(**(loss or {}))
-        self.loss.train_spreads(self.network.log_sigmas)
+        self.network = build_autoencoder(self.skeleton.num_joints, network or {})
         figure, hands = body_of(skeleton, body), hand_means(hand_mean)
+        if self.network.root == "velocity":
+            if not self.canonical:
+                raise ConfigError(
+                    "The velocity root needs windows that begin facing forward.",
+                    found=f"data.heading={heading}",
+                    fix="data.heading=canonical",
+                )
+            self.motion_loss = MotionLoss(
+                self.skeleton, figure.skeleton.offsets[: self.skeleton.num_joints], **(motion_loss or {})
+            )
+        else:
+            self.loss = PoseLoss(**(loss or {}))
+            self.loss.train_spreads(self.network.log_sigmas)
         self.vertices = VertexSampler(figure, hand_mean=hands, **(vertices or {}))
         self.surface = VertexSampler(figure, hand_mean=hands)  # for evaluation
         offsets = figure.skeleton.offsets[: self.skeleton.num_joints]
@@ -89,7 +102,10 @@ class PoseGPTVQVAEModule(PoseModule):
         """Losses of a batch of windows, logged under train/."""
         pose, valid, step = batch["pose"], batch["valid"], int(batch["step"])
         x = network_input(pose)
-        if self.hparams["start_from_mean"] and self.global_step == batch_idx == 0:
+        standardizer = self.network.standardizer
+        if standardizer is not None and self.global_step < self.hparams["standardize_steps"]:
+            standardizer.update(self.network.features(x), valid)
+        if self.hparams["start_from_mean"] and standardizer is None and self.global_step == batch_idx == 0:
             self._start_from_mean(x)
         start_quantizing(
             self.network.quantizer,
@@ -99,20 +115,48 @@ class PoseGPTVQVAEModule(PoseModule):
             lambda: self._valid_latents(x, valid),
         )
         output: VQVAEOutput = self.network(x, valid)
-        losses = self._losses(output, pose, valid, step)
+        if standardizer is None:
+            losses = self._losses(output, pose, valid, step)
+        else:
+            losses = self._motion_losses(output, x, valid)
         self.log_losses(vars(losses), len(pose))
         return {"loss": losses.total, "indices": output.quantized.indices}
 
     def _start_from_mean(self, x: Tensor) -> None:
         """Of the frames of all processes, those past a motion's end included."""
         rows = gather_rows(x.flatten(0, 1))
+        assert isinstance(self.network, PoseVQVAE)
         self.network.start_from(rows.mean(0), rows.std(0))
 
     def _valid_latents(self, x: Tensor, valid: Tensor) -> Tensor:
+        """(1, N, D) latents that the codebooks start from: of the latest batches where the quantiser keeps them."""
+        quantizer = self.network.quantizer
+        if isinstance(quantizer, EMAQuantizer) and quantizer.recent:
+            return torch.cat(quantizer.recent)[None]
         latent, token_valid = self.network.encode(x, valid)
         return latent[token_valid][None]
 
-    def _losses(self, output: VQVAEOutput, pose: Tensor, valid: Tensor, step: int) -> PoseLosses:
+    def _motion_losses(self, output: VQVAEOutput, x: Tensor, valid: Tensor) -> Any:
+        standardizer = self.network.standardizer
+        assert standardizer is not None
+        losses = self.motion_loss(
+            output.motion,
+            self.network.features(x),
+            valid,
+            standardizer,
+            output.quantized.loss,
+            output.token_valid,
+        )
+        weight = self.motion_loss.quantizer_weight
+        return self._by_tokens(losses, weight, output.token_valid)
+
+    def _by_tokens(self, losses: Any, weight: float, token_valid: Tensor) -> Any:
+        """The quantiser's term is a mean over tokens, and the processes may have different numbers of them."""
+        excess = weight * (token_share(token_valid) - 1) * losses.quantizer
+        return replace(losses, total=losses.total + excess)
+
+    def _losses(self, output: VQVAEOutput, pose: Tensor, valid: Tensor, step: int) -> Any:
+        assert isinstance(self.network, PoseVQVAE)
         vertices = None
         if self.loss.vert_weight > 0 and step % self.hparams["vertex_every"] == 0:
             first = torch.zeros(1, dtype=torch.int64)
@@ -120,7 +164,7 @@ class PoseGPTVQVAEModule(PoseModule):
             offset = int(keyed_integers(self.hparams["seed"], step, first, (), period, "vertex frames"))
             vertices = self.vertices(output.motion, pose, valid, offset)
         sigmas = self.network.log_sigmas
-        losses: PoseLosses = self.loss(
+        losses = self.loss(
             output.motion,
             pose,
             valid,
@@ -129,11 +173,21 @@ class PoseGPTVQVAEModule(PoseModule):
             dict(sigmas.items()),
             vertices,
         )
-        # The quantiser's term is a mean over tokens, and the processes may have different numbers of them.
-        excess = self.loss.quantizer_weight * (token_share(output.token_valid) - 1) * losses.quantizer
         # Zero times the spreads: every one has a gradient in steps without vertices too.
         unused = 0 * sum(value.sum() for value in sigmas.values() if value.requires_grad)
-        return replace(losses, total=losses.total + excess + unused)
+        losses = replace(losses, total=losses.total + unused)
+        return self._by_tokens(losses, self.loss.quantizer_weight, output.token_valid)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the latents that the codebooks will start from, so that a resumed run starts from the same ones."""
+        quantizer = self.network.quantizer
+        if isinstance(quantizer, EMAQuantizer) and quantizer.recent:
+            checkpoint["recent_latents"] = list(quantizer.recent)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See `on_save_checkpoint`."""
+        if isinstance(self.network.quantizer, EMAQuantizer):
+            self.network.quantizer.recent = list(checkpoint.get("recent_latents", []))
 
     def outputs_of(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
@@ -165,8 +219,8 @@ class PoseGPTVQVAEModule(PoseModule):
             outputs["pred_rotations"][0, :count], self._root(outputs["pred_joints"][0, :count])
         )
         clips = {
-            "truth": to_motion(batch["pose"][0, :count], self.skeleton),
-            "reconstruction": to_motion(recovered, self.skeleton),
+            "truth": to_motion(batch["pose"][0, :count], self.skeleton, height=self.height),
+            "reconstruction": to_motion(recovered, self.skeleton, height=self.height),
         }
         return {Path(str(batch["names"][0])).name: clips}
 

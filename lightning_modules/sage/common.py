@@ -28,7 +28,7 @@ FPS = 60.0
 class SageBodyModule(StageModule):
     """A model that gives the 6D rotations of the whole body from the three devices; evaluated on whole clips.
 
-    A subclass saves its hyper-parameters, among them those of `adamw`, and implements `predict_sixd` and
+    A subclass saves its hyper-parameters, and implements `predict_sixd` and
     `training_step`. Validation and test steps return named outputs of one clip of N frames: `pred_rotations`,
     `true_rotations` (1, N, 22, 3, 3) local; `pred_joints`, `true_joints` (1, N, 22, 3) metres, the prediction placed
     such that its head stands where it was observed (sheet section 5); `fps`; `clips`; `num_frames`.

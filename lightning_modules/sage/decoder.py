@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,7 @@ class SageDecoderModule(SageBodyModule):
         steps: of the samplers.
         loss: weights of `DecoderLoss`.
         epochs_alone: epochs before the diffusions learn too.
-        learning_rate, joint_learning_rate: before and after; constant.
-        betas, weight_decay: of AdamW.
+        joint_learning_rate: of all networks after the switch; the decoder alone has the optimiser's rate.
         seed: of the samplers' start noise.
         eval_batch_size: windows per forward pass in evaluation.
         body, skip_seconds, reach: see `SageBodyModule`.
@@ -57,10 +56,7 @@ class SageDecoderModule(SageBodyModule):
         steps: int = 5,
         loss: Mapping[str, float] | None = None,
         epochs_alone: int = 6,
-        learning_rate: float = 1e-4,
         joint_learning_rate: float = 8e-5,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 1e-4,
         seed: int = 10,
         eval_batch_size: int = 256,
         body: str | None = None,
@@ -160,18 +156,14 @@ class SageDecoderModule(SageBodyModule):
         return import_decoder(find_files(path).need("decoder")[0], networks)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with one rate for the decoder and one for the diffusions, which is zero before the switch."""
+        """One rate for the decoder and one for the diffusions, which is zero before the switch."""
         options = self.hparams
         switch = options["epochs_alone"] * steps_per_epoch(self.trainer)
-        ratio = options["joint_learning_rate"] / options["learning_rate"]
         diffusions = [p for network in self.frozen_networks() for p in network.parameters()]
-        optimizer = torch.optim.AdamW(
-            [{"params": list(self.tracker.decoder.parameters())}, {"params": diffusions}],
-            lr=options["learning_rate"],
-            betas=tuple(options["betas"]),
-            weight_decay=options["weight_decay"],
-            fused=True,
+        optimizer = self.make_optimizer(
+            [{"params": list(self.tracker.decoder.parameters())}, {"params": diffusions}]
         )
+        ratio = options["joint_learning_rate"] / optimizer.param_groups[0]["lr"]
         rates = [lambda step: 1.0 if step < switch else ratio, lambda step: 0.0 if step < switch else ratio]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rates)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

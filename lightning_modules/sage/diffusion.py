@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,6 @@ class SageDiffusionModule(SageBodyModule):
         upper_vqvae, lower_vqvae, first: checkpoints of the earlier stages; the second stage needs all three.
         mask_slots: slots of the condition that are drawn (with replacement) to be hidden in training.
         steps: of the sampler.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
         seed: of noise, time steps and masks, keyed by (seed, step, sample).
         eval_batch_size: windows per forward pass in evaluation.
         body, skip_seconds: see `SageBodyModule`.
@@ -53,12 +52,6 @@ class SageDiffusionModule(SageBodyModule):
         first: str | None = None,
         mask_slots: int = 2,
         steps: int = 5,
-        learning_rate: float = 2e-4,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 1e-4,
-        milestones: Sequence[int] = (20, 30),
-        gamma: float = 0.25,
-        warmup_steps: int = 0,
         seed: int = 10,
         eval_batch_size: int = 256,
         body: str | None = None,

@@ -28,10 +28,9 @@ class SageRefinerModule(SageBodyModule):
         decoder: checkpoint of the decoder stage, read when training starts; None keeps what there is (`init_from=`).
         steps: of the samplers.
         loss_weights: see `RefinerLoss`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
         seed: of the samplers' start noise.
         eval_batch_size: windows per forward pass in evaluation.
-        body, skip_seconds, reach: see `SageBodyModule`.
+        body, skip_seconds, reach, finishing: see `SageBodyModule`.
     """
 
     def __init__(
@@ -44,19 +43,14 @@ class SageRefinerModule(SageBodyModule):
         decoder: str | None = None,
         steps: int = 5,
         loss_weights: Sequence[float] = (0.01, 60.0, 20.0, 0.01, 0.01, 0.03),
-        learning_rate: float = 8e-5,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 1e-4,
-        milestones: Sequence[int] = (15,),
-        gamma: float = 0.2,
-        warmup_steps: int = 0,
         seed: int = 10,
         eval_batch_size: int = 256,
         body: str | None = None,
         skip_seconds: float = 0.0,
         reach: bool = False,
+        finishing: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(body, skip_seconds, reach)
+        super().__init__(body, skip_seconds, reach, finishing)
         self.save_hyperparameters()
         self.tracker = SageTracker.from_options(self.hparams)
         self.loss = RefinerLoss(self.rest_positions, weights=tuple(loss_weights))

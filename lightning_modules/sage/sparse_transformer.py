@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,9 +21,8 @@ class SparseTransformerModule(SageBodyModule):
         window: frames.
         network: `width`, `heads`, `layers`, `dropout` of the network.
         loss: weights of `DecoderLoss`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
         eval_batch_size: windows per forward pass in evaluation.
-        body, skip_seconds, reach: see `SageBodyModule`.
+        body, skip_seconds, reach, finishing: see `SageBodyModule`.
     """
 
     def __init__(
@@ -31,18 +30,13 @@ class SparseTransformerModule(SageBodyModule):
         window: int = 40,
         network: Mapping[str, Any] | None = None,
         loss: Mapping[str, float] | None = None,
-        learning_rate: float = 1e-4,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 1e-4,
-        milestones: Sequence[int] = (20, 30),
-        gamma: float = 0.25,
-        warmup_steps: int = 0,
         eval_batch_size: int = 512,
         body: str | None = None,
         skip_seconds: float = 0.0,
         reach: bool = False,
+        finishing: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(body, skip_seconds, reach)
+        super().__init__(body, skip_seconds, reach, finishing)
         self.save_hyperparameters()
         # The state dict keeps the name `network`; the tracker around it has no weights of its own.
         self.network = SparseTransformer(window, **(network or {}))

@@ -24,8 +24,7 @@ class SageStudentModule(SageBodyModule):
         network: `width`, `layers` of the student.
         teacher: checkpoint of the refiner stage, read when training starts; None learns from the ground truth alone.
         loss_weights: see `StudentLoss`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
-        body, skip_seconds, reach: see `SageBodyModule`.
+        body, skip_seconds, reach, finishing: see `SageBodyModule`.
     """
 
     def __init__(
@@ -33,17 +32,12 @@ class SageStudentModule(SageBodyModule):
         network: Mapping[str, Any] | None = None,
         teacher: str | None = None,
         loss_weights: Sequence[float] = (0.5, 1.0, 5.0, 2.0, 30.0, 5.0, 0.5),
-        learning_rate: float = 1e-3,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 1e-4,
-        milestones: Sequence[int] = (12, 16),
-        gamma: float = 0.25,
-        warmup_steps: int = 200,
         body: str | None = None,
         skip_seconds: float = 0.0,
         reach: bool = False,
+        finishing: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(body, skip_seconds, reach)
+        super().__init__(body, skip_seconds, reach, finishing)
         self.save_hyperparameters()
         self.tracker = StudentTracker.from_options(self.hparams)
         self.loss = StudentLoss(self.rest_positions, weights=tuple(loss_weights))

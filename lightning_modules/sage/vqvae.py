@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,6 @@ class SageVQVAEModule(StageModule):
         network: options of `SageVQVAE`.
         loss: options of `VQLoss`.
         mask_ratio: share of joints hidden from the encoder in training.
-        learning_rate, betas, weight_decay: of AdamW.
-        milestones, gamma: epochs after which the learning rate is multiplied by gamma.
-        warmup_steps: over which the learning rate rises from zero.
         quantize_after: steps without quantisation at the start; the books then start from the latents of one batch.
         seed: of the masks, which are keyed by (seed, step, sample).
         window: frames per window.
@@ -54,12 +51,6 @@ class SageVQVAEModule(StageModule):
         network: Mapping[str, Any] | None = None,
         loss: Mapping[str, Any] | None = None,
         mask_ratio: float = 0.5,
-        learning_rate: float = 1e-4,
-        betas: Sequence[float] = (0.9, 0.99),
-        weight_decay: float = 1e-4,
-        milestones: Sequence[int] = (30, 50),
-        gamma: float = 0.25,
-        warmup_steps: int = 0,
         quantize_after: int = 0,
         seed: int = 10,
         window: int = 20,

@@ -12,14 +12,16 @@ from torch import Tensor
 
 from contrapposto.io.video import VideoFile
 from contrapposto.systems.scail_pose.bones import typical_lengths
-from contrapposto.systems.scail_pose.estimators.interface import PoseEstimator
-from contrapposto.systems.scail_pose.extract import extract, extract_reference, read_image
+from contrapposto.systems.scail_pose.extract import extract, read_image
 from contrapposto.systems.scail_pose.framing import target_size
+from contrapposto.systems.scail_pose.interface import PoseEstimator
+from contrapposto.systems.scail_pose.jobs import VideoJob
 from contrapposto.systems.scail_pose.matching import align_clip, match_people
 from contrapposto.systems.scail_pose.people import ClipPoses
-from contrapposto.systems.scail_pose.process import VideoJob
 from contrapposto.systems.scail_pose.proportions import reshape_clip
+from contrapposto.systems.scail_pose.reference_people import reference_people
 from contrapposto.systems.scail_pose.retime import retime
+from contrapposto.systems.scail_pose.sides import steady_sides
 from lightning_modules.base import StageModule
 
 _LIMBS = (
@@ -87,7 +89,8 @@ class ScailPoseEvaluation(StageModule):
         file = VideoFile.open(video)
         height, width = target_size(file.height, file.width, self.resolution)
         job = VideoJob(video.stem, video, fps=fps)
-        return retime(extract(job.frames(file), self.estimator, height, width, file.fps), fps)
+        seen = extract(job.frames(file), self.estimator, height, width, file.fps)
+        return retime(steady_sides(seen)[0], fps)
 
     def _references(self, clip: ClipPoses, references: Sequence[tuple[str, Path, np.ndarray]]) -> Tensor:
         if not references or not clip.ids:
@@ -96,7 +99,7 @@ class ScailPoseEvaluation(StageModule):
         return torch.tensor([facts], dtype=torch.float64).reshape(1, -1)
 
     def _reference(self, clip: ClipPoses, image: Path, joints: np.ndarray) -> list[float]:
-        seen = extract_reference(read_image(image), self.estimator, clip.height, clip.width)
+        seen = reference_people(read_image(image), self.estimator, clip.height, clip.width)
         characters = match_people(clip, seen)
         reshaped, _ = reshape_clip(clip, characters)
         plain, long = (align_clip(one, characters)[0] for one in (clip, reshaped))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,7 +26,6 @@ class ScailLifterModule(StageModule):
         network: `width`, `heads`, `layers`, `dropout` of the network.
         loss: `root_weight` of the pelvis, its direction in spreads of the figure and the logarithm of its distance;
             `velocity_weight` of the change from frame to frame, metres. The joints' mean distance, metres, has 1.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     def __init__(
@@ -34,12 +33,6 @@ class ScailLifterModule(StageModule):
         window: int = 16,
         network: Mapping[str, Any] | None = None,
         loss: Mapping[str, float] | None = None,
-        learning_rate: float = 1e-3,
-        betas: Sequence[float] = (0.9, 0.99),
-        weight_decay: float = 1e-2,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
 
+from cli.build import build_datamodule
 from cli.launch import compose_config
 from datamodules.steps import Batch
 
@@ -71,7 +71,7 @@ def read(folder: Path, config, devices: int) -> list[tuple[np.ndarray, list[str]
         enable_model_summary=False,
         use_distributed_sampler=False,  # as the doors have it
     )
-    trainer.fit(Reader(folder), datamodule=instantiate(config.datamodule, _convert_="all"))
+    trainer.fit(Reader(folder), datamodule=build_datamodule(config))
     files = [np.load(folder / f"{rank}.npz") for rank in range(devices)]
     return [(file["rows"], file["names"].tolist()) for file in files]
 

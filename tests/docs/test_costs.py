@@ -74,7 +74,7 @@ def test_scaling_to_the_full_run():
     assert cost.memory == (4 * 30 + 4 * 10 + 80, 70)
     starts = 1000 * 400 * KERNEL_SECONDS
     assert cost.gpu_seconds == pytest.approx(starts + 1e10 / GPU_FLOPS / GPU_SHARE)
-    assert cost.gpu_bound == "starts of kernels"
+    assert cost.gpu_bound == "kernel launches"
 
 
 def test_figures_are_readable():

@@ -27,7 +27,7 @@ DIFFUSION = (
     "data.batch_size=4",
 )
 OPTIONS = {
-    "npr": (*NETWORK, "data.batch_size=2", "module.learning_rate=1e-3"),
+    "npr": (*NETWORK, "data.batch_size=2", "optimizer.lr=1e-3"),
     "npr_vertices": NETWORK,
     "njf": ("module.network={code:24,width:24,layers:3}", "module.jacobian_weight=0.1"),
     "npr_refiner": ("module.network={width:32,heads:2,layers:1}", "data.target=egg"),

@@ -33,7 +33,7 @@ def tiny(model, stores, runs, *more):
         "data.steps_per_epoch=4",
         "data.val_share=0.3",
         "data.test_share=0.3",
-        "module.learning_rate=0.003",
+        "optimizer.lr=0.003",
         "trainer.max_epochs=2",
         "trainer.accelerator=cpu",
         "trainer.log_every_n_steps=1",

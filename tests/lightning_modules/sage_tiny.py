@@ -1,9 +1,6 @@
 """Command lines of every model of SAGE at a tiny size, and the doors in this process."""
 
-import sys
 from pathlib import Path
-
-import pytest
 
 VQVAE = (
     "module.network.num_layers=[1,1]",
@@ -28,7 +25,7 @@ OPTIONS = {
     "sage_refiner": (*LATER, "data.batch_size=4", "data.repeats=2", "data.sequence=60"),
     "sage_student": (
         "module.network={width:32,layers:2}",
-        "module.warmup_steps=0",
+        "scheduler.warmup_steps=0",
         "module.loss_weights=[0.5,1,5,2,30,5,0.05]",  # the tiny teacher is far from the truth
         "data.batch_size=4",
         "data.repeats=2",
@@ -64,19 +61,12 @@ def tiny(model, stores, runs, *more):
 
 def door(name, arguments):
     """What `python <name>.py <arguments>` does, in this process."""
-    from omegaconf import OmegaConf
-
     from cli import evaluate as evaluation
     from cli import train as training
-    from cli.launch import compose_config
-    from cli.runs import RUN_VARIABLE
+    from cli.compose import compose_config
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [name, *arguments])
-        patch.setenv(RUN_VARIABLE, "")
-        OmegaConf.register_new_resolver("floordiv", lambda a, b: a // b, replace=True)
-        config = compose_config(name, arguments)
-        (training.train if name == "train" else evaluation.evaluate)(config)
+    config = compose_config(name, arguments)
+    return (training.train if name == "train" else evaluation.evaluate)(config)
 
 
 def only_run(runs, model):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from cli import runs
 from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ConfigError
@@ -62,7 +61,7 @@ def test_every_group_of_targets_is_reported_beside_the_copy(stages, bent_store):
 
 def test_npr_learns_to_reconstruct_poses(bent_store, tmp_path):
     """Better than leaving the template as it is, after a minute's worth of tiny steps."""
-    more = ("trainer.max_epochs=1", "data.steps_per_epoch=60", "module.learning_rate=3e-3")
+    more = ("trainer.max_epochs=1", "data.steps_per_epoch=60", "optimizer.lr=3e-3")
     door("train", tiny("npr", bent_store, tmp_path, *more, "module.jacobian_weight=0.1"))
     metrics = json.loads((only_run(tmp_path, "npr") / "metrics.json").read_text())["last"]["metrics"]
     assert metrics["val/pmd_unseen_poses"] < 0.5 * metrics["val/copy_pmd_unseen_poses"]
@@ -70,7 +69,7 @@ def test_npr_learns_to_reconstruct_poses(bent_store, tmp_path):
 
 def test_one_batch_is_learnt_by_heart(bent_store, tmp_path):
     more = ("trainer.overfit_batches=1", "trainer.max_epochs=40", "trainer.check_val_every_n_epoch=40")
-    door("train", tiny("npr", bent_store, tmp_path, *more, "module.learning_rate=3e-3", "data.batch_size=1"))
+    door("train", tiny("npr", bent_store, tmp_path, *more, "optimizer.lr=3e-3", "data.batch_size=1"))
     curve = read_curves(only_run(tmp_path, "npr") / "metrics.csv")["train/loss"]
     assert curve[-1][1] < 0.1 * curve[0][1]
 
@@ -82,7 +81,6 @@ def test_a_run_that_goes_on_in_mid_epoch_gives_the_same_weights(bent_store, tmp_
     door("train", tiny("npr", bent_store, cut, *stop))
     run = only_run(cut, "npr")
     (run / "result.json").unlink(missing_ok=True)
-    runs._HELD.pop().release()  # as if the process had ended
     door("train", ["model=npr", "resume=true", f"paths.runs={cut}", "data.name=bent", "trainer.max_steps=-1"])
     one, two = (
         load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"]

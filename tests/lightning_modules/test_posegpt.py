@@ -11,7 +11,6 @@ import torch
 from omegaconf.errors import InterpolationResolutionError
 
 from cli.report import read_curves
-from cli.runs import _HELD
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ContrappostoError
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler
@@ -61,7 +60,7 @@ def test_evaluation_does_not_depend_on_the_batch_size(model, expected, runs, sto
         for path in run.glob("evaluation/tiny-test*"):
             path.rename(tmp_path / f"{size}")
     assert expected <= {name.removeprefix("test/") for name in found[0]}
-    assert found[0] == pytest.approx(found[1], rel=1e-3, abs=1e-5)
+    assert found[0] == pytest.approx(found[1], rel=1e-3, abs=1e-5, nan_ok=True)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -75,8 +74,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(model, runs, stores, tmp_path
     # As if it had been killed in mid-epoch: the checkpoint before the last one is of step 3.
     (run / "checkpoints" / "previous.ckpt").replace(run / "checkpoints" / "last.ckpt")
     (run / "result.json").unlink()
-    while _HELD:  # this process would otherwise hold the run for as long as it lives
-        _HELD.pop().release()
     door("train", [f"model={model}", *tiny(model, stores, tmp_path)[1:], f"resume={run}"])
     assert curve(run) == pytest.approx(curve(whole), rel=1e-5)
     one, two = (load_checkpoint(r / "checkpoints" / "last.ckpt")["state_dict"] for r in (whole, run))

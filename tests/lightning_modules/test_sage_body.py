@@ -12,12 +12,11 @@ import time
 import pytest
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
 from torch.utils.data import DataLoader
 
+from cli.build import build_datamodule, build_module
 from cli.launch import ROOT, compose_config
 from cli.report import read_curves
-from cli.runs import register_best_resolver
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ConfigError
 from tests.lightning_modules.sage_tiny import BODY_MODELS, OPTIONS, door, only_run, tiny
@@ -114,9 +113,8 @@ OVERFIT = {
 @pytest.mark.parametrize("model", BODY_MODELS)
 def test_one_batch_is_learnt_by_heart(model, stages, stores):
     """The decoder: one epoch alone, one with the diffusions."""
-    register_best_resolver()
-    config = compose_config("train", tiny(model, stores, stages, "module.learning_rate=3e-3"))
-    datamodule = instantiate(config.datamodule, _convert_="all")
+    config = compose_config("train", tiny(model, stores, stages, "optimizer.lr=3e-3"))
+    datamodule = build_datamodule(config)
     datamodule.trainer = pl.Trainer(logger=False, accelerator="cpu")
     datamodule.setup("fit")
     batch = next(iter(datamodule.train_dataloader()))
@@ -133,7 +131,7 @@ def test_one_batch_is_learnt_by_heart(model, stages, stores):
     )
     # A bare list would be taken for a collection of loaders.
     loader = DataLoader([batch] * (150 // epochs), batch_size=None)
-    trainer.fit(instantiate(config.module, _convert_="all"), loader)
+    trainer.fit(build_module(config), loader)
     assert min(losses.values[-10:]) < OVERFIT[model] * losses.values[0], losses.values[::15]
 
 

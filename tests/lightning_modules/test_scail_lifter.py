@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from cli.report import read_curves
-from cli.runs import _HELD
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import InputError
-from contrapposto.systems.scail_pose.lifter import LifterBody, load_lifter
+from contrapposto.options import build
+from contrapposto.systems.scail_pose.estimators import make_estimator
+from contrapposto.systems.scail_pose.estimators.lifted import LifterBody
+from contrapposto.systems.scail_pose.lifter import Lifter
 from contrapposto.tasks.predict import compose, predict
 from datamodules.scail_pose.lifter import LifterDataModule
 from lightning_modules.scail_pose.lifter import ScailLifterModule
@@ -35,8 +37,8 @@ def tiny(stores, runs, *more):
         "data.val_share=0.3",
         "data.test_share=0.3",
         "module.network={width:24,heads:2,layers:1}",
-        "module.learning_rate=0.003",
-        "module.warmup_steps=0",
+        "optimizer.lr=0.003",
+        "scheduler.warmup_steps=0",
         "trainer.max_epochs=2",
         "trainer.accelerator=cpu",
         "trainer.log_every_n_steps=1",
@@ -100,7 +102,10 @@ def test_what_was_saved_evaluates_to_the_same_metrics(runs, stores, capsys):
 
 def test_a_checkpoint_is_a_lifter(runs):
     path = only_run(runs, MODEL) / "checkpoints" / "best.ckpt"
-    network, module = load_lifter(path), ScailLifterModule.load_from_checkpoint(path, weights_only=True)
+    network, module = (
+        Lifter.from_pretrained(path),
+        ScailLifterModule.load_from_checkpoint(path, weights_only=True),
+    )
     rays, scores = torch.rand(2, 8, 28, 2), torch.rand(2, 8, 28)
     with torch.no_grad():
         torch.testing.assert_close(network(rays, scores), module.eval()(rays, scores))
@@ -121,8 +126,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(runs, stores, tmp_path):
     # As if it had been killed in mid-epoch: the checkpoint before the last one is of step 3.
     (run / "checkpoints" / "previous.ckpt").replace(run / "checkpoints" / "last.ckpt")
     (run / "result.json").unlink()
-    while _HELD:  # this process would otherwise hold the run for as long as it lives
-        _HELD.pop().release()
     door("train", tiny(stores, tmp_path, f"resume={run}"))
     assert losses(tmp_path) == pytest.approx(losses(runs), rel=1e-5)
     one, two = (
@@ -156,7 +159,7 @@ def test_the_door_exports_a_run(runs, tmp_path, capsys):
         more = [f"input={source}", "task.data=tiny", "task.experiment=null"]
         predict(compose([*shared, *more]))
     assert "differ from the suite's by at most" in capsys.readouterr().out
-    body = LifterBody.open(tmp_path / "scail_lifter.onnx")
+    body = LifterBody.from_pretrained(tmp_path / "scail_lifter.onnx")
     assert body.window == 8
     with pytest.raises(InputError, match="nowhere"):
         predict(compose([*shared, "input=nowhere"]))
@@ -165,7 +168,7 @@ def test_the_door_exports_a_run(runs, tmp_path, capsys):
 def test_it_can_be_chosen_for_videos(runs):
     """As docs/scail_lifter.md says."""
     path = only_run(runs, MODEL) / "checkpoints" / "best.ckpt"
-    body = f"{{_target_:contrapposto.systems.scail_pose.lifter.LifterBody.open,path:'{path}'}}"
-    config = compose(["task=scail_pose", f"task.module.estimator.body={body}"])
-    estimator = instantiate(config.task.module.estimator, _convert_="all")()
+    config = compose(["task=scail_pose", f"task.module.estimator.lifter={path}"])
+    task = build(OmegaConf.to_container(config.task))
+    estimator = make_estimator(**task.module["estimator"])
     assert estimator.body.window == 8

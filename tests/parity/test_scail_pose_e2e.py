@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from contrapposto.systems.scail_pose.camera import default_intrinsics
-from contrapposto.systems.scail_pose.estimators.interface import Person
 from contrapposto.systems.scail_pose.framing import cover
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.systems.scail_pose.pipeline import ClipDrawer, Look
 from contrapposto.systems.scail_pose.reference import AlignOptions, align

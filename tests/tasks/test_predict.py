@@ -27,7 +27,7 @@ def test_convert_reads_and_writes_odd_names(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     written = sorted(path.name for path in (tmp_path / "out (2)").iterdir())
-    assert written == ["a walk = [1].glb", "a walk = [1].npz"]
+    assert written == ["a walk = [1].glb", "a walk = [1].npz", "provenance.json"]
     back = read_motion(tmp_path / "out (2)" / "a walk = [1].npz")
     np.testing.assert_allclose(back.joint_positions()[:, 15], motion.joint_positions()[:, 15], atol=0.03)
 

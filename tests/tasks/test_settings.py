@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 
+from cli.build import build_datamodule
 from cli.launch import compose_config
 from cli.preflight import preflight
 from contrapposto.data.prepare import prepare
@@ -43,10 +43,8 @@ def compose(model, experiment, world, *more):
 
 def split_of(config):
     from contrapposto.data.store import MotionStore
-    from datamodules.sage import SageDataModule
 
-    options = OmegaConf.to_container(config.datamodule, resolve=True)
-    datamodule = SageDataModule(**{k: v for k, v in options.items() if k != "_target_"})
+    datamodule = build_datamodule(config)
     datamodule.store = MotionStore.open(datamodule.store_path)
     split = datamodule._split()
     names = np.array([clip.name for clip in datamodule.store.clips])

@@ -14,6 +14,7 @@ RECIPES = {
     "amass": "AmassRecipe",
     "cmu": "CmuRecipe",
     "bandai": "BandaiRecipe",
+    "free": "FreeRecipe",
     "humanact12": "HumanAct12Recipe",
     "open_motion": "OpenMotionRecipe",
 }

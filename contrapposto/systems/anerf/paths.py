@@ -17,6 +17,7 @@ from torch import Tensor
 from contrapposto import rotations as rot
 from contrapposto.systems.anerf.cameras import orbit, rotation_about
 from contrapposto.systems.anerf.kinematics import NUM_JOINTS, pose_bones
+from contrapposto.systems.anerf.view import View
 
 LEVEL_ROOT = (1.5708, 0.0, 0.0)
 """What the published option `undo_rot` puts in place of a root's rotation. It comes from older axes: in today's a
@@ -81,6 +82,11 @@ class PosePath:
 
     def __len__(self) -> int:
         return len(self.joints)
+
+    def view(self, number: int, size: tuple[int, int]) -> View:
+        """The camera of one picture, with an image of the given height and width."""
+        centre = None if self.centres is None else self.centres[number]
+        return View(self.cameras[number], self.focals[number], *size, centre)
 
 
 def retarget(
@@ -194,10 +200,17 @@ def animate(
     )
 
 
-def bubble(frames: PoseFrames, selected: Sequence[int], *, steps: int = 30) -> PosePath:
+def bubble(
+    frames: PoseFrames,
+    selected: Sequence[int],
+    *,
+    steps: int = 30,
+    centre_camera: bool = True,
+    centre_root: bool = True,
+) -> PosePath:
     """Every selected pose, root and camera centred, from a camera that wobbles about it for `steps` pictures."""
     index = torch.as_tensor(selected, dtype=torch.int64)
-    chosen = _prepared(frames.at(index), centre_root=True, centre_camera=True)
+    chosen = _prepared(frames.at(index), centre_root=centre_root, centre_camera=centre_camera)
     repeat = torch.arange(len(index)).repeat_interleave(steps)
     cameras = wobble(chosen.cameras, steps).flatten(0, 1)
     return _path(replace(chosen.at(repeat), cameras=cameras), index[repeat])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from contrapposto.systems.anerf.capsules import NUM_SEGMENTS, Capsules, bone_seg
 from contrapposto.systems.anerf.kinematics import EXT_SCALE, joints_of, rendering_cylinder
 from contrapposto.systems.anerf.model import ANeRF
 from contrapposto.systems.anerf.occupancy import occupancy_grid
+from contrapposto.systems.anerf.view import Picture, View
 
 SPEEDS = ("exact", "pruned")
 _CHUNKS = {"exact": 16, "pruned": 2048}
@@ -21,52 +22,6 @@ _CHUNKS = {"exact": 16, "pruned": 2048}
 GRID_PIXELS = 4000
 """Pixels in the figure's box from which on a grid of the pose's density saves more than it costs."""
 _STOP = 1e-3  # light left on a ray that ends
-
-
-@dataclass(frozen=True)
-class View:
-    """A camera and its picture.
-
-    Args:
-        camera_to_world: (4, 4), NeRF axes.
-        focal: (2,) pixels.
-        height, width: pixels.
-        centre: (2,) principal point (x, y); None: the middle.
-    """
-
-    camera_to_world: Tensor
-    focal: Tensor
-    height: int
-    width: int
-    centre: Tensor | None = None
-
-    def scaled(self, factor: float) -> View:
-        """The same camera with a picture of another size."""
-        centre = None if self.centre is None else self.centre * factor
-        size = round(self.height * factor), round(self.width * factor)
-        return View(self.camera_to_world, self.focal * factor, *size, centre)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What a camera sees.
-
-    Args:
-        colour: (H, W, 3) in about [0, 1], premultiplied by the opacity.
-        opacity: (H, W).
-        depth: (H, W) camera depth, world units; infinite where the opacity is below a tenth.
-        low, high: (2,) half-open box (x, y) of the figure's cylinder: nothing is computed outside.
-    """
-
-    colour: Tensor
-    opacity: Tensor
-    depth: Tensor
-    low: Tensor
-    high: Tensor
-
-    def over(self, background: Tensor) -> Tensor:
-        """(H, W, 3) in [0, 1] on a background (H, W, 3) or (3,)."""
-        return (self.colour + (1 - self.opacity[..., None]) * background).clamp(0, 1)
 
 
 class Renderer:

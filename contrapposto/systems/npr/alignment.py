@@ -28,7 +28,7 @@ _CROTCH = 0.45
 
 @dataclass(frozen=True)
 class FigureLandmarks:
-    """Places on a figure seen from the front, in the template's normalised units.
+    """Places on a figure seen from the front, in the units of its vertices.
 
     Args:
         points: (16, 2), x to the figure's left and y up: tips and roots of both arms, soles, hips, sides of belly and
@@ -38,6 +38,10 @@ class FigureLandmarks:
 
     points: np.ndarray
     depths: np.ndarray
+
+    def scaled(self, centre: np.ndarray, side: float) -> FigureLandmarks:
+        """Of the same figure after (vertices - centre) / side."""
+        return FigureLandmarks((self.points - centre[:2]) / side, (self.depths - centre[2]) / side)
 
 
 @dataclass(frozen=True)
@@ -49,15 +53,17 @@ class _Arm:
     thickness: float
 
 
-def figure_landmarks(template: Template) -> FigureLandmarks | None:
+def figure_landmarks(vertices: np.ndarray, faces: np.ndarray) -> FigureLandmarks | None:
     """Find the parts of a figure that stands upright (y up), faces z, and holds its arms away from the body.
+
+    Args:
+        vertices: (V, 3) in any units.
+        faces: (F, 3).
 
     Returns:
         None where the outline is not that of such a figure.
     """
-    generator = np.random.default_rng(0)
-    vertices = template.solver.vertices.numpy()
-    points, _ = sample_surface(vertices, template.clean.faces, _SAMPLES, generator)
+    points, _ = sample_surface(vertices, faces, _SAMPLES, np.random.default_rng(0))
     low = points[:, :2].min(axis=0)
     cell = float(np.ptp(points[:, :2], axis=0).max()) / _CELLS
     cells = (points[:, :2] - low) / cell
@@ -66,7 +72,38 @@ def figure_landmarks(template: Template) -> FigureLandmarks | None:
     if right is None or left is None or min(right.root[0], left.root[0]) < _SHORTEST * len(outline):
         return None
     places = _places(cells, outline, right, left)
-    return FigureLandmarks(places * cell + low, np.quantile(points[:, 2], (0.1, 0.5, 0.9)))
+    landmarks = FigureLandmarks(places * cell + low, np.quantile(points[:, 2], (0.1, 0.5, 0.9)))
+    return landmarks if _plausible(points, outline, landmarks) else None
+
+
+def _plausible(points: np.ndarray, outline: np.ndarray, landmarks: FigureLandmarks) -> bool:
+    """Whether an outline's landmarks are a figure's: wings, ears and legs of animals look alike from the front.
+
+    The limits lie between 22 humanoids and 12 animals, each from several sides.
+    """
+    low, size = points.min(axis=0), np.ptp(points, axis=0)
+    height = float(size[1])
+    (tip_right, root_right, tip_left, root_left), places = (
+        landmarks.points[:4],
+        (landmarks.points - low[:2]) / height,
+    )
+    mirrored = outline[::-1]
+    symmetry = (outline & mirrored).sum() / (outline | mirrored).sum()
+    arm = (points[:, 0] < root_right[0]) | (points[:, 0] > root_left[0])
+    depth = float(np.subtract(*np.quantile(points[arm, 2], (0.95, 0.05)))) / height if arm.any() else np.inf
+    length = float(root_right[0] - tip_right[0] + tip_left[0] - root_left[0]) / 2 / height
+    crotch, chest, neck = places[12:15, 1]
+    return bool(
+        symmetry >= 0.8
+        and size[2] <= 0.95 * height
+        and 0.45 <= size[0] / height <= 1.5
+        and 0.15 <= length <= 0.6
+        and depth <= 0.6
+        and places[[0, 2], 1].mean() >= 0.3
+        and crotch < chest
+        and crotch <= 0.5
+        and neck <= 0.93
+    )
 
 
 def aligned_centroids(source: Template, target: Template) -> Tensor | None:
@@ -75,16 +112,19 @@ def aligned_centroids(source: Template, target: Template) -> Tensor | None:
     Returns:
         None where one of the two is not a figure as `figure_landmarks` expects it.
     """
-    known, own = figure_landmarks(source), figure_landmarks(target)
+    known, own = (figure_landmarks(one.solver.vertices.numpy(), one.clean.faces) for one in (source, target))
     if known is None or own is None:
         return None
     centroids = face_centroids(target.solver.vertices, target.solver.faces).numpy()
-    front = centroids[:, :2] + RBFInterpolator(own.points, known.points - own.points, kernel="linear")(
-        centroids[:, :2]
-    )
+    return torch.from_numpy(carried(centroids, own, known))
+
+
+def carried(points: np.ndarray, own: FigureLandmarks, known: FigureLandmarks) -> np.ndarray:
+    """Points (N, 3) of one figure to where these parts lie on another, whose landmarks are `known`."""
+    moves = RBFInterpolator(own.points, known.points - own.points, kernel="linear")
     scale = np.ptp(known.depths) / max(float(np.ptp(own.depths)), 1e-6)
-    depth = (centroids[:, 2:] - own.depths[1]) * scale + known.depths[1]
-    return torch.from_numpy(np.concatenate([front, depth], axis=1))
+    depth = (points[:, 2:] - own.depths[1]) * scale + known.depths[1]
+    return np.concatenate([points[:, :2] + moves(points[:, :2]), depth], axis=1)
 
 
 def _outline(cells: np.ndarray) -> np.ndarray:

@@ -33,7 +33,10 @@ class PointNorm(nn.BatchNorm1d):
     train_norm: TrainNorm = "sample"
 
     def forward(self, points: Tensor) -> Tensor:
-        """(B, N, C) to (B, N, C)."""
+        """(B, N, C) to (B, N, C); statistics are computed in the precision of the weights, also under autocast."""
+        return self._normalized(points.to(self.weight.dtype)).to(points.dtype)
+
+    def _normalized(self, points: Tensor) -> Tensor:
         if not self.training and self.statistics == "running":
             mean, variance, _ = self._running()
             scale = self.weight * (variance + self.eps).rsqrt()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from contrapposto.mesh.operators import face_centroids
+from contrapposto.mesh.operators import face_centroids, face_normals
 from contrapposto.mesh.poisson import PoissonSolver
 from contrapposto.systems.npr.applier import PoseApplier
 from contrapposto.systems.npr.extractor import PoseCode, PoseExtractor
@@ -106,3 +106,21 @@ class NPR(nn.Module):
 def vertex_loss(predicted: Tensor, posed: Tensor) -> Tensor:
     """Mean squared error over vertices and coordinates: the release's training loss."""
     return torch.nn.functional.mse_loss(predicted, posed)
+
+
+def tangent_loss(template: PoissonSolver, decoded: Tensor, posed: Tensor) -> Tensor:
+    """Mean squared error of Jacobians in the plane of each face.
+
+    The Jacobian of a surface is only defined in the plane of its faces. What a network predicts along the normal has no
+    influence on the result; a loss on all nine entries would pull it, and with it the rest, towards zero.
+
+    Args:
+        template: with F faces.
+        decoded: (B, F, 9) row by row.
+        posed: (B, V, 3) the truth.
+    """
+    field = template.jacobians(posed.double()).to(decoded.dtype)
+    normals = face_normals(template.vertices, template.faces).to(decoded)
+    difference = decoded.unflatten(-1, (3, 3)) - field
+    along = (difference @ normals[..., None]) * normals[:, None, :]
+    return (difference - along).square().mean()

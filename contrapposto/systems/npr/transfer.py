@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,13 +15,14 @@ from torch import Tensor
 from contrapposto.errors import InputError
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.blend import blend_jacobians, polar
-from contrapposto.mesh.operators import completed_jacobians, face_normals
 from contrapposto.mesh.template import Template
 from contrapposto.systems.npr.alignment import aligned_centroids
 from contrapposto.systems.npr.extractor import PoseCode, interpolate_codes
 from contrapposto.systems.npr.model import NPR
 from contrapposto.systems.npr.njf import NeuralJacobianFields
+from contrapposto.systems.npr.pretrained import load_network
 from contrapposto.systems.npr.refiner import PoseRefiner
+from contrapposto.systems.npr.residual import ResidualNPR, surface_jacobians
 
 Codes = PoseCode | Tensor
 Place = Literal["origin", "template", "carry", "ground"]
@@ -60,12 +62,12 @@ class PoseTransfer:
         canonical_rotation: take the rotation of each pose as a whole off before the network sees it and put it back
             on afterwards, so that a turned source gives the turned result. For figures that turn in the world, where
             the network was not trained on turned ones.
-        rest_correction: subtract what the network says of the source's template, so that the rest pose of the source
-            gives exactly the target's template.
+        rest_correction: take off what the network says of the source's template, so that the rest pose of the source
+            gives exactly the target's template: Jacobians are multiplied by the inverse, vertices are subtracted.
         align: ask for a target's faces where these parts lie on the source (`alignment`), if both are figures with
             their arms out; others, and models that are not `NPR` of Jacobians, are asked by their own places.
         rigid: share, 0 to 1, of the stretch of every face that is taken back: networks average what they are unsure of;
-            averages of turns shrink, so limbs come out thin. Jacobians only. Raises PMD, and looks better.
+            averages of rotations shrink, so limbs come out thin. Jacobians only. For weak networks of the paper's kind.
         batch_size: poses in one pass of the networks.
 
     Raises:
@@ -102,6 +104,31 @@ class PoseTransfer:
         self.batch_size = batch_size
         self.rigid = rigid if model.output == "jacobians" else 0.0
         self._aligned: tuple[Template, Tensor | None] | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path = "npr_residual",
+        source: Template | MeshAsset | None = None,
+        **options: Any,
+    ) -> PoseTransfer:
+        """A transfer by a trained network.
+
+        Args:
+            name_or_path: a shipped model, a folder, a checkpoint or the authors' file; see `pretrained.load_network`.
+            source: template of the poses; None: the first mesh that the network was trained on.
+            options: see the class.
+
+        Raises:
+            MissingError, ConfigError, InputError: see `load_network`; no source is named and the network brings none.
+        """
+        trained = load_network(name_or_path)
+        if source is None:
+            source = next(iter(trained.templates.values()), None)
+        if source is None:
+            raise InputError("The network brings no mesh.", fix="source=TEMPLATE, the rest pose of the poses")
+        template = source if isinstance(source, Template) else Template(source, normalize=trained.normalize)
+        return cls(trained.network, template, **{"refiner": trained.refiner, **options})
 
     @torch.no_grad()
     def encode(
@@ -142,7 +169,12 @@ class PoseTransfer:
         return SourcePoses(codes, turns, places - rest.mean(0), heights - rest[:, 1].min())
 
     def transfer(
-        self, poses: np.ndarray | SourcePoses, target: Template | MeshAsset, *, smooth: float = 0.0
+        self,
+        poses: np.ndarray | SourcePoses,
+        target: Template | MeshAsset,
+        *,
+        smooth: float = 0.0,
+        turns: Tensor | None = None,
     ) -> np.ndarray:
         """Pose a target.
 
@@ -150,28 +182,50 @@ class PoseTransfer:
             poses: (T, V, 3) of the source, or what `encode` gave for them.
             target: any mesh; make a `Template` of it once where it is used several times.
             smooth: standard deviation, in frames, of a smoothing over time of a sequence; 0: none.
+            turns: (F, 3, 3) rotation that brings each face of the clean target from its rest pose to the source's; None:
+                both rest in the same pose.
 
         Returns:
             (T, V_target, 3) float64 in the target's vertex order and units. One factorisation serves all poses.
         """
         taken = poses if isinstance(poses, SourcePoses) else self.encode(poses)
         template = target if isinstance(target, Template) else Template(target)
-        shape = self.apply(taken.codes, template)
+        shape = self.apply(taken.codes, template, turns)
         if smooth > 0:
             shape = torch.from_numpy(gaussian_filter1d(shape.numpy(), smooth, axis=0, mode="nearest"))
         return self._put(template, shape @ taken.rotations.transpose(-1, -2), taken.shifts, taken.lows)
 
     @torch.no_grad()
-    def apply(self, codes: Codes, template: Template) -> Tensor:
-        """Pose codes of any origin (T) to (T, V', 3) float64: the clean target in its normalised units, mean at 0."""
+    def apply(self, codes: Codes, template: Template, turns: Tensor | None = None) -> Tensor:
+        """Pose codes of any origin (T) to (T, V', 3) float64: the clean target in its normalised units, mean at 0.
+
+        `turns`: see `transfer`.
+        """
         rest = self._decode(self._rest_code(), template) if self.rest_correction else None
         parts = []
         for start in range(0, len(codes), self.batch_size):
             decoded = self._decode(codes[start : start + self.batch_size], template)
-            if rest is not None:
-                decoded = decoded - rest + self._neutral(template)
-            parts.append(self._vertices(decoded, template))
+            parts.append(self._vertices(self._corrected(decoded, rest, turns, template), template))
         return torch.cat(parts)
+
+    def _corrected(
+        self, decoded: Tensor, rest: Tensor | None, turns: Tensor | None, template: Template
+    ) -> Tensor:
+        """Decoded values without what the network says of the rest pose, and from the target's own rest pose."""
+        if rest is None and turns is None:
+            return decoded
+        if self.model.output == "vertices":
+            return decoded if rest is None else decoded - rest + template.solver.vertices
+        field = self._field(decoded, template)
+        if rest is not None:
+            field = field @ torch.linalg.inv(self._field(rest, template))
+        return field if turns is None else field @ turns.to(field)
+
+    def _field(self, decoded: Tensor, template: Template) -> Tensor:
+        """Full-rank Jacobians (B, F, 3, 3) of decoded ones."""
+        if isinstance(self.model, ResidualNPR):
+            return decoded.unflatten(-1, (3, 3))
+        return surface_jacobians(template.solver, template.solve(decoded))
 
     @torch.no_grad()
     def interpolate(
@@ -219,14 +273,7 @@ class PoseTransfer:
 
     def _completed(self, code: Codes, template: Template) -> Tensor:
         """Decoded Jacobians as the solved surface has them."""
-        return self._full_rank(self.apply(code, template), template)
-
-    @staticmethod
-    def _full_rank(vertices: Tensor, template: Template) -> Tensor:
-        """Jacobians (T, F, 3, 3) of poses (T, V', 3), with their normals."""
-        solver = template.solver
-        normals = [face_normals(points, solver.faces) for points in (solver.vertices, vertices)]
-        return completed_jacobians(solver.jacobians(vertices), *normals)
+        return surface_jacobians(template.solver, self.apply(code, template))
 
     def _rest_code(self) -> Codes:
         reference = next(self.model.parameters())
@@ -250,19 +297,13 @@ class PoseTransfer:
             self._aligned = (template, aligned_centroids(self.source, template))
         return self._aligned[1]
 
-    def _neutral(self, template: Template) -> Tensor:
-        """What a network that leaves the template alone would say."""
-        if self.model.output == "vertices":
-            return template.solver.vertices
-        return torch.eye(3, dtype=torch.float64).flatten()
-
     def _vertices(self, decoded: Tensor, template: Template) -> Tensor:
         if self.model.output == "vertices":
             return decoded - decoded.mean(-2, keepdim=True)
         vertices = template.solve(decoded)
         if not self.rigid:
             return vertices
-        field = self._full_rank(vertices, template)
+        field = surface_jacobians(template.solver, vertices)
         return template.solve(torch.lerp(field, polar(field)[0], self.rigid))
 
     def _put(self, template: Template, shape: Tensor, shifts: Tensor, lows: Tensor) -> np.ndarray:

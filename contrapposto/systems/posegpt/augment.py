@@ -10,7 +10,7 @@ from torch import Tensor
 
 from contrapposto.nn.random import keyed_uniform
 from contrapposto.systems.posegpt.clips import random_turns
-from contrapposto.systems.posegpt.poses import face_forward, turn_world, zero_start
+from contrapposto.systems.posegpt.poses import Height, face_forward, turn_world, zero_start
 
 Heading = Literal["random", "canonical", "as_it_is"]
 """`random`: turned about the vertical at random in training (the original); `canonical`: every window, also in
@@ -27,17 +27,25 @@ class Augment:
         mirrored: (A,) class of each class in a mirror, -1 for none; windows that would lose a class are left as they
             are. None keeps the labels, as the original does.
         seed: of the draws.
+        height: see `poses.Height`.
     """
 
     def __init__(
-        self, heading: Heading, max_tilt: int, mirror: bool, mirrored: Sequence[int] | None, seed: int
+        self,
+        heading: Heading,
+        max_tilt: int,
+        mirror: bool,
+        mirrored: Sequence[int] | None,
+        seed: int,
+        height: Height = "start",
     ) -> None:
+        self.height: Height = height
         self.heading, self.max_tilt, self.mirror, self.seed = heading, max_tilt, mirror, seed
         self.mirrored = None if mirrored is None else torch.tensor(mirrored, dtype=torch.int64)
 
     def plain(self, pose: Tensor) -> Tensor:
         """Windows (B, T, D) for evaluation: from the origin on, and facing forward where that is wanted."""
-        pose = zero_start(pose)
+        pose = zero_start(pose, height=self.height)
         return face_forward(pose)[0] if self.heading == "canonical" else pose
 
     def turned(self, pose: Tensor, key: int, ids: Tensor) -> Tensor:

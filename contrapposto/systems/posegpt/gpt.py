@@ -7,16 +7,18 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.nn.attention import Block
 from contrapposto.nn.dropout import Dropout
 from contrapposto.nn.positions import sine_table
 from contrapposto.nn.stacks import initialise
-from contrapposto.systems.posegpt.vqvae import PoseVQVAE
+from contrapposto.systems.posegpt.autoencoder import MotionAutoEncoder
+from contrapposto.systems.posegpt.depth_head import DepthHead
 
 Positions = Literal["scratch", "scratch_frozen", "sine_ft", "sine_frozen"]
-Head = Literal["linear", "mlp"]
+Head = Literal["linear", "mlp", "depth"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Condition:
 class TokenGPT(nn.Module):
     """The transformer itself (`gpt.` in the original's files).
 
-    Position i sees the tokens before i and predicts token i, all books at once and independently; position 0
+    Position i sees the tokens before i and predicts token i, all its codes at once or one after the other; position 0
     sees a zero vector, or the action where it is `prepended`.
 
     Args:
@@ -50,7 +52,8 @@ class TokenGPT(nn.Module):
         extras: conditions that are told to every position.
         concatenate: join token, position and conditions and mix them by a linear layer, or else add them up.
         end_token: one more class per book, the first, that says that the motion is over.
-        head: `linear` without bias, or `mlp`.
+        head: `linear` without bias, or `mlp`: all codes of a token independently; `depth`: one after the other, see
+            `DepthHead`.
         positions: start of the position table (zeros or sine) and whether it is trained.
         causal: False lets every position see all tokens, which makes sampling meaningless.
         original_offsets: book i begins at row i V of the token table, as in the original, where the last code
@@ -85,7 +88,9 @@ class TokenGPT(nn.Module):
         )
         self.ln_f = nn.LayerNorm(width)
         classes = self.book_size + int(end_token)
-        self.list_head = nn.ModuleList(_make_head(head, width, classes) for _ in range(num_books))
+        self.depth = DepthHead(num_books, self.book_size, width) if head == "depth" else None
+        independent = 0 if head == "depth" else num_books
+        self.list_head = nn.ModuleList(_make_head(head, width, classes) for _ in range(independent))
         if concatenate:
             self.fc_emb = nn.Linear((2 + extras) * width, width)
         self.apply(initialise)
@@ -102,10 +107,19 @@ class TokenGPT(nn.Module):
 
     def forward(self, indices: Tensor, condition: Condition, prepended: Tensor | None = None) -> Tensor:
         """Logits (B, L + 1, K, classes) of codes (B, L, K), -1 for padding; `prepended` (B, 1, C)."""
+        features = self.features(indices, condition, prepended)
+        if self.depth is not None:
+            logits: Tensor = self.depth(features, F.pad(indices, (0, 0, 0, 1)))
+            return logits
+        return torch.stack([head(features) for head in self.list_head], dim=2)
+
+    def features(self, indices: Tensor, condition: Condition, prepended: Tensor | None = None) -> Tensor:
+        """(B, L + 1, C) from which the logits are made; arguments of `forward`."""
         features = self._inputs(indices, condition, prepended)
         for block in self.blocks:
             features = block(features)
-        return self._logits(features)
+        normal: Tensor = self.ln_f(features)
+        return normal
 
     def _inputs(self, indices: Tensor, condition: Condition, prepended: Tensor | None) -> Tensor:
         tokens = self.tok_emb(indices + 1 + self.offsets).flatten(2)
@@ -124,10 +138,6 @@ class TokenGPT(nn.Module):
                 parts.append(extra[:, :count].expand_as(tokens))
         mixed = self.fc_emb(torch.cat(parts, dim=-1)) if self.concatenate else torch.stack(parts).sum(0)
         return self.drop(mixed)
-
-    def _logits(self, features: Tensor) -> Tensor:
-        features = self.ln_f(features)
-        return torch.stack([head(features) for head in self.list_head], dim=2)
 
 
 class PoseGPT(nn.Module):
@@ -164,7 +174,7 @@ class PoseGPT(nn.Module):
 
     def __init__(
         self,
-        vqvae: PoseVQVAE | None = None,
+        vqvae: MotionAutoEncoder | None = None,
         *,
         num_books: int = 2,
         num_codes: int = 512,
@@ -227,7 +237,7 @@ class PoseGPT(nn.Module):
 
     @torch.no_grad()
     def tokens(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Codes (B, L, K) and validity (B, L) of motion, see `PoseVQVAE.tokens`.
+        """Codes (B, L, K) and validity (B, L) of motion, see `MotionAutoEncoder.tokens`.
 
         Raises:
             ConfigError: this generator was made without its auto-encoder.
@@ -325,6 +335,8 @@ def _check(options: dict[str, object]) -> None:
             raise ConfigError(f"{name} is {options[name]!r}.", expected=", ".join(get_args(Positions)))
     if options["head"] not in get_args(Head):
         raise ConfigError(f"head is {options['head']!r}.", expected=", ".join(get_args(Head)))
+    if options["head"] == "depth" and options["end_token"]:
+        raise ConfigError("The head depth predicts no end.", fix="end_token=false, or head=linear")
     width, books, heads = (int(str(options[name])) for name in ("width", "num_books", "heads"))
     if width % books or width % heads:
         raise ConfigError(f"A width of {width} cannot be shared by {books} books and {heads} heads.")

@@ -16,8 +16,8 @@ from contrapposto import rotations as rot
 from contrapposto.body import BodyModel
 from contrapposto.body.skinning import Skinning
 from contrapposto.errors import ConfigError
+from contrapposto.systems.posegpt.autoencoder import DecodedMotion
 from contrapposto.systems.posegpt.poses import split_pose
-from contrapposto.systems.posegpt.vqvae import DecodedMotion
 
 Kind = Literal["l2", "l1", "gaussian", "laplacian"]
 KINDS = ("l2", "l1", "gaussian", "laplacian")

@@ -8,6 +8,7 @@ the original: AMASS turned by +90 degrees about x, so y points down. `from_motio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from contrapposto.motion import Label, Motion
 from contrapposto.skeleton import SMPLH52, Skeleton
 
 FPS = 30.0
+Height = Literal["start", "floor"]
+"""Of the root: counted from the first frame (the original), or from the height at which the root joint's rest position
+stands on the floor, which is that of `Motion.root_translation`."""
 _TO_POSE = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # +90 degrees about x
 
 
@@ -69,9 +73,12 @@ def integrate_translation(deltas: Tensor, valid: Tensor | None = None) -> Tensor
     return deltas.cumsum(-2)
 
 
-def zero_start(pose: Tensor) -> Tensor:
-    """(..., T, 3 J + 3) moved so that the first frame's translation is zero."""
-    return torch.cat([pose[..., :-3], pose[..., -3:] - pose[..., :1, -3:]], dim=-1)
+def zero_start(pose: Tensor, *, height: Height = "start") -> Tensor:
+    """(..., T, 3 J + 3) moved so that the first frame's translation is zero, but for the height y with `floor`."""
+    first = pose[..., :1, -3:]
+    if height == "floor":
+        first = first * pose.new_tensor([1.0, 0.0, 1.0])
+    return torch.cat([pose[..., :-3], pose[..., -3:] - first], dim=-1)
 
 
 def turn_world(pose: Tensor, turn: Tensor) -> Tensor:
@@ -88,14 +95,22 @@ def turn_world(pose: Tensor, turn: Tensor) -> Tensor:
     return join_pose(turned, (turn @ translation[..., None]).squeeze(-1))
 
 
+def heading_of(matrices: Tensor) -> Tensor:
+    """(...,) heading in radians of root rotations (..., 3, 3): an angle about y, 0 for a figure that faces -z.
+
+    It is the turn about the vertical that is left when the shortest tilt from upright is taken off ("twist"), so it hardly
+    changes when a figure bows, lies down, rolls or turns a cartwheel; only a figure upside down has none.
+    """
+    # The root rotation of an upright figure is half a turn about x: y points down in these poses, up in the rest pose.
+    return torch.atan2(matrices[..., 2, 0] + matrices[..., 0, 2], matrices[..., 0, 0] - matrices[..., 2, 2])
+
+
 def face_forward(pose: Tensor) -> tuple[Tensor, Tensor]:
     """(..., T, 3 J + 3) turned about the vertical so that the first frame faces -z, and the turn (..., 3, 3).
 
-    `turn_world(pose, turn.mT[..., None, :, :])` turns back. Where the figure faces is told by its left side, which
-    stays horizontal when it bows or lies on its back.
+    `turn_world(pose, turn.mT[..., None, :, :])` turns back. See `heading_of`.
     """
-    left = rot.axis_angle_to_matrix(pose[..., 0, :3])[..., :, 0]
-    angle = torch.atan2(left[..., 2], left[..., 0])
+    angle = heading_of(rot.axis_angle_to_matrix(pose[..., 0, :3]))
     turn = rot.axis_angle_to_matrix(
         torch.stack([torch.zeros_like(angle), angle, torch.zeros_like(angle)], -1)
     )
@@ -110,19 +125,20 @@ def repeat_last_valid(values: Tensor, valid: Tensor) -> Tensor:
     return values.gather(1, index.view(*index.shape, *[1] * (values.ndim - 2)).expand_as(values))
 
 
-def from_motion(motion: Motion, skeleton: Skeleton = SMPLH52) -> Tensor:
+def from_motion(motion: Motion, skeleton: Skeleton = SMPLH52, *, height: Height = "start") -> Tensor:
     """(F, 3 J + 3) float32 pose vectors at 30 frames/s, the first frame at the origin.
 
     Args:
         motion: any clip of the SMPL family; joints that it lacks are at rest.
         skeleton: which joints.
+        height: see `Height`.
 
     Raises:
         InputError: the clip is on a skeleton of another family.
     """
     clip = motion.resample(FPS).to_skeleton(skeleton)
     pose = join_pose(torch.from_numpy(clip.rotations), torch.from_numpy(clip.root_translation))
-    return zero_start(turn_world(pose, _TO_POSE))
+    return zero_start(turn_world(pose, _TO_POSE), height=height)
 
 
 def to_motion(
@@ -130,20 +146,20 @@ def to_motion(
     skeleton: Skeleton = SMPLH52,
     *,
     fps: float = FPS,
-    height: float | None = None,
+    height: float | Height = "start",
     labels: Sequence[Label] = (),
     metadata: Mapping[str, str] | None = None,
 ) -> Motion:
     """A clip from pose vectors (F, 3 J + 3).
 
-    Pose vectors do not say how high above the floor they begin: the clip is lifted or lowered so that its feet
-    stand on the floor (z = 0).
+    Pose vectors whose heights count from the start do not say how high above the floor they begin: the clip is lifted or
+    lowered so that its feet stand on the floor (z = 0).
 
     Args:
         pose: in this module's world.
         skeleton: of J joints.
         fps: frames per second.
-        height: z of the root translation of the first frame, metres, in place of the search for the floor.
+        height: see `Height`; or z of the root translation of the first frame, metres.
         labels: of the clip.
         metadata: of the clip.
 
@@ -164,7 +180,9 @@ def to_motion(
         labels=tuple(labels),
         metadata=dict(metadata or {}),
     )
-    lift = -_floor(clip) if height is None else height - float(clip.root_translation[0, 2])
+    if height == "floor":
+        return clip
+    lift = -_floor(clip) if height == "start" else float(height) - float(clip.root_translation[0, 2])
     return clip.transform(np.eye(3), (0.0, 0.0, lift))
 
 

@@ -95,7 +95,7 @@ class PreparedGPT:
             tables.append(rows @ self.mixes[0][book * share : (book + 1) * share])
         self.tokens = torch.cat(tables)
         self.starts = torch.arange(gpt.num_books, device=self.tokens.device) * (gpt.book_size + 1) + 1
-        simple = all(isinstance(head, nn.Linear) for head in gpt.list_head)
+        simple = gpt.depth is None and all(isinstance(head, nn.Linear) for head in gpt.list_head)
         self.heads = _Linear.of(*cast(list[nn.Linear], list(gpt.list_head))) if simple else None
 
     def start(
@@ -112,18 +112,17 @@ class PreparedGPT:
                 expected=f"at most {self.gpt.block_size}",
                 fix="ask for fewer frames, or generate by a sliding window",
             )
-        told = self.gpt.pos_emb[:, :capacity] @ self.mixes[1] + self.bias
+        conditions = self.gpt.pos_emb[:, :capacity] @ self.mixes[1] + self.bias
         extras = [extra for extra in (condition.action, condition.length) if extra is not None]
         for extra, mix in zip(extras, self.mixes[2:]):
-            told = told + extra[:, :capacity] @ mix
-        told = told.expand(batch, -1, -1).clone()
+            conditions = conditions + extra[:, :capacity] @ mix
+        conditions = conditions.expand(batch, -1, -1).clone()
         if prepended is not None:
-            told[:, :1] += prepended @ self.mixes[0]
-        return TokenStream(self, told)
+            conditions[:, :1] += prepended @ self.mixes[0]
+        return TokenStream(self, conditions)
 
     def logits(self, rows: Tensor) -> Tensor:
-        """(B, K, classes) of the last token's features (B, C)."""
-        rows = self.gpt.ln_f(rows)
+        """(B, K, classes) of the last token's features (B, C), where its codes are independent."""
         if self.heads is not None:
             return self.heads(rows).unflatten(1, (self.gpt.num_books, -1))
         return torch.stack([head(rows) for head in self.gpt.list_head], dim=1)
@@ -134,30 +133,36 @@ class TokenStream:
 
     Args:
         prepared: the transformer.
-        told: (B, P, C) what every position is told beside its token.
+        conditions: (B, P, C) sum of what every position has beside its token.
     """
 
-    def __init__(self, prepared: PreparedGPT, told: Tensor) -> None:
-        self.prepared, self.told, self.length = prepared, told, 0
+    def __init__(self, prepared: PreparedGPT, conditions: Tensor) -> None:
+        self.prepared, self.conditions, self.length = prepared, conditions, 0
         heads = prepared.blocks[0].heads if prepared.blocks else 1
-        shape = (len(told), 2, heads, told.shape[1], told.shape[2] // heads)
-        self.caches = [told.new_empty(shape) for _ in prepared.blocks]
+        shape = (len(conditions), 2, heads, conditions.shape[1], conditions.shape[2] // heads)
+        self.caches = [conditions.new_empty(shape) for _ in prepared.blocks]
 
     @torch.inference_mode()
     def extend(self, indices: Tensor) -> Tensor:
-        """Logits (B, K, classes) of the next token.
+        """Logits (B, K, classes) of the next token, where its codes are independent; arguments of `advance`."""
+        return self.prepared.logits(self.advance(indices))
+
+    @torch.inference_mode()
+    def advance(self, indices: Tensor) -> Tensor:
+        """Features (B, C) of the next token, from which its logits are made.
 
         Args:
             indices: (B, n, K) the codes since the last call, n at least 1; in the first call a past or none.
         """
-        prepared, batch = self.prepared, len(self.told)
+        prepared, batch = self.prepared, len(self.conditions)
         first = self.length == 0
         stop = self.length + indices.shape[1] + int(first)
         rows = F.embedding(indices + prepared.starts, prepared.tokens).sum(2)
-        if first:  # what stands there is told
+        if first:  # its content is part of the conditions
             rows = torch.cat([rows.new_zeros(batch, 1, rows.shape[2]), rows], dim=1)
-        rows = (rows + self.told[:, self.length : stop]).flatten(0, 1)
+        rows = (rows + self.conditions[:, self.length : stop]).flatten(0, 1)
         for block, cache in zip(prepared.blocks, self.caches):
             rows = block(rows, cache, self.length)
         self.length = stop
-        return prepared.logits(rows.view(batch, -1, rows.shape[1])[:, -1])
+        features: Tensor = prepared.gpt.ln_f(rows.view(batch, -1, rows.shape[1])[:, -1])
+        return features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, cast
 
@@ -10,11 +11,15 @@ from torch import Tensor
 
 from contrapposto.nn.stacks import Stack
 from contrapposto.nn.streaming import StackStream
+from contrapposto.systems.posegpt.autoencoder import DecodedMotion, MotionAutoEncoder, decoded_features
+from contrapposto.systems.posegpt.convolutional import ConvAutoEncoder
+from contrapposto.systems.posegpt.depth_head import Choose
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.poses import pose_of
 from contrapposto.systems.posegpt.prepared import PreparedGPT, TokenStream
+from contrapposto.systems.posegpt.root_motion import RootState
 from contrapposto.systems.posegpt.token_sampling import Draw
-from contrapposto.systems.posegpt.vqvae import DecodedMotion, PoseVQVAE
+from contrapposto.systems.posegpt.vqvae import PoseVQVAE
 
 Noise = Callable[[int], Tensor]
 """Position of a token to its Exp(1) numbers (B, K, classes)."""
@@ -69,24 +74,67 @@ def roll_out(
     if cached and model.gpt.causal:
         stream = (prepared or PreparedGPT(model.gpt)).start(size, count, condition, prepended)
     fresh = known
+    gpt = model.gpt
     for position in range(known.shape[1], count):
-        logits = stream.extend(fresh) if stream else model.gpt(known, condition, prepended)[:, -1]
-        if model.gpt.end_token and (may_end_after is None or position < may_end_after):
-            logits[..., 0] = -torch.inf
-        codes, margin = draw.choose(logits, None if noise is None else noise(position))
-        codes = codes - int(model.gpt.end_token)
+        numbers = None if noise is None else noise(position)
+        if gpt.depth is not None:
+            features = stream.advance(fresh) if stream else gpt.features(known, condition, prepended)[:, -1]
+            codes, margin = gpt.depth.draw(features, _chooser(draw, numbers))
+        else:
+            logits = stream.extend(fresh) if stream else gpt(known, condition, prepended)[:, -1]
+            if gpt.end_token and (may_end_after is None or position < may_end_after):
+                logits[..., 0] = -torch.inf
+            codes, margin = draw.choose(logits, numbers)
+            codes = codes - int(gpt.end_token)
         yield Step(codes, margin.amin(-1))
         fresh = codes[:, None]
         known = torch.cat([known, fresh], dim=1)
 
 
-class FrameStream:
-    """Poses from tokens, fed piece by piece; needs an auto-encoder with a causal decoder.
+def _chooser(draw: Draw, noise: Tensor | None) -> Choose:
+    return lambda logits, book: draw.choose(logits, None if noise is None else noise[:, book])
 
-    Args:
-        vqvae: of the variant `streaming` or `online`; the latter's frames come one frame late.
-        capacity: the largest number of tokens.
-    """
+
+class FrameStream(ABC):
+    """Poses from tokens, fed piece by piece; needs an auto-encoder with a causal decoder."""
+
+    @staticmethod
+    def of(vqvae: MotionAutoEncoder, capacity: int) -> FrameStream:
+        """The stream of an auto-encoder for at most `capacity` tokens."""
+        if isinstance(vqvae, PoseVQVAE):
+            return _StackFrames(vqvae, capacity)
+        assert isinstance(vqvae, ConvAutoEncoder)
+        return _ConvFrames(vqvae)
+
+    @abstractmethod
+    def push(self, codes: Tensor) -> Tensor:
+        """Poses (B, m, 3 J + 3) that are final after the next tokens (B, n, K)."""
+
+    def finish(self) -> Tensor | None:
+        """Poses that were held back, or None."""
+        return None
+
+
+class _ConvFrames(FrameStream):
+    """Decodes the last tokens that a frame depends on: a token costs the same whatever went before."""
+
+    def __init__(self, vqvae: ConvAutoEncoder) -> None:
+        self.vqvae = vqvae
+        self._codes: Tensor | None = None
+        self._state: RootState | None = None
+
+    def push(self, codes: Tensor) -> Tensor:
+        """See `FrameStream.push`."""
+        context = codes if self._codes is None else torch.cat([self._codes, codes], dim=1)
+        latent = self.vqvae.quantizer.lookup(context)
+        features = self.vqvae.decode_features(latent)[:, -codes.shape[1] * self.vqvae.factor :]
+        motion, self._state = decoded_features(features, state=self._state)
+        self._codes = context[:, -self.vqvae.context_tokens :]
+        return pose_of(motion.matrices, motion.translation())
+
+
+class _StackFrames(FrameStream):
+    """Frames of the variants `streaming` and, one frame late, `online`."""
 
     def __init__(self, vqvae: PoseVQVAE, capacity: int) -> None:
         self.vqvae = vqvae
@@ -95,16 +143,17 @@ class FrameStream:
             self.stacks.append(StackStream(cast(Stack, stack), capacity))
             capacity *= 2
         self._position: Tensor | None = None
+        self._state: RootState | None = None
 
     def push(self, codes: Tensor) -> Tensor:
-        """Poses (B, m, 3 J + 3) that are final after the next tokens (B, n, K)."""
+        """See `FrameStream.push`."""
         features = self.vqvae.post_quant_emb(self.vqvae.quantizer.lookup(codes))
         for stack in self.stacks:
             features = stack.push(features)
         return self._poses(features)
 
     def finish(self) -> Tensor | None:
-        """Poses that were held back, or None."""
+        """See `FrameStream.finish`."""
         tails = []
         for index, stack in enumerate(self.stacks):
             tail = stack.finish()
@@ -115,6 +164,10 @@ class FrameStream:
         return self._poses(torch.cat(tails, dim=1)) if tails else None
 
     def _poses(self, features: Tensor) -> Tensor:
+        if self.vqvae.standardizer is not None:
+            raw = self.vqvae.standardizer.restore(self.vqvae.raw_heads(features))
+            motion, self._state = decoded_features(raw, state=self._state)
+            return poses_of(motion)
         motion = self.vqvae.heads(features)
         position = motion.translation()
         if self._position is not None:

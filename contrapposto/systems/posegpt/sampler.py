@@ -13,6 +13,7 @@ from contrapposto.errors import ConfigError, InputError
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.plan import Plan, Segment
 from contrapposto.systems.posegpt.poses import (
+    Height,
     face_forward,
     network_input,
     num_joints_of,
@@ -70,6 +71,7 @@ class PoseGPTSampler(nn.Module):
         fade: frames over which the seam between windows fades, see `Seam`.
         per_frame: the generator was trained with actions frame by frame; segments may then meet inside a
             window. Else a window ends where a segment does.
+        height: of the root in the networks' windows, see `poses.Height`.
         canonical: the networks were trained on windows whose first frame faces forward (`poses.face_forward`): a
             past is turned before it is encoded, and what continues it is turned back.
         original_decode: decode code 0 beyond a motion's end, seen by the tokens before it, as the original
@@ -89,6 +91,7 @@ class PoseGPTSampler(nn.Module):
         fade: int = 10,
         per_frame: bool = False,
         canonical: bool = False,
+        height: Height = "start",
         original_decode: bool = False,
         cached: bool = True,
     ) -> None:
@@ -107,7 +110,8 @@ class PoseGPTSampler(nn.Module):
             raise ConfigError("Actions frame by frame need a generator with every_step=true.")
         self.model, self.vqvae = model.eval(), model.vqvae
         self.window, self.overlap, self.fade, self.per_frame = window, overlap, fade, per_frame
-        self.canonical, self.original_decode, self.cached = canonical, original_decode, cached
+        self.canonical, self.height = canonical, height
+        self.original_decode, self.cached = original_decode, cached
         self._prepared: PreparedGPT | None = None
 
     @property
@@ -203,7 +207,8 @@ class PoseGPTSampler(nn.Module):
                 f"A past of {past.shape[1]} frames cannot be continued in a window of {self.window}.",
                 expected=f"{factor} to {self.window - 1} frames",
             )
-        kept, turn = zero_start(past[:, past.shape[1] % factor :].to(self.device)), None
+        kept = zero_start(past[:, past.shape[1] % factor :].to(self.device), height=self.height)
+        turn = None
         if self.canonical:
             kept, turn = face_forward(kept)
         return self.vqvae.tokens(network_input(kept))[0], turn
@@ -277,7 +282,7 @@ class PoseGPTSampler(nn.Module):
             new = min(self.window - seen, plan.total - done if self.per_frame else plan.left(done))
             actions = plan.actions(done - seen, done + new, self.per_frame)
             decoded = self._frames(context, seen + new, actions, self._noise(draw, ids, number), draw, record)
-            for chunk in _after(decoded, context, new, self.fade):
+            for chunk in _after(decoded, context, new, self.fade, self.height):
                 tail = chunk if tail is None else torch.cat([tail, chunk], dim=1)[:, -self.overlap :]
                 yield chunk
             done, number = done + new, number + 1
@@ -304,7 +309,7 @@ class PoseGPTSampler(nn.Module):
         count = -(-frames // self.model.factor)
         known, turn = (None, None) if context is None else self._encode(context)
         lengths = torch.full((record.batch,), frames, device=self.device)
-        stream = FrameStream(self.vqvae, count) if self.vqvae.causal_decoder else None
+        stream = FrameStream.of(self.vqvae, count) if self.vqvae.causal_decoder else None
         tokens = [] if known is None else [known]
         if stream is not None and known is not None:
             yield _turned_back(stream.push(known), turn)
@@ -368,7 +373,9 @@ def _turned_back(pose: Tensor, turn: Tensor | None) -> Tensor:
     return pose if turn is None else turn_world(pose, turn.mT[:, None])
 
 
-def _after(decoded: Iterator[Tensor], context: Tensor | None, new: int, fade: int) -> Iterator[Tensor]:
+def _after(
+    decoded: Iterator[Tensor], context: Tensor | None, new: int, fade: int, height: Height
+) -> Iterator[Tensor]:
     """The `new` frames after the context's from the decoded frames of both, placed where the context ends."""
     seen = 0 if context is None else context.shape[1]
     held: list[Tensor] = []
@@ -380,7 +387,7 @@ def _after(decoded: Iterator[Tensor], context: Tensor | None, new: int, fade: in
             joined = torch.cat(held, dim=1)
             if joined.shape[1] < seen:
                 continue
-            seam = Seam(context, joined[:, :seen], fade)
+            seam = Seam(context, joined[:, :seen], fade, height=height)
             chunk = joined[:, seen:]
         chunk = chunk[:, : new - made]
         made += chunk.shape[1]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
-from contrapposto.systems.posegpt.poses import join_pose, split_pose
+from contrapposto.systems.posegpt.poses import Height, join_pose, split_pose
 
 
 class Seam:
@@ -22,9 +22,10 @@ class Seam:
         before: (B, C, D) the frames before, in their own place.
         decoded: (B, C, D) the same frames as decoded, starting anywhere.
         fade: frames until the difference is gone.
+        height: of both; with `floor` a difference of heights is an error and fades.
     """
 
-    def __init__(self, before: Tensor, decoded: Tensor, fade: int = 10) -> None:
+    def __init__(self, before: Tensor, decoded: Tensor, fade: int = 10, *, height: Height = "start") -> None:
         rotations, position = split_pose(before[:, -1])
         own_rotations, own_position = split_pose(decoded[:, -1])
         turn = rot.axis_angle_to_matrix(rotations)
@@ -32,6 +33,8 @@ class Seam:
         self.turn = rot.matrix_to_axis_angle(turn @ own.transpose(-1, -2))  # (B, J, 3)
         # Heights are compared where the common frames begin: only the error made since then fades.
         self.start = before[:, 0, -3:] - decoded[:, 0, -3:]
+        if height == "floor":
+            self.start = self.start * self.start.new_tensor([1.0, 0.0, 1.0])
         self.shift = position - (own_position + self.start)
         self.fade, self.done = fade, 0
 

@@ -2,67 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, cast, get_args
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
-from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.nn.positions import PositionKind
-from contrapposto.nn.quantizer import ProductQuantizer, Quantized
 from contrapposto.nn.stacks import Stack
-from contrapposto.systems.posegpt.poses import integrate_translation
+from contrapposto.systems.posegpt.autoencoder import (
+    DecodedMotion,
+    MotionAutoEncoder,
+    QuantizerKind,
+    Root,
+    VQVAEOutput,
+    decoded_features,
+    make_quantizer,
+)
+from contrapposto.systems.posegpt.convolutional import ConvAutoEncoder
+from contrapposto.systems.posegpt.root_motion import Standardizer
+
+__all__ = ["DecodedMotion", "PoseVQVAE", "VQVAEOutput", "build_autoencoder"]
 
 Variant = Literal["offline", "causal", "online", "streaming"]
 LOG_SIGMAS = ("body", "root", "trans", "vert", "fast_vert")
 
 
-@dataclass(frozen=True)
-class DecodedMotion:
-    """What the decoder gives.
-
-    Args:
-        sixd: (B, T, J, 6) interleaved 6D rotations, not orthonormal.
-        deltas: (B, T, 3) steps of the root translation, metres; the first is a position.
-        valid: (B, T) bool, or None where all is valid.
-    """
-
-    sixd: Tensor
-    deltas: Tensor
-    valid: Tensor | None = None
-
-    @cached_property
-    def matrices(self) -> Tensor:
-        """(B, T, J, 3, 3) local rotations."""
-        return rot.sixd_interleaved_to_matrix(self.sixd)
-
-    def translation(self, valid: Tensor | None = None) -> Tensor:
-        """(B, T, 3) root positions, metres; with `valid` (B, T), steps into invalid frames count as zero."""
-        return integrate_translation(self.deltas, valid)
-
-
-@dataclass(frozen=True)
-class VQVAEOutput:
-    """What the auto-encoder gives.
-
-    Args:
-        motion: the reconstruction.
-        quantized: codes, quantised latent and loss per token.
-        latent: (B, L, D) before quantisation.
-        token_valid: (B, L) bool.
-    """
-
-    motion: DecodedMotion
-    quantized: Quantized
-    latent: Tensor
-    token_valid: Tensor
-
-
-class PoseVQVAE(nn.Module):
+class PoseVQVAE(MotionAutoEncoder):
     """Motion to tokens and back; the state dict has the original's names.
 
     What sees what, by variant:
@@ -73,6 +41,8 @@ class PoseVQVAE(nn.Module):
     | `causal` | the past | everything: tokens of a past can be continued |
     | `online` | the past | the past, and one token ahead by the up-convolution |
     | `streaming` | the past | the past: a token's frames are final at once (not in the original) |
+
+    The variant `ours` is another network, see `ConvAutoEncoder` and `build_autoencoder`.
 
     `log_sigmas` are the logarithms of the losses' spreads, which the original keeps in this state dict (see
     `losses.PoseLoss`); they are trained only where the loss asks for it.
@@ -98,6 +68,10 @@ class PoseVQVAE(nn.Module):
         block_size: rows of the position tables, the largest number of tokens.
         step_scale: metres that an output of 1 of the head of the root's steps stands for; 1 in the original, where
             a small change of its weights moves the end of a motion by metres, for the steps add up.
+        root: `absolute`: root rotation and position as they are, the original; `velocity`: see `root_motion`.
+        quantizer: `product` is the original's; see `make_quantizer`.
+        fan_in_init: linear layers of the stacks start at N(0, 1 / inputs) in place of the original's N(0, 0.02), at
+            which a narrow network hardly learns.
         original_padding: let the decoder's up-convolutions see padding, as the original does: the last frame
             of a motion then depends on how far its batch is padded.
 
@@ -123,11 +97,14 @@ class PoseVQVAE(nn.Module):
         entry_dropout: float | None = None,
         block_size: int = 2048,
         step_scale: float = 1.0,
+        root: Root = "absolute",
+        quantizer: QuantizerKind = "product",
+        fan_in_init: bool = False,
         original_padding: bool = False,
     ) -> None:
         super().__init__()
         _check(variant, num_layers)
-        self.variant: Variant = variant
+        self.variant, self.root = variant, root
         self.num_joints, self.original_padding = num_joints, original_padding
         self.step_scale = step_scale
         scales = [(index, count) for index, count in enumerate(num_layers) if count > 0]
@@ -152,18 +129,23 @@ class PoseVQVAE(nn.Module):
             )
 
         entry = dropout if entry_dropout is None else entry_dropout
-        self.emb = nn.Linear(6 * num_joints + 3, hidden)
+        size = 6 * num_joints + (4 if root == "velocity" else 3)
+        self.standardizer = Standardizer(num_joints) if root == "velocity" else None
+        self.emb = nn.Linear(size, hidden)
         self.encoder_stacks = nn.ModuleList(
             stack(count, entry, self.causal_encoder, down=index > 0) for index, count in scales
         )
         self.quant_emb = nn.Linear(hidden, code_dim)
-        self.quantizer = ProductQuantizer(num_codes, code_dim, num_books, beta=beta, track_usage=True)
+        self.quantizer = make_quantizer(quantizer, num_codes, code_dim, num_books, beta)
         self.post_quant_emb = nn.Linear(code_dim, hidden)
         self.decoder_stacks = nn.ModuleList(
             stack(count, dropout, self.causal_decoder, up=index > 0) for index, count in reversed(scales)
         )
         self.reg_body = _head(hidden, 6 * num_joints)
-        self.reg_root = _head(hidden, 3)  # the translation, despite its name in the original
+        # The translation, despite its name in the original; or turn, step and height.
+        self.reg_root = _head(hidden, size - 6 * num_joints)
+        if fan_in_init:
+            _start_by_fan_in(self.encoder_stacks, self.decoder_stacks)
         self.log_sigmas = nn.ParameterDict(
             {name: nn.Parameter(torch.zeros(1), requires_grad=False) for name in LOG_SIGMAS}
         )
@@ -197,16 +179,6 @@ class PoseVQVAE(nn.Module):
         """Whether the decoder's attention sees only the past."""
         return self.variant in ("online", "streaming")
 
-    @property
-    def num_books(self) -> int:
-        """K."""
-        return self.quantizer.num_books
-
-    @property
-    def book_size(self) -> int:
-        """V."""
-        return self.quantizer.book_size
-
     def hidden_features(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Output of the encoder's stacks.
 
@@ -220,8 +192,9 @@ class PoseVQVAE(nn.Module):
         Raises:
             ValueError: T is not a multiple of `factor`.
         """
-        if x.shape[1] % self.factor or not x.shape[1]:
-            raise ValueError(f"{x.shape[1]} frames: expected a multiple of {self.factor}")
+        self.check_frames(x)
+        if self.standardizer is not None:
+            x = self.standardizer.standardize(self.features(x))
         mask: Tensor | None = None if valid is None else valid.bool()
         features = self.emb(x)
         for stack in self.encoder_stacks:
@@ -234,12 +207,6 @@ class PoseVQVAE(nn.Module):
         """Latents (B, L, D) before quantisation and the validity of the tokens; see `hidden_features`."""
         features, mask = self.hidden_features(x, valid)
         return self.quant_emb(features), mask
-
-    def tokens(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Codes (B, L, K) int64, -1 at invalid tokens, and validity (B, L) bool; see `hidden_features`."""
-        latent, mask = self.encode(x, valid)
-        quantized: Quantized = self.quantizer(latent, mask)
-        return quantized.indices, mask
 
     def decode(self, latent: Tensor, token_valid: Tensor | None = None) -> DecodedMotion:
         """Motion of T = factor x L frames from quantised latents (B, L, D).
@@ -254,23 +221,46 @@ class PoseVQVAE(nn.Module):
             features, mask = stack(features, mask, hide_padding=not self.original_padding)
         return self.heads(features, mask)
 
+    def raw_heads(self, features: Tensor) -> Tensor:
+        """(B, T, 6 J + 3 or 4) outputs of both heads side by side."""
+        return torch.cat([self.reg_body(features), self.reg_root(features)], dim=-1)
+
     def heads(self, features: Tensor, valid: Tensor | None = None) -> DecodedMotion:
         """Motion from the decoder's last features (B, T, hidden)."""
+        if self.standardizer is not None:
+            return decoded_features(self.standardizer.restore(self.raw_heads(features)), valid)[0]
         sixd = self.reg_body(features).unflatten(-1, (self.num_joints, 6))
         return DecodedMotion(sixd, self.step_scale * self.reg_root(features), valid)
 
-    def decode_tokens(self, indices: Tensor, token_valid: Tensor | None = None) -> DecodedMotion:
-        """Motion from codes (B, L, K); a code of -1 is a zero vector, as it is in training.
 
-        The original generates with code 0 in its place, which changes the frame before: `indices.clamp_min(0)`.
-        """
-        return self.decode(self.quantizer.lookup(indices), token_valid)
+def build_autoencoder(num_joints: int, options: Mapping[str, Any]) -> MotionAutoEncoder:
+    """The auto-encoder that `variant` names: `ours` is `ConvAutoEncoder`, the others are `PoseVQVAE`.
 
-    def forward(self, x: Tensor, valid: Tensor | None = None) -> VQVAEOutput:
-        """Encode, quantise, decode; arguments of `hidden_features`."""
-        latent, mask = self.encode(x, valid)
-        quantized: Quantized = self.quantizer(latent, mask)
-        return VQVAEOutput(self.decode(quantized.z_q, mask), quantized, latent, mask)
+    Args:
+        num_joints: J.
+        options: of the network; those that only the other kind of network has are left out.
+
+    Raises:
+        ConfigError: an option that neither has, or values that cannot be used.
+    """
+    kinds = (ConvAutoEncoder, PoseVQVAE)
+    kind = kinds[options.get("variant", "causal") != ConvAutoEncoder.variant]
+    known = {name for one in kinds for name in signature(one).parameters} | {"variant"}
+    for name in options:
+        if name not in known:
+            raise ConfigError(
+                f"PoseGPT's auto-encoder has no option {name}.",
+                expected=", ".join(sorted(known)),
+                fix=f"did you mean {nearest(name, sorted(known))}?",
+            )
+    own = {name: value for name, value in options.items() if name in signature(kind).parameters}
+    return kind(**{**own, "num_joints": num_joints})
+
+
+@torch.no_grad()
+def _start_by_fan_in(*stacks: nn.Module) -> None:
+    for layer in (layer for stack in stacks for layer in stack.modules() if isinstance(layer, nn.Linear)):
+        nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
 
 
 def _head(hidden: int, size: int) -> nn.Sequential:
@@ -278,11 +268,12 @@ def _head(hidden: int, size: int) -> nn.Sequential:
 
 
 def _check(variant: str, num_layers: Sequence[int]) -> None:
+    variants = ("ours", *get_args(Variant))
     if variant not in get_args(Variant):
         raise ConfigError(
             f"PoseGPT's auto-encoder has no variant {variant!r}.",
-            expected=", ".join(get_args(Variant)),
-            fix=f"did you mean {nearest(str(variant), get_args(Variant))}?",
+            expected=", ".join(variants),
+            fix=f"did you mean {nearest(str(variant), variants)}?",
         )
     if len(num_layers) < 2 or min(num_layers) < 0 or not any(num_layers):
         raise ConfigError(

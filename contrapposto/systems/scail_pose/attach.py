@@ -1,6 +1,6 @@
-"""Hands and faces at the skeleton's wrists and head, and hidden behind nearer limbs (fact sheet, section 11, item 10).
+"""Hands and faces at the skeleton's wrists and head, or hidden (docs/specs/scail_pose.md, section 11, item 10).
 
-Hands and faces are found in the picture, the skeleton in space; smoothing and constant bones move the one and not the
+Hands and faces are found in the image, the skeleton in space; smoothing and constant bones move the one and not the
 other, and gaps would open between them.
 """
 
@@ -11,36 +11,40 @@ from dataclasses import replace
 import numpy as np
 
 from contrapposto.systems.scail_pose.camera import project
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.wholebody import THRESHOLD, WholeBodyPose
 
 _HANDS = ((20, slice(92, 113)), (21, slice(113, 134)))  # wrist among the joints, hand among the keypoints
 _HEAD, _EARS = 15, [16, 17]
 _FACE = [0, 14, 15, 16, 17, *range(24, 92)]  # nose, eyes, ears, and the face's landmarks
-_FARTHEST = 0.1  # of the box's diagonal: what is farther away is no gap but another opinion
+_FARTHEST = 0.1  # of the box's diagonal: what is farther away is an error of the keypoints or of the joints
 _BEHIND = (
     80.0  # millimetres by which something must be nearer than the wrist to hide a hand: not its own forearm
 )
 
 
 def attach(person: Person, intrinsics: np.ndarray) -> Person:
-    """The person with each hand moved so that its wrist lies on the skeleton's, and the face so that the ears' middle
-    lies on the head's joint. What is not seen of both stays.
+    """The person with each hand moved so that its wrist lies on the skeleton's, and the face so that the middle of the
+    ears lies on the head's joint.
+
+    A hand that is too far from a known wrist to be this person's gets score 0. What is not known of both stays.
     """
     places = project(np.asarray(person.joints, np.float64), intrinsics)[:, :2]
-    points = np.array(person.keypoints, np.float64)
+    points, scores = np.array(person.keypoints, np.float64), np.array(person.scores)
     farthest = _FARTHEST * float(np.linalg.norm(person.box[2:] - person.box[:2]))
-
-    def move(rows: slice | list[int], shift: np.ndarray) -> None:
-        if np.isfinite(shift).all() and np.linalg.norm(shift) <= farthest:
-            points[rows] += shift
-
     for wrist, hand in _HANDS:
-        if person.scores[hand.start] > THRESHOLD:
-            move(hand, places[wrist] - points[hand.start])
-    if person.scores[_EARS].min() > THRESHOLD:
-        move(_FACE, places[_HEAD] - points[_EARS].mean(axis=0))
-    return replace(person, keypoints=points.astype(np.float32))
+        shift = places[wrist] - points[hand.start]
+        if scores[hand.start] <= THRESHOLD or not np.isfinite(shift).all():
+            continue
+        if np.linalg.norm(shift) <= farthest:
+            points[hand] += shift
+        else:
+            scores[hand] = 0.0
+    if scores[_EARS].min() > THRESHOLD:
+        shift = places[_HEAD] - points[_EARS].mean(axis=0)
+        if np.isfinite(shift).all() and np.linalg.norm(shift) <= farthest:
+            points[_FACE] += shift
+    return replace(person, keypoints=points.astype(np.float32), scores=scores)
 
 
 def hide_hands(pose: WholeBodyPose, joints: np.ndarray, depth: np.ndarray) -> WholeBodyPose:

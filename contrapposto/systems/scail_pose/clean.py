@@ -7,25 +7,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contrapposto.systems.scail_pose.bones import hold_lengths, typical_lengths
-from contrapposto.systems.scail_pose.estimators.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
+from contrapposto.systems.scail_pose import validate as check
+from contrapposto.systems.scail_pose.bones import hold_lengths, implausible, typical_lengths
+from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
 from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.systems.scail_pose.smoothing import OneEuro, fill_gaps, savitzky_golay, without_outliers
 
 _SEEN = 0.3
+_CHECKED = 12  # joints that `implausible` judges
+FACE, LEFT_HAND, RIGHT_HAND = slice(24, 92), slice(92, 113), slice(113, 134)
+_NUM_BODY, _NOSE, _EYES_AND_EARS = 24, 0, (14, 15, 16, 17)
+_LEFT_WRIST, _RIGHT_WRIST, _HEAD = [7], [4], [_NOSE, 16, 17]
+_SHOULDERS = (16, 17)  # joints
 
 
 @dataclass(frozen=True)
 class Clean:
-    """How a clip is repaired; called with one, it gives it back clean.
+    """How a clip is repaired; calling it with a clip returns the repaired clip.
 
     Attributes:
         least: seconds; people who are in the clip for less are left out.
-        gap: seconds of absence that are bridged.
-        window: seconds of the smoothing of what the picture shows; 0 leaves it as it is.
-        depth_window: seconds of the smoothing of distances, which the picture shows badly.
+        gap: seconds of absence that are bridged; hands and faces only where wrist or head is known.
+        window: seconds of the smoothing of what the image shows; 0: none.
+        depth_window: seconds of the smoothing of distances, which an image shows badly.
         outliers: whether single points that jump away are taken out.
-        bones: whether lengths of bones are held constant.
+        bones: whether bones keep their lengths. Impossible lengths lower the person's score.
+        faces: whether eyes, ears and nose are left out where no landmark of the face is known, as on the back of a head.
     """
 
     least: float = 0.25
@@ -34,32 +41,44 @@ class Clean:
     depth_window: float = 0.75
     outliers: bool = True
     bones: bool = True
+    faces: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("least", "gap", "window", "depth_window"):
+            check.number(f"clean.{name}", getattr(self, name), 0)
 
     def __call__(self, clip: ClipPoses) -> ClipPoses:
         """The clip clean. Its frames must be evenly spaced."""
         frames: list[list[Person]] = [[] for _ in clip.frames]
+        # Where no face is ever known, faces may not have been looked for: then only the back of a person tells.
+        faces = any((person.scores[FACE] >= _SEEN).any() for people in clip.frames for person in people)
         for number in clip.ids:
             track = Track.of(clip.frames, number)
             if track.seen.sum() / clip.fps < min(self.least, len(clip.frames) / clip.fps):
                 continue
-            for frame, person in self.track(track, clip.fps, clip.height).people():
+            clean = self.track(track, clip.fps, clip.height)
+            for frame, person in (without_hidden_face(clean, faces) if self.faces else clean).people():
                 frames[frame].append(person)
         return replace(clip, frames=[sorted(frame, key=lambda person: person.id) for frame in frames])
 
     def track(self, track: Track, fps: float, height: int) -> Track:
-        """One person clean; `height` of the picture in pixels."""
+        """One person clean; `height` of the image in pixels."""
         points, joints = track.points, track.joints
         if self.outliers:
             points = without_outliers(points, 0.03 * height)
             joints = without_outliers(joints, 200.0)
         longest = round(self.gap * fps)
-        points, joints = fill_gaps(points, longest), fill_gaps(joints, longest)
+        sure = track.sure
+        if self.bones and np.isfinite(joints).any():
+            # Bridging such joints was measured to be worse than holding lengths: only the score tells of them.
+            sure = sure * (1 - implausible(joints).sum(axis=1) / _CHECKED)
+        points, joints = fill_points(points, longest), fill_gaps(joints, longest)
         scores, boxes = fill_gaps(track.scores, longest), fill_gaps(track.boxes, longest)
         window, far = round(self.window * fps), round(self.depth_window * fps)
         points = savitzky_golay(points, window)
         boxes = savitzky_golay(boxes, window)
         joints = self._joints(joints, window, far)
-        sure = fill_gaps(track.sure, longest)
+        sure = fill_gaps(sure, longest)
         return Track(track.id, boxes, sure, points, scores, joints)
 
     def _joints(self, joints: np.ndarray, window: int, far: int) -> np.ndarray:
@@ -138,6 +157,45 @@ class Track:
             )
             found.append((frame, person))
         return found
+
+
+def fill_points(points: np.ndarray, longest: int) -> np.ndarray:
+    """Keypoints (T, 134, 2) with gaps of up to `longest` frames bridged; hands and faces move with wrists and ears.
+
+    A hand is bridged only where its wrist is known, a face where an ear or the nose is.
+    """
+    filled = points.copy()
+    body = fill_gaps(points[:, :_NUM_BODY], longest)
+    filled[:, :_NUM_BODY] = body
+    for carrier, part in ((_LEFT_WRIST, LEFT_HAND), (_RIGHT_WRIST, RIGHT_HAND), (_HEAD, FACE)):
+        place = _nanmean(body[:, carrier])
+        bridged = fill_gaps(points[:, part] - place, longest) + place
+        filled[:, part] = np.where(np.isfinite(points[:, part]), points[:, part], bridged)
+    return filled
+
+
+def without_hidden_face(track: Track, faces: bool) -> Track:
+    """A person without eyes, ears and nose where no landmark of the face is known.
+
+    Args:
+        track: of the person.
+        faces: whether faces were looked for; if not, only frames that show the back count.
+    """
+    hidden = ~np.isfinite(track.points[:, FACE]).all(axis=-1).any(axis=-1)
+    if not faces:
+        left, right = (track.joints[:, joint, 0] for joint in _SHOULDERS)
+        hidden &= left < right
+    points = track.points.copy()
+    points[np.ix_(hidden, [_NOSE, *_EYES_AND_EARS])] = np.nan
+    return replace(track, points=points)
+
+
+def _nanmean(values: np.ndarray) -> np.ndarray:
+    """Mean (T, 1, 2) over the points (T, n, 2) of a frame that are known; NaN where none is."""
+    known = np.isfinite(values).all(axis=-1, keepdims=True)
+    total = np.where(known, values, 0.0).sum(axis=1, keepdims=True)
+    count = known.sum(axis=1, keepdims=True)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 class LiveClean:

@@ -14,7 +14,7 @@ from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL24, Skeleton
 from contrapposto.systems.scail_pose.camera import default_intrinsics
 from contrapposto.systems.scail_pose.cylinders import RADIUS, StickFigure
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.openpose import load_json
 from contrapposto.systems.scail_pose.palette import Palette
 from contrapposto.systems.scail_pose.people import ClipPoses

@@ -1,4 +1,4 @@
-"""From pictures to people: a clip and a reference image sent through an estimator."""
+"""From frames to people: a clip sent through an estimator; and images as they are stored."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.systems.scail_pose.camera import default_intrinsics
-from contrapposto.systems.scail_pose.estimators.interface import Person, PoseEstimator
 from contrapposto.systems.scail_pose.framing import frame_image
+from contrapposto.systems.scail_pose.interface import Person, PoseEstimator
 from contrapposto.systems.scail_pose.people import ClipPoses
+
+# White of grey images by PIL's mode: integers have 16 bits, or 32; floating-point numbers reach 1, or 255.
+_FULL_SCALES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
 
 
 def extract(
@@ -26,7 +29,7 @@ def extract(
     fit: str = "cover",
     progress: Callable[[int], None] | None = None,
 ) -> ClipPoses:
-    """The people of a clip; frames are read, looked at and forgotten one by one.
+    """The people of a clip; frames are read and dropped one by one.
 
     Args:
         frames: seconds and (H0, W0, 3) uint8 RGB.
@@ -48,8 +51,8 @@ def extract(
 
     intrinsics = default_intrinsics(height, width)
     people: list[list[Person]] = []
-    for found in estimator.people(_ahead(resized()), intrinsics):
-        people.append(found)
+    for here in estimator.people(_ahead(resized()), intrinsics):
+        people.append(here)
         if progress is not None:
             progress(len(people))
     if not people:
@@ -58,22 +61,13 @@ def extract(
 
 
 def _ahead(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same items, the next one being made in a thread while the last one is looked at."""
+    """The same items, the next one made in a thread meanwhile."""
     end: Any = object()
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, items, end)
         while (item := coming.result()) is not end:
             coming = pool.submit(next, items, end)
             yield item
-
-
-def extract_reference(
-    image: np.ndarray, estimator: PoseEstimator, height: int, width: int, fit: str = "cover"
-) -> list[Person]:
-    """The people of the reference image in the size of the pose video, from left to right."""
-    framed = frame_image(image, height, width, fit)
-    people = next(iter(estimator.people([framed], default_intrinsics(height, width))), [])
-    return sorted(people, key=lambda person: float(person.box[0] + person.box[2]))
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -86,10 +80,22 @@ def read_image(path: str | Path) -> np.ndarray:
 
     try:
         with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGBA")
+            image = _eight_bits(ImageOps.exif_transpose(opened)).convert("RGBA")
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.") from None
     except Exception as error:  # PIL meets damage with SyntaxError, struct.error and others
         raise InputError(f"{path} is not an image that can be read.", found=str(error)) from error
     white = Image.new("RGBA", image.size, (255, 255, 255, 255))
     return np.array(Image.alpha_composite(white, image).convert("RGB"))
+
+
+def _eight_bits(image: Any) -> Any:
+    """A grey image of 16 or 32 bits, or of floating-point numbers, with 8 bits; others unchanged."""
+    from PIL import Image
+
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image, np.float64)
+    top = float(np.nanmax(values, initial=0.0))
+    full = next((limit for limit in _FULL_SCALES[image.mode[0]] if top <= limit), top)
+    return Image.fromarray(np.nan_to_num(values / full * 255).clip(0, 255).round().astype(np.uint8))

@@ -11,7 +11,7 @@ from contrapposto.errors import InputError
 from contrapposto.files import atomic_path, write_json
 from contrapposto.io.checks import parsing
 from contrapposto.systems.scail_pose.camera import default_intrinsics
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.openpose import load_json, read_openpose
 from contrapposto.systems.scail_pose.people import ClipPoses, pack_people
 

@@ -12,7 +12,7 @@ from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.io.checks import parsing
 from contrapposto.systems.scail_pose.camera import default_intrinsics
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.people import ClipPoses
 
 # OpenPose's 25 body points <- the 134-point order; its mid hip, 8, is made of both hips.

@@ -1,4 +1,4 @@
-"""What a clip's drawing becomes on disk: pose video, masks, depth, ids, RGBA (fact sheet, sections 2 and 11)."""
+"""The files of a clip: pose video, masks, depth, ids, RGBA (docs/specs/scail_pose.md, sections 2 and 11)."""
 
 from __future__ import annotations
 
@@ -9,33 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from contrapposto.errors import ConfigError, InputError
+from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.render.video import VideoWriter, write_png
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose import validate as check
+from contrapposto.systems.scail_pose.interface import Person
+from contrapposto.systems.scail_pose.jobs import FPS
 from contrapposto.systems.scail_pose.palette import person_color
 from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.systems.scail_pose.pipeline import ClipDrawer, PoseFrame
 from contrapposto.systems.scail_pose.render import Drawing
 
-FPS = 16.0
 REFERENCE_MASK = "ref_mask.jpg"
 VIDEOS = ("video", "mask", "id", "depth", "rgba", "scail2")
 """video: the pose video; mask: white where capsules are; id: a colour per person; depth: near is bright; rgba: a folder
 of PNG files; scail2: the pose video and the colours of people under the names that SCAIL-2 reads, and where there is a
 reference, the capsules of its people in the colours of those who drive them (`REFERENCE_MASK`)."""
-
-
-def check_videos(names: Sequence[str]) -> list[str]:
-    """The names, if all are known.
-
-    Raises:
-        ConfigError: an unknown one.
-    """
-    unknown = [name for name in names if name not in VIDEOS]
-    if unknown:
-        raise ConfigError(f"Unknown output {unknown[0]!r}.", expected=", ".join(VIDEOS))
-    return list(names)
 
 
 def write_frames(
@@ -63,7 +52,7 @@ def write_frames(
         numbers: of the people, in whose order they get their colours in `id`.
         progress: called with the number of frames written.
     """
-    outputs = check_videos(outputs)
+    outputs = check.words("outputs", outputs, VIDEOS) if outputs else ()
     paths = [folder / file for kind, file in _files(name) if kind in outputs]
     with ExitStack() as stack:
         writers = [
@@ -71,7 +60,7 @@ def write_frames(
             for kind, path in ((kind, folder / file) for kind, file in _files(name) if kind in outputs)
             if path.suffix == ".mp4"
         ]
-        pictures = (
+        image_folder = (
             stack.enter_context(atomic_path(folder / f"{name}_rgba", directory=True))
             if "rgba" in outputs
             else None
@@ -79,9 +68,9 @@ def write_frames(
         count = 0
         for frame in frames:
             for kind, writer in writers:
-                writer.write(_picture(kind, writer.path.name, frame, depths, numbers))
-            if pictures is not None:
-                write_png(pictures / f"{count:06d}.png", frame.rgba)
+                writer.write(_image(kind, writer.path.name, frame, depths, numbers))
+            if image_folder is not None:
+                write_png(image_folder / f"{count:06d}.png", frame.rgba)
             count += 1
             if progress is not None:
                 progress(count)
@@ -109,7 +98,7 @@ def write_reference_mask(
     places = np.array([ids.index(person.id) for person in people] + [-1])
     drawn = replace(frame.capsules, ids=places[frame.capsules.ids])
     with atomic_path(path) as temporary:
-        Image.fromarray(id_picture(drawn, len(ids))).save(temporary, quality=95, subsampling=0)
+        Image.fromarray(id_image(drawn, len(ids))).save(temporary, quality=95, subsampling=0)
     return path
 
 
@@ -125,25 +114,25 @@ def _files(name: str) -> list[tuple[str, str]]:
     ]
 
 
-def _picture(
+def _image(
     kind: str, file: str, frame: PoseFrame, depths: tuple[float, float], numbers: Sequence[int]
 ) -> np.ndarray:
     if kind == "mask":
         return np.repeat(frame.capsules.mask[..., None] * np.uint8(255), 3, axis=-1)
     if kind == "depth":
-        return depth_picture(frame.capsules, depths)
+        return depth_image(frame.capsules, depths)
     if kind == "id" or file == "rendered_mask_v2.mp4":
-        return id_picture(frame.capsules, max(len(numbers), 1))
+        return id_image(frame.capsules, max(len(numbers), 1))
     return frame.rgb
 
 
-def id_picture(drawing: Drawing, count: int) -> np.ndarray:
+def id_image(drawing: Drawing, count: int) -> np.ndarray:
     """(H, W, 3) uint8: each of `count` people in a colour of its own on black."""
     table = np.array([person_color(number) for number in range(count)] + [(0, 0, 0)], np.uint8)
     return table[np.where(drawing.ids < 0, count, np.minimum(drawing.ids, count - 1))]
 
 
-def depth_picture(drawing: Drawing, depths: tuple[float, float]) -> np.ndarray:
+def depth_image(drawing: Drawing, depths: tuple[float, float]) -> np.ndarray:
     """(H, W, 3) uint8: white at the nearer depth, dark grey at the farther one, black where nothing is."""
     near, far = depths
     share = np.clip((drawing.depth - near) / max(far - near, 1e-6), 0, 1)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from contrapposto.errors import InputError
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.wholebody import WholeBodyPose, pack_pose
 
+CHOICES = ("all", "first", "largest", "central")
 _LARGEST = 2**15  # pixels
 
 

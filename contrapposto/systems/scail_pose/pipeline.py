@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.attach import attach, hide_hands
 from contrapposto.systems.scail_pose.cylinders import (
     SMPL_FIGURE,
@@ -16,7 +17,7 @@ from contrapposto.systems.scail_pose.cylinders import (
     make_cylinders,
 )
 from contrapposto.systems.scail_pose.draw2d import compose, draw_overlay
-from contrapposto.systems.scail_pose.estimators.interface import NUM_JOINTS, Person
+from contrapposto.systems.scail_pose.interface import NUM_JOINTS, Person
 from contrapposto.systems.scail_pose.palette import SINGLE, Palette, palettes_for
 from contrapposto.systems.scail_pose.people import ClipPoses, join_poses, pack_people
 from contrapposto.systems.scail_pose.reference import Alignment
@@ -52,6 +53,10 @@ class Look:
     wrap: bool = False
     attach: bool = False
     hide: bool = False
+
+    def __post_init__(self) -> None:
+        check.number("look.samples", self.samples, 1, 8)
+        check.number("look.depth_percentile", self.depth_percentile, 0, 49)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 from contrapposto.errors import ConfigError
 from contrapposto.systems.scail_pose.bones import PARENTS, typical_lengths
 from contrapposto.systems.scail_pose.camera import SMPL_OF_SLOT, project
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.people import ClipPoses
 
 _ANKLES = [7, 8]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from contrapposto.errors import ConfigError, InputError
+from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.align import fit_camera
 from contrapposto.systems.scail_pose.camera import project, smpl_to_slots
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.people import pack_people
 from contrapposto.systems.scail_pose.retarget import face_scale
 from contrapposto.systems.scail_pose.wholebody import THRESHOLD
@@ -42,13 +43,12 @@ class AlignOptions:
     original: bool = False
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ConfigError(f"There is no alignment {self.mode!r}.", expected=", ".join(MODES))
+        check.choice("align.mode", self.mode, MODES)
         for name in ("scale_bounds", "aspect_bounds", "face_bounds"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ConfigError(
-                    f"{name} that cannot be used.", found=f"{low} to {high}", expected="0 < low <= high"
+                    f"align.{name}=[{low:g},{high:g}] cannot be used.", expected="0 < low <= high"
                 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from contrapposto.errors import InputError
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.people import ClipPoses
 
 _LONGEST_GAP = 0.5  # seconds between frames over which nothing is invented

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from contrapposto.io.checks import parsing
 from contrapposto.systems.scail_pose.drawn_motion import clip_of_joints, clip_of_motion, read_figure
 from contrapposto.systems.scail_pose.interchange import read_clip_people
 from contrapposto.systems.scail_pose.people import ClipPoses, choose_people
-from contrapposto.systems.scail_pose.process import Settings
+from contrapposto.systems.scail_pose.settings import Settings
 
 
 def read_source(
@@ -24,15 +25,17 @@ def read_source(
     *,
     figure: Path | None = None,
     turn: float = 0.0,
+    lift: Callable[[ClipPoses], ClipPoses] | None = None,
 ) -> tuple[ClipPoses, Settings]:
     """A clip to draw, and the settings with the stick figure that suits it.
 
     Args:
         path: people of a clip, keypoints, `joints` of any skeleton as npz, or motion.
-        height, width: of the picture in pixels where the file does not say.
+        height, width: of the image in pixels where the file does not say.
         settings: of the drawing; `people` and `clean` are applied here.
         figure: json file of a stick figure; npz with `joints` need one.
         turn: see `clip_of_motion`.
+        lift: finds joints in space where only keypoints are known.
 
     Raises:
         InputError: nothing that can be read.
@@ -54,6 +57,7 @@ def read_source(
         look = settings.look if sticks_or_none is None else replace(settings.look, figure=sticks_or_none)
     else:
         clip, look = read_clip_people(path, height, width), replace(settings.look, stray=True)
+        clip = clip if lift is None else lift(clip)
     clip = clip if settings.clean is None else settings.clean(clip)
     return clip.only(choose_people(clip, settings.people)), replace(settings, look=look)
 

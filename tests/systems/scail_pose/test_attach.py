@@ -5,7 +5,7 @@ import pytest
 
 from contrapposto.systems.scail_pose.attach import attach, hide_hands
 from contrapposto.systems.scail_pose.camera import default_intrinsics
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.people import ClipPoses, pack_people
 from contrapposto.systems.scail_pose.pipeline import ClipDrawer, Look
 

@@ -10,14 +10,8 @@ from contrapposto.errors import InputError, MissingError
 from contrapposto.skeleton import SMPL24
 from contrapposto.systems.scail_pose.camera import default_intrinsics
 from contrapposto.systems.scail_pose.estimators import Person, make_estimator
-from contrapposto.systems.scail_pose.lifter import (
-    LiftedEstimator,
-    Lifter,
-    LifterBody,
-    lift_clip,
-    load_lifter,
-    look_at,
-)
+from contrapposto.systems.scail_pose.estimators.lifted import LiftedEstimator, LifterBody
+from contrapposto.systems.scail_pose.lifter import Lifter, lift_clip, look_at
 from contrapposto.systems.scail_pose.lifter_export import ExportedLifter, export_onnx
 
 CAMERA = default_intrinsics(480, 640)
@@ -219,7 +213,7 @@ def test_an_exported_lifter_gives_the_same_joints(tmp_path):
         scores[:, :, 3] = 0
         with torch.no_grad():
             torch.testing.assert_close(exported(rays, scores), network(rays, scores), atol=1e-4, rtol=1e-4)
-    body, everybody = LifterBody.open(path), people()
+    body, everybody = LifterBody.from_pretrained(path), people()
     theirs, ours = (b.estimate([], everybody, CAMERA) for b in (body, LifterBody(network, network.window)))
     for one, two in zip(theirs, ours):
         np.testing.assert_allclose(one, two, atol=0.5)
@@ -232,12 +226,12 @@ def test_files_of_something_else_are_refused(tmp_path):
     torch.save({"state_dict": {"network.embed.weight": torch.zeros(3)}}, tmp_path / "other.ckpt")
     torch.save({"hyper_parameters": {"window": 4}, "state_dict": {}}, tmp_path / "empty.ckpt")
     with pytest.raises(MissingError):
-        LifterBody.open(tmp_path / "nothing.onnx")
+        LifterBody.from_pretrained(tmp_path / "nothing.onnx")
     with pytest.raises(MissingError):
-        load_lifter(tmp_path / "nothing.ckpt")
+        Lifter.from_pretrained(tmp_path / "nothing.ckpt")
     for name in ("text.onnx", "other.ckpt", "empty.ckpt"):
         with pytest.raises(InputError, match=name):
-            LifterBody.open(tmp_path / name)
+            LifterBody.from_pretrained(tmp_path / name)
 
 
 def test_a_person_with_broken_keypoints_is_no_danger():

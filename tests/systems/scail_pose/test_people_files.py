@@ -7,7 +7,6 @@ import pytest
 
 from contrapposto.errors import InputError
 from contrapposto.systems.scail_pose.camera import default_intrinsics
-from contrapposto.systems.scail_pose.estimators.interface import Person
 from contrapposto.systems.scail_pose.interchange import (
     read_clip_people,
     read_dwposes,
@@ -17,6 +16,7 @@ from contrapposto.systems.scail_pose.interchange import (
     write_nlfpred,
     write_people,
 )
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.openpose import read_openpose, write_openpose
 from contrapposto.systems.scail_pose.people import ClipPoses, choose_people
 from contrapposto.systems.scail_pose.retime import retime

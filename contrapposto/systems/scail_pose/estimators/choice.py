@@ -22,7 +22,8 @@ from contrapposto.systems.scail_pose.estimators.files import (
     YoloxDetector,
     model_path,
 )
-from contrapposto.systems.scail_pose.estimators.interface import (
+from contrapposto.systems.scail_pose.estimators.lifted import LiftedEstimator, LifterBody
+from contrapposto.systems.scail_pose.interface import (
     Body3D,
     PersonDetector,
     PoseEstimator,
@@ -67,11 +68,6 @@ def make_estimator(
         ConfigError: a name that there is not.
         MissingError: a file or a package that is needed.
     """
-    from contrapposto.systems.scail_pose.lifter import (  # which builds on this package
-        LiftedEstimator,
-        LifterBody,
-    )
-
     for name, value, choices in (
         ("estimator", estimator, ESTIMATORS),
         ("detector", detector, ("blazepose", "yolox")),
@@ -81,7 +77,7 @@ def make_estimator(
         if value not in choices:
             raise ConfigError(f"{name}={value} is not known.", expected=nearest(value, choices))
     if lifter is not None:
-        body = LifterBody.open(lifter, threads=threads)
+        body = LifterBody.from_pretrained(lifter, threads=threads)
     if estimator == "files" or (estimator == "auto" and _all_there(weights)):
         detector, whole_body, body = "yolox", "dwpose", "nlf" if body == "blazepose" else body
     if (detector, whole_body) == ("blazepose", "blazepose") and (

@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from contrapposto.systems.scail_pose.estimators.interface import (
+from contrapposto.systems.scail_pose.interface import (
     NUM_JOINTS,
     Body3D,
     Person,

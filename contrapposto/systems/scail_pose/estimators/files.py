@@ -17,7 +17,7 @@ import torch
 from contrapposto.errors import InputError, MissingError
 from contrapposto.onnx_files import open_onnx
 from contrapposto.systems.scail_pose.detection import letterbox, person_boxes
-from contrapposto.systems.scail_pose.estimators.interface import NUM_JOINTS, Person
+from contrapposto.systems.scail_pose.interface import NUM_JOINTS, Person
 from contrapposto.systems.scail_pose.preprocess import whole_body_crop
 from contrapposto.systems.scail_pose.wholebody import SPLIT_RATIO, decode_simcc, to_image, to_openpose_order
 

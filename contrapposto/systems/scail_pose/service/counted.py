@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from contrapposto.errors import InputError
-from contrapposto.io.video import VideoFile
-from contrapposto.systems.scail_pose.process import VideoJob
+from contrapposto.io.video import ReadLog, VideoFile
+from contrapposto.systems.scail_pose.jobs import VideoJob
 
 LEAST, MIDDLE, MOST = 65, 81, 96
 
@@ -34,9 +34,9 @@ def chosen_frames(count: int) -> np.ndarray:
 class CountedJob(VideoJob):
     """A clip of which `chosen_frames` are drawn, played at 16 frames per second; `fps` must be None."""
 
-    def frames(self, file: VideoFile) -> Iterator[tuple[float, np.ndarray]]:
+    def frames(self, file: VideoFile, log: ReadLog | None = None) -> Iterator[tuple[float, np.ndarray]]:
         """Seconds and image of the frames that are chosen."""
         wanted = set(chosen_frames(sum(1 for _ in super().frames(file))).tolist())
-        for number, frame in enumerate(super().frames(file)):
+        for number, frame in enumerate(super().frames(file, log)):
             if number in wanted:
                 yield frame

@@ -7,7 +7,7 @@ from pathlib import Path
 from contrapposto.io.video import VideoFile
 from contrapposto.render.video import VideoWriter
 from contrapposto.systems.scail_pose.framing import frame_image
-from contrapposto.systems.scail_pose.process import VideoJob
+from contrapposto.systems.scail_pose.jobs import VideoJob
 
 
 def write_preview(job: VideoJob, path: Path, size: tuple[int, int], frames: int) -> Path:

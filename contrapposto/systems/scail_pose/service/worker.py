@@ -57,11 +57,13 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     original's choice.
     """
     from contrapposto.systems.scail_pose.clean import Clean
+    from contrapposto.systems.scail_pose.jobs import VideoJob
     from contrapposto.systems.scail_pose.pipeline import Look
-    from contrapposto.systems.scail_pose.process import Settings, VideoJob, process
+    from contrapposto.systems.scail_pose.process import process
     from contrapposto.systems.scail_pose.reference import AlignOptions
     from contrapposto.systems.scail_pose.service.counted import CountedJob
     from contrapposto.systems.scail_pose.service.preview import write_preview
+    from contrapposto.systems.scail_pose.settings import Settings
 
     kind, fps = (CountedJob, None) if request["frames"] == "count" else (VideoJob, 16.0)
     job = kind(

@@ -17,7 +17,7 @@ from contrapposto.data.store import MotionStore
 from contrapposto.errors import ConfigError, InputError, nearest
 from contrapposto.render import Camera, Lights, Mesh, Scene, render
 from contrapposto.skeleton import SMPL24
-from contrapposto.systems.anerf.data.clothing import clothe
+from contrapposto.systems.anerf.data.clothing import LooseClothes, clothe
 from contrapposto.systems.anerf.data.poses import WORLD_AXES, pose_arrays, unit_scale, world_bones
 from contrapposto.systems.anerf.data.prepare import Plan, Progress
 from contrapposto.systems.anerf.data.scene import AvatarScene
@@ -44,13 +44,14 @@ def plan(
     motion: str = "stores/demo",
     clips: Sequence[str] = CLIPS,
     novel_clips: Sequence[str] = NOVEL_CLIPS,
-    poses: int = 170,
+    poses: int = 80,
     novel_poses: int = 8,
     fps: float | None = None,
-    size: int = 112,
+    size: int = 256,
     cameras: int = 9,
     novel_cameras: Sequence[int] = (2, 5, 8),
     shape: str | None = None,
+    clothes: str = "tight",
     background: Sequence[float] = (1.0, 1.0, 1.0),
     noise: float = 0.0,
     noise_shift: float = 0.0,
@@ -71,6 +72,7 @@ def plan(
         cameras: around the figure at equal angles, looking down by 5 and 20 degrees in turn.
         novel_cameras: numbers of those that are held out.
         shape: name of a shape of the shipped body.
+        clothes: `tight`, painted on the skin; or `loose`, see `LooseClothes`.
         background: colour in [0, 1].
         noise: degrees (standard deviation about each axis) by which every joint of the poses to be learnt is turned;
             `gt_bones` and `gt_kp3d` keep the truth.
@@ -82,6 +84,8 @@ def plan(
     shapes = named_shapes()
     if shape is not None and shape not in shapes:
         raise ConfigError(f"The body has no shape {shape!r}.", fix=f"try {nearest(shape, shapes)}")
+    if clothes not in ("tight", "loose"):
+        raise ConfigError(f"There are no clothes {clothes!r}.", expected="tight or loose")
     store = motion_store(Path(motion) if raw is None else raw, raw is None)
     chosen = _choose(store, clips, poses, novel_clips) + _choose(store, novel_clips, novel_poses)
     count = len(chosen)
@@ -99,10 +103,12 @@ def plan(
         splits=camera_splits(views, held, poses, count),
         input_hash=store.content_hash,
     )
+    if clothes != "tight":
+        options["clothes"] = clothes
     betas = None if shape is None else shapes[shape]
 
     def make(output: Path, facts: SceneFacts, progress: Progress | None) -> AvatarScene:
-        figure = _Figure(store, chosen, fps, betas)
+        figure = _Figure(store, chosen, fps, betas, loose=clothes == "loose")
         scale = unit_scale(figure.rest - figure.rest[0])
         around = _cameras(figure.joints, cameras, size)
         arrays = figure.arrays(scale, np.arange(count) < poses, noise, noise_shift, seed)
@@ -160,7 +166,13 @@ class _Figure:
     """Poses (P, ...) of the clothed body, each above the origin; z up, metres."""
 
     def __init__(
-        self, store: MotionStore, chosen: Sequence[_Choice], fps: float | None, betas: np.ndarray | None
+        self,
+        store: MotionStore,
+        chosen: Sequence[_Choice],
+        fps: float | None,
+        betas: np.ndarray | None,
+        *,
+        loose: bool = False,
     ) -> None:
         self.body: BodyModel = load_body("smpl")
         self.betas = None if betas is None else torch.from_numpy(np.asarray(betas, np.float32))
@@ -177,6 +189,7 @@ class _Figure:
         self.shift -= self.rest[0]
         self.joints = self.body.joints(*self._posed(slice(None)), self.betas).numpy()
         self.colours = clothe(self.body)
+        self.clothes = LooseClothes(self.body) if loose else None
 
     def _posed(self, which: slice) -> tuple[torch.Tensor, torch.Tensor]:
         matrices = rot.axis_angle_to_matrix(torch.from_numpy(self.rotations[which].astype(np.float32)))
@@ -212,7 +225,10 @@ class _Figure:
             for pose in range(len(self.joints)):
                 with torch.no_grad():
                     posed = self.body(*self._posed(slice(pose, pose + 1)), self.betas)
-                mesh = Mesh(posed.vertices[0].numpy(), self.body.faces.numpy(), self.colours)
+                vertices = posed.vertices[0].numpy()
+                if self.clothes is not None:
+                    vertices = self.clothes(vertices, self.rotations[pose])
+                mesh = Mesh(vertices, self.body.faces.numpy(), self.colours)
                 scene = Scene([mesh], ground=None, background=background, lights=_LIGHTS)
                 picture = render(scene, camera)
                 yield Frame(picture.color, picture.mask)

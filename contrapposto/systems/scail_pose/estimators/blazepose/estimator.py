@@ -25,7 +25,7 @@ from contrapposto.systems.scail_pose.estimators.blazepose.parts import (
     face_region,
 )
 from contrapposto.systems.scail_pose.estimators.blazepose.watch import Watch
-from contrapposto.systems.scail_pose.estimators.interface import Person
+from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.tracking import Tracker, sight
 
 _HANDS = ((15, 19, 17), (16, 20, 18))  # wrist, index, little finger: left, right

@@ -6,7 +6,7 @@ import numpy as np
 
 from contrapposto.systems.scail_pose.estimators.blazepose.body import BodyLandmarks
 from contrapposto.systems.scail_pose.estimators.blazepose.parts import DLIB_OF_FACE, Part
-from contrapposto.systems.scail_pose.estimators.interface import NUM_JOINTS, NUM_KEYPOINTS
+from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS
 
 # Keypoint <- landmark. Landmarks have one toe: both toe points of a foot take it.
 _BODY = {

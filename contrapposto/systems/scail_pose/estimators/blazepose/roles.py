@@ -10,7 +10,7 @@ from contrapposto.systems.scail_pose.estimators.blazepose.body import BodyLandma
 from contrapposto.systems.scail_pose.estimators.blazepose.estimator import BlazePoseEstimator, box_of
 from contrapposto.systems.scail_pose.estimators.blazepose.layout import to_joints, to_keypoints
 from contrapposto.systems.scail_pose.estimators.blazepose.networks import Region, upright
-from contrapposto.systems.scail_pose.estimators.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
+from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
 
 _HIPS, _SHOULDERS = [8, 11], [2, 5]
 _BODY = slice(0, 18)

@@ -1,0 +1,53 @@
+"""A camera, and what it sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera and its picture.
+
+    Args:
+        camera_to_world: (4, 4), NeRF axes.
+        focal: (2,) pixels.
+        height, width: pixels.
+        centre: (2,) principal point (x, y); None: the middle.
+    """
+
+    camera_to_world: Tensor
+    focal: Tensor
+    height: int
+    width: int
+    centre: Tensor | None = None
+
+    def scaled(self, factor: float) -> View:
+        """The same camera with a picture of another size."""
+        centre = None if self.centre is None else self.centre * factor
+        size = round(self.height * factor), round(self.width * factor)
+        return View(self.camera_to_world, self.focal * factor, *size, centre)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a camera sees.
+
+    Args:
+        colour: (H, W, 3) in about [0, 1], premultiplied by the opacity.
+        opacity: (H, W).
+        depth: (H, W) camera depth, world units; infinite where the opacity is below a tenth.
+        low, high: (2,) half-open box (x, y) of the figure's cylinder: nothing is computed outside.
+    """
+
+    colour: Tensor
+    opacity: Tensor
+    depth: Tensor
+    low: Tensor
+    high: Tensor
+
+    def over(self, background: Tensor) -> Tensor:
+        """(H, W, 3) in [0, 1] on a background (H, W, 3) or (3,)."""
+        return (self.colour + (1 - self.opacity[..., None]) * background).clamp(0, 1)

@@ -1,0 +1,124 @@
+"""Targets as rigged GLB files: an animation on the joints that they have, or joints and weights that they get."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from contrapposto.io.glb import continuous
+from contrapposto.mesh.asset import MeshAsset
+from contrapposto.mesh.gltf_write import split_seams, write_mesh_glb
+from contrapposto.mesh.rig_write import GltfEditor
+from contrapposto.mesh.rigged import RiggedMesh, Track
+from contrapposto.retarget import KNOWN
+from contrapposto.systems.npr.humanoid import JOINTS, NUM_JOINTS, PARENTS, JointMotion
+from contrapposto.systems.npr.skin import Skin
+
+NAMINGS = ("smpl", "mixamo")
+
+
+def joint_names(naming: str) -> list[str]:
+    """Names of the 22 joints: `smpl` (pelvis, left_hip, ...) or `mixamo` (mixamorig:Hips, ...)."""
+    if naming == "smpl":
+        return list(JOINTS)
+    return [f"mixamorig:{KNOWN['mixamo'].joints[name]}" for name in JOINTS]
+
+
+def write_animated(path: Path, rig: RiggedMesh, tracks: Sequence[Track], name: str, credit: str = "") -> Path:
+    """Write a rigged file again with one more animation, which comes first."""
+    editor = GltfEditor(rig.file)
+    editor.animate(name, tracks)
+    return editor.write(path, credit)
+
+
+def write_skinned(
+    path: Path,
+    mesh: MeshAsset,
+    original: RiggedMesh | None,
+    skin: Skin,
+    axes: np.ndarray,
+    motion: JointMotion | None = None,
+    *,
+    naming: str = "smpl",
+    name: str = "motion",
+    credit: str = "",
+) -> Path:
+    """Write a mesh with joints, weights and, where there is one, a motion.
+
+    Args:
+        path: the .glb file.
+        mesh: V vertices in file axes and units.
+        original: the glTF file that the mesh is all of, if it has no skins: it is written again, and only the nodes that
+            carry meshes change; None: the mesh is written anew.
+        skin: of these V vertices, upright.
+        axes: (3, 3) file axes to upright ones.
+        motion: on the skin's joints.
+        naming: of `NAMINGS`.
+        name: of the animation.
+        credit: licences of what went into it.
+    """
+    if original is not None and not original.file.items("skins"):
+        return _write(path, original, np.arange(len(mesh.vertices)), skin, axes, motion, naming, name, credit)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = RiggedMesh(write_mesh_glb(Path(folder) / "mesh.glb", mesh))
+        sources = split_seams(mesh)[0]
+        order = np.tile(sources, len(plain.mesh.vertices) // len(sources))  # primitives share their vertices
+        return _write(path, plain, order, skin, axes, motion, naming, name, credit)
+
+
+def _write(
+    path: Path,
+    original: RiggedMesh,
+    order: np.ndarray,
+    skin: Skin,
+    axes: np.ndarray,
+    motion: JointMotion | None,
+    naming: str,
+    name: str,
+    credit: str,
+) -> Path:
+    """`order`: the skin's vertex that each vertex of the file is."""
+    editor = GltfEditor(original.file)
+    places = skin.rest @ axes
+    joints = editor.add_joints(joint_names(naming), PARENTS, places)
+    world = original.rest_transforms()
+    columns = np.argsort(-skin.weights, axis=1, kind="stable")[:, :4]
+    weights = np.take_along_axis(skin.weights, columns, axis=1)
+    columns = np.where(weights > 0, columns, 0)[order].astype(np.uint8)
+    weights = weights[order].astype(np.float32)
+    start = 0
+    for node, primitives in original.mesh_nodes():
+        entry = editor.json["nodes"][node]
+        mesh = copy.deepcopy(original.file.entry("meshes", entry["mesh"]))
+        shared: dict[int, dict[str, int]] = {}  # primitives of one mesh often share their vertices
+        for number, count in primitives:
+            vertices, primitive = slice(start, start + count), mesh["primitives"][number]
+            start += count
+            position = primitive["attributes"]["POSITION"]
+            if position not in shared:
+                shared[position] = editor.skin_attributes(columns[vertices], weights[vertices])
+            primitive["attributes"] |= shared[position]
+        entry["mesh"] = editor.append("meshes", mesh)
+        binds = np.tile(np.eye(4), (NUM_JOINTS, 1, 1))
+        binds[:, :3, 3] = -places
+        entry["skin"] = editor.add_skin(joints, binds @ world[node], "skin")
+    if motion is not None:
+        editor.animate(name, _tracks(joints, axes, motion))
+    return editor.write(path, credit)
+
+
+def _tracks(joints: Sequence[int], axes: np.ndarray, motion: JointMotion) -> list[Track]:
+    times = np.arange(len(motion.pelvis)) / motion.fps
+    turns = axes.T @ motion.rotations[:, :NUM_JOINTS] @ axes
+    tracks = [Track(joints[0], "translation", times, motion.pelvis @ axes, "LINEAR")]
+    for joint, (node, parent) in enumerate(zip(joints, PARENTS)):
+        local = turns[:, joint] if parent < 0 else turns[:, parent].transpose(0, 2, 1) @ turns[:, joint]
+        tracks.append(
+            Track(node, "rotation", times, continuous(Rotation.from_matrix(local).as_quat()), "LINEAR")
+        )
+    return tracks

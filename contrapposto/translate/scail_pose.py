@@ -1,0 +1,52 @@
+"""Commands of SCAIL-Pose (docs/specs/scail_pose.md, sections 2 and 10)."""
+
+from __future__ import annotations
+
+from contrapposto.translate.grammar import MANY, Arguments, Command, Option, unused, used
+
+
+def _process(arguments: Arguments) -> list[list[str]]:
+    folder = arguments.get("subdir", "FOLDER")
+    words = ["contrapposto", "predict", "task=scail_pose", f"video={folder}", f"output={folder}"]
+    if not arguments.has("use_align"):
+        words.append("task.module.align=null")
+    return [words]
+
+
+def _process_multi(arguments: Arguments) -> list[list[str]]:
+    folder = arguments.get("subdir", "FOLDER")
+    words = ["contrapposto", "predict", "task=scail_pose", f"video={folder}", f"output={folder}"]
+    return [[*words, "task.module.people=all", "task.module.align=null"]]
+
+
+def _serve(_: Arguments) -> list[list[str]]:
+    return [["contrapposto", "serve"]]
+
+
+_RESOLUTION = Option("task.data.resolution={}", count=MANY)
+COMMANDS = (
+    Command(
+        "SCAIL-Pose",
+        "process_pose.py",
+        {"subdir": used(), "resolution": _RESOLUTION, "use_align": used(0)},
+        _process,
+        (
+            "It uses the original's weights if they lie in pretrained_weights/, otherwise the estimator that ships.",
+            "task.module.original=true repeats the original's choices exactly.",
+        ),
+    ),
+    Command(
+        "SCAIL-Pose",
+        "process_pose_multi.py",
+        {"subdir": used(), "resolution": _RESOLUTION, "use_align": unused("the original ignores it here", 0)},
+        _process_multi,
+        ("SAM 2 is not needed: people are tracked by their keypoints.",),
+    ),
+    Command(
+        "SCAIL-Pose",
+        "process_pose_universal_api.py",
+        {"host": Option("--host {}"), "port": Option("--port {}")},
+        _serve,
+        ("docs/service.md lists the requests; MODEL_PATH and EXAMPLES_DIR are read as in the original.",),
+    ),
+)
