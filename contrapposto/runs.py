@@ -69,10 +69,12 @@ _SCHEDULES = {  # by an option that only this schedule had
         "decay_unit": "unit",
         "warmup_steps": "warmup_steps",
     },
+    "warmup_steps": {"warmup_steps": "warmup_steps"},
 }
 _SCHEDULE_TARGETS = {
     "milestones": "lightning_modules.optim.warmup_milestones",
     "decay_rate": "lightning_modules.anerf.optim.warmup_decay",
+    "warmup_steps": "lightning_modules.optim.warmup_cosine",
 }
 
 
