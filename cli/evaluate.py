@@ -16,7 +16,6 @@ from cli.preflight import preflight
 from cli.resume import apply_group, typed_keys
 from cli.runs import announce, announced_run, forget_earlier_stages, rank, save_config
 from cli.tables import by_frame, format_tables, generation_table, read_clips
-from cli.train import load_weights
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import atomic_path, write_json
 from contrapposto.report.evaluation import write_report
@@ -50,7 +49,7 @@ def evaluate(config: DictConfig) -> Path:
     options = _options(config, checkpoint)
     wanted = bool(config.get("report"))
     config = complete(_self_described(config, checkpoint))
-    preflight(config)
+    preflight(config, start=False)
     output = _output_directory(config, checkpoint, options)
     with open_dict(config):
         config.paths.run = str(output)
@@ -73,6 +72,7 @@ def _measure(config: DictConfig, checkpoint: Path | None, output: Path) -> tuple
     """The metrics, and whether this was a trial run."""
     import pytorch_lightning as pl
 
+    from lightning_modules.base import load_weights
     from loggers import finish_loggers
 
     pl.seed_everything(config.seed, workers=True, verbose=False)

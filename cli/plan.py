@@ -75,7 +75,7 @@ def _visit(config: DictConfig, model: str, steps: dict[str, Step], strict: bool,
     key = f"train {model}"
     if key in steps:
         return
-    composed, overrides = _composed(model, config, own)
+    composed, overrides = (config, []) if own else _composed(model, config)
     links = stage_links(composed)
     for name in dict.fromkeys(links.values()):
         _visit(config, name, steps, strict, own=False)
@@ -84,19 +84,21 @@ def _visit(config: DictConfig, model: str, steps: dict[str, Step], strict: bool,
     step = Step(key, "train", ["train.py", f"model={model}", *overrides], links=links, model=model)
     if not own:
         step.finished, step.notes = _finished(composed, strict)
-    step.seconds = seconds_of(composed)
+    if step.finished is None:
+        step.seconds = seconds_of(composed)
     steps[key] = step
 
 
-def _composed(model: str, config: DictConfig, own: bool) -> tuple[DictConfig, list[str]]:
+def _composed(model: str, config: DictConfig) -> tuple[DictConfig, list[str]]:
     """The configuration of a stage, and the options of the command line that hold for it."""
-    overrides = list(config.get("overrides") or [])
-    if own:
-        overrides = [o for o in overrides if o.partition("=")[0] not in _OWN[:4]]
-        return compose_config("train", [f"model={model}", *overrides]), overrides
-    shared = [
-        o for o in overrides if not _is_own(o.lstrip("+~").partition("=")[0], pipeline=bool(config.stages))
-    ]
+    typed = [str(o) for o in config.get("overrides") or []]
+    shared = [o for o in typed if not _is_own(o.lstrip("+~").partition("=")[0], pipeline=bool(config.stages))]
+    # A configuration may have been changed after it was composed.
+    now = {"paths.runs": config.paths.runs, "paths.stores": config.paths.stores, "seed": config.seed}
+    if config.get("experiment_name") in groups()["experiment"]:
+        now["experiment"] = config.experiment_name
+    shared = [o for o in shared if o.partition("=")[0] not in now]
+    shared += [f"{key}={value}" for key, value in now.items() if value != _usual(key)]
     while True:
         try:
             return compose_config("train", [f"model={model}", *shared]), shared
@@ -106,6 +108,10 @@ def _composed(model: str, config: DictConfig, own: bool) -> tuple[DictConfig, li
             if config.stages or len(rest) == len(shared):
                 raise
             shared = rest
+
+
+def _usual(key: str) -> Any:
+    return {"paths.runs": "runs", "paths.stores": "stores", "seed": 10}.get(key)
 
 
 def _is_own(key: str, *, pipeline: bool) -> bool:

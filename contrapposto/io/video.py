@@ -119,13 +119,14 @@ class VideoFile:
         """
         log = ReadLog() if log is None else log
         with _container(self.path) as container:
-            start, last = None, 0.0
+            base, start, last = container.streams.video[0].time_base, None, 0.0
             for number, frame in enumerate(_decoded(container, log)):
                 image = _upright(frame, self.pixel_aspect)
                 if image.shape[:2] != (self.height, self.width):
                     image = _fitted(image, self.height, self.width)
                     log.resized += 1
-                time = number / self.fps if frame.time is None else float(frame.time)
+                # Not frame.time: the last frames out of the decoder lack their time base.
+                time = number / self.fps if frame.pts is None else float(frame.pts * base)
                 start = time if start is None else start
                 last = max(time - start, last)
                 yield last, image

@@ -25,6 +25,7 @@ from contrapposto.systems.anerf.renderer import SPEEDS
 from contrapposto.systems.anerf.view import Picture
 from contrapposto.tasks.anerf_inputs import (
     choose_frames,
+    clip_path,
     load_avatar,
     make_path,
     motion_path,
@@ -110,7 +111,7 @@ class AnerfRender:
         renderer = avatar.renderer(self.speed, depth="depth" in self.formats)
         height, width = avatar.size
         factor = 1.0 if self.height is None or mode == "val" else self.height / height
-        stem = output / (Path(config.motion).stem if config.motion else str(mode))
+        stem = output / (clip_path(config.motion).stem if config.motion else str(mode))
         writers = _Writers(stem, self.formats, fps, (round(height * factor), round(width * factor)))
         metres = avatar.metres_per_unit
         rows: list[dict[str, Any]] = []
@@ -148,7 +149,7 @@ class AnerfRender:
         fps = self.fps or 30.0
         turns = float(mode == "bullet") if self.turns is None else self.turns
         options: dict[str, Any] = {"travel": self.travel, "turn": self.turn, "turns": turns}
-        return motion_path(avatar, Path(config.motion), fps=fps, camera=chosen[0], **options), fps
+        return motion_path(avatar, clip_path(config.motion), fps=fps, camera=chosen[0], **options), fps
 
     def _background(self, avatar: Avatar, image: int, picture: Picture, mode: str) -> Tensor:
         if self.background == "scene" or mode == "val":

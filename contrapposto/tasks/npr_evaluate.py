@@ -12,11 +12,12 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import atomic_path, write_json
-from contrapposto.tasks.npr_inputs import Trained, load_network
+from contrapposto.tasks.npr_inputs import find_network
 
 if TYPE_CHECKING:
     from contrapposto.mesh import Template
     from contrapposto.systems.npr.data.mesh_store import MeshStore
+    from contrapposto.systems.npr.pretrained import PretrainedNetwork
 
 COLUMNS = (
     "pmd",
@@ -76,7 +77,7 @@ class NPREvaluate:
         rows: list[dict[str, Any]] = []
         for checkpoint in self.checkpoints or [config.ckpt]:
             config.ckpt = checkpoint
-            trained = load_network(config, *self.run)
+            trained = find_network(config, *self.run)
             for name in self._sources(store, trained):
                 rows += self._source(store, trained, name, views)
         if not rows:
@@ -89,7 +90,7 @@ class NPREvaluate:
             temporary.write_text(table(rows) + "\n", encoding="utf-8")
         return [output / "pairs.json", output / "pairs.md"]
 
-    def _sources(self, store: MeshStore, trained: Trained) -> list[str]:
+    def _sources(self, store: MeshStore, trained: PretrainedNetwork) -> list[str]:
         """Identities that are sources: those asked for, or those that the network was trained on."""
         if self.sources is not None:
             return [store.record(name).name for name in self.sources]
@@ -104,7 +105,7 @@ class NPREvaluate:
         return found
 
     def _source(
-        self, store: MeshStore, trained: Trained, name: str, views: StoreViews | None
+        self, store: MeshStore, trained: PretrainedNetwork, name: str, views: StoreViews | None
     ) -> list[dict[str, Any]]:
         from contrapposto.mesh import Template
         from contrapposto.systems.npr import PoseTransfer
@@ -128,10 +129,10 @@ class NPREvaluate:
                 rows[-1] |= views.scores(target, found, chosen)
         return rows
 
-    def _poses(self, store: MeshStore, trained: Trained, name: str) -> list[str]:
+    def _poses(self, store: MeshStore, trained: PretrainedNetwork, name: str) -> list[str]:
         """Names of the poses to transfer: ones that the network has not seen, drawn by the seed."""
         names = list(store.record(name).poses)
-        if not self.seen and trained.run is not None:
+        if not self.seen and trained.origin is not None:
             seen = _seen(trained)
             names = [pose for pose in names if pose not in seen] or names
         order = np.random.default_rng(self.seed).permutation(len(names))
@@ -249,13 +250,10 @@ def _named(store: MeshStore, identity: str, names: Sequence[str]) -> np.ndarray:
     return np.asarray(store.poses(identity)[[number[name] for name in names]], np.float64)
 
 
-def _seen(trained: Trained) -> set[str]:
+def _seen(trained: PretrainedNetwork) -> set[str]:
     """Names of the poses that the network was trained on."""
-    from hydra.utils import instantiate
+    from contrapposto.systems.npr.data.mesh_store import training_poses
 
-    from contrapposto.runs import load_config
-
-    assert trained.run is not None
-    datamodule = instantiate(load_config(trained.run).datamodule, _convert_="all")
-    datamodule.setup("fit")
-    return {name for item in datamodule.train_poses for name in item.pose_names}
+    assert trained.origin is not None
+    store, numbers = training_poses(trained.origin)
+    return {store.record(name).poses[i] for name, chosen in numbers.items() for i in chosen}

@@ -40,8 +40,9 @@ class Orientation:
 def orientation(mesh: MeshAsset, up: str | None = None, forward: str | None = None) -> Orientation:
     """Find how a mesh stands.
 
-    A figure with its arms out is recognised by its outline from the front; its toes say where the front is. The first of these that
-    shows such a figure is taken: up along y, then z, then x. Any other mesh is taken to stand along y and to face z, as glTF has it.
+    A figure with its arms out is recognised by its outline from the front; its toes say where the front is. The first
+    direction that shows such a figure is taken: up along y, then z, then x. Any other mesh stands along y and faces z,
+    as glTF has it.
 
     Args:
         mesh: only its shape is looked at.

@@ -1,9 +1,10 @@
 """A pose network that corrects a blend of the source's own Jacobians instead of predicting them from nothing.
 
-The paper's network (`NPR`) keeps its keypoints on the posed source and asks for places on the rest pose of the target, so it has to
-learn which posed part belongs to which place. Here the keypoints stay where they lie on the source's *rest* pose and carry
-the mean Jacobian of the faces around them. A target face then takes the distance-weighted mean of its nearest keypoints' Jacobians,
-plus what the network adds. The last layer starts at zero, so an untrained network already transfers poses.
+The paper's network (`NPR`) keeps its keypoints on the posed source and asks for places on the rest pose of the target,
+so it has to learn which posed part belongs to which place. Here the keypoints stay where they lie on the source's *rest*
+pose and carry the mean Jacobian of the faces around them. A target face then takes the distance-weighted mean of its
+nearest keypoints' Jacobians, plus what the network adds. The last layer starts at zero, so an untrained network already
+transfers poses.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class ResidualNPR(NPR):
         return PoseCode(code.keypoints, torch.cat([code.features, means], dim=-1), code.code)
 
     def decode(self, template: PoissonSolver, pose: PoseCode, points: Tensor | None = None) -> Tensor:
-        """Full-rank Jacobians (B, F, 9) of a template; `points` (F, 3): where to ask, in place of the faces' centroids."""
+        """Full-rank Jacobians (B, F, 9) of a template, at `points` (F, 3) in place of the faces' centroids if given."""
         features, means = pose.features[..., :-_ENTRIES], pose.features[..., -_ENTRIES:]
         if points is None:
             points = face_centroids(template.vertices, template.faces)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contrapposto.systems.scail_pose import options as check
+from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.attach import attach, hide_hands
 from contrapposto.systems.scail_pose.cylinders import (
     SMPL_FIGURE,

@@ -41,6 +41,7 @@ from contrapposto.systems.scail_pose.report import (
 )
 from contrapposto.systems.scail_pose.retime import retime
 from contrapposto.systems.scail_pose.settings import Settings
+from contrapposto.systems.scail_pose.sides import steady_sides
 
 Progress = Callable[[str, int, int], None]
 
@@ -77,15 +78,13 @@ def process(
     size = target_size(shape[0], shape[1], job.resolution)
     seen, warnings = _people_of(job, file, estimator, size, progress)
     clock.lap("people")
-    clip = seen if job.fps is None else retime(seen, job.fps)
-    clip = replace(clip, fps=job.out_fps)
-    clip = clip if settings.clean is None else settings.clean(clip)
+    clip, exchanged = repair(seen, job, settings)
     clip = clip.only(choose_people(clip, settings.people))
     reference = None
     if image is not None:
         reference = reference_people(image, estimator, *size, job.reference_fit)
         if job.reference_fit == "cover":
-            warnings += reference_warning(reference, size)
+            warnings += reference_warning(reference, image.shape, size)
     clock.lap("reference")
     result = draw(clip, folder, settings, reference, progress=progress)
     clock.lap("drawing")
@@ -99,6 +98,7 @@ def process(
             "seconds": round(file.seconds, 3),
         },
         "frames_looked_at": len(seen.frames),
+        "sides_exchanged": {str(number): count for number, count in exchanged.items()},
         "seconds": clock.laps,
         **result,
         "warnings": warnings + result["warnings"],
@@ -126,6 +126,18 @@ def _people_of(
         progress=None if progress is None else lambda n: progress("people", n, count),
     )
     return clip, log.warnings + crop_warning(watch.most_cut(estimator))
+
+
+def repair(seen: ClipPoses, job: VideoJob, settings: Settings) -> tuple[ClipPoses, dict[int, int]]:
+    """The people of a video at the frame rate of the pose video, repaired as the settings say.
+
+    Returns:
+        The clip, and in how many frames of each person left and right were exchanged.
+    """
+    clip, exchanged = steady_sides(seen) if settings.sides else (seen, {})
+    clip = clip if job.fps is None else retime(clip, job.fps)
+    clip = replace(clip, fps=job.out_fps)
+    return (clip if settings.clean is None else settings.clean(clip)), exchanged
 
 
 def draw(

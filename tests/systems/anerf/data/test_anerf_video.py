@@ -185,6 +185,14 @@ def test_poses_that_cannot_be_used(take, tmp_path, poses, message):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["poses.npz"]
 
 
+@pytest.mark.parametrize("masks", ["masks", None])
+def test_positions_in_millimetres_are_refused(take, tmp_path, masks):
+    np.savez(tmp_path / "poses.npz", **spoilt(transl=1000 * truth()["transl"]))
+    with pytest.raises(InputError, match=r"positions times 0\.00[01]") as error:
+        made(take, tmp_path, poses=str(tmp_path / "poses.npz"), masks=masks)
+    assert "3.2e+03 m from the camera" in str(error.value)
+
+
 def test_frames_without_the_person_are_left_out(take, tmp_path):
     shift = truth()["transl"]
     shift[3] = [9, 0, 3]
