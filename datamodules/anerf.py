@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -16,10 +15,11 @@ from contrapposto.errors import InputError
 from contrapposto.systems.anerf.data.images import ImageOptions, ImageSampler, clean_image
 from contrapposto.systems.anerf.data.rays import RayOptions, RaySampler
 from contrapposto.systems.anerf.data.scene import AvatarScene
+from datamodules.base import StoreDataModule
 from datamodules.steps import Batch, Shard, StepLoader
 
 
-class ANeRFDataModule(pl.LightningDataModule):
+class ANeRFDataModule(StoreDataModule):
     """Training batches are those of `RaySampler`; evaluation batches are single images.
 
     An image: `image` (H, W, 3) in [0, 1] with a clean background, `mask` (H, W) bool, `background` (H, W, 3); its
@@ -39,6 +39,8 @@ class ANeRFDataModule(pl.LightningDataModule):
         mm_per_unit: where the scene does not know its scale: millimetres in a unit, as the original has it.
         seed: of the draws.
     """
+
+    offers = ("scene", "num_codes")
 
     def __init__(
         self,
@@ -170,8 +172,8 @@ class ANeRFDataModule(pl.LightningDataModule):
     def provenance(self) -> dict[str, Any]:
         """Hash, source and licence of the data, for provenance files and checkpoints."""
         manifest = self.scene.manifest
-        facts = {key: manifest[key] for key in ("source", "licence", "attribution")}
-        return {**facts, "store": self.scene.path.name, "content_hash": self.scene.content_hash}
+        metadata = {key: manifest[key] for key in ("source", "licence", "attribution")}
+        return {**metadata, "store": self.scene.path.name, "content_hash": self.scene.content_hash}
 
 
 class AvatarImagesDataModule(ANeRFDataModule):

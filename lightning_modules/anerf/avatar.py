@@ -96,12 +96,11 @@ class ANeRFModule(StageModule):
 
     def configure_model(self) -> None:
         """Frame codes and poses as the data have them, once."""
-        datamodule = getattr(self._trainer, "datamodule", None)
-        if datamodule is None:
+        scene = self.offered("scene")
+        if scene is None:
             return
         if self.hparams["codes"]:
-            self._fit_codes(datamodule.num_codes)
-        scene = datamodule.scene
+            self._fit_codes(self.offered("num_codes"))
         if self.camera_options is not None and self.cameras is None:
             given = (torch.from_numpy(np.array(x)) for x in (scene.c2ws, scene.focals))
             self.cameras = CameraLayer(*given)

@@ -54,10 +54,10 @@ class SplatModule(StageModule):
 
     def configure_model(self) -> None:
         """The avatar of the scene's figure, and its poses where they are refined, once."""
-        datamodule = getattr(self._trainer, "datamodule", None)
-        if datamodule is not None and self.subject is None:
+        scene = self.offered("scene")
+        if scene is not None and self.subject is None:
             refined = self.options.refinement is not None
-            self.subject = Subject.of_scene(datamodule.scene, self.gaussians, refined=refined)
+            self.subject = Subject.of_scene(scene, self.gaussians, refined=refined)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Load; the avatar and the poses are made as the checkpoint has them."""
