@@ -2,14 +2,17 @@
 
     # comment
     walk
-    pick up: take something up, lift something
+    pick up: take something up, lift something, "lift, then put down"
+    dance: dance *
 
-A line is an action and, after a colon, other texts that mean it. The order of the lines is the order of the
-classes: adding at the end keeps trained networks usable.
+A line is an action and, after a colon, other texts that mean it. A text with commas stands in double quotes; one that
+ends with an asterisk means every text that begins with it. The order of the lines is the order of the classes: adding
+at the end keeps trained networks usable.
 """
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +34,7 @@ class Vocabulary:
 
     Args:
         names: of the classes.
-        synonyms: other texts to names.
+        synonyms: other texts to names; those with an asterisk at the end are prefixes, the longest of which decides.
 
     Raises:
         ConfigError: no names, one twice, or a synonym of what is not there.
@@ -40,6 +43,7 @@ class Vocabulary:
     def __init__(self, names: Sequence[str], synonyms: Mapping[str, str] | None = None) -> None:
         self.names = tuple(names)
         self._index: dict[str, int] = {}
+        self._prefixes: dict[str, int] = {}
         for number, name in enumerate(self.names):
             if not _plain(name) or _plain(name) in self._index:
                 raise ConfigError(
@@ -51,9 +55,10 @@ class Vocabulary:
         self.synonyms = dict(synonyms or {})
         for text, name in self.synonyms.items():
             number = self._index.get(_plain(name), -1)
-            if number < 0 or self._index.get(_plain(text), number) != number:
+            table, key = (self._prefixes, text[:-1]) if text.endswith("*") else (self._index, text)
+            if number < 0 or table.get(_plain(key), number) != number:
                 raise ConfigError(f"The vocabulary cannot call {name!r} {text!r} as well.")
-            self._index[_plain(text)] = number
+            table[_plain(key)] = number
 
     @classmethod
     def load(cls, source: str | Path) -> Vocabulary:
@@ -91,7 +96,8 @@ class Vocabulary:
             name, _, others = line.partition("#")[0].partition(":")
             if name.strip():
                 names.append(name.strip())
-                synonyms.update({text.strip(): names[-1] for text in others.split(",") if text.strip()})
+                texts = next(csv.reader([others], skipinitialspace=True), [])
+                synonyms.update({text.strip(): names[-1] for text in texts if text.strip()})
         return cls(names, synonyms)
 
     @classmethod
@@ -116,7 +122,8 @@ class Vocabulary:
         lines = []
         for name in self.names:
             others = [text for text, meant in self.synonyms.items() if _plain(meant) == _plain(name)]
-            lines.append(name + (": " + ", ".join(others) if others else ""))
+            quoted = [f'"{text}"' if "," in text else text for text in others]
+            lines.append(name + (": " + ", ".join(quoted) if quoted else ""))
         return lines
 
     def mirrored(self) -> list[int]:
@@ -129,7 +136,15 @@ class Vocabulary:
         return len(self.names)
 
     def __contains__(self, text: str) -> bool:
-        return _plain(text) in self._index
+        return self._find(text) is not None
+
+    def _find(self, text: str) -> int | None:
+        """Number of the class that a text means, if any."""
+        plain = _plain(text)
+        if plain in self._index:
+            return self._index[plain]
+        prefixes = [prefix for prefix in self._prefixes if plain.startswith(prefix)]
+        return self._prefixes[max(prefixes, key=len)] if prefixes else None
 
     def first(self, count: int) -> Vocabulary:
         """The first classes only (BABEL's 60 or 120)."""
@@ -142,22 +157,22 @@ class Vocabulary:
         """Number of the class that a text means.
 
         Raises:
-            ConfigError: none; the nearest names are offered.
+            ConfigError: none; all names are listed, the nearest one is offered.
         """
-        found = self._index.get(_plain(text))
-        if found is None:
+        number = self._find(text)
+        if number is None:
             raise ConfigError(
                 f"There is no action {text!r}.",
-                expected=f"one of the {len(self)} actions of the vocabulary",
+                expected=f"one of the {len(self)} actions of the vocabulary: {', '.join(self.names)}",
                 fix=f"did you mean {nearest(text, self.names)}?",
             )
-        return found
+        return number
 
     def encode(self, texts: Iterable[str]) -> Tensor:
         """(A,) float32 of 0 and 1: the classes that the texts mean; others are left out."""
         hot = torch.zeros(len(self))
-        known = [self._index[_plain(text)] for text in texts if _plain(text) in self._index]
-        hot[known] = 1
+        numbers = [self._find(text) for text in texts]
+        hot[[number for number in numbers if number is not None]] = 1
         return hot
 
 

@@ -50,6 +50,7 @@ from contrapposto.metrics.generation import (
     MeanAveragePrecision,
     Multimodality,
 )
+from contrapposto.metrics.movement import FootSlide, MovementKept
 from contrapposto.metrics.pck import PCK
 from contrapposto.metrics.people import NamedMeans, PeopleInVideo
 
@@ -71,9 +72,11 @@ __all__ = [
     "Diversity",
     "FloorPenetration",
     "FootSkate",
+    "FootSlide",
     "FrechetDistance",
     "Jitter",
     "MeanAveragePrecision",
+    "MovementKept",
     "Multimodality",
     "NamedMeans",
     "PeopleInVideo",

@@ -1,12 +1,12 @@
 """What a reconstruction or a generator keeps of large movements: turns, steps back and to the side, drops of the root.
 
-A mean joint error hides their loss: most motion stands or walks forward. "Kept" is the slope of the predicted on the true
-movement, by least squares through the origin, over the motions whose true movement is large: 1 keeps all, 0 nothing.
+A mean joint error hides their loss: most motion stands or walks forward. "Kept" is the slope of the predicted on the
+true movement, by least squares through the origin, over the motions whose true movement is large: 1 is all, 0 nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -27,7 +27,7 @@ def movements(rotations: Tensor, positions: Tensor, lengths: Tensor) -> dict[str
         lengths: (B,) frames of each motion.
 
     Returns:
-        `turn` in degrees; `ahead` along the first frame's heading and `side`, metres; `drop`, metres, with the sign of y.
+        `turn` in degrees; `ahead` along the first heading and `side`, metres; `drop`, metres, with the sign of y.
     """
     left = rotations[..., :, 0]
     heading = torch.atan2(left[..., 2], left[..., 0])
@@ -127,3 +127,38 @@ class MovementKept(Metric):
     def compute(self) -> Tensor:
         """Scalar float32; NaN where no true movement is large."""
         return (self.product / self.square).float()
+
+
+class FootSlide(Metric):
+    """Mean horizontal speed in cm/s of predicted feet where the true ones stand still; y is the vertical.
+
+    Args:
+        feet: indices of the joints.
+        still: metres per second below which a true foot stands.
+        kwargs: torchmetrics' own.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    higher_is_better = False
+    sum: Tensor
+    count: Tensor
+
+    def __init__(self, feet: Sequence[int] = (7, 8, 10, 11), still: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.feet, self.still = list(feet), still
+        self.add_state("sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, pred_joints: Tensor, true_joints: Tensor, fps: float, lengths: Tensor) -> None:
+        """Add joints (B, T, J, 3), metres, of motions of (B,) frames."""
+        inside = torch.arange(1, pred_joints.shape[1], device=lengths.device) < lengths[:, None]
+        true = true_joints[:, :, self.feet].diff(dim=1).norm(dim=-1) * float(fps)
+        pred = pred_joints[:, :, self.feet][..., [0, 2]].diff(dim=1).norm(dim=-1) * float(fps)
+        standing = (true < self.still) & inside[..., None]
+        self.sum += (pred[standing].detach().double() * 100).sum()
+        self.count += standing.sum()
+
+    def compute(self) -> Tensor:
+        """Scalar float32; NaN where no foot stands."""
+        return (self.sum / self.count).float()

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from contrapposto.errors import ConfigError, InputError, MissingError
+from contrapposto.errors import ConfigError
 from contrapposto.motion import Motion
-from contrapposto.runs import best_run, read_result
+from contrapposto.runs import best_run
+from contrapposto.systems.posegpt.cleanup import Cleanup
 from contrapposto.tasks.base import FORMATS, read_clip, write_formats
 
 if TYPE_CHECKING:
     from contrapposto.systems.posegpt.generator import Generated, MotionGenerator
     from contrapposto.systems.posegpt.token_sampling import Draw
 
-_MODEL = "posegpt_gpt"
 _MOST_PANELS = 16
 _MOST_SAMPLES = 1024
 
@@ -44,6 +44,10 @@ class PoseGPTSample:
         greedy: bool = False,
         overlap: int = 16,
         fade: int = 10,
+        smooth: float = 1.0,
+        ground: bool = True,
+        flight: float = 0.6,
+        plant_feet: bool = False,
         size: int | None = None,
     ) -> None:
         unknown = [name for name in formats if name not in FORMATS]
@@ -56,15 +60,18 @@ class PoseGPTSample:
             "top_p": top_p,
             "greedy": greedy,
         }
+        self.cleanup = Cleanup(smooth, ground, flight, plant_feet)
         self.overlap, self.fade, self.size = overlap, fade, size
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Generate into files in `output`."""
         draw, count = self._draw(config), _count(config.count)
-        generator, facts = self._generator(config)
+        generator = self._generator(config)
         actions = None if config.action is None else _actions(config.action, generator)
-        result = generator.generate(actions, _frames(config.frames), count, past=None, draw=draw)
-        return self._write(result, facts, output / _stem(actions, config.seed), {})
+        result = generator.generate(
+            actions, _frames(config.frames), count, past=None, draw=draw, cleanup=self.cleanup
+        )
+        return self._write(result, {}, output / _stem(actions, config.seed), {})
 
     def _draw(self, config: DictConfig) -> Draw:
         from contrapposto.systems.posegpt.token_sampling import Draw
@@ -73,20 +80,19 @@ class PoseGPTSample:
             raise ConfigError(f"seed={config.seed} is not a whole number.")
         return Draw(seed=config.seed, **self.drawing)
 
-    def _generator(self, config: DictConfig) -> tuple[MotionGenerator, dict[str, str]]:
-        path = Path(config.ckpt) if config.ckpt else self._best(config)
-        return load_generator(path, overlap=self.overlap, fade=self.fade)
+    def _generator(self, config: DictConfig) -> MotionGenerator:
+        from contrapposto.systems.posegpt.generator import MODEL, MotionGenerator
 
-    def _best(self, config: DictConfig) -> Path:
-        return best_run(config.paths.runs, _MODEL, self.data, self.experiment).checkpoint
+        path = config.ckpt or best_run(config.paths.runs, MODEL, self.data, self.experiment).checkpoint
+        return MotionGenerator.from_pretrained(path, overlap=self.overlap, fade=self.fade)
 
     def _write(
-        self, result: Generated, facts: dict[str, str], stem: Path, beside: dict[str, Motion]
+        self, result: Generated, metadata: Mapping[str, str], stem: Path, beside: dict[str, Motion]
     ) -> list[Path]:
-        """Every sample in its files, all of them in one video, their tokens in one picture."""
+        """Every sample in its files, all of them in one video, their tokens in one image."""
         from contrapposto.render.token_timeline import render_token_timeline
 
-        clips = [replace(clip, metadata={**clip.metadata, **facts}) for clip in result.motions]
+        clips = [replace(clip, metadata={**metadata, **clip.metadata}) for clip in result.motions]
         paths = []
         for number, clip in enumerate(clips, 1):
             name = stem.name if len(clips) == 1 else f"{stem.name}_{number:0{len(str(len(clips)))}d}"
@@ -96,13 +102,13 @@ class PoseGPTSample:
             shown = clips[: _MOST_PANELS - len(beside)]
             titles = {f"sample {number}": clip for number, clip in enumerate(shown, 1)}
             paths.append(self._video(stem.with_name(f"{stem.name}.mp4"), {**beside, **titles}))
-            picture = stem.with_name(f"{stem.name}_tokens.png")
+            image = stem.with_name(f"{stem.name}_tokens.png")
             tokens = result.sampled.tokens[: len(shown)].cpu().numpy()
             first = result.sampled.num_past / clips[0].fps
             generated = clips[0].trim(first, clips[0].duration + 1)
             seconds = generated.num_frames / generated.fps
             paths.append(
-                render_token_timeline(picture, tokens, seconds, labels=generated.labels, titles=list(titles))
+                render_token_timeline(image, tokens, seconds, labels=generated.labels, titles=list(titles))
             )
         print(f"smallest margin of a choice: {float(result.sampled.margin.min()):.1e}")
         return paths
@@ -125,79 +131,43 @@ class PoseGPTForecast(PoseGPTSample):
         draw, count, path = self._draw(config), _count(config.count), Path(config.past or config.input)
         whole = read_clip(path)
         past, truth = _split(whole, config.past_seconds)
-        generator, facts = self._generator(config)
+        generator = self._generator(config)
         actions = None if config.action is None else _actions(config.action, generator)
-        result = generator.generate(actions, _frames(config.frames), count, past=past, draw=draw)
+        result = generator.generate(
+            actions, _frames(config.frames), count, past=past, draw=draw, cleanup=self.cleanup
+        )
         beside = {}
         if truth:
             beside = {"truth": whole.trim(0, min(whole.duration, result.motions[0].duration))}
         stem = output / f"{path.stem}_{_stem(actions, config.seed)}"
-        return self._write(result, {**past.metadata, **facts}, stem, beside)
+        return self._write(result, past.metadata, stem, beside)
 
 
-def load_generator(
-    path: Path, *, overlap: int = 16, fade: int = 10
-) -> tuple[MotionGenerator, dict[str, str]]:
-    """The generator of a checkpoint or run directory, and source and licence of the data that it was trained on.
-
-    Args:
-        path: of a run of posegpt_gpt.
-        overlap, fade: of `PoseGPTSampler`.
-
-    Raises:
-        MissingError: no such checkpoint.
-        InputError: the checkpoint of another model.
-    """
-    from contrapposto.checkpoints import load_checkpoint
-    from contrapposto.systems.posegpt.generator import MotionGenerator
-    from contrapposto.systems.posegpt.sampler import PoseGPTSampler
-    from lightning_modules.posegpt import PoseGPTModule
-
-    if path.is_dir():
-        path = read_result(path).checkpoint if (path / "result.json").is_file() else path / "result.json"
-    if not path.is_file():
-        raise MissingError(f"There is no checkpoint {path}.", expected="a file, or a finished run directory")
-    content = load_checkpoint(path)
-    options = content.get("hyper_parameters", {})
-    if "vqvae_network" not in options:
-        raise InputError(f"{path} is no checkpoint of {_MODEL}.", fix=f"python train.py model={_MODEL}")
-    module: Any = PoseGPTModule(**options)
-    module.load_state_dict(content["state_dict"])
-    sampler = PoseGPTSampler(
-        module.network,
-        window=module.window,
-        per_frame=module.per_frame,
-        canonical=module.canonical,
-        overlap=overlap,
-        fade=fade,
-    )
-    data = content.get("provenance", {}).get("data") or {}
-    facts = {
-        f"model_{name}": str(data[name]) for name in ("source", "licence", "attribution") if data.get(name)
-    }
-    return MotionGenerator(sampler, module.vocabulary, module.skeleton), facts
+def _actions(value: Any, generator: MotionGenerator) -> list[str]:
+    """Actions as typed; what a sentence was matched with is printed."""
+    texts = generator.parse(value) if isinstance(value, str) else [str(action) for action in value]
+    actions, matches = generator.matched(texts)
+    for text, found in matches.items():
+        print(f"{text!r} -> " + ", ".join(f"{match.action} ({match.similarity:.2f})" for match in found))
+    return actions
 
 
-def _actions(given: Any, generator: MotionGenerator) -> list[str]:
-    return generator.parse(given) if isinstance(given, str) else [str(action) for action in given]
-
-
-def _frames(given: Any) -> int | list[int]:
-    if isinstance(given, int) and not isinstance(given, bool):
-        return given
+def _frames(value: Any) -> int | list[int]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
     if (
-        isinstance(given, Sequence)
-        and not isinstance(given, str)
-        and all(type(part) is int for part in given)
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and all(type(part) is int for part in value)
     ):
-        return list(given)
-    raise ConfigError(f"frames={given} cannot be used.", expected="a whole number, or a list of them")
+        return list(value)
+    raise ConfigError(f"frames={value} cannot be used.", expected="a whole number, or a list of them")
 
 
-def _count(given: Any) -> int:
-    if type(given) is not int or not 1 <= given <= _MOST_SAMPLES:
-        raise ConfigError(f"count={given} cannot be used.", expected=f"1 to {_MOST_SAMPLES}")
-    return given
+def _count(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= _MOST_SAMPLES:
+        raise ConfigError(f"count={value} cannot be used.", expected=f"1 to {_MOST_SAMPLES}")
+    return value
 
 
 def _split(clip: Motion, seconds: float | None) -> tuple[Motion, bool]:

@@ -9,7 +9,8 @@ from cli.tables import generation_table
 from contrapposto.errors import ConfigError, ContrappostoError, MissingError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.synthetic import generate
-from contrapposto.tasks.posegpt import PoseGPTForecast, PoseGPTSample, load_generator
+from contrapposto.systems.posegpt.generator import MotionGenerator
+from contrapposto.tasks.posegpt import PoseGPTForecast, PoseGPTSample
 from contrapposto.tasks.predict import compose
 from lightning_modules.posegpt import PoseGPTModule
 
@@ -37,7 +38,10 @@ def checkpoint(tmp_path_factory):
         "heading": "canonical",
     }
     module = PoseGPTModule(**options)
-    path = tmp_path_factory.mktemp("run") / "best.ckpt"
+    run = tmp_path_factory.mktemp("run")
+    (run / "checkpoints").mkdir()
+    (run / "config.yaml").write_text("name: posegpt_gpt\n")
+    path = run / "checkpoints" / "best.ckpt"
     content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
     torch.save({**content, "provenance": {"data": {"licence": "CC0-1.0"}}}, path)
     return path
@@ -95,13 +99,15 @@ def test_mistakes_are_one_message_and_no_files(checkpoint, tmp_path, given, word
 
 def test_other_files_are_no_generators(checkpoint, tmp_path):
     with pytest.raises(MissingError):
-        load_generator(tmp_path / "none.ckpt")
-    torch.save({"state_dict": {}, "hyper_parameters": {}}, tmp_path / "other.ckpt")
+        MotionGenerator.from_pretrained(tmp_path / "none.ckpt")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.yaml").write_text("name: posegpt_gpt\n")
+    torch.save({"state_dict": {}, "hyper_parameters": {}}, tmp_path / "checkpoints" / "other.ckpt")
     with pytest.raises(ContrappostoError, match="posegpt_gpt"):
-        load_generator(tmp_path / "other.ckpt")
+        MotionGenerator.from_pretrained(tmp_path / "checkpoints" / "other.ckpt")
     with pytest.raises(ConfigError, match="past"):
         run("forecast", tmp_path, "action=walk", f"ckpt={checkpoint}")
-    assert load_generator(checkpoint)[1] == {"model_licence": "CC0-1.0"}
+    assert MotionGenerator.from_pretrained(checkpoint).metadata == {"model_licence": "CC0-1.0"}
 
 
 def test_the_table_shows_intervals_where_there_are_repeats():

@@ -30,12 +30,14 @@ class DecodedMotion:
         valid: (B, T) bool, or None where all is valid.
         features: (B, T, 6 J + 4) of networks in the velocity representation, see `root_motion`; the rotations and steps
             above follow from these.
+        root: (B, T, 3, 3) rotations of the root in the world, with `features`.
     """
 
     sixd: Tensor
     deltas: Tensor
     valid: Tensor | None = None
     features: Tensor | None = None
+    root: Tensor | None = None
 
     @cached_property
     def matrices(self) -> Tensor:
@@ -126,8 +128,7 @@ class MotionAutoEncoder(nn.Module, ABC):
 
     def features(self, x: Tensor) -> Tensor:
         """(B, T, 6 J + 4) velocity representation of `poses.network_input` (B, T, 6 J + 3)."""
-        matrices = rot.sixd_interleaved_to_matrix(x[..., :-3].unflatten(-1, (self.num_joints, 6)))
-        return motion_features(matrices, x[..., -3:])
+        return motion_features(x[..., :-3], x[..., -3:])
 
     def check_frames(self, x: Tensor) -> None:
         """Raise ValueError where the number of frames is not a multiple of `factor`."""
@@ -158,15 +159,18 @@ def decoded_features(
     features: Tensor, valid: Tensor | None = None, state: RootState | None = None
 ) -> tuple[DecodedMotion, RootState]:
     """Motion of features (B, T, 6 J + 4) in the velocity representation; see `root_motion.integrate`."""
-    matrices, position, end = integrate(features, valid, state)
+    root, position, end = integrate(features, valid, state)
     deltas = torch.cat([position[:, :1], position.diff(dim=1)], dim=1)
-    return DecodedMotion(rot.matrix_to_sixd_interleaved(matrices), deltas, valid, features), end
+    sixd = torch.cat([rot.matrix_to_sixd_interleaved(root), features[..., 6:-4]], dim=-1).unflatten(
+        -1, (-1, 6)
+    )
+    return DecodedMotion(sixd, deltas, valid, features, root), end
 
 
 def make_quantizer(
     kind: QuantizerKind, num_codes: int, code_dim: int, num_books: int, beta: float
 ) -> ProductQuantizer | EMAQuantizer:
-    """The quantiser of an auto-encoder: `product` is the paper's, trained by gradient; see `EMAQuantizer` for the others."""
+    """The quantiser of an auto-encoder: `product` is the paper's, trained by gradient; else `EMAQuantizer`."""
     if kind == "product":
         return ProductQuantizer(num_codes, code_dim, num_books, beta=beta, track_usage=True)
     return EMAQuantizer(num_codes, code_dim, num_books, residual=kind == "residual")

@@ -6,6 +6,8 @@ length is encoded and decoded piece by piece.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +21,8 @@ from contrapposto.systems.posegpt.autoencoder import (
     make_quantizer,
 )
 from contrapposto.systems.posegpt.root_motion import Standardizer
+
+OUTLIER = 10.0  # deviations
 
 
 class CausalConv(nn.Conv1d):
@@ -51,7 +55,7 @@ class ConvAutoEncoder(MotionAutoEncoder):
         num_joints: J.
         hidden: width of the convolutions.
         halvings: how often the encoder halves time; a token has 2^halvings frames.
-        depth: residual blocks after each halving and before each doubling, dilated by 3^(depth - 1), ..., 3, 1.
+        depth: residual blocks at the rate of the tokens, dilated by 3^(depth - 1), ..., 3, 1.
         num_books: K.
         num_codes: codes of all codebooks together, so V = num_codes / K each.
         code_dim: size D of the latent.
@@ -86,14 +90,22 @@ class ConvAutoEncoder(MotionAutoEncoder):
         self.standardizer = Standardizer(num_joints)
         down: list[nn.Module] = [CausalConv(size, hidden, 3), nn.ReLU()]
         up: list[nn.Module] = [CausalConv(code_dim, hidden, 3), nn.ReLU()]
+        down += [
+            layer for _ in range(halvings) for layer in (CausalConv(hidden, hidden, 4, stride=2), nn.ReLU())
+        ]
+        down[-1:] = [
+            ResidualConv(hidden, dilation) for dilation in dilations
+        ]  # they begin with a ReLU of their own
+        up += [ResidualConv(hidden, dilation) for dilation in dilations]
         for _ in range(halvings):
-            blocks = [ResidualConv(hidden, dilation) for dilation in dilations]
-            down += [CausalConv(hidden, hidden, 4, stride=2), *blocks]
-            blocks = [ResidualConv(hidden, dilation) for dilation in dilations]
-            up += [*blocks, nn.Upsample(scale_factor=2), CausalConv(hidden, hidden, 3)]
+            up += [nn.Upsample(scale_factor=2), CausalConv(hidden, hidden, 3), nn.ReLU()]
         self.encoder = nn.Sequential(*down, CausalConv(hidden, code_dim, 3))
         self.quantizer = make_quantizer(quantizer, num_codes, code_dim, num_books, beta)
-        self.decoder = nn.Sequential(*up, nn.ReLU(), CausalConv(hidden, size, 3))
+        self.decoder = nn.Sequential(*up, CausalConv(hidden, size, 3))
+        for network in (self.encoder, self.decoder):
+            network.apply(_start_at_full_size)
+        # The first motion is nearly the mean.
+        cast(CausalConv, self.decoder[-1]).weight.data.mul_(0.1)
 
     @property
     def causal_encoder(self) -> bool:
@@ -120,7 +132,8 @@ class ConvAutoEncoder(MotionAutoEncoder):
         """See `MotionAutoEncoder.encode`."""
         self.check_frames(x)
         mask = torch.ones_like(x[..., 0], dtype=torch.bool) if valid is None else valid.bool()
-        rows = self.standardizer.standardize(self.features(x)) * mask[..., None]
+        # Glitches of motion capture may be a hundred deviations away.
+        rows = self.standardizer.standardize(self.features(x)).clamp(-OUTLIER, OUTLIER) * mask[..., None]
         return self.encoder(rows.transpose(1, 2)).transpose(1, 2), mask[:, :: self.factor]
 
     def decode(self, latent: Tensor, token_valid: Tensor | None = None) -> DecodedMotion:
@@ -131,3 +144,17 @@ class ConvAutoEncoder(MotionAutoEncoder):
     def decode_features(self, latent: Tensor) -> Tensor:
         """(B, T, 6 J + 4) features of quantised latents (B, L, D)."""
         return self.standardizer.restore(self.decoder(latent.transpose(1, 2)).transpose(1, 2))
+
+
+@torch.no_grad()
+def _start_at_full_size(module: nn.Module) -> None:
+    """Initialise so that features keep their size through ReLUs (He et al., 2015), residual branches smaller.
+
+    At PyTorch's default the features fade from layer to layer, and the first hundreds of steps are lost.
+    """
+    if isinstance(module, nn.Conv1d):
+        assert module.bias is not None
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, ResidualConv):  # after its convolutions
+        module.narrow.weight.mul_(0.3)

@@ -1,9 +1,11 @@
-"""Clips from words: the sampler with its vocabulary and skeleton, from `Motion` to `Motion`."""
+"""Clips from actions: the sampler with its vocabulary and skeleton, from `Motion` to `Motion`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +14,18 @@ from torch import Tensor
 from contrapposto.data.vocabulary import Vocabulary
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.motion import Label, Motion
+from contrapposto.pretrained import load_pretrained
 from contrapposto.skeleton import SKELETONS, SMPLH52, Skeleton
+from contrapposto.systems.posegpt.cleanup import Cleanup
+from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.plan import Segment
 from contrapposto.systems.posegpt.poses import FPS, Height, from_motion, to_motion
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler, Sampled
+from contrapposto.systems.posegpt.sentences import Match, available, nearest_actions
 from contrapposto.systems.posegpt.token_sampling import Draw
+from contrapposto.systems.posegpt.vqvae import build_autoencoder
 
+MODEL = "posegpt_gpt"
 MOST_FRAMES = 30 * 3600  # an hour; more is a typing error
 
 
@@ -37,14 +45,65 @@ class Generated:
 class MotionGenerator:
     """Generates clips.
 
+        generator = MotionGenerator.from_pretrained("posegpt_gpt")
+        clip = generator.generate(["walk", "sit down"], frames=90).motions[0]
+
     Args:
         sampler: with its networks.
         vocabulary: of the actions that it was trained with.
         skeleton: of its pose vectors.
+        metadata: of all clips: source, licence and attribution of the training data.
     """
 
-    def __init__(self, sampler: PoseGPTSampler, vocabulary: Vocabulary, skeleton: Skeleton) -> None:
+    def __init__(
+        self,
+        sampler: PoseGPTSampler,
+        vocabulary: Vocabulary,
+        skeleton: Skeleton,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         self.sampler, self.vocabulary, self.skeleton = sampler, vocabulary, skeleton
+        self.metadata = dict(metadata or {})
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path = MODEL, *, overlap: int = 16, fade: int = 10, **sampler: Any
+    ) -> MotionGenerator:
+        """The generator of a shipped model, a published folder, a run directory or a checkpoint file.
+
+        Args:
+            name_or_path: see `contrapposto.pretrained`.
+            overlap, fade, sampler: further options of `PoseGPTSampler`.
+
+        Raises:
+            MissingError: there is no such model.
+            ConfigError, InputError: it is another model, or the file is damaged.
+        """
+        trained = load_pretrained(name_or_path, (MODEL,))
+        options = trained.options
+        if not options.get("vqvae_network"):
+            raise InputError(
+                f"{trained.file} is not a checkpoint of {MODEL}.", fix=f"python train.py model={MODEL}"
+            )
+        skeleton = SKELETONS[options["skeleton"]]
+        vocabulary = Vocabulary.of_lines(options["vocabulary"])
+        encoder = build_autoencoder(skeleton.num_joints, options["vqvae_network"])
+        network = PoseGPT(encoder, num_actions=len(vocabulary), **(options.get("network") or {}))
+        trained.load_into(network, "network.")
+        windows: dict[str, Any] = {
+            "window": options["window"],
+            "per_frame": options["per_frame"],
+            "canonical": options["heading"] == "canonical",
+            "height": options.get("height", "start"),
+        }
+        data = trained.data
+        metadata = {
+            f"model_{name}": str(data[name])
+            for name in ("source", "licence", "attribution")
+            if data.get(name)
+        }
+        made = PoseGPTSampler(network, **windows, overlap=overlap, fade=fade, **sampler)
+        return cls(made, vocabulary, skeleton, metadata)
 
     def parse(self, text: str) -> list[str]:
         """Actions one after the other, from what somebody types: `walk`, `walk, sit down`, `[walk, wave+walk]`.
@@ -58,6 +117,21 @@ class MotionGenerator:
             text = text[1:-1]
         return [part.strip() for part in text.split(",")]
 
+    def matched(self, actions: Sequence[str]) -> tuple[list[str], dict[str, list[Match]]]:
+        """Actions with sentences replaced by the nearest action, and what was matched with each sentence.
+
+        A sentence is an unknown text of two words or more; without the extra `sentences` it stays as it is.
+        """
+        matches: dict[str, list[Match]] = {}
+        for text in actions:
+            known = all(
+                part in self.vocabulary
+                for part in (text.split("+") if text not in self.vocabulary else [text])
+            )
+            if not known and len(text.split()) > 1 and available():
+                matches[text] = nearest_actions(text, self.vocabulary.names)
+        return [matches[text][0].action if text in matches else text for text in actions], matches
+
     def segments(self, actions: Sequence[str] | None, frames: int | Sequence[int]) -> list[Segment]:
         """The plan of a motion.
 
@@ -66,7 +140,7 @@ class MotionGenerator:
             frames: of each segment; a single number holds for all.
 
         Raises:
-            ConfigError: an unknown action (the nearest ones are named), none where one is needed, or one too many.
+            ConfigError: an unknown action (all are listed), none where one is needed, or one too many.
             InputError: lengths that cannot be.
         """
         lengths = [frames] * max(len(actions or ()), 1) if isinstance(frames, int) else list(frames)
@@ -75,7 +149,9 @@ class MotionGenerator:
                 raise ConfigError("This generator was trained without actions.", fix="leave action= out")
             hot: list[Tensor | None] = [None] * len(lengths)
         elif not actions:
-            raise ConfigError("No action was given.", expected=f"one or more of {self._names()}")
+            raise ConfigError(
+                "No action was given.", expected="one or more of " + ", ".join(self.vocabulary.names)
+            )
         else:
             hot = [self._hot(action) for action in actions]
         if len(hot) != len(lengths):
@@ -97,10 +173,6 @@ class MotionGenerator:
         hot[[self.vocabulary.index(part) for part in parts]] = 1
         return hot
 
-    def _names(self) -> str:
-        names = self.vocabulary.names
-        return ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
-
     def generate(
         self,
         actions: Sequence[str] | None,
@@ -109,6 +181,7 @@ class MotionGenerator:
         *,
         past: Motion | None = None,
         draw: Draw | None = None,
+        cleanup: Cleanup | None = None,
     ) -> Generated:
         """Clips.
 
@@ -117,16 +190,23 @@ class MotionGenerator:
             count: how many; each is another sample.
             past: a clip that they continue, on any skeleton that can be mapped; they begin with it, where it is.
             draw: how.
+            cleanup: post-processing; smoothed and grounded where absent, `Cleanup(smooth=0, ground=False)` for none.
 
         Raises:
             ConfigError, InputError: see `segments` and `PoseGPTSampler.generate`.
         """
+        cleanup = cleanup or Cleanup()
         plan, past = self.segments(actions, frames), _mapped(past)
         pose, height = self._past(past)
         sampled = self.sampler.generate(plan, count, past=pose, draw=draw)
         labels = self._labels(actions, plan, sampled.num_past)
-        clips = [to_motion(row, self.skeleton, height=height, labels=labels) for row in sampled.pose]
-        return Generated([_placed(clip, past) for clip in clips], sampled)
+        metadata = {**self.metadata, "post_processing": cleanup.describe()}
+        clips = [
+            to_motion(row, self.skeleton, height=height, labels=labels, metadata=metadata)
+            for row in sampled.pose
+        ]
+        cleaned = [cleanup(_placed(clip, past), sampled.num_past) for clip in clips]
+        return Generated(cleaned, sampled)
 
     def stream(
         self,

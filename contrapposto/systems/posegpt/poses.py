@@ -95,14 +95,22 @@ def turn_world(pose: Tensor, turn: Tensor) -> Tensor:
     return join_pose(turned, (turn @ translation[..., None]).squeeze(-1))
 
 
+def heading_of(matrices: Tensor) -> Tensor:
+    """(...,) heading in radians of root rotations (..., 3, 3): an angle about y, 0 for a figure that faces -z.
+
+    It is the turn about the vertical that is left when the shortest tilt from upright is taken off ("twist"): it hardly
+    changes when a figure bows, lies down, rolls or turns a cartwheel; only a figure upside down has none.
+    """
+    # The root rotation of an upright figure is half a turn about x: y points down in these poses, up in the rest pose.
+    return torch.atan2(matrices[..., 2, 0] + matrices[..., 0, 2], matrices[..., 0, 0] - matrices[..., 2, 2])
+
+
 def face_forward(pose: Tensor) -> tuple[Tensor, Tensor]:
     """(..., T, 3 J + 3) turned about the vertical so that the first frame faces -z, and the turn (..., 3, 3).
 
-    `turn_world(pose, turn.mT[..., None, :, :])` turns back. Where the figure faces is told by its left side, which
-    stays horizontal when it bows or lies on its back.
+    `turn_world(pose, turn.mT[..., None, :, :])` turns back. See `heading_of`.
     """
-    left = rot.axis_angle_to_matrix(pose[..., 0, :3])[..., :, 0]
-    angle = torch.atan2(left[..., 2], left[..., 0])
+    angle = heading_of(rot.axis_angle_to_matrix(pose[..., 0, :3]))
     turn = rot.axis_angle_to_matrix(
         torch.stack([torch.zeros_like(angle), angle, torch.zeros_like(angle)], -1)
     )

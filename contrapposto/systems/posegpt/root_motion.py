@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from contrapposto import rotations as rot
 from contrapposto.nn.distributed import all_sum
+from contrapposto.systems.posegpt.poses import heading_of
 
 GROUPS = ("root", "body", "turn", "step", "height")
 
@@ -27,12 +28,6 @@ class RootState(NamedTuple):
     place: Tensor
 
 
-def heading_of(matrices: Tensor) -> Tensor:
-    """(...,) heading in radians of root rotations (..., 3, 3): the angle of the figure's left side about y."""
-    left = matrices[..., :, 0]
-    return torch.atan2(left[..., 2], left[..., 0])
-
-
 def turn_about_y(angle: Tensor) -> Tensor:
     """(..., 3, 3) rotations by (...,) radians about y."""
     cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
@@ -40,23 +35,24 @@ def turn_about_y(angle: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
-def motion_features(matrices: Tensor, translation: Tensor) -> Tensor:
-    """(B, T, 6 J + 4) of local rotations (B, T, J, 3, 3), the root's in the world, and root positions (B, T, 3)."""
-    heading = heading_of(matrices[:, :, 0])
+def motion_features(sixd: Tensor, translation: Tensor) -> Tensor:
+    """(B, T, 6 J + 4) of local 6D rotations (B, T, 6 J), the root's in the world, and root positions (B, T, 3)."""
+    root = rot.sixd_interleaved_to_matrix(sixd[..., :6])
+    heading = heading_of(root)
     difference = heading.diff(dim=1)
     turn = F.pad(torch.atan2(difference.sin(), difference.cos()), (1, 0))
-    to_own = turn_about_y(heading)
-    upright = to_own @ matrices[:, :, 0]
-    before = torch.cat([to_own[:, :1], to_own[:, :-1]], dim=1)
-    step = (before @ F.pad(translation.diff(dim=1), (0, 0, 1, 0))[..., None]).squeeze(-1)
-    sixd = rot.matrix_to_sixd_interleaved(torch.cat([upright[:, :, None], matrices[:, :, 1:]], dim=2))
-    return torch.cat([sixd.flatten(-2), turn[..., None], step[..., [0, 2]], translation[..., 1:2]], dim=-1)
+    upright = rot.matrix_to_sixd_interleaved(turn_about_y(heading) @ root)
+    before = torch.cat([heading[:, :1], heading[:, :-1]], dim=1)
+    cosine, sine = before.cos(), before.sin()
+    x, _, z = F.pad(translation.diff(dim=1), (0, 0, 1, 0)).unbind(-1)
+    moves = [turn, cosine * x + sine * z, cosine * z - sine * x, translation[..., 1]]
+    return torch.cat([upright, sixd[..., 6:], torch.stack(moves, dim=-1)], dim=-1)
 
 
 def integrate(
     features: Tensor, valid: Tensor | None = None, state: RootState | None = None
 ) -> tuple[Tensor, Tensor, RootState]:
-    """Local rotations (B, T, J, 3, 3), root positions (B, T, 3), and where the motion then is.
+    """Root rotations (B, T, 3, 3) and positions (B, T, 3) in the world, and where the motion then is.
 
     Args:
         features: (B, T, 6 J + 4).
@@ -76,11 +72,9 @@ def integrate(
     place = (
         torch.stack([cosine * x - sine * z, sine * x + cosine * z], dim=-1).cumsum(1) + state.place[:, None]
     )
-    own = rot.sixd_interleaved_to_matrix(features[..., :-4].unflatten(-1, (-1, 6)))
-    root = turn_about_y(-heading) @ own[:, :, 0]
-    matrices = torch.cat([root[:, :, None], own[:, :, 1:]], dim=2)
+    root = turn_about_y(-heading) @ rot.sixd_interleaved_to_matrix(features[..., :6])
     translation = torch.stack([place[..., 0], features[..., -1], place[..., 1]], dim=-1)
-    return matrices, translation, RootState(heading[:, -1], place[:, -1])
+    return root, translation, RootState(heading[:, -1], place[:, -1])
 
 
 def group_of(num_joints: int) -> Tensor:

@@ -9,11 +9,13 @@ from contrapposto.errors import ConfigError, InputError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.skeleton import SMPL22
 from contrapposto.synthetic import generate
+from contrapposto.systems.posegpt.cleanup import Cleanup
 from contrapposto.systems.posegpt.generator import MotionGenerator
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from contrapposto.systems.posegpt.token_sampling import Draw
 from tests.systems.posegpt.conftest import build_gpt, build_vqvae
 
+RAW = Cleanup(smooth=0, ground=False)
 WORDS = Vocabulary(["walk", "move up/down incline", "communicate (vocalise)", "a, b", "walk backwards"])
 
 
@@ -92,7 +94,7 @@ def test_streamed_clips_are_those_generated(variant, with_past):
     past = turned(generate("walk", seconds=0.5, seed=2, fps=30.0), 40, (1, 0, 0)) if with_past else None
     generator = generator_of(variant)
     plan = (["walk", "walk backwards"], [20, 30])
-    whole = generator.generate(*plan, past=past).motions[0]
+    whole = generator.generate(*plan, past=past, cleanup=RAW).motions[0]
     parts = list(generator.stream(*plan, past=past))
     frames = np.concatenate([part.joint_positions() for part in parts])
     assert len(frames) == 50 and len(parts) > 1

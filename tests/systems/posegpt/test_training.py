@@ -10,7 +10,7 @@ from contrapposto.skeleton import SMPL22
 from contrapposto.synthetic import generate
 from contrapposto.systems.posegpt.clips import Augmentation, augment, mirror, mirror_some, random_turns
 from contrapposto.systems.posegpt.losses import PoseLoss, VertexSampler, thinned
-from contrapposto.systems.posegpt.poses import face_forward, from_motion, to_motion, turn_world
+from contrapposto.systems.posegpt.poses import face_forward, from_motion, heading_of, to_motion, turn_world
 from contrapposto.systems.posegpt.vqvae import DecodedMotion, PoseVQVAE
 
 
@@ -56,6 +56,17 @@ def test_bows_do_not_turn_the_figure_around():
         )
     turns = [face_forward(frame[None, None])[1] for frame in pose]
     torch.testing.assert_close(turns[0], turns[1], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("axis", ["x", "z"])
+def test_heading_is_the_turn_that_a_tilt_leaves(axis):
+    """Against SciPy: a turn, then a tilt about a horizontal axis of the body up to near upside down."""
+    upright = Rotation.from_euler("x", 180, degrees=True)
+    for degrees, tilt in ((0, 0), (50, 80), (-120, 130), (170, -160)):
+        turn = Rotation.from_euler("y", -degrees, degrees=True)
+        root = turn * upright * Rotation.from_euler(axis, tilt, degrees=True)
+        heading = float(heading_of(torch.from_numpy(root.as_matrix())))
+        assert np.degrees(heading) == pytest.approx(degrees, abs=1e-4)
 
 
 def test_fewer_vertices_are_some_of_all():

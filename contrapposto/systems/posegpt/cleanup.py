@@ -1,0 +1,173 @@
+"""Post-processing of generated clips: a little smoothing, a floor under the feet, feet that stay where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.ndimage import convolve1d
+
+from contrapposto import rotations as rot
+from contrapposto.errors import ConfigError
+from contrapposto.motion import Motion
+from contrapposto.retarget.ground import sole_heights
+from contrapposto.skeleton import SMPLH52
+
+BODY_RADIUS = 0.08
+"""Metres around the joints that are no feet: what touches the floor when a figure lies or stands on its hands."""
+
+CONTACT = 0.02
+"""Metres above the floor up to which something touches it."""
+
+SETTLE = 2.0
+"""Frames (standard deviation) over which corrections of the height are smoothed."""
+
+
+@dataclass(frozen=True)
+class Cleanup:
+    """What is done to a generated clip; its floor is z = 0.
+
+    Args:
+        smooth: standard deviation in frames of the Gaussian over rotations and root; 0 for none.
+        ground: no sole goes below the floor, none of a standing figure hovers, and nobody flies longer than `flight`.
+        flight: seconds.
+        plant_feet: hold feet that stand in their place by inverse kinematics of the legs.
+
+    Raises:
+        ConfigError: a negative number.
+    """
+
+    smooth: float = 1.0
+    ground: bool = True
+    flight: float = 0.6
+    plant_feet: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("smooth", "flight"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}.", expected="0 or more")
+
+    def __call__(self, clip: Motion, num_past: int = 0) -> Motion:
+        """A clip on a skeleton of the SMPL family, cleaned up but for its first `num_past` frames."""
+        result = smoothed(clip, self.smooth, num_past)
+        if self.plant_feet:
+            result = planted(result, num_past)
+        return grounded(result, self.flight, num_past) if self.ground else result
+
+    def describe(self) -> str:
+        """In words, for tables and metadata: `smoothing of 1 frame, grounded`."""
+        parts = [f"smoothing of {self.smooth:g} frame{'s' * (self.smooth != 1)}"] * (self.smooth > 0)
+        parts += ["feet planted"] * self.plant_feet + ["grounded"] * self.ground
+        return ", ".join(parts) or "none"
+
+
+def smoothed(clip: Motion, deviation: float, num_past: int = 0) -> Motion:
+    """Rotations and root translation under a Gaussian of so many frames; the first `num_past` frames stay."""
+    if deviation <= 0 or clip.num_frames < 3:
+        return clip
+    sixd = rot.matrix_to_sixd_interleaved(clip.local_matrices()).numpy()
+    mixed = torch.from_numpy(gaussian(sixd, deviation).astype(np.float32))
+    rotations = rot.matrix_to_axis_angle(rot.sixd_interleaved_to_matrix(mixed)).numpy()
+    translation = gaussian(clip.root_translation, deviation)
+    rotations[:num_past], translation[:num_past] = clip.rotations[:num_past], clip.root_translation[:num_past]
+    return replace(clip, rotations=rotations, root_translation=translation.astype(np.float32))
+
+
+def grounded(clip: Motion, flight: float = 0.6, num_past: int = 0) -> Motion:
+    """Raised and lowered so that the lowest sole stands on the floor, but in flights of up to so many seconds.
+
+    Where something else than a foot touches the floor, as in a handstand, soles are only kept from going below it.
+    """
+    soles = sole_heights(clip)[0].min(1)
+    lift = -soles
+    joints = clip.to_skeleton(SMPLH52).joint_positions()[:, :22]
+    feet = SMPLH52.index("left_ankle", "right_ankle", "left_foot", "right_foot")
+    body = np.delete(joints, feet, axis=1)[..., 2].min(1) - BODY_RADIUS
+    lies = (body < CONTACT) & (body < soles)
+    lift[lies] = np.maximum(lift[lies], 0)
+    for start, end in runs((soles > CONTACT) & ~lies):
+        if (end - start) / clip.fps <= flight and (start > 0 or end < len(soles)):
+            lift[start:end] = np.nan
+    lift[:num_past] = 0
+    known = np.isfinite(lift)
+    frames = np.arange(len(lift))
+    lift = np.interp(frames, frames[known], lift[known])
+    lift = gaussian(lift[:, None], SETTLE)[:, 0]
+    lift[:num_past] = 0
+    lift[num_past:] = np.maximum(lift, -soles)[num_past:]
+    shift = np.outer(lift, [0, 0, 1])
+    return replace(clip, root_translation=(clip.root_translation + shift).astype(np.float32))
+
+
+def planted(
+    clip: Motion, num_past: int = 0, *, height: float = 0.03, speed: float = 0.6, blend: int = 4
+) -> Motion:
+    """Ankles of standing feet held at their median place, by inverse kinematics of hips and knees.
+
+    Args:
+        clip: on a skeleton of the SMPL family.
+        num_past: frames at the start that stay.
+        height, speed: metres and metres per second below which a foot stands.
+        blend: frames over which a foot is led to its place and away from it.
+    """
+    from contrapposto.ik import InverseKinematics
+
+    joints, (heights, speeds) = clip.joint_positions(), sole_heights(clip)
+    targets = np.stack(
+        [joints[:, ankle] for ankle in clip.skeleton.index("left_ankle", "right_ankle")], axis=1
+    )
+    for side in (0, 1):
+        columns = slice(2 * side, 2 * side + 2)
+        stands = (heights[:, columns].min(1) < height) & (speeds[:, columns].min(1) < speed)
+        targets[:, side] += _held(targets[:, side], stands, blend)
+    freedom = torch.zeros(clip.skeleton.num_joints)
+    freedom[clip.skeleton.index("left_hip", "right_hip", "left_knee", "right_knee")] = 0.5
+    solver = InverseKinematics(
+        clip.skeleton.parents,
+        torch.from_numpy(clip.skeleton.offsets),
+        clip.skeleton.index("left_ankle", "right_ankle"),
+        freedom,
+        root_freedom=0.0,
+    )
+    root, goals = torch.from_numpy(clip.root_translation), torch.from_numpy(targets.astype(np.float32))
+    rotations = rot.matrix_to_axis_angle(solver(clip.local_matrices(), root, goals)[0]).numpy()
+    rotations[:num_past] = clip.rotations[:num_past]
+    return replace(clip, rotations=rotations)
+
+
+def _held(place: np.ndarray, stands: np.ndarray, blend: int) -> np.ndarray:
+    """(F, 3) horizontal corrections that hold a point (F, 3) where it stands, faded in and out."""
+    shift, weight = np.zeros_like(place), np.zeros(len(place))
+    for start, end in runs(stands):
+        if end - start < blend:
+            continue
+        frames = np.arange(max(start - blend, 0), min(end + blend, len(place)))
+        outside = np.maximum(np.maximum(start - frames, frames - end + 1), 0)
+        share = 1 - outside / (blend + 1)
+        better = share > weight[frames]
+        chosen = frames[better]
+        nearest = np.clip(chosen, start, end - 1)
+        centre = np.median(place[start:end, :2], axis=0)
+        shift[chosen, :2] = share[better, None] * (centre - place[nearest, :2])
+        weight[chosen] = share[better]
+    return shift
+
+
+def runs(mask: np.ndarray) -> Iterator[tuple[int, int]]:
+    """First frame of every stretch of true values of (F,), and the frame after its last."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return zip(edges[::2].tolist(), edges[1::2].tolist())
+
+
+def gaussian(values: np.ndarray, deviation: float) -> np.ndarray:
+    """(F, ...) under a Gaussian along the first axis; the ends continue by their point reflection."""
+    reach = min(int(3 * deviation + 1), len(values) - 1)
+    if reach < 1:
+        return values
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    padding = [(reach, reach)] + [(0, 0)] * (values.ndim - 1)
+    wide = np.pad(values, padding, mode="reflect", reflect_type="odd")
+    result: np.ndarray = convolve1d(wide, kernel / kernel.sum(), axis=0)[reach : len(wide) - reach]
+    return result
