@@ -80,7 +80,7 @@ def test_a_rig_does_what_the_body_does(
     assert np.allclose((posed.frames[-1] - posed.frames[0]).mean(0), way, atol=2e-3)
     assert posed.write is not None
     back = RiggedMesh(posed.write(tmp_path / "out.glb", "smpl", "someone"))
-    assert list(back.clips)[0] == "kick" and back.file.json["asset"]["copyright"].endswith("someone")
+    assert next(iter(back.clips)) == "kick" and back.file.json["asset"]["copyright"].endswith("someone")
     assert np.abs(back.frames("kick", clip.fps or 0) - posed.frames).max() < 1e-4
 
 
