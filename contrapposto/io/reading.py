@@ -11,6 +11,7 @@ import numpy as np
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.io import READABLE, unknown_format
+from contrapposto.io.amass import read_amass, written_here
 from contrapposto.io.checks import naming, note, parsing, read_text
 from contrapposto.motion import Motion
 from contrapposto.retarget import SourceSkeleton, joint_index, recognise, to_smpl, with_joint_map
@@ -76,9 +77,9 @@ class Reading:
                 expected=", ".join(sorted(allowed)) or "no further options",
             )
         check_axes(self.up, self.forward)
-        for name, value in (("scale", self.scale), ("fps", self.fps)):
+        for name, value in (("scale", self.scale), ("frame rate", self.fps)):
             if value is not None and not (np.isfinite(value) and value > 0):
-                raise ConfigError(f"{name}={value} cannot be used.", expected="a positive number")
+                raise InputError(f"The {name} {value} cannot be used.", expected="a positive number")
 
     def _read(self, up: str) -> Motion:
         """The clip with this axis up, turned to z up."""
@@ -87,8 +88,6 @@ class Reading:
 
             return read_bvh(self.path, scale=self.scale, up=up, **self.options)
         if self._suffix == ".npz":
-            from contrapposto.io.amass import read_amass
-
             motion = read_amass(self.path, fps=self.fps)
         elif self._suffix == ".amc":
             from contrapposto.io.asf_amc import read_amc
@@ -124,6 +123,8 @@ class Reading:
 
     def _upright(self, motion: Motion, source: SourceSkeleton) -> Motion:
         """The clip with the axis up that it shows, if that is not the habit of its format."""
+        if self._suffix == ".npz" and written_here(self.path):
+            return motion
         back = to_z_up(self._habit).inv()
         family = motion.skeleton.name in SKELETONS
         index = joint_index(motion.skeleton, source)

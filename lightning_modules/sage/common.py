@@ -59,10 +59,9 @@ class SageBodyModule(StageModule):
     def on_fit_start(self) -> None:
         """Frozen networks follow to the device; their outputs are cached where the data module does that."""
         self._move_frozen()
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if datamodule is not None and self.frozen_networks():
-            facts = {"weights": weights_hash(*self.frozen_networks()), **self.frozen_facts()}
-            datamodule.cache_frozen(type(self).__name__, facts, self._cached_outputs)
+        if self.frozen_networks():
+            metadata = {"weights": weights_hash(*self.frozen_networks()), **self.frozen_facts()}
+            self.cache_outputs(type(self).__name__, metadata, self._cached_outputs)
 
     def on_validation_start(self) -> None:
         """Frozen networks follow to the device."""

@@ -50,10 +50,9 @@ class SageStudentModule(SageBodyModule):
     def on_fit_start(self) -> None:
         """Cache the teacher's unrefined output under the name of the refiner's training: it is the same."""
         self._move_frozen()
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if datamodule is not None and self.frozen:
-            facts = {"weights": weights_hash(*self.frozen_networks()), **self.frozen_facts()}
-            datamodule.cache_frozen(SageRefinerModule.__name__, facts, self._cached_outputs)
+        if self.frozen:
+            metadata = {"weights": weights_hash(*self.frozen_networks()), **self.frozen_facts()}
+            self.cache_outputs(SageRefinerModule.__name__, metadata, self._cached_outputs)
 
     def frozen_networks(self) -> list[nn.Module]:
         """Those of the teacher before its refiner."""
