@@ -74,7 +74,7 @@ class SageTrack:
         self.model, self.checkpoint = model_of(method), checkpoint
         self.data, self.experiment = data, experiment
         self.steps, self.speed, self.height, self.axes = steps, speed, height, axes
-        self.finishing = {"smooth": smooth, "reach": reach, "floor": floor}
+        self.finishing = (smooth, reach, floor)
         self.calibrate, self.start, self.seconds = calibrate, start, seconds
         self.port, self.open = port, open
 
@@ -94,7 +94,7 @@ class SageTrack:
         from contrapposto.systems.sage.recurrent_tracker import Tracker
 
         model = load_tracker(self.checkpoint or self._best(config))
-        finishing = with_settings(model.finishing, **self.finishing)
+        finishing = with_settings(model.finishing, *self.finishing)
         print(f"finishing: {finishing}")
         if isinstance(model, Tracker):
             model.finishing = finishing
