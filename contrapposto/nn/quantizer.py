@@ -144,7 +144,9 @@ class ProductQuantizer(nn.Module):
             nearest = torch.cdist(chunks, codebooks).argmin(-1)
             member = F.one_hot(nearest, self.book_size).to(chunks.dtype)  # (K, N, V)
             count = member.sum(1)[..., None]
-            codebooks = torch.where(count > 0, member.transpose(1, 2) @ chunks / count.clamp_min(1), codebooks)
+            codebooks = torch.where(
+                count > 0, member.transpose(1, 2) @ chunks / count.clamp_min(1), codebooks
+            )
         for codebook, values in zip(self.embeddings, codebooks):
             codebook.weight.copy_(values)
         return member.mean(1).t()

@@ -4,7 +4,17 @@ from contrapposto.render.backends import BACKENDS, make_renderer, render
 from contrapposto.render.camera import Camera, enclose, follow
 from contrapposto.render.motion_sheet import render_motion_sheet
 from contrapposto.render.motion_video import render_motion_video
-from contrapposto.render.scene import COOL, PALETTE, WARM, Capsules, Ground, Lights, Mesh, RenderedImage, Scene
+from contrapposto.render.scene import (
+    COOL,
+    PALETTE,
+    WARM,
+    Capsules,
+    Ground,
+    Lights,
+    Mesh,
+    RenderedImage,
+    Scene,
+)
 from contrapposto.render.video import VideoWriter, write_png
 
 __all__ = [

@@ -76,7 +76,9 @@ class Raycaster:
         self._counts: list[int] = []
         self._to_srgb = self._array(srgb_table(), wp.uint8)
 
-    def render(self, scene: Scene, camera: Camera, *, samples: int = 2, everywhere: bool = False) -> RenderedImage:
+    def render(
+        self, scene: Scene, camera: Camera, *, samples: int = 2, everywhere: bool = False
+    ) -> RenderedImage:
         """Draw a scene.
 
         Args:

@@ -226,7 +226,9 @@ def _check_scale(person: Person, video: VideoFile, folder: MaskFolder | None) ->
         bounds = 0.04, 4.0
     else:
         chosen = np.linspace(0, len(tall) - 1, min(len(tall), _CHECKED)).astype(int)
-        sizes = [_extent(folder(int(person.frames[number]), (video.height, video.width))) for number in chosen]
+        sizes = [
+            _extent(folder(int(person.frames[number]), (video.height, video.width))) for number in chosen
+        ]
         wanted, tall, bounds = np.array(sizes), tall[chosen], (0.4, 2.0)
     seen = wanted > 0
     if not seen.any():
