@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from contrapposto.errors import ConfigError
+from contrapposto.errors import ConfigError, nearest
 from contrapposto.options import check_options, locate
 
 
@@ -31,6 +31,7 @@ def check_values(config: DictConfig) -> None:
     for name, node in (plain.get("callbacks") or {}).items():
         _check_node(node, f"callbacks.{name}.")
     _check_ranges(plain)
+    _check_monitor(plain.get("callbacks") or {})
 
 
 def _check_node(node: Any, prefix: str) -> None:
@@ -43,6 +44,21 @@ def _check_node(node: Any, prefix: str) -> None:
 
         options = {key: value for key, value in node.items() if key in inspect.signature(kind).parameters}
     check_options(kind, options, prefix)
+
+
+def _check_monitor(callbacks: dict[str, Any]) -> None:
+    """Whether what decides the best checkpoint is among the metrics that the validation logs."""
+    monitor = (callbacks.get("best") or {}).get("monitor")
+    metrics = [name for name, spec in ((callbacks.get("metrics") or {}).get("metrics") or {}).items() if spec]
+    if not monitor or not metrics or not str(monitor).startswith("val/"):
+        return
+    name = str(monitor).removeprefix("val/")
+    # A metric with several values (by split, by identity) logs each as `<metric>_<value>`.
+    if not any(name == metric or name.startswith(f"{metric}_") for metric in metrics):
+        raise ConfigError(
+            f"callbacks.best.monitor={monitor} is no metric of this model.",
+            expected=nearest(str(monitor), [f"val/{metric}" for metric in metrics]),
+        )
 
 
 _POSITIVE = ("data.batch_size", "data.eval_batch_size", "data.window", "data.steps_per_epoch", "optimizer.lr")

@@ -11,7 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cli.build import build_datamodule, build_module, build_trainer, complete, quiet_lightning
+from cli.checks import check_values
 from cli.compose import register
+from cli.plan import ensure_model
 from cli.preflight import preflight
 from cli.resume import apply_group, typed_keys
 from cli.runs import announce, announced_run, forget_earlier_stages, rank, save_config
@@ -45,10 +47,17 @@ def evaluate(config: DictConfig) -> Path:
         checkpoint = Path(saved.ckpt) if saved.ckpt else None
         _measure(saved, checkpoint, output)
         return output
+    if config.get("runs"):
+        from cli.comparison import compare_runs
+
+        return compare_runs(config)
+    if not config.ckpt and not config.official and config.name and not ensure_model(config):
+        return Path(config.paths.runs)
     checkpoint = _checkpoint(config)
     options = _options(config, checkpoint)
     wanted = bool(config.get("report"))
     config = complete(_self_described(config, checkpoint))
+    check_values(config)
     preflight(config, start=False)
     output = _output_directory(config, checkpoint, options)
     with open_dict(config):

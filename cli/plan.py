@@ -21,7 +21,7 @@ from cli.same import differences
 from cli.stopping import StoppedError, run_command
 from contrapposto.errors import ConfigError, ContrappostoError, MissingError
 from contrapposto.progress import duration
-from contrapposto.runs import Result, best_of, finished_runs, load_config
+from contrapposto.runs import Result, best_of, best_run, finished_runs, load_config
 
 # Recipes that need neither a download nor files of the user.
 AUTOMATIC = ("demo", "anerf_scene", "smpl_poses", "scail_scenes")
@@ -82,6 +82,8 @@ def _visit(config: DictConfig, model: str, steps: dict[str, Step], strict: bool,
     for step in data_steps(composed):
         steps.setdefault(step.name, step)
     step = Step(key, "train", ["train.py", f"model={model}", *overrides], links=links, model=model)
+    if own and config.get("ckpt", "") != "":  # of evaluate.py, whose options train.py does not know
+        step.command[2:] = _composed(model, config)[1]
     if not own:
         step.finished, step.notes = _finished(composed, strict)
     if step.finished is None:
@@ -164,7 +166,7 @@ def data_steps(config: DictConfig) -> list[Step]:
         MissingError: it cannot be made without files of the user, or without a download.
     """
     data = config.get("data")
-    if data is None or data.get("name") is None or (Path(data.store) / "manifest.json").is_file():
+    if data is None or data.get("store") is None or (Path(data.store) / "manifest.json").is_file():
         return []
     choice = data_choice(config)
     command = prepare_command(config)
@@ -312,6 +314,19 @@ def ensure(config: DictConfig, steps: Sequence[Step], goal: str) -> bool:
     print("The same command continues after an interruption; requires=fail stops here instead.\n", flush=True)
     carry_out(config, steps)
     return True
+
+
+def ensure_model(config: DictConfig) -> bool:
+    """For an evaluation: prepare the data and train the model if there is no run of it; returns whether to go on."""
+    steps = data_steps(config)
+    if config.get("trained", True):
+        try:
+            best_run(config.paths.runs, config.name, config.data.name, config.get("experiment_name"))
+        except MissingError:
+            steps = [
+                step for step in plan_models(config, [config.name], strict=False) if step.finished is None
+            ]
+    return ensure(config, steps, f"evaluate {config.name}")
 
 
 def typed_own(config: DictConfig) -> bool:

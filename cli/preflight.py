@@ -98,7 +98,7 @@ def _check_device(config: DictConfig) -> None:
             f"trainer.devices={devices} is more than there are.",
             found=f"{torch.cuda.device_count()} CUDA devices",
         )
-    batch = config.data.get("batch_size")
+    batch = config.data.get("batch_size") if config.data else None
     if batch and isinstance(devices, int) and devices > 1 and batch % (devices * config.trainer.num_nodes):
         raise ConfigError(
             f"data.batch_size={batch} is the global batch and cannot be shared evenly.",

@@ -211,7 +211,7 @@ def _finish(config: DictConfig, run: Path, trainer: Any, datamodule: Any) -> Res
         return None
     monitor, mode = (best.monitor, best.mode) if best else (None, "min")
     # Any LightningDataModule will do; only those of the suite know where their data come from.
-    provenance = getattr(datamodule, "provenance", dict)()
+    provenance: dict[str, Any] = getattr(datamodule, "provenance", dict)()
     data = {"name": config.data.name if config.data else None, **provenance}
     number = None if score is None else float(score)
     result = write_result(run, config, data, path, monitor, mode, number)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -18,6 +17,7 @@ from contrapposto.mesh.files import read_mesh
 from contrapposto.mesh.template import Normalize, Template
 from contrapposto.nn.random import keyed_integers
 from contrapposto.systems.npr.data.mesh_store import IdentityRecord, MeshStore, share_of
+from datamodules.base import StoreDataModule
 from datamodules.steps import Shard, StepLoader
 
 Batch = dict[str, Any]
@@ -33,7 +33,7 @@ class PosedIdentity:
     pose_names: tuple[str, ...]
 
 
-class NPRDataModule(pl.LightningDataModule):
+class NPRDataModule(StoreDataModule):
     """Poses of one or several identities.
 
     All about a template (cleaning, operators, factorisation) is computed once. Jacobians are linear in the vertices and
@@ -68,6 +68,8 @@ class NPRDataModule(pl.LightningDataModule):
     """
 
     from_user_media = False
+
+    offers = ("templates", "train_poses", "normalize", "target_template")
 
     def __init__(
         self,

@@ -57,6 +57,31 @@ class StageModule(pl.LightningModule):
         optimizer = self.make_optimizer(p for p in self.parameters() if p.requires_grad)
         return with_schedule(optimizer, self.schedule_factory, self.trainer)
 
+    def offered(self, name: str) -> Any:
+        """What the data module offers under a name (see `StoreDataModule.offers`); None where it does not."""
+        datamodule = getattr(self._trainer, "datamodule", None)
+        return getattr(datamodule, name) if name in getattr(datamodule, "offers", ()) else None
+
+    def cache_outputs(
+        self,
+        name: str,
+        metadata: dict[str, Any],
+        function: Callable[[dict[str, Tensor]], Mapping[str, Tensor]],
+    ) -> None:
+        """Have outputs of frozen networks computed once for all training windows, if the data module can do that.
+
+        A trial run (`fast_dev_run`) computes them in its one step. See `StoreDataModule.cache_outputs`.
+        """
+        datamodule: Any = getattr(self.trainer, "datamodule", None)
+        if hasattr(datamodule, "cache_outputs") and not getattr(self.trainer, "fast_dev_run", False):
+            datamodule.cache_outputs(name, metadata, function)
+
+    def drop_cached_outputs(self) -> None:
+        """From now on batches hold no cached outputs."""
+        datamodule: Any = getattr(self.trainer, "datamodule", None)
+        if hasattr(datamodule, "drop_cached_outputs"):
+            datamodule.drop_cached_outputs()
+
     def make_optimizer(self, parameters: Any) -> torch.optim.Optimizer:
         """The chosen optimiser of parameters, or of groups of them."""
         return make_optimizer(self.optimizer_factory, parameters, self.trainer)

@@ -61,15 +61,15 @@ class LPIPSNetwork(nn.Module):
         """Unit-length features (N, C, h, w) of images (N, H, W, 3), layer by layer."""
         shift, scale = images.new_tensor(_SHIFT), images.new_tensor(_SCALE)
         state = ((2 * images - 1 - shift) / scale).movedim(-1, 1)
-        found = []
+        result = []
         for number, stride, padding, pooled, compared in _LAYERS[self.kind]:
             if pooled:
                 state = F.max_pool2d(state, _POOL[self.kind], 2)
             weight, bias = getattr(self, f"weight{number}"), getattr(self, f"bias{number}")
             state = F.relu(F.conv2d(state, weight, bias, stride=stride, padding=padding))
             if compared:
-                found.append(state / (state.norm(dim=1, keepdim=True) + 1e-10))
-        return found
+                result.append(state / (state.norm(dim=1, keepdim=True) + 1e-10))
+        return result
 
     @torch.no_grad()
     def forward(self, predicted: Tensor, true: Tensor) -> Tensor:
@@ -119,12 +119,12 @@ def load_lpips(path: str | Path) -> PerceptualDistance:
 
 def _backbone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`<number>.weight` and `.bias`, from torchvision's names or those of the `lpips` package."""
-    found = {}
+    result = {}
     for name, value in state.items():
         parts = name.removeprefix("net.").split(".")
         if parts[0] == "features" or parts[0].startswith("slice"):
-            found[".".join(parts[1:])] = value
-    return found
+            result[".".join(parts[1:])] = value
+    return result
 
 
 def _channels(kind: str, state: Mapping[str, Tensor]) -> list[Tensor]:
@@ -170,14 +170,14 @@ def lpips(network: PerceptualDistance, predicted: Tensor, true: Tensor, region: 
             found=f"{height} x {width} pixels",
             expected=f"at least {_SMALLEST} x {_SMALLEST}",
         )
-    found = []
+    result = []
     for one, two, inside in zip(predicted, true, region):
         if not bool(inside.any()):
-            found.append(one.new_full((1,), torch.nan))
+            result.append(one.new_full((1,), torch.nan))
             continue
         rows, columns = _span(inside.any(1), height), _span(inside.any(0), width)
-        found.append(network(one[None, rows, columns], two[None, rows, columns]).to(one))
-    return torch.cat(found)
+        result.append(network(one[None, rows, columns], two[None, rows, columns]).to(one))
+    return torch.cat(result)
 
 
 def _span(used: Tensor, size: int) -> slice:

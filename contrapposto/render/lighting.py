@@ -11,7 +11,7 @@ from contrapposto.render.camera import Camera
 from contrapposto.render.scene import Scene
 
 MOST_SAMPLES = 1500
-"""Vertices lit by rays of their own are thinned out, by one step of neighbourhood after the other, to about this number."""
+"""Vertices lit by rays of their own are thinned out to about this number, one step of neighbourhood at a time."""
 
 _STEPS = 3
 
@@ -50,7 +50,7 @@ def light_samples(faces: np.ndarray, count: int) -> tuple[np.ndarray, csr_matrix
 
     A set of vertices no two of which are within k steps along edges, maximal, chosen greedily in vertex order; k grows
     until the set is small enough. A vertex takes the mean of the chosen ones within k steps, smoothed k + 1 times over
-    its neighbours. Only the faces decide, so that a body is lit alike in every pose. Small meshes are lit at all vertices.
+    its neighbours. Only the faces decide, so that a body is lit alike in every pose. Small meshes are lit everywhere.
     """
     if count <= MOST_SAMPLES:
         return np.arange(count, dtype=np.int32), identity(count, dtype=np.float32, format="csr")

@@ -121,7 +121,7 @@ class Shown:
 @wp.struct
 class Fine:
     """What a rasteriser found at the samples of pixels at edges: the number of each such pixel (-1: none), then, by
-    number and sample, inverse depth (0: nothing), face, its weights. `places` are the samples in a pixel, from 0 to 1."""
+    number and sample, inverse depth (0: nothing), face, its weights. `places` are the samples in a pixel, 0 to 1."""
 
     places: wp.array[wp.vec2]
     slots: wp.array2d[wp.int32]

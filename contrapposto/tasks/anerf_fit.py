@@ -58,7 +58,7 @@ class AnerfFit:
                 expected="steps of 1 or more, gaussians of 100 or more, most of 2 or more",
             )
         self.person, self.most, self.preview = person, most, preview
-        self.scene_options = {
+        self.scene_options: dict[str, Any] = {
             "size": size,
             "background": background,
             "held_out": held_out,

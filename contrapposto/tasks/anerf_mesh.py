@@ -1,4 +1,4 @@
-"""predict.py task=anerf_mesh: surfaces of a trained avatar (sheet, section 10)."""
+"""predict.py task=anerf_mesh: surfaces of a trained avatar (docs/specs/anerf.md, section 10)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from contrapposto.motion import Motion
 from contrapposto.progress import say
 from contrapposto.skeleton import SMPL24
 from contrapposto.systems.anerf.avatar import Avatar
+from contrapposto.systems.anerf.model import ANeRF
 from contrapposto.systems.anerf.paths import PosePath
 from contrapposto.systems.anerf.splats import SplatAvatar
 from contrapposto.tasks.anerf_inputs import choose_frames, clip_path, load_avatar, make_path, motion_path
@@ -114,6 +115,7 @@ class AnerfMesh:
         from contrapposto.systems.anerf.mesh import density_grid, surface, vertex_colours
 
         pose, root = path.world_to_bone[number], path.joints[number, 0]
+        assert isinstance(avatar.network, ANeRF)
         grid = density_grid(avatar.network, pose, root, resolution=self.resolution, radius=self.radius)
         vertices, faces = surface(
             grid, root, radius=self.radius, threshold=self.threshold, largest=self.largest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,22 +56,27 @@ class NPREvaluate:
         rest_correction: bool = False,
         align: bool = False,
         rigid: float = 0.0,
+        fps: float = 2.0,
+        parts: Mapping[str, Sequence[str]] | None = None,
         seed: int = 0,
     ) -> None:
         self.run: tuple[str, str, str | None] = (model, data, experiment)
         self.checkpoints, self.sources, self.targets = list(checkpoints), sources, targets
         self.poses, self.seen, self.views, self.network_steps = poses, seen, views, network_steps
         self.options: dict[str, Any] = {"rest_correction": rest_correction, "align": align, "rigid": rigid}
-        self.seed = seed
+        self.seed, self.fps, self.parts = seed, fps, dict(parts or {})
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
-        """Evaluate on the store `source=` (or `input=`) into `output`/pairs.json and pairs.md."""
+        """Evaluate the store `source=` into pairs.json and pairs.md; with `target=`, motion into rig_truth.json and .md."""
         from contrapposto.systems.npr.data.mesh_store import MeshStore
 
         if not (config.source or config.input):
             raise ConfigError(
-                "No store given.", expected="source=FOLDER, a store of prepare.py data=smpl_poses, ..."
+                "No source given.",
+                expected="a store of prepare.py data=smpl_poses, ...; or motion, with target=",
             )
+        if config.get("target"):
+            return self._rig_truth(config, Path(config.source or config.input), output)
         store = MeshStore.open(config.source or config.input)
         views = StoreViews(store, self.poses or 100, self.network_steps, self.seed) if self.views else None
         rows: list[dict[str, Any]] = []
@@ -89,6 +94,44 @@ class NPREvaluate:
         with atomic_path(output / "pairs.md") as temporary:
             temporary.write_text(table(rows) + "\n", encoding="utf-8")
         return [output / "pairs.json", output / "pairs.md"]
+
+    def _rig_truth(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """All methods on rigged targets, whose own rigs say what is right."""
+        from contrapposto.mesh import Template
+        from contrapposto.systems.npr import PoseTransfer
+        from contrapposto.systems.npr.comparison import interval, rig_truth
+        from contrapposto.systems.npr.methods import Target
+        from contrapposto.tasks.npr_inputs import read_source, target_files
+
+        transfers = {}
+        for checkpoint in self.checkpoints or [config.ckpt]:
+            config.ckpt = checkpoint
+            trained = find_network(config, *self.run)
+            body = Template(next(iter(trained.templates.values())), normalize=trained.normalize)
+            transfers[trained.model] = PoseTransfer(trained.network, body, **{**self.options, "align": True})
+        rows: list[dict[str, Any]] = []
+        for file in target_files(Path(config.target)):
+            target = Target(file, self.parts.get(file.stem))
+            for motion in [source] if source.is_file() else sorted(source.iterdir()):
+                read = read_source(motion, {}, fps=self.fps)
+                try:
+                    errors = rig_truth(target, read.clip, transfers)
+                except InputError as error:
+                    print(f"{file.name} is left out: {str(error).splitlines()[0]}")
+                    break
+                row = {name: interval(values, self.seed) for name, values in errors.items()}
+                print(
+                    f"{file.stem} {motion.stem}: " + ", ".join(f"{n} {v}" for n, v in row.items()), flush=True
+                )
+                rows.append({"target": file.stem, "motion": motion.stem, **row})
+        if not rows:
+            raise InputError(f"No target in {config.target} has a humanoid rig.")
+        text = rig_table(rows)
+        print(text)
+        write_json(output / "rig_truth.json", {"pmd": [_plain(row) for row in rows]})
+        with atomic_path(output / "rig_truth.md") as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+        return [output / "rig_truth.json", output / "rig_truth.md"]
 
     def _sources(self, store: MeshStore, trained: PretrainedNetwork) -> list[str]:
         """Identities that are sources: those asked for, or those that the network was trained on."""
@@ -242,6 +285,24 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         values = " | ".join(f"{row[name]:.4g}" if name in row else "" for name in shown)
         lines.append(f"| {row['source']} | {row['target']} | {values} |")
     return "\n".join(lines)
+
+
+def rig_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown: PMD in thousandths for each target and motion with 95 % intervals, and the medians."""
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in ("target", "motion")))
+    lines = ["| target | motion | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    for row in rows:
+        lines.append(
+            f"| {row['target']} | {row['motion']} | " + " | ".join(str(row.get(n, "")) for n in names) + " |"
+        )
+    medians = [np.median([row[name].mean for row in rows if name in row]) for name in names]
+    return "\n".join([*lines, "| median | | " + " | ".join(f"{value:.2f}" for value in medians) + " |"])
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {name: value if isinstance(value, str) else asdict(value) for name, value in row.items()}
 
 
 def _named(store: MeshStore, identity: str, names: Sequence[str]) -> np.ndarray:

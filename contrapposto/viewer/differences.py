@@ -22,7 +22,8 @@ def color_scale(most: float) -> str:
     """The colours with their values as HTML: 0 cm on the left, `most` centimetres and above on the right."""
     stops = ", ".join("rgb({:.0f}, {:.0f}, {:.0f})".format(*shade) for shade in _SHADES)
     ticks = "".join(
-        f'<span style="position: absolute; left: {100 * share:.0f}%; transform: translateX(-50%)">{most * share:.3g}</span>'
+        f'<span style="position: absolute; left: {100 * share:.0f}%; transform: translateX(-50%)">'
+        f"{most * share:.3g}</span>"
         for share in (0.25, 0.5, 0.75)
     )
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -54,10 +54,10 @@ class SplatModule(StageModule):
 
     def configure_model(self) -> None:
         """The avatar of the scene's figure, and its poses where they are refined, once."""
-        datamodule = getattr(self._trainer, "datamodule", None)
-        if datamodule is not None and self.subject is None:
+        scene = self.offered("scene")
+        if scene is not None and self.subject is None:
             refined = self.options.refinement is not None
-            self.subject = Subject.of_scene(datamodule.scene, self.gaussians, refined=refined)
+            self.subject = Subject.of_scene(scene, self.gaussians, refined=refined)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Load; the avatar and the poses are made as the checkpoint has them."""
@@ -77,7 +77,7 @@ class SplatModule(StageModule):
         assert self.subject is not None
         terms, shown = self.subject.terms(batch, self._share(self.global_step), self.options)
         loss = torch.stack(list(terms.values())).sum()
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if (self.global_step + 1) % self._log_every() == 0:
             values = {"loss": loss, **terms, "psnr": shown.psnr}
             if shown.posed is not None:
                 values["mpjpc"] = mean_joint_change(shown.posed.joints, batch["joints"][None])
@@ -85,13 +85,19 @@ class SplatModule(StageModule):
             self.log_dict(logged, batch_size=1, sync_dist=True)
         return {"loss": loss}
 
+    def _log_every(self) -> int:
+        return int(getattr(self.trainer, "log_every_n_steps", 50))
+
     def configure_optimizers(self) -> Any:
         """Adam with a rate per kind of parameter; each pose has moments of its own."""
         assert self.subject is not None
         optimizer, factors = self.subject.optimizer(self.options)
-        by_step = [lambda step, factor=factor: factor(self._share(step)) for factor in factors]
+        by_step = [self._by_step(factor) for factor in factors]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, by_step)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _by_step(self, factor: Callable[[float], float]) -> Callable[[int], float]:
+        return lambda step: factor(self._share(step))
 
     # Evaluation
 
@@ -100,13 +106,14 @@ class SplatModule(StageModule):
         assert self.subject is not None
         bones, joints = self.pose_of(batch["pose"], batch["world_to_bone"])
         mask = batch["mask"]
-        view = View(batch["camera_to_world"], batch["focal"], *mask.shape, batch["centre"])
+        height, width = mask.shape
+        view = View(batch["camera_to_world"], batch["focal"], height, width, batch["centre"])
         picture = SplatRenderer(self.subject.avatar, threads=self.hparams["threads"])(bones, view)
         return {
             "predicted": picture.over(batch["background"])[None],
             "true": batch["image"][None],
             "opacity": picture.opacity[None],
-            "box": box_region(picture.low[None], picture.high[None], *mask.shape),
+            "box": box_region(picture.low[None], picture.high[None], height, width),
             "mask": mask[None],
             "group": batch["group"],
             "clips": [batch["name"]],
@@ -118,8 +125,8 @@ class SplatModule(StageModule):
         """(24, 4, 4) of a pose of the data, refined where it was, and its joints (24, 3) then."""
         if self.subject is None or self.subject.poses is None:
             return world_to_bone, None
-        found = self.subject.poses.posed(torch.tensor([pose], device=world_to_bone.device))
-        return found.world_to_bone[0].detach(), found.joints[0].detach()
+        result = self.subject.poses.posed(torch.tensor([pose], device=world_to_bone.device))
+        return result.world_to_bone[0].detach(), result.joints[0].detach()
 
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
         """Truth beside rendering."""

@@ -37,9 +37,9 @@ class MeshModule(StageModule):
 
     def on_fit_start(self) -> None:
         """Take the templates of the data."""
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if datamodule is not None:
-            self.templates = {name: template.mesh for name, template in datamodule.templates.items()}
+        templates = self.offered("templates")
+        if templates is not None:
+            self.templates = {name: template.mesh for name, template in templates.items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the templates in."""

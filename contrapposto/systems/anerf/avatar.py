@@ -131,16 +131,16 @@ class Avatar:
         """Every image of the scene with its pose and camera; without a scene, the standing figure."""
         if self.scene is None:
             return self.standing()
-        found = scene_frames(self.scene)
+        result = scene_frames(self.scene)
         if self.cameras is not None:
             camera = torch.from_numpy(np.array(self.scene.camera_idxs))
             matrices, focals = (part.detach()[camera] for part in self.cameras.cameras())
-            found = replace(found, cameras=matrices, focals=focals)
+            result = replace(result, cameras=matrices, focals=focals)
         if self.poses is None or not refined:
-            return found
+            return result
         pose = torch.from_numpy(np.array(self.scene.kp_idxs))
         root = self.poses.pelvis.detach() + self.poses.rest_pose[0, 0]
-        return found.refined(self.poses.axis_angles()[pose], root[pose])
+        return result.refined(self.poses.axis_angles()[pose], root[pose])
 
     def standing(self) -> PoseFrames:
         """One frame: the figure stands with its arms down, its face to the camera."""

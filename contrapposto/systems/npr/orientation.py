@@ -86,8 +86,8 @@ def _candidates(up: str | None, forward: str | None) -> Iterator[tuple[str, str]
 
 
 def _axes(up: str, forward: str) -> np.ndarray:
-    rows = [np.array(_DIRECTIONS[name[-1]], float) * (-1 if name[0] == "-" else 1) for name in (up, forward)]
-    return np.stack([np.cross(*rows), *rows])
+    above, front = (np.array(_DIRECTIONS[n[-1]], float) * (-1 if n[0] == "-" else 1) for n in (up, forward))
+    return np.stack([np.cross(above, front), above, front])
 
 
 def direction(vector: np.ndarray) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -338,6 +338,5 @@ def _joined(codes: Sequence[Codes]) -> Codes:
     poses = [code for code in codes if isinstance(code, PoseCode)]
     if not poses:
         return torch.cat([code for code in codes if isinstance(code, Tensor)])
-    return PoseCode(
-        *(torch.cat([getattr(pose, name) for pose in poses]) for name in ("keypoints", "features", "code"))
-    )
+    names = [field.name for field in fields(poses[0])]
+    return type(poses[0])(*(torch.cat([getattr(pose, name) for pose in poses]) for name in names))

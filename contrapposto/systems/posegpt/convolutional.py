@@ -22,7 +22,6 @@ from contrapposto.systems.posegpt.autoencoder import (
 )
 from contrapposto.systems.posegpt.root_motion import Standardizer
 
-
 OUTLIER = 10.0  # deviations
 
 

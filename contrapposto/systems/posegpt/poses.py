@@ -98,7 +98,7 @@ def turn_world(pose: Tensor, turn: Tensor) -> Tensor:
 def heading_of(matrices: Tensor) -> Tensor:
     """(...,) heading in radians of root rotations (..., 3, 3): an angle about y, 0 for a figure that faces -z.
 
-    It is the turn about the vertical that is left when the shortest tilt from upright is taken off ("twist"), so it hardly
+    It is the turn about the vertical that is left when the shortest tilt from upright is taken off ("twist"): it hardly
     changes when a figure bows, lies down, rolls or turns a cartwheel; only a figure upside down has none.
     """
     # The root rotation of an upright figure is half a turn about x: y points down in these poses, up in the rest pose.

@@ -238,7 +238,7 @@ def build_autoencoder(num_joints: int, options: Mapping[str, Any]) -> MotionAuto
 
     Args:
         num_joints: J.
-        options: of the network; those that only the other kind of network has are left out.
+        options: of the network; those that only the other kind of network has, and those that are None, are left out.
 
     Raises:
         ConfigError: an option that neither has, or values that cannot be used.
@@ -253,7 +253,8 @@ def build_autoencoder(num_joints: int, options: Mapping[str, Any]) -> MotionAuto
                 expected=", ".join(sorted(known)),
                 fix=f"did you mean {nearest(name, sorted(known))}?",
             )
-    own = {name: value for name, value in options.items() if name in signature(kind).parameters}
+    chosen = {name: value for name, value in options.items() if value is not None}
+    own = {name: value for name, value in chosen.items() if name in signature(kind).parameters}
     return kind(**{**own, "num_joints": num_joints})
 
 

@@ -13,6 +13,7 @@ from contrapposto.errors import InputError
 from contrapposto.files import write_json
 from contrapposto.io.video import ReadLog, VideoFile
 from contrapposto.systems.scail_pose.cropping import CropWatch, crop_warning, reference_warning
+from contrapposto.systems.scail_pose.exports import EXPORTS, write_exports
 from contrapposto.systems.scail_pose.extract import extract, read_image
 from contrapposto.systems.scail_pose.flat import with_limbs
 from contrapposto.systems.scail_pose.framing import target_size
@@ -178,7 +179,7 @@ def draw(
         warnings += failures
     drawer = ClipDrawer(clip, settings.look, alignments, settings.device)
     total = len(clip.frames)
-    paths = _write_data(folder, clip, settings.outputs)
+    paths = _write_data(folder, clip, settings)
     if characters and "scail2" in settings.outputs:
         paths.append(write_reference_mask(folder / REFERENCE_MASK, clip, characters, settings.device))
     paths += write_frames(
@@ -205,14 +206,13 @@ def draw(
     }
 
 
-def _write_data(folder: Path, clip: ClipPoses, outputs: Sequence[str]) -> list[Path]:
-    paths = []
-    if "people" in outputs:
-        paths.append(write_people(folder / "motion.npz", clip))
-    if "nlfpred" in outputs:
-        paths.append(write_nlfpred(folder / "nlfpred.json", clip))
-    if "dwposes" in outputs:
-        paths.append(write_dwposes(folder / "dwposes.json", clip))
-    if "openpose" in outputs:
-        paths.append(write_openpose(folder / "openpose", clip))
-    return paths
+def _write_data(folder: Path, clip: ClipPoses, settings: Settings) -> list[Path]:
+    writers = {
+        "people": lambda: write_people(folder / "motion.npz", clip),
+        "nlfpred": lambda: write_nlfpred(folder / "nlfpred.json", clip),
+        "dwposes": lambda: write_dwposes(folder / "dwposes.json", clip),
+        "openpose": lambda: write_openpose(folder / "openpose", clip),
+    }
+    paths = [write() for name, write in writers.items() if name in settings.outputs]
+    exports = tuple(name for name in EXPORTS if name in settings.outputs)
+    return paths + write_exports(folder, clip, exports, settings.look.figure)

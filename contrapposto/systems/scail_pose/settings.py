@@ -10,6 +10,7 @@ from contrapposto.errors import ConfigError
 from contrapposto.options import check_options, fits
 from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.clean import Clean
+from contrapposto.systems.scail_pose.exports import EXPORTS
 from contrapposto.systems.scail_pose.outputs import VIDEOS
 from contrapposto.systems.scail_pose.palette import palettes_for
 from contrapposto.systems.scail_pose.people import CHOICES, ClipPoses
@@ -17,7 +18,7 @@ from contrapposto.systems.scail_pose.pipeline import Look
 from contrapposto.systems.scail_pose.reference import AlignOptions
 
 DATA_FILES = ("people", "nlfpred", "dwposes", "openpose")
-OUTPUTS = (*VIDEOS, *DATA_FILES)
+OUTPUTS = (*VIDEOS, *DATA_FILES, *EXPORTS)
 RETARGET_BOUNDS = (0.5, 2.0)
 _SWITCHED = ("look", "align", "clean", "retarget", "outputs")  # also take true, false or a single word
 
@@ -73,6 +74,7 @@ class Settings:
         """
         plain = {name: value for name, value in options.items() if name not in _SWITCHED}
         check_options(cls, plain)
+        check_options(cls.from_options, {"original": original})
         look = check.build("look", Look, _mapping(options.get("look")) or {})
         align = _switched("align", AlignOptions, options.get("align", True))
         clean = options.get("clean")

@@ -26,7 +26,7 @@ from contrapposto.systems.anerf.kinematics import PARENTS, pose_bones
 
 if TYPE_CHECKING:
     from contrapposto.systems.scail_pose.clean import Track
-    from contrapposto.systems.scail_pose.estimators.interface import PoseEstimator
+    from contrapposto.systems.scail_pose.interface import PoseEstimator
     from contrapposto.systems.scail_pose.people import ClipPoses
 
 _LONGEST = 896  # pixels of the longer side of what the estimator sees
@@ -205,10 +205,10 @@ def _refined(bones: np.ndarray, joints: np.ndarray, rest: np.ndarray) -> tuple[n
     distance = wanted[..., 2:].clamp_min(0.1)
     for step in range(_ROUNDS):
         optimizer.param_groups[0]["lr"] = _RATE * 0.05 ** (step / _ROUNDS)
-        found = pose_bones(rot.axis_angle_to_matrix(turn), skeleton, root).joints
+        result = pose_bones(rot.axis_angle_to_matrix(turn), skeleton, root).joints
         # Metres beside the line of sight, and along it, where the estimator is much less sure.
-        beside = found[..., :2] / found[..., 2:].clamp_min(0.1) * distance - wanted[..., :2]
-        along = found[..., 2] - wanted[..., 2]
+        beside = result[..., :2] / result[..., 2:].clamp_min(0.1) * distance - wanted[..., :2]
+        along = result[..., 2] - wanted[..., 2]
         image = F.huber_loss(beside, torch.zeros_like(beside), reduction="none", delta=_ROBUST).sum(-1)
         loss = (image[known].mean() + 0.03 * along[known].square().mean()) / _ROBUST**2
         loss = loss + 0.05 * (turn - start).square().mean()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -50,15 +50,16 @@ class Target:
         view, mask = self.view, pooled(self.mask[..., None])[..., 0]
         centre = view.centre
         centre = None if centre is None else (centre + 0.5) / factor - 0.5
-        size = {"height": mask.shape[0], "width": mask.shape[1]}
-        smaller = replace(view, focal=view.focal / factor, centre=centre, **size)
+        height, width = mask.shape
+        smaller = View(view.camera_to_world, view.focal / factor, height, width, centre)
         return Target(pooled(self.image), pooled(self.background), mask, smaller)
 
 
 def target_of(batch: dict[str, Tensor]) -> Target:
     """The target of a batch of `ImageSampler`."""
     mask = batch["mask"].float()
-    view = View(batch["camera_to_world"], batch["focal"], *mask.shape, batch["centre"])
+    height, width = mask.shape
+    view = View(batch["camera_to_world"], batch["focal"], height, width, batch["centre"])
     return Target(batch["image"].float() / 255, batch["background"].float() / 255, mask, view)
 
 

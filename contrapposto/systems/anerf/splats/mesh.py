@@ -98,10 +98,10 @@ def write_ply(path: str | Path, avatar: SplatAvatar, metres_per_unit: float) -> 
 def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     corners = vertices[faces]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    found = np.zeros_like(vertices)
+    result = np.zeros_like(vertices)
     for corner in range(3):
-        np.add.at(found, faces[:, corner], normal)
-    return found / (np.linalg.norm(found, axis=1, keepdims=True) + 1e-12)
+        np.add.at(result, faces[:, corner], normal)
+    return result / (np.linalg.norm(result, axis=1, keepdims=True) + 1e-12)
 
 
 def _subdivided(

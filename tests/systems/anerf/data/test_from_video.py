@@ -13,7 +13,7 @@ from contrapposto.systems.anerf.data.from_video import choose_person, fit_person
 from contrapposto.systems.anerf.data.people import read_person
 from contrapposto.systems.anerf.kinematics import pose_bones
 from contrapposto.systems.scail_pose.camera import default_intrinsics, project
-from contrapposto.systems.scail_pose.estimators.interface import NUM_KEYPOINTS, Person
+from contrapposto.systems.scail_pose.interface import NUM_KEYPOINTS, Person
 from contrapposto.systems.scail_pose.people import ClipPoses
 
 SIZE = (240, 320)
@@ -45,7 +45,7 @@ def clip_of(people):
 
 
 def _person(number, joints):
-    pixels = project(joints, default_intrinsics(*SIZE))
+    pixels = project(joints, default_intrinsics(*SIZE))[:, :2]
     box = np.concatenate([pixels.min(0), pixels.max(0)])
     return Person(number, box, 0.9, np.zeros((NUM_KEYPOINTS, 2)), np.zeros(NUM_KEYPOINTS), 1000 * joints)
 
@@ -66,7 +66,7 @@ def test_the_figure_is_seen_where_the_person_is(tmp_path):
         torch.from_numpy(read.root),
     ).joints.numpy()
     shown = read.focals[0] * posed[..., :2] / posed[..., 2:] + read.centre
-    wanted = 2 * project(joints, default_intrinsics(*SIZE))
+    wanted = 2 * project(joints, default_intrinsics(*SIZE))[..., :2]
     away = np.linalg.norm(shown - wanted, axis=-1)[:, [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]]
     assert away.mean() < 3 and away.max() < 10  # pixels of 640; the person is 250 high
     thigh = np.linalg.norm(read.rest[4] - read.rest[1]) / np.linalg.norm(
