@@ -109,7 +109,7 @@ class SageTrack:
         ).checkpoint
 
     def _recording(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
-        from contrapposto.io import READABLE, read_motion
+        from contrapposto.io import READABLE
         from contrapposto.io.devices import Repairs
         from contrapposto.systems.sage.live.recording import track_recording
 
@@ -130,7 +130,7 @@ class SageTrack:
         truth = None
         if source.suffix.lower() in READABLE:
             # The tracked clip begins a frame later: a body needs velocities.
-            whole = read_motion(source)
+            whole = read_clip(source)
             times = (self.start or 0.0) + recording.start + np.arange(motion.num_frames) / motion.fps
             truth = whole.at_times(times, motion.fps)
             motion = replace(motion, metadata={**truth.metadata, **motion.metadata})
