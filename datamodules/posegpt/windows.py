@@ -1,4 +1,4 @@
-"""PoseGPT: windows of labelled motion at 30 frames/s (sheet, section 8)."""
+"""PoseGPT: windows of labelled motion at 30 frames/s (docs/specs/posegpt.md, section 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trained PoseGPT is judged by: its samples, beside real motion, bounds and baselines (sheet, section 9)."""
+"""Samples of a trained PoseGPT beside real motion, bounds and baselines (docs/specs/posegpt.md, section 9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PoseGPT: training of the generator of tokens (sheet, section 6)."""
+"""PoseGPT: training of the generator of tokens (docs/specs/posegpt.md, section 6)."""
 
 from __future__ import annotations
 

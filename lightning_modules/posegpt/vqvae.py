@@ -1,4 +1,4 @@
-"""PoseGPT: training of the motion auto-encoder (sheet, sections 4 and 5)."""
+"""PoseGPT: training of the motion auto-encoder (docs/specs/posegpt.md, sections 4 and 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How windows of motion are turned and mirrored in training (sheet, section 8)."""
+"""How windows of motion are turned and mirrored in training (docs/specs/posegpt.md, section 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pinhole cameras that see a motion, as PoseGPT places them (sheet, section 2). Pixels, metres, z forward."""
+"""Pinhole cameras that see a motion, as PoseGPT places them (docs/specs/posegpt.md, section 2).
+
+Pixels, metres, z forward.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips as PoseGPT cuts, crops and augments them (sheet, section 8). Poses are those of `poses`."""
+"""Clips as PoseGPT cuts, crops and augments them (docs/specs/posegpt.md, section 8). Poses are those of `poses`."""
 
 from __future__ import annotations
 

@@ -68,6 +68,7 @@ class ConvAutoEncoder(MotionAutoEncoder):
 
     variant = "ours"
     root = "velocity"
+    standardizer: Standardizer
 
     def __init__(
         self,

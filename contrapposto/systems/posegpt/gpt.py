@@ -1,4 +1,4 @@
-"""PoseGPT's generator: a transformer over the auto-encoder's codes (sheet, section 6)."""
+"""PoseGPT's generator: a transformer over the auto-encoder's codes (docs/specs/posegpt.md, section 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PoseGPT's losses (sheet, sections 5 to 7)."""
+"""PoseGPT's losses (docs/specs/posegpt.md, sections 5 to 7)."""
 
 from __future__ import annotations
 

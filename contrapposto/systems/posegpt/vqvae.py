@@ -1,4 +1,4 @@
-"""PoseGPT's motion auto-encoder: motion to a grid of codes and back (sheet, section 4)."""
+"""PoseGPT's motion auto-encoder: motion to a grid of codes and back (docs/specs/posegpt.md, section 4)."""
 
 from __future__ import annotations
 
