@@ -16,7 +16,7 @@ help:
 	@echo "make demo        set up, then train, evaluate and show SAGE on the shipped motion (about 9 minutes on 2 CPU cores)"
 	@echo "make test        set up, then run the tests"
 	@echo "make coverage    which lines the tests reach (about twice as long)"
-	@echo "make lint        ruff and mypy"
+	@echo "make lint        ruff, mypy, and a list of words to avoid"
 	@echo "make docs        the documentation as a site, in build/site"
 	@echo "make benchmarks  speed, stated as shares of this machine's own speed"
 	@echo "make setup       only the environment, in $(VENV)"
@@ -50,6 +50,7 @@ lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python tools/words.py
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet

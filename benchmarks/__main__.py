@@ -15,7 +15,7 @@ BENCHMARKS = (
     "npr",
     "npr_training",
     "anerf",
-    "pictures",
+    "images",
     "scail_pose",
 )
 

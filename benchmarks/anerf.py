@@ -45,18 +45,18 @@ def run(threads: int) -> Iterator[Row]:
     origins, directions = pixel_rays(pixels, SIDE, SIDE, view.focal, view.camera_to_world)
     pose = bones.world_to_bone[0]
 
-    def plain_picture() -> None:
+    def plain_image() -> None:
         for start in range(0, len(pixels), RAYS):
             part = slice(start, start + RAYS)
             _plain(model, origins[part], directions[part], bones.world_to_bone, cylinder)
 
     for name, renderer in (("exact", exact), ("pruned", pruned)):
-        picture = partial(renderer, pose, view)
+        image = partial(renderer, pose, view)
         with torch.no_grad():
-            work = flops(picture)
-            taken, ratio = compare(picture, plain_picture, repeats=1)
+            work = flops(image)
+            taken, ratio = compare(image, plain_image, repeats=1)
             speed = matmul_speed()
-            taken = min(taken, seconds(picture, repeats=3))
+            taken = min(taken, seconds(image, repeats=3))
         rate = len(pixels) / taken
         yield Row(
             f"anerf, {name} rendering, {SIDE} x {SIDE}",

@@ -1,7 +1,7 @@
 """What pruning saves and costs on a trained avatar, one thread: python -m benchmarks.anerf_pruning RUN [--height 256].
 
-Pictures of held-out images: exact, pruned by capsules alone, with rays that end in the dark, and with the grid of each
-pose's density beside. CPU seconds of a picture, and PSNR in the figure's box at the scene's own size.
+Images of held-out images: exact, pruned by capsules alone, with rays that end in the dark, and with the grid of each
+pose's density beside. CPU seconds of an image, and PSNR in the figure's box at the scene's own size.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.anerf_pruning", description=__doc__)
     parser.add_argument("run", type=Path, help="directory of a finished run")
-    parser.add_argument("--height", type=int, nargs="*", default=[256], help="of the pictures that are timed")
+    parser.add_argument("--height", type=int, nargs="*", default=[256], help="of the images that are timed")
     parser.add_argument("--images", type=int, default=4, help="of each held-out split")
     options = parser.parse_args()
     torch.set_num_threads(1)

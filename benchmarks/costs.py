@@ -71,7 +71,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="also write what was measured")
     options = parser.parse_args()
-    from cli.train import quiet_lightning
+    from cli.build import quiet_lightning
 
     torch.set_num_threads(1)
     quiet_lightning()

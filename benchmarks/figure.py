@@ -1,4 +1,4 @@
-"""The human figure: kinematics, skinning, windows, pictures."""
+"""The human figure: kinematics, skinning, windows, images."""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ AMASS_HOURS, AMASS_CLIPS, AMASS_FPS = 40, 11_000, 120
 SAGE_CLIPS, SAGE_VISITS = 4814, 500  # Setting 1: CMU, BMLrub, HDM05 (docs/specs/sage.md, sections 3 and 4)
 SAGE_WINDOWS = round(SAGE_CLIPS * AMASS_HOURS * 3600 / AMASS_CLIPS * 60)  # one per frame at 60 frames/s
 NPR_POSES, NPR_FACES = 300, 13_776
+# Models of this project's own: nothing is published to compare with, their pages have measured times.
+OWN = ("tracker", "npr_residual", "anerf_splat")
 UNTRAINED = {
     "sage_ik": "inverse kinematics without weights",
     "scail_pose": "a pipeline of shipped networks",

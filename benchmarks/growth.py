@@ -30,7 +30,7 @@ class Series:
     """Cost by size.
 
     Args:
-        panel: of the picture; series with the same one are drawn together.
+        panel: of the image; series with the same one are drawn together.
         what: is done.
         size: what grows.
         sizes: how large it is.
@@ -130,7 +130,7 @@ def npr() -> Series:
 
 
 def anerf() -> Iterator[Series]:
-    """Pictures of more and more rays, exactly and with samples near the bones alone."""
+    """Images of more and more rays, exactly and with samples near the bones alone."""
     from benchmarks.anerf import standing_figure
     from contrapposto.systems.anerf.capsules import NUM_SEGMENTS, Capsules
     from contrapposto.systems.anerf.model import ANeRF
@@ -144,15 +144,15 @@ def anerf() -> Iterator[Series]:
     }
     for what, (renderer, sides) in renderers.items():
 
-        def picture(pixels: int, renderer: Renderer = renderer) -> Work:
+        def image(pixels: int, renderer: Renderer = renderer) -> Work:
             bones, view = standing_figure(round(pixels**0.5))
             return lambda: renderer(bones.world_to_bone[0], view)
 
-        yield measured("A-NeRF", what, "pixels", [side**2 for side in sides], picture)
+        yield measured("A-NeRF", what, "pixels", [side**2 for side in sides], image)
 
 
 def scail_pose() -> Series:
-    """More and more people in a picture of 512 x 896."""
+    """More and more people in an image of 512 x 896."""
     from benchmarks.scail_pose import walking_clip
     from contrapposto.systems.scail_pose.pipeline import ClipDrawer
 
@@ -291,7 +291,7 @@ def growth_table(series: Sequence[Series]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    parser.add_argument("--picture", type=Path, default=Path("docs/images/growth_systems.png"))
+    parser.add_argument("--image", type=Path, default=Path("docs/images/growth_systems.png"))
     parser.add_argument("--page", type=Path, default=Path("docs/growth.md"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -299,7 +299,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         series = list(all_series(Path(folder)))
         plan = plan_table({one.what: one for one in series}, Path(folder) / f"store{STORES[-1]}")
-    draw(series, options.picture)
+    draw(series, options.image)
     write_between(options.page, "python -m benchmarks.growth", growth_table(series))
     write_between(options.page, "python -m benchmarks.growth: the plan", plan)
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.lifter_accuracy stores/amass lifter.onnx another.ckpt
 
-Both get the keypoints and the pictures of the same BlazePose: held-out clips of a store on the shipped figure, 15
+Both get the keypoints and the images of the same BlazePose: held-out clips of a store on the shipped figure, 15
 frames/s, before a camera of 55 degrees that stands still, at a height of 1 to 2.2 m, anywhere around the figure.
 """
 
@@ -40,7 +40,7 @@ def held_out(store: Path, count: int, frames: int) -> list[tuple[str, Motion]]:
 
 
 def camera_for(motion: Motion, generator: np.random.Generator) -> Camera:
-    """A camera that has the whole way in its picture."""
+    """A camera that has the whole way in its image."""
     places = motion.joint_positions().reshape(-1, 3)
     middle = (places.min(0) + places.max(0)) / 2
     azimuth, height = generator.uniform(0, 2 * np.pi), generator.uniform(1.0, 2.2)
@@ -51,8 +51,8 @@ def camera_for(motion: Motion, generator: np.random.Generator) -> Camera:
     return Camera.look_at(eye, middle, fov_degrees=55.0, size=(WIDTH, HEIGHT))
 
 
-def pictures(motion: Motion, camera: Camera) -> list[np.ndarray]:
-    """The clip on the shipped figure, dressed in plain colours."""
+def rendered(motion: Motion, camera: Camera) -> list[np.ndarray]:
+    """The clip on the shipped body, dressed in plain colours."""
     body = load_body("smplh")
     owner = body.skinning.weights.argmax(1).numpy()
     legs, torso = np.isin(owner, [0, 1, 2, 4, 5]), np.isin(owner, [3, 6, 9, 13, 14, 16, 17])
@@ -93,7 +93,7 @@ def compare(store: Path, lifters: Sequence[Path], count: int, frames: int, show:
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("truth", "blazepose", *bodies)}
     for name, motion in held_out(store, count, frames):
         camera = camera_for(motion, generator)
-        images = pictures(motion, camera)
+        images = rendered(motion, camera)
         if show:
             write_png(show / f"{Path(name).stem}.png", images[len(images) // 2])
         seen = BlazePoseEstimator(hands=False, face=False, most=1).people(images, camera.intrinsics)
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("lifters", type=Path, nargs="*")
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--frames", type=int, default=32)
-    parser.add_argument("--show", type=Path, help="folder for one picture of each clip")
+    parser.add_argument("--show", type=Path, help="folder for one image of each clip")
     given = parser.parse_args()
     compare(given.store, given.lifters, given.clips, given.frames, given.show)
 

@@ -167,5 +167,5 @@ def plot(path: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=plot.__doc__)
-    parser.add_argument("path", type=Path, help="the picture")
+    parser.add_argument("path", type=Path, help="the image")
     plot(parser.parse_args().path)

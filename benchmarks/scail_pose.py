@@ -92,7 +92,7 @@ def _overlay(threads: int) -> list[Row]:
     pose = WholeBodyPose(body, np.arange(24.0)[None], face, hands)
     rgba = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     rate = 1 / seconds(lambda: compose(rgba, draw_overlay(pose, HEIGHT, WIDTH)))
-    return [Row("face, hands and cheeks over the picture", rate, "frames/s", threads)]
+    return [Row("face, hands and cheeks over the image", rate, "frames/s", threads)]
 
 
 def _alignment(threads: int) -> Row:
@@ -119,7 +119,9 @@ def _whole(threads: int) -> list[Row]:
         return []
     from contrapposto.systems.scail_pose.clean import Clean
     from contrapposto.systems.scail_pose.estimators import make_estimator
-    from contrapposto.systems.scail_pose.process import Settings, VideoJob, process
+    from contrapposto.systems.scail_pose.jobs import VideoJob
+    from contrapposto.systems.scail_pose.process import process
+    from contrapposto.systems.scail_pose.settings import Settings
 
     rows = []
     for name, parts in (("hands and face", True), ("body only", False)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,25 +111,28 @@ class BestCheckpoint(pl.callbacks.ModelCheckpoint):
 class ResumeCheckpoint(Checkpoint):
     """Keep `last.ckpt` to resume from, and `previous.ckpt`, the one before, in case that one is damaged.
 
-    Saved every `every_n_steps` optimiser steps, at the end of training, and when the process is asked to end
-    (SIGTERM, as SLURM sends before it takes a node away). Where a validation is due right after a batch, the
+    Saved every `every_n_steps` optimiser steps and every `every_minutes`, at the end of training, and when the process
+    is asked to end (SIGTERM, as SLURM sends before it takes a node away, or Ctrl-C). Where a validation is due right after a batch, the
     save waits for the next batch or the epoch's end: a resume in between would lose the validation.
 
     Args:
         dirpath: folder of the checkpoints.
-        every_n_steps: optimiser steps between two saves.
+        every_n_steps: optimiser steps between two saves, at most.
+        every_minutes: minutes between two saves, at most.
     """
 
-    def __init__(self, dirpath: str | Path, every_n_steps: int = 500) -> None:
+    def __init__(self, dirpath: str | Path, every_n_steps: int = 500, every_minutes: float = 2.0) -> None:
         if every_n_steps < 1:
             raise ValueError(f"every_n_steps must be positive, got {every_n_steps}")
         self.dirpath = Path(dirpath)
         self.every_n_steps = every_n_steps
+        self.every_minutes = every_minutes
         self._saved_step = 0
+        self._saved_time = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """After a resume, drop the log rows of steps that will be run again."""
-        self._saved_step = trainer.global_step
+        self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
         if trainer.global_step > 0:
             for logger in trainer.loggers:
                 if hasattr(logger, "drop_rows_from"):
@@ -159,7 +163,13 @@ class ResumeCheckpoint(Checkpoint):
             self._save(trainer)
 
     def _due(self, trainer: pl.Trainer) -> bool:
-        return trainer.global_step - self._saved_step >= self.every_n_steps
+        steps = trainer.global_step - self._saved_step
+        if steps >= self.every_n_steps:
+            return True
+        late = steps > 0 and time.monotonic() - self._saved_time >= 60 * self.every_minutes
+        if trainer.world_size > 1:  # clocks differ, and all processes save together
+            return steps % 20 == 0 and bool(trainer.strategy.broadcast(late))
+        return late
 
     def _save(self, trainer: pl.Trainer) -> None:
         if is_trial(trainer) or trainer.sanity_checking:
@@ -169,7 +179,7 @@ class ResumeCheckpoint(Checkpoint):
             # A second name, not a rename: a kill before the save must not leave a folder without last.ckpt.
             _link(last, self.dirpath / PREVIOUS)
         trainer.save_checkpoint(last)
-        self._saved_step = trainer.global_step
+        self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
 
 
 def find_resume_checkpoint(run_directory: str | Path) -> Path | None:

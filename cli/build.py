@@ -44,6 +44,31 @@ def _fill(node: DictConfig, config: DictConfig) -> None:
             node[name] = "${seed}"
 
 
+def adopt_networks(config: DictConfig) -> None:
+    """Fine-tuning (`init_from=`) a model that holds the networks of its earlier stages needs no runs of these."""
+    raw: Any = OmegaConf.to_container(config, resolve=False)
+    start, module = raw.get("init_from"), raw.get("module") or {}
+    links = [key for key, value in module.items() if isinstance(value, str) and "${best:" in value]
+    if not start or "${" in str(start) or not links:
+        return
+    from hydra.utils import get_object
+
+    from contrapposto.checkpoints import load_checkpoint
+    from contrapposto.pretrained import find_checkpoint
+
+    options = load_checkpoint(find_checkpoint(start)).get("hyper_parameters") or {}
+    taken = inspect.signature(get_object(module["_target_"])).parameters
+    held = [key for key in links if key in options and options[key] is None]
+    with open_dict(config):
+        for key in held:
+            config.module[key] = None
+        if held:
+            missing = [
+                key for key in taken if key not in module and key in options and key not in config.data
+            ]
+            config.module.update({key: options[key] for key in missing if key != "seed"})
+
+
 def build_datamodule(config: DictConfig) -> Any:
     """The data module, any `LightningDataModule`."""
     from hydra.utils import instantiate

@@ -131,11 +131,12 @@ def translate(name: str, overrides: Sequence[str], error: Exception) -> ConfigEr
 
     text = str(error)
     match = re.search(r"Could not override '([^']+)'", text)
-    sweep = re.search(r"[Ss]weep parameters? '([^']+)'", text)
+    sweep = re.search(r"(?:Ambiguous value for argument|[Ss]weep parameters?) '([^']+)'", text)
     if sweep:
+        key, _, value = sweep[1].partition("=")
         return ConfigError(
             f"{sweep[1]} names several values.",
-            fix=f'python {name}.py -m ... runs one job for each; or quote it: "{sweep[1].replace("=", chr(61) + chr(39), 1)}\'"',
+            fix=f"python {name}.py -m ... runs a job for each; one value with a comma: \"{key}='{value}'\"",
         )
     if not match:
         return ConfigError(

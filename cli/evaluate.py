@@ -11,12 +11,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cli.build import build_datamodule, build_module, build_trainer, complete, quiet_lightning
+from cli.checks import check_values
 from cli.compose import register
+from cli.plan import ensure_model
 from cli.preflight import preflight
 from cli.resume import apply_group, typed_keys
 from cli.runs import announce, announced_run, forget_earlier_stages, rank, save_config
 from cli.tables import by_frame, format_tables, generation_table, read_clips
-from cli.train import load_weights
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import atomic_path, write_json
 from contrapposto.report.evaluation import write_report
@@ -46,11 +47,18 @@ def evaluate(config: DictConfig) -> Path:
         checkpoint = Path(saved.ckpt) if saved.ckpt else None
         _measure(saved, checkpoint, output)
         return output
+    if config.get("runs"):
+        from cli.comparison import compare_runs
+
+        return compare_runs(config)
+    if not config.ckpt and not config.official and config.name and not ensure_model(config):
+        return Path(config.paths.runs)
     checkpoint = _checkpoint(config)
     options = _options(config, checkpoint)
     wanted = bool(config.get("report"))
     config = complete(_self_described(config, checkpoint))
-    preflight(config)
+    check_values(config)
+    preflight(config, start=False)
     output = _output_directory(config, checkpoint, options)
     with open_dict(config):
         config.paths.run = str(output)
@@ -73,6 +81,7 @@ def _measure(config: DictConfig, checkpoint: Path | None, output: Path) -> tuple
     """The metrics, and whether this was a trial run."""
     import pytorch_lightning as pl
 
+    from lightning_modules.base import load_weights
     from loggers import finish_loggers
 
     pl.seed_everything(config.seed, workers=True, verbose=False)

@@ -21,7 +21,7 @@ from cli.same import differences
 from cli.stopping import StoppedError, run_command
 from contrapposto.errors import ConfigError, ContrappostoError, MissingError
 from contrapposto.progress import duration
-from contrapposto.runs import Result, best_of, finished_runs, load_config
+from contrapposto.runs import Result, best_of, best_run, finished_runs, load_config
 
 # Recipes that need neither a download nor files of the user.
 AUTOMATIC = ("demo", "anerf_scene", "smpl_poses", "scail_scenes")
@@ -75,28 +75,32 @@ def _visit(config: DictConfig, model: str, steps: dict[str, Step], strict: bool,
     key = f"train {model}"
     if key in steps:
         return
-    composed, overrides = _composed(model, config, own)
+    composed, overrides = (config, []) if own else _composed(model, config)
     links = stage_links(composed)
     for name in dict.fromkeys(links.values()):
         _visit(config, name, steps, strict, own=False)
     for step in data_steps(composed):
         steps.setdefault(step.name, step)
     step = Step(key, "train", ["train.py", f"model={model}", *overrides], links=links, model=model)
+    if own and config.get("ckpt", "") != "":  # of evaluate.py, whose options train.py does not know
+        step.command[2:] = _composed(model, config)[1]
     if not own:
         step.finished, step.notes = _finished(composed, strict)
-    step.seconds = seconds_of(composed)
+    if step.finished is None:
+        step.seconds = seconds_of(composed)
     steps[key] = step
 
 
-def _composed(model: str, config: DictConfig, own: bool) -> tuple[DictConfig, list[str]]:
+def _composed(model: str, config: DictConfig) -> tuple[DictConfig, list[str]]:
     """The configuration of a stage, and the options of the command line that hold for it."""
-    overrides = list(config.get("overrides") or [])
-    if own:
-        overrides = [o for o in overrides if o.partition("=")[0] not in _OWN[:4]]
-        return compose_config("train", [f"model={model}", *overrides]), overrides
-    shared = [
-        o for o in overrides if not _is_own(o.lstrip("+~").partition("=")[0], pipeline=bool(config.stages))
-    ]
+    typed = [str(o) for o in config.get("overrides") or []]
+    shared = [o for o in typed if not _is_own(o.lstrip("+~").partition("=")[0], pipeline=bool(config.stages))]
+    # A configuration may have been changed after it was composed.
+    now = {"paths.runs": config.paths.runs, "paths.stores": config.paths.stores, "seed": config.seed}
+    if config.get("experiment_name") in groups()["experiment"]:
+        now["experiment"] = config.experiment_name
+    shared = [o for o in shared if o.partition("=")[0] not in now]
+    shared += [f"{key}={value}" for key, value in now.items() if value != _usual(key)]
     while True:
         try:
             return compose_config("train", [f"model={model}", *shared]), shared
@@ -106,6 +110,10 @@ def _composed(model: str, config: DictConfig, own: bool) -> tuple[DictConfig, li
             if config.stages or len(rest) == len(shared):
                 raise
             shared = rest
+
+
+def _usual(key: str) -> Any:
+    return {"paths.runs": "runs", "paths.stores": "stores", "seed": 10}.get(key)
 
 
 def _is_own(key: str, *, pipeline: bool) -> bool:
@@ -158,7 +166,7 @@ def data_steps(config: DictConfig) -> list[Step]:
         MissingError: it cannot be made without files of the user, or without a download.
     """
     data = config.get("data")
-    if data is None or data.get("name") is None or (Path(data.store) / "manifest.json").is_file():
+    if data is None or data.get("store") is None or (Path(data.store) / "manifest.json").is_file():
         return []
     choice = data_choice(config)
     command = prepare_command(config)
@@ -306,6 +314,19 @@ def ensure(config: DictConfig, steps: Sequence[Step], goal: str) -> bool:
     print("The same command continues after an interruption; requires=fail stops here instead.\n", flush=True)
     carry_out(config, steps)
     return True
+
+
+def ensure_model(config: DictConfig) -> bool:
+    """For an evaluation: prepare the data and train the model if there is no run of it; returns whether to go on."""
+    steps = data_steps(config)
+    if config.get("trained", True):
+        try:
+            best_run(config.paths.runs, config.name, config.data.name, config.get("experiment_name"))
+        except MissingError:
+            steps = [
+                step for step in plan_models(config, [config.name], strict=False) if step.finished is None
+            ]
+    return ensure(config, steps, f"evaluate {config.name}")
 
 
 def typed_own(config: DictConfig) -> bool:

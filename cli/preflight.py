@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from cli.plan import prepare_command
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import need_space
+from contrapposto.pretrained import find_checkpoint
 
 MIN_FREE_BYTES = 200 * 2**20
 
 
-def preflight(config: DictConfig, *, parameters: int = 0) -> None:
+def preflight(config: DictConfig, *, parameters: int = 0, start: bool = True) -> None:
     """Check model, data, weights, device, memory and disk.
 
     Args:
         config: of train.py or evaluate.py.
+        start: whether this is the start of a run, which reads `init_from`.
         parameters: number of weights of the model, for the room that its checkpoints take.
 
     Raises:
@@ -26,7 +30,7 @@ def preflight(config: DictConfig, *, parameters: int = 0) -> None:
     """
     _check_data(config)
     _check_lists(config)
-    _check_weights(config)
+    _check_weights(config, ("init_from", "ckpt", "official") if start else ("ckpt", "official"))
     _check_device(config)
     # Weights and two optimiser moments, for the best, the last and the one being written.
     runs, needed = Path(config.paths.runs), MIN_FREE_BYTES + parameters * 4 * 3 * 3
@@ -37,11 +41,13 @@ def _check_data(config: DictConfig) -> None:
     data = config.data
     if data is None or data.get("name") is None:
         raise ConfigError("No data chosen.", fix="add data=demo (or amass, cmu, bandai)")
+    if data.get("store") is None:  # data of somebody else, which their data module reads
+        return
     store = Path(data.store)
     if not (store / "manifest.json").is_file():
         raise MissingError(
             f"The data {data.name!r} has not been prepared: there is no store at {store}.",
-            fix=f"python prepare.py data={data.recipe}" + (" raw=FOLDER" if data.recipe == "amass" else ""),
+            fix=prepare_command(config),
         )
 
 
@@ -69,13 +75,13 @@ def _check_lists(config: DictConfig) -> None:
         raise MissingError(f"data.body={body} does not exist.", expected="a body file (SMPL-H, model.npz)")
 
 
-def _check_weights(config: DictConfig) -> None:
-    for key in ("init_from", "ckpt", "official"):
+def _check_weights(config: DictConfig, keys: Sequence[str]) -> None:
+    for key in keys:
         value = config.get(key)
-        if value and not Path(value).exists():
-            raise MissingError(
-                f"{key}={value} does not exist.", expected="a checkpoint file or a run directory"
-            )
+        if value and key == "official" and not Path(value).exists():
+            raise MissingError(f"{key}={value} does not exist.", expected="the authors' file or folder")
+        if value and key != "official":
+            find_checkpoint(value)
 
 
 def _check_device(config: DictConfig) -> None:
@@ -92,7 +98,7 @@ def _check_device(config: DictConfig) -> None:
             f"trainer.devices={devices} is more than there are.",
             found=f"{torch.cuda.device_count()} CUDA devices",
         )
-    batch = config.data.get("batch_size")
+    batch = config.data.get("batch_size") if config.data else None
     if batch and isinstance(devices, int) and devices > 1 and batch % (devices * config.trainer.num_nodes):
         raise ConfigError(
             f"data.batch_size={batch} is the global batch and cannot be shared evenly.",

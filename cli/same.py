@@ -23,7 +23,7 @@ def differences(saved: DictConfig, wanted: DictConfig) -> list[str]:
     """
     before, after = _deciding(saved), _deciding(wanted)
     return [
-        f"{key}: {before[key]}, not {after[key]}"
+        f"{key}: {before[key]!s}, not {after[key]!s}"
         for key in before
         if key in after and before[key] != after[key]
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +11,32 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from cli.build import build_datamodule, build_module, build_trainer, complete, quiet_lightning
+from cli.auto import choose
+from cli.build import (
+    adopt_networks,
+    build_datamodule,
+    build_module,
+    build_trainer,
+    complete,
+    quiet_lightning,
+)
+from cli.checks import check_values
 from cli.compose import groups, register
+from cli.plan import ensure, requirements
 from cli.preflight import preflight
 from cli.resume import resumed_config, run_to_resume
-from cli.runs import announce, announced_run, hold, new_run_directory, rank, save_config, write_result
-from contrapposto.errors import ConfigError, InputError, MissingError
+from cli.runs import (
+    announce,
+    announced_run,
+    hold,
+    new_run_directory,
+    rank,
+    save_config,
+    unfinished_runs,
+    write_result,
+)
+from cli.stopping import stoppable
+from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.runs import Result, load_config
 
 
@@ -48,6 +70,14 @@ def train(config: DictConfig) -> Result | None:
         run = announced_run(config.paths.runs)
         saved = load_config(run)
         return fit(saved, run, _resume_checkpoint(run) if saved.get("resumed") else None)
+    config = config.copy()
+    adopt_networks(config)
+    if not _is_given(config.resume):
+        steps = requirements(config)
+        if not ensure(config, steps, f"train {config.name}"):
+            return None
+        if steps and not _unfinished(config):
+            config.resume = None  # it has not begun yet
     if config.resume:
         run = run_to_resume(config)
         with hold(run):
@@ -55,14 +85,41 @@ def train(config: DictConfig) -> Result | None:
             save_config(saved, run)
             with announce(config.paths.runs, run):
                 return fit(saved, run, _resume_checkpoint(run))
-    config = complete(config.copy())
+    config = complete(config)
+    chosen = choose(config)
+    if chosen:
+        print(chosen, flush=True)
+    check_values(config)
+    preflight(config)
     run = new_run_directory(config.paths.runs, config.name)
     with hold(run):
         with open_dict(config):
             config.paths.run, config.resumed = str(run), False
         save_config(config, run)
-        with announce(config.paths.runs, run):
+        with announce(config.paths.runs, run), _removed_if_nothing_began(config, run):
             return fit(load_config(run), run, None)
+
+
+@contextmanager
+def _removed_if_nothing_began(config: DictConfig, run: Path) -> Iterator[None]:
+    """Leave no folder of a trial run, nor of one that ended with an error before anything was trained."""
+    try:
+        yield
+    except ContrappostoError:
+        if not any((run / part).exists() for part in ("checkpoints", "debug", "metrics.csv")):
+            shutil.rmtree(run, ignore_errors=True)
+        raise
+    if config.trainer.fast_dev_run:
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _is_given(resume: Any) -> bool:
+    """Whether `resume=` names a directory, in place of `true`."""
+    return bool(resume) and str(resume).lower() != "true"
+
+
+def _unfinished(config: DictConfig) -> list[Path]:
+    return unfinished_runs(config.paths.runs, config.name, config.data.name, config.get("experiment_name"))
 
 
 def fit(config: DictConfig, run: Path, resume_from: Path | None) -> Result | None:
@@ -70,22 +127,23 @@ def fit(config: DictConfig, run: Path, resume_from: Path | None) -> Result | Non
     import pytorch_lightning as pl
     import torch
 
+    from lightning_modules.base import load_weights
     from loggers import finish_loggers
 
     quiet_lightning()
-    preflight(config)
+    preflight(config, start=resume_from is None)
     torch.set_float32_matmul_precision(config.matmul_precision)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     datamodule, module = build_datamodule(config), build_module(config)
-    preflight(config, parameters=sum(p.numel() for p in module.parameters()))
+    preflight(config, parameters=sum(p.numel() for p in module.parameters()), start=False)
     if config.init_from and resume_from is None:
-        load_weights(module, Path(config.init_from))
+        load_weights(module, config.init_from)
     trainer = build_trainer(config, run)
     first = trainer.is_global_zero
     if first:
         origin = f" (resumed from {resume_from.name})" if resume_from else ""
         print(f"{config.name} -> {run}{origin}", flush=True)
-    with _lost_workers():
+    with _explained(), stoppable(trainer, lambda: _command(config, run) if first else ""):
         trainer.fit(
             module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True if resume_from else None
         )
@@ -97,10 +155,22 @@ def fit(config: DictConfig, run: Path, resume_from: Path | None) -> Result | Non
 
 
 @contextmanager
-def _lost_workers() -> Iterator[None]:
-    """Say what to do when a DataLoader worker was killed; torch reports it amid a traceback."""
+def _explained() -> Iterator[None]:
+    """Errors of torch and Lightning that a user can correct, as ours."""
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
     try:
         yield
+    except MisconfigurationException as error:
+        raise ConfigError("Lightning cannot train like this.", found=str(error)) from error
+    except ValueError as error:
+        if "val_check_interval" not in str(error):
+            raise
+        raise ConfigError(
+            "trainer.val_check_interval is longer than an epoch.",
+            found=str(error).splitlines()[0],
+            fix="a smaller one; or trainer.check_val_every_n_epoch=null, which counts over epochs",
+        ) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -111,18 +181,15 @@ def _lost_workers() -> Iterator[None]:
         ) from error
 
 
-def load_weights(module: Any, path: Path) -> None:
-    """Load the weights, and nothing else, of a checkpoint (file or run directory) into a module."""
-    from contrapposto.checkpoints import load_checkpoint
-    from contrapposto.runs import read_result
+def _command(config: DictConfig, run: Path) -> str:
+    """The command that continues a run; empty where it has no checkpoint."""
+    if not any((run / "checkpoints").glob("*.ckpt")):
+        return ""
+    return f"python train.py resume={shlex.quote(str(_short(run)))}"
 
-    if path.is_dir():
-        if not (path / "result.json").is_file():
-            raise MissingError(
-                f"{path} holds no finished run.", expected="a run directory with result.json, or a file"
-            )
-        path = read_result(path).checkpoint
-    module.load_state_dict(load_checkpoint(path)["state_dict"])
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _resume_checkpoint(run: Path) -> Path:
@@ -144,7 +211,7 @@ def _finish(config: DictConfig, run: Path, trainer: Any, datamodule: Any) -> Res
         return None
     monitor, mode = (best.monitor, best.mode) if best else (None, "min")
     # Any LightningDataModule will do; only those of the suite know where their data come from.
-    provenance = getattr(datamodule, "provenance", dict)()
+    provenance: dict[str, Any] = getattr(datamodule, "provenance", dict)()
     data = {"name": config.data.name if config.data else None, **provenance}
     number = None if score is None else float(score)
     result = write_result(run, config, data, path, monitor, mode, number)

@@ -20,8 +20,8 @@ CORE = (
 OPTIONAL = {
     "viser": "view.py; pip install 'contrapposto[viewer]'",
     "smplx": "official SMPL-X tools; pip install 'contrapposto[smpl]'",
-    "nvdiffrast": "picture back-end for GPUs; needs CUDA",
-    "pytorch3d": "picture back-end for GPUs; needs CUDA",
+    "nvdiffrast": "image back-end for GPUs; needs CUDA",
+    "pytorch3d": "image back-end for GPUs; needs CUDA",
     "wandb-workspaces": "makes the dashboard; pip install 'contrapposto[dashboard]'",
 }
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from contrapposto.data.download import download
 from contrapposto.errors import ConfigError, ContrappostoError, InputError
 from contrapposto.files import atomic_path
-from contrapposto.publish import FILES, INDEX
+from contrapposto.publish import CARD, FILES, INDEX
+
+OLD_FILES = tuple("card.md" if name == CARD else name for name in FILES)  # of older publications
 
 
 def fetch(address: str, digest: str, runs: Path) -> Path:
@@ -35,22 +37,20 @@ def fetch(address: str, digest: str, runs: Path) -> Path:
     with atomic_path(folder, directory=True) as temporary:
         download(f"{address.rstrip('/')}/{INDEX}", temporary / INDEX, digest=digest)
         index = json.loads((temporary / INDEX).read_text(encoding="utf-8"))
-        if set(index) != set(FILES):
+        if set(index) not in (set(FILES), set(OLD_FILES)):
             raise InputError(
                 f"{address} is no published model.", found=", ".join(index), expected=", ".join(FILES)
             )
-        for file in FILES:
+        for file in index:
             download(f"{address.rstrip('/')}/{file}", temporary / file, digest=index[file])
     return folder
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Fetch one model."""
-    given = sys.argv[1:] if arguments is None else arguments
-    addresses = [argument for argument in given if argument.startswith(("http://", "https://"))]
-    options = dict(
-        argument.split("=", 1) for argument in given if argument not in addresses and "=" in argument
-    )
+    words = sys.argv[1:] if arguments is None else arguments
+    addresses = [word for word in words if word.startswith(("http://", "https://"))]
+    options = dict(word.split("=", 1) for word in words if word not in addresses and "=" in word)
     if len(addresses) != 1 or "sha256" not in options or set(options) - {"sha256", "runs"}:
         print(__doc__)
         return 2

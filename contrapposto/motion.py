@@ -60,6 +60,18 @@ class Motion:
         object.__setattr__(self, "labels", tuple(self.labels))
         _check(self)
 
+    def __repr__(self) -> str:
+        """One line: length, rate, skeleton, labels and origin, not the arrays."""
+        labels = ", ".join(dict.fromkeys(label.text for label in self.labels))
+        parts = [
+            f"{self.num_frames} frames",
+            f"{self.fps:g} frames/s",
+            f"{self.duration:.2f} s",
+            f"{self.skeleton.name}, {self.skeleton.num_joints} joints",
+            *([labels if len(labels) <= 60 else f"{labels[:57]}..."] if labels else []),
+        ]
+        return f"Motion({'; '.join(parts)})"
+
     @property
     def num_frames(self) -> int:
         """Number of frames F."""

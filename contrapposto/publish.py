@@ -1,8 +1,9 @@
 """Finished runs as folders to pass on: contrapposto publish runs/MODEL/TIME ... output=zoo
 
-`zoo/<model>/<data>-<experiment>/` holds what predict.py and evaluate.py read of a run: `config.yaml`, `result.json`, the
-weights in half precision (`checkpoints/best.safetensors`), `card.md`, and `index.json` with the hashes of all of them.
-Upload the folder anywhere as it is; `contrapposto fetch ADDRESS/<model>/<data>-<experiment> sha256=HASH` downloads it.
+`zoo/<model>/<data>-<experiment>/` holds what predict and evaluate read of a run: `config.yaml`, `result.json`, the weights
+in half precision (`checkpoints/best.safetensors`), the model card `README.md`, and `index.json` with the hashes of all of
+them. Upload the folder anywhere as it is; `contrapposto fetch ADDRESS/<model>/<data>-<experiment> sha256=HASH` downloads
+it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from contrapposto.errors import ConfigError, ContrappostoError
 from contrapposto.files import atomic_path, sha256, write_json
+from contrapposto.models import CLASSES, load
 from contrapposto.portable import save_portable
 from contrapposto.runs import Result, load_config, read_result
 
@@ -29,7 +31,8 @@ _LEFT_OUT = {
     "averaging_state",
 }
 WEIGHTS = "checkpoints/best.safetensors"
-FILES = ("config.yaml", "result.json", "card.md", WEIGHTS)
+CARD = "README.md"
+FILES = ("config.yaml", "result.json", CARD, WEIGHTS)
 INDEX = "index.json"
 
 
@@ -57,9 +60,9 @@ def publish(run: Path, zoo: Path) -> Path:
         facts = json.loads((run / "result.json").read_text(encoding="utf-8"))
         facts.update(checkpoint=WEIGHTS, checkpoint_sha256=sha256(temporary / WEIGHTS))
         write_json(temporary / "result.json", facts)
-        (temporary / "card.md").write_text(card(run, result, temporary / WEIGHTS), encoding="utf-8")
+        (temporary / CARD).write_text(card(run, result, temporary / WEIGHTS), encoding="utf-8")
         write_json(temporary / INDEX, {name: sha256(temporary / name) for name in FILES})
-        _prove(temporary)
+        _prove(temporary, result.model)
     return folder
 
 
@@ -90,14 +93,16 @@ def _portable_config(saved: DictConfig, options: Any) -> DictConfig:
     return OmegaConf.create(raw)
 
 
-def _prove(folder: Path) -> None:
-    """Build the model as predict.py will; then look for places of this machine."""
-    from contrapposto.tasks.base import load_module
+def _prove(folder: Path, model: str) -> None:
+    """Load the model as a user will; then look for places of this machine.
 
-    load_module(folder / WEIGHTS)
-    text = "\n".join(
-        (folder / name).read_text(encoding="utf-8") for name in ("config.yaml", "result.json", "card.md")
-    )
+    Raises:
+        ConfigError: a file names a folder of this machine.
+        ContrappostoError: the model cannot be loaded.
+    """
+    if model in CLASSES:
+        load(folder)
+    text = "\n".join((folder / name).read_text(encoding="utf-8") for name in FILES if name != WEIGHTS)
     for place in {str(Path.home()), str(Path.cwd())} - {"/"}:
         if f"{place}/" in text:
             raise ConfigError(
@@ -106,7 +111,7 @@ def _prove(folder: Path) -> None:
 
 
 def card(run: Path, result: Result, weights: Path) -> str:
-    """The model card, in markdown: what it is, data and licence, command, figures, limits."""
+    """The model card: a Hugging Face header, then what it is, data and licence, command, figures, limits."""
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["best"]
     data = result.data
@@ -114,10 +119,11 @@ def card(run: Path, result: Result, weights: Path) -> str:
     command = " ".join(["python", *words])
     minutes = provenance.get("seconds", 0) / 60
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in sorted(metrics["metrics"].items()))
-    return f"""# {result.model}, trained on {data["name"]}
+    return f"""{_header(result, metrics["metrics"])}
+# {result.model}, trained on {data["name"]}
 
 {provenance.get("parameters", 0):,} weights in half precision, {weights.stat().st_size / 2**20:.1f} MiB.
-
+{_usage(result.model)}
 | | |
 |---|---|
 | data | {data.get("source", "")} |
@@ -134,16 +140,49 @@ Validation, at the best step ({result.monitor}):
 |---|---|
 {rows}
 
-**Limits.** It knows the movements and bodies of its data and few others, and was trained for minutes, not days. Do not
-judge the method by it, and do not use it where an error could harm anybody.
+**Limits.** The model knows the movements and bodies of its data and few others. Do not judge the method by it, and do
+not use it where an error could harm anybody.
+"""
+
+
+def _header(result: Result, metrics: dict[str, float]) -> str:
+    """The YAML header that the Hugging Face Hub reads."""
+    import yaml
+
+    values = [{"type": name, "value": round(float(value), 6)} for name, value in sorted(metrics.items())]
+    entry = {
+        "task": {"type": "other", "name": result.model},
+        "dataset": {"type": result.data["name"], "name": result.data["name"], "split": "validation"},
+        "metrics": values,
+    }
+    header = {
+        "library_name": "contrapposto",
+        "license": "other",
+        "license_name": str(result.data.get("licence") or "unknown"),
+        "tags": ["contrapposto", "human-motion", result.model.partition("_")[0]],
+        "model-index": [{"name": result.model, "results": [entry]}],
+    }
+    return "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=1000) + "---\n"
+
+
+def _usage(model: str) -> str:
+    if model not in CLASSES:
+        return ""
+    module, _, name = CLASSES[model].rpartition(".")
+    return f"""
+```python
+from {module} import {name}
+
+model = {name}.from_pretrained("FOLDER")  # this folder, or hub:OWNER/NAME
+```
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Publish the named runs."""
-    given = sys.argv[1:] if arguments is None else arguments
-    runs = [Path(argument) for argument in given if "=" not in argument]
-    options = dict(argument.split("=", 1) for argument in given if "=" in argument)
+    words = sys.argv[1:] if arguments is None else arguments
+    runs = [Path(word) for word in words if "=" not in word]
+    options = dict(word.split("=", 1) for word in words if "=" in word)
     if not runs or set(options) - {"output"}:
         print(__doc__)
         return 2

@@ -69,10 +69,12 @@ _SCHEDULES = {  # by an option that only this schedule had
         "decay_unit": "unit",
         "warmup_steps": "warmup_steps",
     },
+    "warmup_steps": {"warmup_steps": "warmup_steps"},
 }
 _SCHEDULE_TARGETS = {
     "milestones": "lightning_modules.optim.warmup_milestones",
     "decay_rate": "lightning_modules.anerf.optim.warmup_decay",
+    "warmup_steps": "lightning_modules.optim.warmup_cosine",
 }
 
 
@@ -136,7 +138,7 @@ def best_run(
         names = (model, _HELD_BY.get(model, model))
         same = [run for name in dict.fromkeys(names) for run in finished_runs(ZOO, name) if fits(run)]
         if same:
-            print(f"{model}: no run of yours in {runs}; the small one that ships is used")
+            print(f"{model}: no trained run in {runs}; the bundled model is used")
     if not same:
         options = f"model={model}" + (f" experiment={experiment}" if experiment else "")
         others = sorted({f"data={r.data.get('name')} experiment={r.experiment}" for r in candidates})

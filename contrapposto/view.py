@@ -61,7 +61,9 @@ def main(arguments: Sequence[str]) -> None:
     from contrapposto.viewer import Viewer, open_paths
 
     opened = open_paths(files)
-    viewer = Viewer(opened.clips, things=opened.things, runs=opened.runs, library=opened.library, port=port)
+    viewer = Viewer(
+        opened.clips, drawables=opened.drawables, runs=opened.runs, library=opened.library, port=port
+    )
     print(f"{', '.join(files)}: {viewer.url} (end with Ctrl+C)", flush=True)
     if open_browser:
         import webbrowser

@@ -1,4 +1,4 @@
-"""Rays of an avatar scene for training, whole images for evaluation (A-NeRF sheet, section 8)."""
+"""Rays of an avatar scene for training, whole images for evaluation (docs/specs/anerf.md, section 8)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -16,16 +15,17 @@ from contrapposto.errors import InputError
 from contrapposto.systems.anerf.data.images import ImageOptions, ImageSampler, clean_image
 from contrapposto.systems.anerf.data.rays import RayOptions, RaySampler
 from contrapposto.systems.anerf.data.scene import AvatarScene
+from datamodules.base import StoreDataModule
 from datamodules.steps import Batch, Shard, StepLoader
 
 
-class ANeRFDataModule(pl.LightningDataModule):
+class ANeRFDataModule(StoreDataModule):
     """Training batches are those of `RaySampler`; evaluation batches are single images.
 
-    An image: `image` (H, W, 3) in [0, 1] with a clean background, `mask` (H, W) bool, `background` (H, W, 3); its camera: number `camera`,
-    `camera_to_world` (4, 4), `focal` and `centre` (2,); `world_to_bone` (J, 4, 4), `joints` (J, 3) and number `pose` of
-    its pose as the scene has it, `true_joints` (J, 3) where the scene knows them and the pose is learnt, else None;
-    `mm`, millimetres in a unit; `code` of the image; `group`, its split; `name`.
+    An image: `image` (H, W, 3) in [0, 1] with a clean background, `mask` (H, W) bool, `background` (H, W, 3); its
+    camera: number `camera`, `camera_to_world` (4, 4), `focal` and `centre` (2,); `world_to_bone` (J, 4, 4), `joints`
+    (J, 3) and number `pose` of its pose as the scene has it, `true_joints` (J, 3) where the scene knows them and the
+    pose is learnt, else None; `mm`, millimetres in a unit; `code` of the image; `group`, its split; `name`.
 
     Args:
         store: the scene that prepare.py wrote.
@@ -39,6 +39,8 @@ class ANeRFDataModule(pl.LightningDataModule):
         mm_per_unit: where the scene does not know its scale: millimetres in a unit, as the original has it.
         seed: of the draws.
     """
+
+    offers = ("scene", "num_codes")
 
     def __init__(
         self,
@@ -170,8 +172,8 @@ class ANeRFDataModule(pl.LightningDataModule):
     def provenance(self) -> dict[str, Any]:
         """Hash, source and licence of the data, for provenance files and checkpoints."""
         manifest = self.scene.manifest
-        facts = {key: manifest[key] for key in ("source", "licence", "attribution")}
-        return {**facts, "store": self.scene.path.name, "content_hash": self.scene.content_hash}
+        metadata = {key: manifest[key] for key in ("source", "licence", "attribution")}
+        return {**metadata, "store": self.scene.path.name, "content_hash": self.scene.content_hash}
 
 
 class AvatarImagesDataModule(ANeRFDataModule):
@@ -180,11 +182,35 @@ class AvatarImagesDataModule(ANeRFDataModule):
     Args:
         store: the scene that prepare.py wrote.
         crops: options of `ImageOptions`.
-        kwargs: see `ANeRFDataModule`.
+        train_split, val_splits, test_splits, max_val_images, max_test_images, steps_per_epoch, mm_per_unit, seed: see
+            `ANeRFDataModule`.
     """
 
-    def __init__(self, store: str | Path, crops: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(store, **kwargs)
+    def __init__(
+        self,
+        store: str | Path,
+        crops: Mapping[str, Any] | None = None,
+        train_split: str = "train",
+        val_splits: Sequence[str] = ("novel_view", "novel_pose"),
+        test_splits: Sequence[str] = ("novel_view", "novel_pose"),
+        max_val_images: int | None = 8,
+        max_test_images: int | None = None,
+        steps_per_epoch: int = 1000,
+        mm_per_unit: float = 1000.0,
+        seed: int = 10,
+    ) -> None:
+        super().__init__(
+            store,
+            None,
+            train_split,
+            val_splits,
+            test_splits,
+            max_val_images,
+            max_test_images,
+            steps_per_epoch,
+            mm_per_unit,
+            seed,
+        )
         self.crops = ImageOptions(**(crops or {}))
         self._image_sampler: ImageSampler | None = None
 

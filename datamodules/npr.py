@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -18,7 +16,8 @@ from contrapposto.errors import ConfigError, InputError
 from contrapposto.mesh.files import read_mesh
 from contrapposto.mesh.template import Normalize, Template
 from contrapposto.nn.random import keyed_integers
-from contrapposto.systems.npr.data.mesh_store import IdentityRecord, MeshStore
+from contrapposto.systems.npr.data.mesh_store import IdentityRecord, MeshStore, share_of
+from datamodules.base import StoreDataModule
 from datamodules.steps import Shard, StepLoader
 
 Batch = dict[str, Any]
@@ -34,7 +33,7 @@ class PosedIdentity:
     pose_names: tuple[str, ...]
 
 
-class NPRDataModule(pl.LightningDataModule):
+class NPRDataModule(StoreDataModule):
     """Poses of one or several identities.
 
     All about a template (cleaning, operators, factorisation) is computed once. Jacobians are linear in the vertices and
@@ -69,6 +68,8 @@ class NPRDataModule(pl.LightningDataModule):
     """
 
     from_user_media = False
+
+    offers = ("templates", "train_poses", "normalize", "target_template")
 
     def __init__(
         self,
@@ -153,11 +154,7 @@ class NPRDataModule(pl.LightningDataModule):
         return PosedIdentity(name, template, vertices, tuple(record.poses[i] for i in chosen))
 
     def _part(self, record: IdentityRecord, part: str) -> np.ndarray:
-        """Numbers of an identity's poses of a part, by the hash of where they came from."""
-        places = np.array([_fraction(group) for group in record.groups])
-        bounds = {"test": (0.0, self.test_share), "val": (self.test_share, self.test_share + self.val_share)}
-        low, high = bounds.get(part, (self.test_share + self.val_share, 1.0))
-        return np.flatnonzero((places >= low) & (places < high))
+        return record.part(part, self.test_share, self.val_share)
 
     def train_dataloader(self) -> StepLoader:
         """Training batches."""
@@ -203,7 +200,7 @@ class NPRDataModule(pl.LightningDataModule):
         chosen = self._part(record, part)
         if not len(chosen):  # few poses, or none held out
             chosen = self._part(record, "train")
-        chosen = chosen[np.argsort([_fraction(f"order {record.poses[i]}") for i in chosen])][:limit]
+        chosen = chosen[np.argsort([share_of(f"order {record.poses[i]}") for i in chosen])][:limit]
         for start in range(0, len(chosen), self.eval_batch_size):
             names = [record.poses[i] for i in chosen[start : start + self.eval_batch_size]]
             vertices, _ = self._poses(source, names)
@@ -297,8 +294,3 @@ class _Items(Dataset):
 
     def __getitem__(self, index: int) -> Batch:
         return self.items[index]
-
-
-def _fraction(text: str) -> float:
-    """A number in [0, 1) from a text, the same everywhere."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -23,6 +22,7 @@ from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import sha256
 from contrapposto.motion import Motion
 from contrapposto.systems.sage.features import sage_features
+from datamodules.base import StoreDataModule
 from datamodules.splitting import Split, split_clips, store_provenance
 from datamodules.steps import Shard, StepLoader
 
@@ -36,7 +36,7 @@ def numpy_features(motion: Motion, body: str | None = None) -> dict[str, np.ndar
     return {name: features[name].numpy() for name in _ARRAYS}
 
 
-class SageDataModule(pl.LightningDataModule):
+class SageDataModule(StoreDataModule):
     """Windows for training and whole clips for evaluation, at 60 frames/s.
 
     A training batch holds `rotation_local_6d` (B, window, 132), `sparse` (B, window, 3, 18), `root_translation`
@@ -61,7 +61,7 @@ class SageDataModule(pl.LightningDataModule):
             whole. The batch then holds the frames that end a window: `sparse`, `rotation_local_6d` and
             `root_translation` (B, N, ...) padded at the end, `lengths` (B,), and `starts`, the first frame of the first
             window.
-        cache: whether outputs of frozen networks are computed once and kept (`cache_frozen`).
+        cache: whether outputs of frozen networks are computed once and kept (`cache_outputs`).
         cache_gib: room for one such cache; a stride between windows is chosen so that it fits.
         cache_windows: at most about so many windows are cached (and trained on): by a stride between them; with
             sequences, which need every window, by leaving clips out. None for all.
@@ -177,12 +177,12 @@ class SageDataModule(pl.LightningDataModule):
             clips = np.sort(order[: int(np.searchsorted(windows, self.cache_windows)) + 1])
         return clips
 
-    def cache_frozen(self, name: str, facts: dict[str, Any], function: WindowFunction) -> None:
+    def cache_outputs(self, name: str, metadata: dict[str, Any], function: WindowFunction) -> None:
         """Compute the outputs of frozen networks for the training windows, once; batches then contain them.
 
         Args:
             name: of the stage.
-            facts: plain values that decide the numbers, the hash of the weights among them.
+            metadata: plain values that decide the numbers, the hash of the weights among them.
             function: see `WindowCache.build`.
         """
         if not self.cache_bytes:
@@ -192,7 +192,7 @@ class SageDataModule(pl.LightningDataModule):
         self.frozen = WindowCache.build(
             self.cache.path.parent / "frozen",
             name,
-            {**facts, "features": self.cache.path.name},
+            {**metadata, "features": self.cache.path.name},
             self.reader,
             self._train_clips(),
             self.window,
@@ -211,6 +211,10 @@ class SageDataModule(pl.LightningDataModule):
                 expected=f"{self.frozen.stride} times as much",
                 fix="raise data.cache_gib, or set data.cache=false (slow)",
             )
+
+    def drop_cached_outputs(self) -> None:
+        """From now on batches hold no cached outputs."""
+        self.frozen = None
 
     def val_dataloader(self) -> DataLoader:
         """Whole validation clips, one per batch; each is seen by one process."""

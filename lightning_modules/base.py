@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from contrapposto.errors import MissingError
+from contrapposto.checkpoints import load_checkpoint
+from contrapposto.errors import InputError, MissingError
+from contrapposto.pretrained import find_checkpoint
 from lightning_modules.optim import make_optimizer, with_schedule
 
 
@@ -54,25 +57,96 @@ class StageModule(pl.LightningModule):
         optimizer = self.make_optimizer(p for p in self.parameters() if p.requires_grad)
         return with_schedule(optimizer, self.schedule_factory, self.trainer)
 
+    def offered(self, name: str) -> Any:
+        """What the data module offers under a name (see `StoreDataModule.offers`); None where it does not."""
+        datamodule = getattr(self._trainer, "datamodule", None)
+        return getattr(datamodule, name) if name in getattr(datamodule, "offers", ()) else None
+
+    def cache_outputs(
+        self,
+        name: str,
+        metadata: dict[str, Any],
+        function: Callable[[dict[str, Tensor]], Mapping[str, Tensor]],
+    ) -> None:
+        """Have outputs of frozen networks computed once for all training windows, if the data module can do that.
+
+        A trial run (`fast_dev_run`) computes them in its one step. See `StoreDataModule.cache_outputs`.
+        """
+        datamodule: Any = getattr(self.trainer, "datamodule", None)
+        if hasattr(datamodule, "cache_outputs") and not getattr(self.trainer, "fast_dev_run", False):
+            datamodule.cache_outputs(name, metadata, function)
+
+    def drop_cached_outputs(self) -> None:
+        """From now on batches hold no cached outputs."""
+        datamodule: Any = getattr(self.trainer, "datamodule", None)
+        if hasattr(datamodule, "drop_cached_outputs"):
+            datamodule.drop_cached_outputs()
+
     def make_optimizer(self, parameters: Any) -> torch.optim.Optimizer:
         """The chosen optimiser of parameters, or of groups of them."""
         return make_optimizer(self.optimizer_factory, parameters, self.trainer)
 
 
-def load_stage(kind: type[pl.LightningModule], checkpoint: str | None, model: str) -> Any:
+def load_stage(kind: type[pl.LightningModule], checkpoint: str | Path | None, model: str) -> Any:
     """The module of an earlier stage, frozen, in evaluation mode; its own frozen stages are not loaded.
 
+    Args:
+        kind: class of the module.
+        checkpoint: a file, a run directory, or a shipped model's name.
+        model: its name, as in `model=`.
+
     Raises:
-        MissingError: no such checkpoint.
+        MissingError: there is no such checkpoint.
+        InputError: it is damaged, or of another model.
     """
-    if checkpoint is None or not Path(checkpoint).is_file():
+    if checkpoint is None:
         raise MissingError(
             f"The checkpoint of the earlier stage {model} is missing.",
-            found=str(checkpoint),
             fix=f"train it: python train.py model={model}, or name one",
         )
-    module = kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    path = find_checkpoint(checkpoint)
+    content = load_checkpoint(path)
+    options = content.get("hyper_parameters") or {}
+    taken = inspect.signature(kind).parameters
+    missing = [name for name, p in taken.items() if p.default is p.empty and name not in options]
+    if missing or "state_dict" not in content:
+        raise InputError(
+            f"{path} is not a checkpoint of {model}.", found=f"no {', '.join(missing) or 'weights'} in it"
+        )
+    module = kind(**{name: value for name, value in options.items() if name in taken})
+    load_content(module, content, path)
     return module.eval().requires_grad_(False)
+
+
+def load_weights(module: pl.LightningModule, checkpoint: str | Path) -> None:
+    """Load the weights, and nothing else, of a checkpoint (file, run directory, shipped model) into a module.
+
+    Raises:
+        MissingError: there is no such checkpoint. InputError: it is damaged, or of another model.
+    """
+    path = find_checkpoint(checkpoint)
+    content = load_checkpoint(path)
+    load_content(module, {"state_dict": content.get("state_dict") or {}}, path, hooks=False)
+
+
+def load_content(module: Any, content: dict[str, Any], path: Path, *, hooks: bool = True) -> None:
+    """Load what a checkpoint file holds into a module; with `hooks`, whatever the module keeps beside its weights too.
+
+    Raises:
+        InputError: the weights are of another model, or of other sizes.
+    """
+    if hooks:
+        module.on_load_checkpoint(content)
+    try:
+        module.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
+        raise InputError(
+            f"The weights in {path} do not fit {type(module).__name__}.",
+            found=" ".join(lines)[:300],
+            expected="a checkpoint of the same model with the same sizes",
+            fix="name another file, or the experiment= that it was trained with",
+        ) from error
 
 
 def weights_hash(*networks: nn.Module) -> str:

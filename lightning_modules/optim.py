@@ -88,10 +88,10 @@ def warmup_milestones(
 def warmup_cosine(
     optimizer: torch.optim.Optimizer, *, total_steps: int, warmup_steps: int = 0, final: float = 0.01
 ) -> LambdaLR:
-    """The rate rises over `warmup_steps`, then falls along a half cosine to `final` times its value at the end."""
+    """The rate falls along a half cosine over the training to `final` times its value; the first steps rise to it."""
 
     def factor(step: int) -> float:
-        share = min(max(step - warmup_steps, 0) / max(total_steps - warmup_steps, 1), 1.0)
+        share = min(step / max(total_steps, 1), 1.0)
         return warmup(step, warmup_steps) * (final + (1 - final) * (1 + math.cos(math.pi * share)) / 2)
 
     return LambdaLR(optimizer, factor)

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_only, rank_zero_warn
 
+from contrapposto.errors import MissingError
 from contrapposto.files import atomic_path
 from loggers.csv_log import CSVRunLogger
 
@@ -54,6 +55,9 @@ def build_loggers(
     group: str | None = None,
     tags: Sequence[str] = (),
     media_upload: bool = False,
+    tensorboard: bool = False,
+    mlflow: bool = False,
+    tracking_uri: str | None = None,
 ) -> list[Logger]:
     """Make the loggers of a run.
 
@@ -66,9 +70,12 @@ def build_loggers(
             it.
         project, entity, name, group, tags: where wandb files the run; the name comes from the run directory.
         media_upload: whether pictures of people given as input may leave the machine; see `MediaCallback`.
+        tensorboard: write TensorBoard files into the run directory.
+        mlflow: log to MLflow.
+        tracking_uri: of MLflow; None is the folder `mlruns` beside the model's runs.
 
     Returns:
-        The CSV logger and, if wanted and working, the wandb logger. wandb never asks anything and, when
+        The CSV logger and those that are wanted; wandb's only where it works. wandb never asks anything and, when
         offline, never touches the network; if it cannot start, training goes on with the CSV file and a
         warning.
     """
@@ -92,7 +99,35 @@ def build_loggers(
         )
         if _started(logger, run_dir):
             loggers.append(logger)
+    run_dir = Path(run_dir)
+    if tensorboard:
+        loggers.append(_tensorboard(run_dir))
+    if mlflow:
+        uri = tracking_uri or f"file:{run_dir.absolute().parent.parent / 'mlruns'}"
+        loggers.append(_mlflow(project, name or _run_name(run_dir.absolute()), uri))
     return loggers
+
+
+def _tensorboard(run_dir: Path) -> Logger:
+    from pytorch_lightning.loggers import TensorBoardLogger
+
+    try:
+        return TensorBoardLogger(save_dir=run_dir, name="tensorboard", version="", default_hp_metric=False)
+    except ModuleNotFoundError as error:
+        raise MissingError(
+            "logger=tensorboard needs the package tensorboard.", fix="pip install tensorboard"
+        ) from error
+
+
+def _mlflow(project: str, name: str, uri: str) -> Logger:
+    from pytorch_lightning.loggers import MLFlowLogger
+
+    try:
+        return MLFlowLogger(experiment_name=project, run_name=name, tracking_uri=uri)
+    except ModuleNotFoundError as error:
+        raise MissingError(
+            "logger=mlflow needs the package mlflow.", fix="pip install mlflow-skinny"
+        ) from error
 
 
 def may_go_online() -> bool:

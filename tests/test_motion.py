@@ -211,3 +211,11 @@ def test_labels_rates_and_errors_of_concatenation() -> None:
 def test_a_clip_that_cannot_be_is_refused(change: dict[str, object], says: str) -> None:
     with pytest.raises(InputError, match=says):
         replace(walk(5), **change)  # type: ignore[arg-type]
+
+
+def test_a_clip_prints_as_one_line():
+    labels = (Label("walk", 0.0, 0.5), Label("stop", 0.5, 1.0))
+    motion = Motion(np.zeros((31, 52, 3)), np.zeros((31, 3)), 30.0, labels=labels)
+    assert repr(motion) == "Motion(31 frames; 30 frames/s; 1.00 s; smplh52, 52 joints; walk, stop)"
+    many = tuple(Label(f"action number {k}", 0.0, 1.0) for k in range(99))
+    assert len(repr(Motion(np.zeros((2, 52, 3)), np.zeros((2, 3)), 30.0, labels=many))) < 160

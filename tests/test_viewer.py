@@ -124,15 +124,15 @@ def test_files_are_opened_by_name(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("hello")
     with pytest.raises(InputError):
         open_files([tmp_path / "x.txt"])
-    with pytest.raises(InputError, match="nothing to look at"):
+    with pytest.raises(InputError, match="Nothing to show"):
         Viewer({})
     other = Skeleton("other", ("hips",), (-1,), np.zeros((1, 3)))
     with pytest.raises(InputError, match="cannot be read as"):
         Viewer({"x": Motion(np.zeros((1, 1, 3)), np.zeros((1, 3)), 30.0, other)})
 
 
-def test_the_door_reads_its_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from view import parse
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contrapposto.view import parse
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b c.npz").touch()

@@ -83,9 +83,9 @@ def _run(door: str) -> int:
         from contrapposto.cli import main
 
         return main(["predict", *sys.argv[1:]])
-    from cli.launch import open_door
+    from cli.launch import launch
 
-    open_door(door, getattr(import_module(_MODULES[door]), door), "")
+    launch(door)
     return 0
 
 

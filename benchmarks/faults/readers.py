@@ -67,13 +67,13 @@ def _clip_people(folder: Path) -> None:
 
 
 def _pose_source(folder: Path) -> None:
-    from contrapposto.systems.scail_pose.process import Settings
+    from contrapposto.systems.scail_pose.settings import Settings
     from contrapposto.systems.scail_pose.sources import read_source
 
     read_source(folder / "joints.npz", 64, 64, Settings(), figure=folder / "figure.json")
 
 
-def _picture(folder: Path) -> None:
+def _image(folder: Path) -> None:
     from contrapposto.systems.anerf.data.masks import read_image as read_avatar_image
     from contrapposto.systems.anerf.data.masks import read_mask
     from contrapposto.systems.scail_pose.extract import read_image
@@ -215,7 +215,7 @@ def _prepared(folder: Path) -> None:
 
 
 def _run(folder: Path) -> None:
-    from cli.runs import unfinished_run
+    from cli.runs import unfinished_runs
     from contrapposto.report.runs import evaluation_folders, read_evaluation, read_run
     from contrapposto.runs import finished_runs, load_config
 
@@ -226,7 +226,7 @@ def _run(folder: Path) -> None:
             read_evaluation(place)
         except (ValueError, KeyError, TypeError, AttributeError):  # as it says; its callers tell of it
             continue
-    finished_runs(folder, "model"), unfinished_run(folder, "model", "demo", None)
+    finished_runs(folder, "model"), unfinished_runs(folder, "model", "demo", None)
     load_config(run)
 
 
@@ -265,7 +265,7 @@ READERS: dict[str, Reader] = {
     "dwposes": Reader(seeds.dwposes, _clip_people),
     "openpose": Reader(seeds.openpose, _clip_people),
     "pose_source": Reader(seeds.pose_source, _pose_source),
-    "picture": Reader(seeds.picture, _picture),
+    "image": Reader(seeds.image, _image),
     "person": Reader(seeds.person, _person),
     "h5": Reader(seeds.h5, _h5),
     "body_npz": Reader(seeds.body_npz, _body),

@@ -224,14 +224,14 @@ def pose_source(folder: Path) -> None:
     (folder / "figure.json").write_text(json.dumps(figure))
 
 
-def picture(folder: Path) -> None:
+def image(folder: Path) -> None:
     """A small PNG with a palette and a mark that it is to be turned."""
     from PIL import Image
 
     image = Image.fromarray(np.arange(16 * 20 * 3, dtype=np.uint8).reshape(16, 20, 3))
     exif = Image.Exif()
     exif[274] = 6
-    image.convert("P").save(folder / "picture.png", exif=exif)
+    image.convert("P").save(folder / "image.png", exif=exif)
 
 
 def person(folder: Path) -> None:

@@ -122,7 +122,7 @@ def _video(path: Path) -> str:
     return "" if sum(1 for _ in VideoFile.open(path).frames()) else "no frames"
 
 
-def _picture(path: Path) -> None:
+def _image(path: Path) -> None:
     from PIL import Image
 
     with Image.open(path) as image:
@@ -137,7 +137,7 @@ def _bvh(path: Path) -> None:
 
 _CHECKS: dict[str, Callable[[Path], str | None]] = {
     **{".json": _json, ".yaml": _yaml, ".ckpt": _checkpoint, ".csv": _table, ".npz": _zip, ".npy": _npy},
-    **{".glb": _glb, ".mp4": _video, ".png": _picture, ".bvh": _bvh},
+    **{".glb": _glb, ".mp4": _video, ".png": _image, ".bvh": _bvh},
 }
 
 

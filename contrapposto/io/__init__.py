@@ -2,53 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contrapposto.errors import ConfigError, InputError
+from contrapposto.errors import InputError
 
 if TYPE_CHECKING:
     from contrapposto.motion import Motion
 
-READABLE = (".npz", ".bvh", ".amc")
+READABLE = (".npz", ".bvh", ".amc", ".glb", ".gltf", ".vrm")
 WRITABLE = (".npz", ".bvh", ".glb", ".mp4")
+
+_HINTS = {
+    ".asf": "name the .amc file; its .asf is found beside it",
+    ".fbx": "in Blender: File > Import > FBX, then File > Export > glTF 2.0 (.glb)",
+    ".c3d": "markers have no joints: solve them first, and export BVH",
+    ".pkl": "convert it: np.savez(name, poses=..., trans=..., mocap_framerate=...)",
+}
 
 __all__ = ["READABLE", "WRITABLE", "read_motion", "write_motion"]
 
 
 def read_motion(
-    path: str | Path, *, native: bool = False, fps: float | None = None, **options: Any
+    path: str | Path,
+    *,
+    native: bool = False,
+    fps: float | None = None,
+    up: str | None = None,
+    forward: str | None = None,
+    scale: float | None = None,
+    reference_frame: int | None = None,
+    joint_map: str | Path | Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Motion:
-    """Read a clip: AMASS `.npz`, `.bvh`, or `.amc` with its `.asf`.
+    """Read a clip: `.npz` of the SMPL family, `.bvh`, `.amc` with its `.asf`, or animated `.glb`, `.gltf`, `.vrm`.
 
     Args:
         path: the file; the suffix decides about the format, in any case.
         native: leave the clip on the file's own skeleton; otherwise it is mapped onto SMPL-H (52 joints).
-        fps: the true frame rate where the file states none (`.amc`) or a wrong one; nothing is resampled.
-        options: of the format's reader: `scale`, `up` and `root_offset` of BVH, `asf` of AMC.
+        fps: the true frame rate where the file states none or a wrong one; nothing is resampled.
+        up: the file's vertical axis: `y`, `z`, `x`, or one with a minus sign. By default it is found from the rest
+            pose, trunk, legs and floor; what differs from the format's habit is reported (`io.checks.note`).
+        forward: the axis of the file that becomes forward (-y); by default the world is turned about a horizontal
+            axis alone.
+        scale: metres per unit of length of the file.
+        reference_frame: see `contrapposto.retarget.to_smpl`.
+        joint_map: names of the file's joints to SMPL's, or a yaml file of such lines.
+        options: of the format's reader: `root_offset` of BVH, `asf` of AMC, `clip` of GLB.
 
     Raises:
         InputError: an unknown suffix, a file that cannot be used, or a skeleton that cannot be mapped.
-        ConfigError: an option that this format does not have.
+        ConfigError: an option that this format does not have, or a value that it cannot have.
     """
-    suffix = Path(path).suffix.lower()
-    allowed = {".bvh": {"scale", "up", "root_offset"}, ".amc": {"asf"}}.get(suffix, set())
-    unknown = set(options) - allowed
-    if suffix in READABLE and unknown:
-        raise ConfigError(
-            f"{suffix} files are not read with {', '.join(sorted(unknown))}.", expected=_list(allowed)
-        )
-    motion = _read(path, suffix, options)
-    if fps is not None:
-        motion = replace(motion, fps=float(fps))
-    if native:
-        return motion
-    from contrapposto.io.checks import naming
-    from contrapposto.retarget import to_smpl
+    from contrapposto.io.reading import Reading
 
-    with naming(path):
-        return to_smpl(motion)
+    return Reading(Path(path), up, forward, scale, fps, options).motion(
+        native=native, reference_frame=reference_frame, joint_map=joint_map
+    )
 
 
 def write_motion(path: str | Path, motion: Motion, **options: Any) -> Path:
@@ -84,34 +95,15 @@ def write_motion(path: str | Path, motion: Motion, **options: Any) -> Path:
         from contrapposto.render import render_motion_video
 
         return render_motion_video(path, {path.stem: motion}, **options)
-    raise _unknown(path, WRITABLE, "written")
+    raise unknown_format(path, WRITABLE, "written")
 
 
-def _read(path: str | Path, suffix: str, options: dict[str, Any]) -> Motion:
-    if suffix == ".npz":
-        from contrapposto.io.amass import read_amass
-
-        return read_amass(path)
-    if suffix == ".bvh":
-        from contrapposto.io.bvh import read_bvh
-
-        return read_bvh(path, **options)
-    if suffix == ".amc":
-        from contrapposto.io.asf_amc import read_amc
-
-        return read_amc(path, **options)
-    raise _unknown(Path(path), READABLE, "read")
-
-
-def _unknown(path: Path, known: tuple[str, ...], verb: str) -> InputError:
-    hint = "name the .amc file; its .asf is found beside it" if path.suffix.lower() == ".asf" else ""
+def unknown_format(path: Path, known: tuple[str, ...], verb: str) -> InputError:
+    """An error about a suffix that is not among the known ones."""
+    hint = _HINTS.get(path.suffix.lower(), "")
     return InputError(
         f"{path} cannot be {verb} as motion.",
         found=f"suffix {path.suffix!r}" if path.suffix else "no suffix",
-        expected=_list(known),
+        expected=", ".join(known),
         fix=hint,
     )
-
-
-def _list(names: Any) -> str:
-    return ", ".join(sorted(names)) or "no options"

@@ -1,6 +1,7 @@
 """AMASS npz files: the SMPL family's motion, read without unpickling and written with labels.
 
-Layouts by the width of `poses`: 66 (SMPL, 22 joints), 72 (SMPL, 24), 156 (SMPL-H), 165 (SMPL-X "stageii").
+Layouts by the width of `poses`: 66 (SMPL, 22 joints), 72 (SMPL, 24), 156 (SMPL-H), 165 (SMPL-X "stageii"); the other
+names and layouts of `contrapposto.io.pose_arrays` are read as well.
 Our own files add two members, `contrapposto_labels` and `contrapposto_metadata`, JSON in a text array; other programs
 ignore them.
 """
@@ -17,22 +18,32 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import MAX_BYTES, check_file, check_text, naming, shorten
+from contrapposto.io.checks import MAX_BYTES, check_file, check_text, naming, note, shorten
+from contrapposto.io.pose_arrays import LAYOUTS, TRANSLATION, USED, read_poses
 from contrapposto.motion import Label, Motion
-from contrapposto.skeleton import SKELETONS, Skeleton
+from contrapposto.skeleton import SKELETONS
 
-LAYOUTS: dict[int, Skeleton] = {3 * skeleton.num_joints: skeleton for skeleton in SKELETONS.values()}
-RATE_KEYS = ("mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate", "fps")
+RATE_KEYS = (
+    *("mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate", "fps", "frameRate", "mocap_fps"),
+    *("sampling_rate", "sample_rate", "framerate_hz", "freq", "frequency"),
+)
+_METADATA = "contrapposto_metadata"
+PERIOD_KEYS = ("dt", "frame_time", "timestep", "time_step")
 GENDERS = ("neutral", "male", "female")
-_USED = {"poses", "trans", "betas", "gender", "contrapposto_labels", "contrapposto_metadata", *RATE_KEYS}
+_USED = {*USED, "betas", "gender", "contrapposto_labels", "contrapposto_metadata", *RATE_KEYS, *PERIOD_KEYS}
 
 
-def read_amass(path: str | Path) -> Motion:
+def read_amass(path: str | Path, *, fps: float | None = None) -> Motion:
     """Read an AMASS npz file into a clip on the skeleton of its layout.
 
-    Members used: `poses` (F, 66 | 72 | 156 | 165) radians, `trans` (F, 3) metres, one of `RATE_KEYS`, and if present
-    `betas` (S,) and `gender`. Further short text members (`source`, `label`, ...) become metadata. Nothing is ever
-    unpickled; a pickled `gender` is recognised by looking at its text.
+    Members used: `poses` (F, 66 | 72 | 156 | 165) radians or what `contrapposto.io.pose_arrays` knows in place of it,
+    `trans` (F, 3) metres, one of `RATE_KEYS` or `PERIOD_KEYS`, and if present `betas` (S,) and `gender`. Further short
+    text members (`source`, `label`, ...) become metadata. Nothing is ever unpickled; a pickled `gender` is recognised
+    by looking at its text.
+
+    Args:
+        path: the file.
+        fps: the frame rate, where the file states none or a wrong one.
 
     Raises:
         InputError: not an npz file, a damaged one, or members that are missing, of a wrong shape or not finite.
@@ -48,7 +59,7 @@ def read_amass(path: str | Path) -> Motion:
             fix="download it again",
         ) from error
     with archive, naming(path):
-        return _motion(_Members(archive))
+        return _motion(_Members(archive), fps)
 
 
 def write_amass(path: str | Path, motion: Motion) -> Path:
@@ -77,11 +88,19 @@ def write_amass(path: str | Path, motion: Motion) -> Path:
     }
     if labels:
         arrays["contrapposto_labels"] = np.array(json.dumps(labels, ensure_ascii=False))
-    if motion.metadata:
-        arrays["contrapposto_metadata"] = np.array(json.dumps(dict(motion.metadata), ensure_ascii=False))
+    arrays[_METADATA] = np.array(json.dumps(dict(motion.metadata), ensure_ascii=False))
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
     return path
+
+
+def written_here(path: str | Path) -> bool:
+    """Whether an npz file was written by `write_amass`, so that z is up in it whatever the figure does."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{_METADATA}.npy" in archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
 
 
 class _Members:
@@ -147,44 +166,59 @@ def _check_claim(name: str, file: Any, size: int) -> None:
         )
 
 
-def _motion(members: _Members) -> Motion:
-    missing = [name for name in ("poses", "trans") if name not in members.names]
-    rate_key = next((key for key in RATE_KEYS if key in members.names), None)
-    if missing or rate_key is None:
+def _motion(members: _Members, fps: float | None) -> Motion:
+    poses = read_poses(members.names, lambda name: _numbers(members, name))
+    rate = fps if fps is not None else _rate(members)
+    if poses is None or rate is None:
         raise InputError(
-            "This is not a motion file.",
+            "This is not a motion file." if poses is None else "The file states no frame rate.",
             found=f"members {shorten(', '.join(members.names), 300)}",
-            expected=f"poses, trans and a frame rate ({', '.join(RATE_KEYS)})",
+            expected="poses, trans and a frame rate (mocap_framerate, fps, ...)",
             fix="leave it out: AMASS ships a shape.npz without motion in each subject's folder"
-            if rate_key is None
-            else "",
+            if poses is None
+            else "state it: fps=30",
         )
-    poses, trans = _numbers(members, "poses"), _numbers(members, "trans")
-    frames = len(poses) if poses.ndim else 0
-    width = int(np.prod(poses.shape[1:])) if poses.ndim > 1 else 0
-    skeleton = LAYOUTS.get(width)
-    if skeleton is None or trans.shape != (frames, 3):
-        raise InputError(
-            "The arrays do not have the shapes of AMASS.",
-            found=f"poses {poses.shape}, trans {trans.shape}",
-            expected=f"poses (F, {' | '.join(map(str, sorted(LAYOUTS)))}), trans (F, 3)",
-        )
-    rate = _numbers(members, rate_key)
-    if rate.size != 1:
-        raise InputError(f"{rate_key} is not one number.", found=f"shape {rate.shape}")
+    skeleton, rotations = poses
     labels, metadata = _own(members)
-    gender, note = _gender(members)
-    metadata = {**_texts(members), **metadata, **({"gender_note": note} if note else {})}
+    gender, gender_note = _gender(members)
+    metadata = {**_texts(members), **metadata, **({"gender_note": gender_note} if gender_note else {})}
     return Motion(
-        rotations=poses.reshape(frames, skeleton.num_joints, 3),
-        root_translation=trans,
-        fps=float(rate.reshape(())),
+        rotations=rotations,
+        root_translation=_translation(members, len(rotations)),
+        fps=rate,
         skeleton=skeleton,
         betas=_betas(members),
         gender=gender,
         labels=labels,
         metadata=metadata,
     )
+
+
+def _translation(members: _Members, frames: int) -> np.ndarray:
+    name = next((name for name in TRANSLATION if name in members.names), None)
+    if name is None:
+        note("the file has no translation (trans): the figure stays in its place")
+        return np.zeros((frames, 3), np.float32)
+    values = _numbers(members, name)
+    if values.shape != (frames, 3):
+        raise InputError(
+            "The arrays do not have the shapes of AMASS.",
+            found=f"{frames} poses, {name} {values.shape}",
+            expected=f"{name} ({frames}, 3)",
+        )
+    return values
+
+
+def _rate(members: _Members) -> float | None:
+    """Frames per second; None where the file does not say."""
+    for key in (*RATE_KEYS, *PERIOD_KEYS):
+        if key in members.names:
+            values = _numbers(members, key)
+            if values.size != 1:
+                raise InputError(f"{key} is not one number.", found=f"shape {values.shape}")
+            number = float(values.reshape(()))
+            return number if key in RATE_KEYS else 1 / number if number > 0 else 0.0
+    return None
 
 
 def _numbers(members: _Members, name: str) -> np.ndarray:

@@ -37,14 +37,17 @@ class Bone:
     parent: str = ""
 
 
-def read_amc(path: str | Path, asf: str | Path | None = None, *, fps: float = 120.0) -> Motion:
+def read_amc(
+    path: str | Path, asf: str | Path | None = None, *, fps: float = 120.0, scale: float | None = None
+) -> Motion:
     """Read an AMC file with its ASF file into a clip on the ASF's own skeleton, in the canonical frame.
 
     Args:
         path: the .amc file.
-        asf: its skeleton. By default the file beside it: of the same name, of the same subject (`02_01.amc`: `02.asf`),
-            or the only one in the folder.
+        asf: its skeleton. By default the file beside it: of the same name, of the same subject (`02_01.amc`: `02.asf`;
+            `HDM_mm_walk_001_120.amc`: `HDM_mm.asf`), or the only one in the folder.
         fps: an AMC file does not say; most of CMU's are recorded at 120, some at 60 frames/s.
+        scale: metres per unit of length, in place of what the skeleton states.
 
     Raises:
         InputError: a file is damaged or misses something, or the two do not belong together.
@@ -54,10 +57,12 @@ def read_amc(path: str | Path, asf: str | Path | None = None, *, fps: float = 12
     skeleton_path = Path(asf) if asf is not None else find_asf(path)
     asf_text = read_text(skeleton_path, "ASF")
     with naming(skeleton_path):
-        bones, scale, degrees = _parse_asf(asf_text)
+        bones, stated, degrees = _parse_asf(asf_text)
     with naming(path):
         values = _parse_amc(text, bones)
-        return _motion(skeleton_path.stem, bones, values, scale, degrees or ":DEGREES" in text.upper(), fps)
+        return _motion(
+            skeleton_path.stem, bones, values, scale or stated, degrees or ":DEGREES" in text.upper(), fps
+        )
 
 
 def find_asf(path: Path) -> Path:
@@ -68,20 +73,17 @@ def find_asf(path: Path) -> Path:
     """
     found = sorted(p for p in path.parent.iterdir() if p.suffix.lower() == ".asf")
     by_name = {p.stem.lower(): p for p in found}
-    for name in (
-        path.stem.lower(),
-        path.stem.lower().rpartition("_")[0],
-        path.stem.lower().partition("_")[0],
-    ):
-        if name in by_name:
-            return by_name[name]
+    words = path.stem.lower().split("_")
+    for count in range(len(words), 0, -1):  # the whole name, then shorter beginnings
+        if "_".join(words[:count]) in by_name:
+            return by_name["_".join(words[:count])]
     if len(found) == 1:
         return found[0]
     raise InputError(
         f"The skeleton of {path} was not found.",
         found=", ".join(p.name for p in found[:5]) or "no .asf file in its folder",
         expected=f"{path.stem.partition('_')[0]}.asf beside it",
-        fix="put it there, or name it: read_amc(path, asf=...)",
+        fix="put it there, or name it: asf=FILE",
     )
 
 

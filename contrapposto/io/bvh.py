@@ -17,6 +17,7 @@ from contrapposto.files import atomic_path
 from contrapposto.io.bvh_text import Joint, Tree, parse_bvh
 from contrapposto.io.checks import naming, read_text
 from contrapposto.motion import Motion
+from contrapposto.retarget.upright import to_z_up
 from contrapposto.skeleton import Skeleton
 
 UNITS = {"metre": 1.0, "centimetre": 0.01, "millimetre": 0.001, "inch": 0.0254, "CMU unit": 0.0254 / 0.45}
@@ -24,8 +25,6 @@ UNITS = {"metre": 1.0, "centimetre": 0.01, "millimetre": 0.001, "inch": 0.0254, 
 
 UPRIGHT = Rotation.from_euler("x", 90, degrees=True)
 """From y up (files, rest poses) to z up (clips)."""
-
-UP = {"y": UPRIGHT, "z": Rotation.identity()}
 
 _WRITTEN_ORDER = "ZXY"
 
@@ -44,7 +43,7 @@ def read_bvh(
         scale: metres per unit of length. By default the unit of `UNITS` is taken for which the longest way through
             the skeleton (for a man, from a hand to the other foot) comes nearest to 2.1 m; the unit stands in the
             metadata under `unit`.
-        up: the file's vertical axis, `y` as nearly always, or `z`.
+        up: the file's vertical axis: `y` as nearly always, `z` (Blender), `x`, or one of them with a minus sign.
         root_offset: whether the root's position channels `replace` its OFFSET or are to `add` to it: both are found.
             `auto` takes the reading that puts the feet nearer to the ground.
 
@@ -53,21 +52,21 @@ def read_bvh(
     """
     if root_offset not in ("auto", "add", "replace"):
         raise InputError(f"root_offset is {root_offset!r}.", expected="auto, add or replace")
-    if up not in UP:
-        raise InputError(f"up is {up!r}.", expected="y or z")
+    turn = to_z_up(up)
     if scale is not None and not (np.isfinite(scale) and scale > 0):
         raise InputError(f"scale is {scale}.", expected="a positive number of metres per unit")
     text = read_text(path, "BVH")
     with naming(path):
         tree, values, fps = parse_bvh(text)
-        return _Poser(tree, values, up).motion(Path(path).stem, fps, scale, root_offset)
+        return _Poser(tree, values, turn).motion(Path(path).stem, fps, scale, root_offset)
 
 
 class _Poser:
     """Turns channel values into local rotations and offsets; all in the file's frame and unit."""
 
-    def __init__(self, tree: Tree, values: np.ndarray, up: str) -> None:
-        self.up = up
+    def __init__(self, tree: Tree, values: np.ndarray, turn: Rotation) -> None:
+        self.turn = turn  # to z up
+        self.up = turn.inv().apply([0.0, 0.0, 1.0])
         self.joints = list(tree.joints)
         self.frames = len(values)
         self.rotations: list[Rotation | None] = [_rotation(joint, values) for joint in self.joints]
@@ -95,7 +94,7 @@ class _Poser:
         rotations = self._axis_angles()
         return Motion(
             rotations=rotations,
-            root_translation=UP[self.up].apply(position * unit) - scaled.rest_positions[0],
+            root_translation=self.turn.apply(position * unit) - scaled.rest_positions[0],
             fps=fps,
             skeleton=scaled,
             metadata=metadata,
@@ -105,7 +104,7 @@ class _Poser:
         result = np.zeros((self.frames, len(self.joints), 3), np.float32)
         for index, rotation in enumerate(self.rotations):
             if index == 0:
-                rotation = UP[self.up] * (Rotation.identity(self.frames) if rotation is None else rotation)
+                rotation = self.turn * (Rotation.identity(self.frames) if rotation is None else rotation)
             if rotation is not None:
                 result[:, index] = rotation.as_rotvec()
         return result
@@ -137,12 +136,11 @@ class _Poser:
         return middle
 
     def _adds(self, skeleton: Skeleton, position: np.ndarray, root_offset: str) -> bool:
-        vertical = "xyz".index(self.up)
-        height = float(self.joints[0].offset[vertical])
+        height = float(self.joints[0].offset @ self.up)
         if root_offset != "auto" or height == 0:
             return root_offset == "add"
         some = np.unique(np.linspace(0, self.frames - 1, 200).astype(int))
-        lowest = np.median(self._lowest(skeleton, some) + position[some, vertical])
+        lowest = np.median(self._lowest(skeleton, some) + position[some] @ self.up)
         return bool(abs(lowest + height) < abs(lowest))
 
     def _lowest(self, skeleton: Skeleton, some: np.ndarray) -> np.ndarray:
@@ -158,13 +156,14 @@ class _Poser:
             else:
                 places.append(places[joint.parent] + turned[joint.parent].apply(skeleton.offsets[index]))
                 turned.append(turned[joint.parent] * local)
-        return np.min([place[:, "xyz".index(self.up)] for place in places], axis=0)
+        return np.min([place @ self.up for place in places], axis=0)
 
 
 def write_bvh(path: str | Path, motion: Motion, *, scale: float = 0.01) -> Path:
     """Write a clip as BVH, atomically: y up, centimetres unless `scale` (metres per unit) says otherwise.
 
-    Channels are `Xposition Yposition Zposition` at the root (they replace its OFFSET) and `Zrotation Xrotation
+    Channels are `Xposition Yposition Zposition` at the root (absolute: its OFFSET is zero, because some
+    programs add it and others do not) and `Zrotation Xrotation
     Yrotation` at every joint, continuous over time. Offsets are those of the clip's skeleton. Leaves named
     `<joint>_end` are written as end sites; other leaves get an end site half their own bone further on.
 
@@ -211,7 +210,8 @@ def _hierarchy(skeleton: Skeleton, scale: float) -> tuple[list[int], list[str]]:
         if joint < 0:
             lines.append(f"{indent}}}")
             continue
-        name, offset = skeleton.joint_names[joint], skeleton.offsets[joint] / scale
+        name = skeleton.joint_names[joint]
+        offset = skeleton.offsets[joint] / scale if depth else np.zeros(3)
         is_end = depth > 0 and not children[joint] and name.endswith("_end")
         if is_end:
             lines += _end_site(offset, indent)

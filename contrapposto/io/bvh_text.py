@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contrapposto.errors import InputError
-from contrapposto.io.checks import shorten
+from contrapposto.io.checks import note, shorten
 
 MAX_JOINTS = 4096
 """No figure has more; a file that has is damaged or hostile."""
@@ -44,6 +44,7 @@ def parse_bvh(text: str) -> tuple[Tree, np.ndarray, float]:
     Raises:
         InputError: the text is not a whole BVH file with finite numbers.
     """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     found = _MOTION.search(text)
     if not re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE) or found is None:
         raise InputError(
@@ -78,8 +79,8 @@ class _Hierarchy:
             word = self._next().upper()
             if word in ("ROOT", "JOINT"):
                 self._start(word, self._words_until_brace())
-            elif word == "END":
-                self._words_until_brace()
+            elif word in ("END", "ENDSITE", "END_SITE"):
+                self._words_until_brace(named=False)
                 if not self._open:
                     raise InputError("An End Site stands outside the root.")
                 self._start("END", f"{self._names[self._open[-1]]}_end")
@@ -142,14 +143,14 @@ class _Hierarchy:
         self._at += 1
         return self._tokens[self._at - 1]
 
-    def _words_until_brace(self) -> str:
+    def _words_until_brace(self, named: bool = True) -> str:
         """A name, which may hold spaces; the opening brace is taken too."""
         words = []
         while (word := self._next()) != "{":
             words.append(word)
             if len(words) > 16:
                 raise InputError(f"After {shorten(' '.join(words))} an opening brace is missing.")
-        if not words:
+        if named and not words:
             raise InputError("A joint has no name.")
         return " ".join(words)
 
@@ -214,38 +215,50 @@ def _frame_rate(word: str) -> float:
     return rate
 
 
-def _table(text: str, frames: int, columns: int) -> np.ndarray:
+def _table(text: str, stated: int, columns: int) -> np.ndarray:
+    """(F, columns) values; all rows that are there count, also where the file states fewer."""
     words = text.split()
-    if len(words) != frames * columns:
-        words = _fitting(text, len(words), frames, columns)
+    if len(words) != stated * columns:
+        _check_rows(text, len(words), stated, columns)
+    frames = len(words) // columns
     try:
         values = np.fromiter(map(float, words), np.float64, len(words)).reshape(frames, columns)
     except ValueError as error:
+        row = next(number for number, word in enumerate(words) if not _is_number(word)) // columns + 1
         raise InputError(
-            "The motion table holds something that is no number.", found=str(error)[:120]
+            f"Row {row} of the motion table holds something that is no number.", found=str(error)[:120]
         ) from error
     bad = ~(np.abs(values) < 1e9).all(axis=1)  # also catches NaN
     if bad.any():
         raise InputError(
             "The motion table has values that are not finite.",
-            found=f"{int(bad.sum())} of {frames} frames, the first is number {int(bad.argmax()) + 1}",
+            found=f"{int(bad.sum())} of {frames} rows, the first is row {int(bad.argmax()) + 1}",
             fix="repair or cut these frames",
         )
     return values
 
 
-def _fitting(text: str, found: int, frames: int, columns: int) -> list[str]:
-    """The first `frames` rows, if all rows are whole and there are more than described (some recorders write so)."""
-    rows = [line.split() for line in text.splitlines() if line.strip()]
-    odd = next((number for number, row in enumerate(rows, 1) if len(row) != columns), None)
-    if odd is None and len(rows) > frames:
-        return [word for row in rows[:frames] for word in row]
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_rows(text: str, found: int, stated: int, columns: int) -> None:
+    """Accept more rows than stated, if all are whole (some recorders write so); warn of them."""
+    rows = [len(line.split()) for line in text.splitlines() if line.strip()]
+    odd = next((number for number, length in enumerate(rows, 1) if length != columns), None)
+    if odd is None and len(rows) > stated:
+        note(f"the line Frames: says {stated}, but there are {len(rows)} rows: all of them are read")
+        return
     where = f"{len(rows)} rows, {found} values"
     if odd is not None:
-        where += f"; row {odd} has {len(rows[odd - 1])}"
+        where += f"; row {odd} has {rows[odd - 1]}"
     raise InputError(
         "The motion table does not fit its description.",
         found=where,
-        expected=f"{frames} rows of {columns} values",
+        expected=f"{stated} rows of {columns} values",
         fix="the file is truncated or a channel is missing: download it again, or correct the line 'Frames:'",
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
 
 from contrapposto.errors import ContrappostoError, InputError
+
+_log = logging.getLogger("contrapposto.io")
+_file: ContextVar[str] = ContextVar("file", default="")
 
 MAX_BYTES = 2 * 2**30
 """No motion file of a figure is larger; what claims to be is refused before memory is asked for."""
@@ -61,13 +66,22 @@ def read_text(path: str | Path, kind: str) -> str:
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Put the file's name in front of every `InputError` that is raised inside."""
+    """Put the file's name in front of every `InputError` that is raised inside, and of every `note`."""
+    before = _file.set(Path(path).name)
     try:
         yield
     except InputError as error:
         raise InputError(
             f"{path}: {error.what}", found=error.found, expected=error.expected, fix=error.fix
         ) from error
+    finally:
+        _file.reset(before)
+
+
+def note(message: str) -> None:
+    """Report in one line what is unusual about the file that is being read (the logger `contrapposto.io`)."""
+    name = _file.get()
+    _log.warning("%s%s", f"{name}: " if name else "", message)
 
 
 @contextmanager

@@ -88,7 +88,7 @@ class Document:
     textures: list[dict[str, Any]] = field(default_factory=list)
     binary: bytearray = field(default_factory=bytearray)
 
-    def picture(self, data: bytes) -> int:
+    def image(self, data: bytes) -> int:
         """Append an encoded PNG or JPEG; returns the texture."""
         self.views.append({"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data)})
         self.binary += data + bytes(-len(data) % 4)

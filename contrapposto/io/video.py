@@ -29,6 +29,7 @@ SUFFIXES = (
 
 _MAX_PIXEL_ASPECT = 8.0  # beyond it the mark is an error of the file, not the shape of its pixels
 _MAX_RETRIES = 200  # errors of the container in a row before reading ends
+_LONGEST_END = 0.25  # seconds between the last frame and the stated end
 _MAX_RATE = 240.0  # frames/s; some files give the ticks of their clock as the rate
 
 
@@ -119,16 +120,24 @@ class VideoFile:
         """
         log = ReadLog() if log is None else log
         with _container(self.path) as container:
-            start, last = None, 0.0
+            base, start, last = container.streams.video[0].time_base, None, 0.0
             for number, frame in enumerate(_decoded(container, log)):
                 image = _upright(frame, self.pixel_aspect)
                 if image.shape[:2] != (self.height, self.width):
                     image = _fitted(image, self.height, self.width)
                     log.resized += 1
-                time = number / self.fps if frame.time is None else float(frame.time)
+                # Not frame.time: the last frames out of the decoder lack their time base.
+                time = number / self.fps if frame.pts is None else float(frame.pts * base)
                 start = time if start is None else start
                 last = max(time - start, last)
                 yield last, image
+            log.missing = max(log.missing, self._cut_off(last, log.frames))
+
+    def _cut_off(self, last: float, frames: int) -> int:
+        """Frames between the last one that was read and the end that the file states; 0 where it may be held so long."""
+        expected = round(self.seconds * self.fps)
+        early = self.seconds - last - 1 / self.fps > _LONGEST_END
+        return max(expected - frames, 0) if early else 0
 
 
 def at_rate(frames: Iterator[tuple[float, np.ndarray]], fps: float) -> Iterator[tuple[float, np.ndarray]]:

@@ -16,7 +16,7 @@ class Material:
     Args:
         name: unique within its mesh.
         color: red, green, blue, alpha, linear, 0 to 1; multiplies the texture.
-        texture: an encoded PNG or JPEG picture; None: none.
+        texture: an encoded PNG or JPEG image; None: none.
         settings: further glTF settings (metallic and roughness factors, alpha mode, double-sidedness).
     """
 

@@ -95,8 +95,8 @@ class Gltf:
             values = np.maximum(values.astype(np.float32) / np.iinfo(values.dtype).max, -1)
         return values
 
-    def picture(self, index: object) -> bytes | None:
-        """The encoded picture of a texture; None where it cannot be had."""
+    def image(self, index: object) -> bytes | None:
+        """The encoded image of a texture; None where it cannot be had."""
         source = self.entry("textures", index).get("source")
         if source is None:
             return None

@@ -151,6 +151,6 @@ def _material(document: Document, mesh: MeshAsset, number: int) -> int:
     surface |= given if isinstance(given, dict) else {}
     surface["baseColorFactor"] = list(material.color)
     if material.texture is not None:
-        surface["baseColorTexture"] = {"index": document.picture(material.texture)}
+        surface["baseColorTexture"] = {"index": document.image(material.texture)}
     document.materials.append({"name": material.name, "pbrMetallicRoughness": surface, **settings})
     return len(document.materials) - 1

@@ -182,24 +182,24 @@ def _read_materials(path: Path) -> dict[str, Material]:
             except ValueError:
                 continue
         elif words[0] == "map_Kd":
-            current["map"] = _picture(path.parent, words)
+            current["map"] = _image(path.parent, words)
     return {name: _material(name, values) for name, values in found.items()}
 
 
 def _material(name: str, values: dict[str, object]) -> Material:
-    shade, alpha, picture = values.get("Kd"), values.get("d"), values.get("map")
+    shade, alpha, image = values.get("Kd"), values.get("d"), values.get("map")
     color = shade if isinstance(shade, list) and len(shade) == 3 else [1.0, 1.0, 1.0]
     opacity = alpha[0] if isinstance(alpha, list) and alpha else 1.0
-    return Material(name, (*color, opacity), picture if isinstance(picture, bytes) else None)
+    return Material(name, (*color, opacity), image if isinstance(image, bytes) else None)
 
 
-def _picture(folder: Path, words: list[str]) -> bytes | None:
+def _image(folder: Path, words: list[str]) -> bytes | None:
     """The texture of a `map_Kd` line: its name is the last word, or all of them where it holds spaces."""
     for name in (" ".join(words[1:]), words[-1]):
         file = folder / name.replace("\\", "/")
         if len(words) > 1 and file.is_file() and file.stat().st_size < 2**28:
             data = file.read_bytes()
-            if data.startswith(_PICTURES):  # nothing but pictures is ever taken along
+            if data.startswith(_PICTURES):  # nothing but images is ever taken along
                 return data
     return None
 
@@ -214,10 +214,10 @@ def _write_materials(path: Path, materials: tuple[Material, ...]) -> None:
             f"d {alpha:.6g}",
         ]
         if material.texture is not None:
-            picture = path.with_name(f"{path.stem}_{number}{material.texture_suffix}")
-            with atomic_path(picture) as temporary:
+            image = path.with_name(f"{path.stem}_{number}{material.texture_suffix}")
+            with atomic_path(image) as temporary:
                 temporary.write_bytes(material.texture)
-            lines.append(f"map_Kd {picture.name}")
+            lines.append(f"map_Kd {image.name}")
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -22,7 +22,7 @@ MAX_UNPACKED = 4 * 2**30
 """Bytes that an archive may hold; one that holds more, or says less than it holds, is refused."""
 
 _MOST_FILES = 20_000
-_MOST_RATIO = 1000  # no mesh or picture packs better; archives made to fill disks do
+_MOST_RATIO = 1000  # no mesh or image packs better; archives made to fill disks do
 _TEMPLATES = ("template", "rest", "tpose", "t-pose", "neutral")
 
 

@@ -128,7 +128,7 @@ class RiggedMesh:
         return [node for skin in skins for node in self._file.entry("skins", skin)["joints"]]
 
     def mesh_nodes(self) -> list[tuple[int, list[tuple[int, int]]]]:
-        """Nodes that carry taken meshes, each with its primitives: (number in the mesh, vertices), in the order of `mesh`."""
+        """Nodes that carry taken meshes, each with its primitives: (number in its mesh, vertices), as in `mesh`."""
         found: dict[int, list[tuple[int, int]]] = {}
         for part in self._parts:
             found.setdefault(part.node, []).append((part.primitive, len(part.vertices)))
@@ -235,13 +235,13 @@ class RiggedMesh:
             surface = dict(entry.get("pbrMetallicRoughness", {}))
             color = surface.pop("baseColorFactor", [1.0, 1.0, 1.0, 1.0])
             texture = surface.pop("baseColorTexture", None)
-            picture = None if texture is None else self._file.picture(texture.get("index"))
+            image = None if texture is None else self._file.image(texture.get("index"))
             surface = {key: value for key, value in surface.items() if key.endswith("Factor")}
             settings = {key: entry[key] for key in _SETTINGS if key in entry}
             self._materials[number] = Material(
                 str(entry.get("name", f"material {number}")),
                 tuple(color),
-                picture,
+                image,
                 {"surface": surface, **settings},
             )
         return self._materials[number]

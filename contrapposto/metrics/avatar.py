@@ -35,9 +35,9 @@ class SplitMean(GroupedMean):
 
 
 class ImageQuality(SplitMean):
-    """PSNR (dB) or SSIM of pictures in a region, by split.
+    """PSNR (dB) or SSIM of images in a region, by split.
 
-    Pictures whose region is empty do not count; an exact picture, whose PSNR is infinite, counts as 0, as published.
+    Images whose region is empty do not count; an exact image, whose PSNR is infinite, counts as 0, as published.
 
     Args:
         measure: "psnr" or "ssim".
@@ -56,7 +56,7 @@ class ImageQuality(SplitMean):
         self.measure = measure
 
     def update(self, predicted: Tensor, truth: Tensor, region: Tensor, group: str) -> None:
-        """Add pictures (B, H, W, 3) in [0, 1], judged inside a region (B, H, W) bool."""
+        """Add images (B, H, W, 3) in [0, 1], judged inside a region (B, H, W) bool."""
         values = _MEASURES[self.measure](predicted, truth, region)
         values = values[region.flatten(1).any(1)]
         self.add(torch.where(values.isfinite(), values, torch.zeros_like(values)), group)
@@ -82,7 +82,7 @@ class Halo(SplitMean):
 
 
 class PerceptualDistance(SplitMean):
-    """LPIPS of pictures in the rectangle of a region, by split; see `contrapposto.metrics.lpips`.
+    """LPIPS of images in the rectangle of a region, by split; see `contrapposto.metrics.lpips`.
 
     Args:
         network: file of the network, see `load_lpips`; None: nothing is computed.
@@ -101,7 +101,7 @@ class PerceptualDistance(SplitMean):
             load_lpips(network)
 
     def update(self, predicted: Tensor, truth: Tensor, region: Tensor, group: str) -> None:
-        """Add pictures (B, H, W, 3) in [0, 1], judged around a region (B, H, W) bool."""
+        """Add images (B, H, W, 3) in [0, 1], judged around a region (B, H, W) bool."""
         if self.network is not None:
             values = lpips(load_lpips(self.network), predicted, truth, region)
             self.add(values[values.isfinite()], group)

@@ -26,17 +26,17 @@ class _Codebook(Metric):
         """Add codes (..., K); -1 is padding."""
         if indices.shape[-1] != len(self.counts):
             raise ValueError(
-                f"indices {tuple(indices.shape)}: expected {len(self.counts)} books in the last place"
+                f"indices {tuple(indices.shape)}: expected {len(self.counts)} codebooks in the last place"
             )
         self.counts += F.codebook_counts(indices, self.book_size)
 
 
 class CodebookUse(_Codebook):
-    """Share of codes that occurred at least once, averaged over books, 0 to 1.
+    """Share of codes that occurred at least once, averaged over codebooks, 0 to 1.
 
     Args:
         num_books: K.
-        book_size: codes V per book.
+        book_size: codes V per codebook.
         kwargs: torchmetrics' own.
     """
 
@@ -46,11 +46,11 @@ class CodebookUse(_Codebook):
 
 
 class CodebookPerplexity(_Codebook):
-    """exp of the entropy of the codes, averaged over books, 1 to V.
+    """exp of the entropy of the codes, averaged over codebooks, 1 to V.
 
     Args:
         num_books: K.
-        book_size: codes V per book.
+        book_size: codes V per codebook.
         kwargs: torchmetrics' own.
     """
 
@@ -60,11 +60,11 @@ class CodebookPerplexity(_Codebook):
 
 
 class CodebookHistogram(_Codebook):
-    """How often each code occurred, as a share of its book.
+    """How often each code occurred, as a share of its codebook.
 
     Args:
         num_books: K.
-        book_size: codes V per book.
+        book_size: codes V per codebook.
         kwargs: torchmetrics' own.
     """
 

@@ -108,7 +108,7 @@ def codebook_counts(indices: Tensor, book_size: int) -> Tensor:
     """
     flat = indices.reshape(-1, indices.shape[-1]).t()
     if flat.numel() and int(flat.max()) >= book_size:
-        raise ValueError(f"code {int(flat.max())} in a book of {book_size} codes")
+        raise ValueError(f"code {int(flat.max())} in a codebook of {book_size} codes")
     counts = torch.zeros(flat.shape[0], book_size + 1, dtype=torch.int64, device=flat.device)
     slots = torch.where(flat < 0, book_size, flat)
     return counts.scatter_add_(1, slots, torch.ones_like(flat))[:, :book_size]

@@ -1,4 +1,4 @@
-"""Pictures against pictures: PSNR and SSIM in regions (docs/specs/anerf.md, section 9)."""
+"""Images against images: PSNR and SSIM in regions (docs/specs/anerf.md, section 9)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from torch import Tensor
 
 
 def psnr(predicted: Tensor, true: Tensor, region: Tensor | None = None) -> Tensor:
-    """Peak signal to noise ratio (N,) in dB of pictures (N, H, W, C) in [0, 1].
+    """Peak signal to noise ratio (N,) in dB of images (N, H, W, C) in [0, 1].
 
     Args:
-        predicted, true: pictures.
-        region: (N, H, W) bool pixels that count; a picture without any gives NaN, an exact one infinity.
+        predicted, true: images.
+        region: (N, H, W) bool pixels that count; an image without any gives NaN, an exact one infinity.
     """
     error = (predicted - true).square().mean(-1)
     return -10 * torch.log10(_region_mean(error, region))
 
 
 def ssim(predicted: Tensor, true: Tensor, region: Tensor | None = None) -> Tensor:
-    """Structural similarity (N,) of pictures (N, H, W, C) in [0, 1]: the mean of `ssim_map` over the region."""
+    """Structural similarity (N,) of images (N, H, W, C) in [0, 1]: the mean of `ssim_map` over the region."""
     return _region_mean(ssim_map(predicted, true).mean(-1), region)
 
 
 def ssim_map(predicted: Tensor, true: Tensor, *, window: int = 11, sigma: float = 1.5) -> Tensor:
     """Structural similarity of every pixel and channel, (N, H, W, C) (Wang et al. 2004).
 
-    Gaussian window, zero padding: pixels near the border count a frame of black around both pictures.
+    Gaussian window, zero padding: pixels near the border count a frame of black around both images.
     """
     x, y = predicted.movedim(-1, 1), true.movedim(-1, 1)
     offsets = torch.arange(window, dtype=x.dtype, device=x.device) - window // 2
@@ -34,9 +34,9 @@ def ssim_map(predicted: Tensor, true: Tensor, *, window: int = 11, sigma: float 
     line = line / line.sum()
     channels = x.shape[1]
 
-    def blur(picture: Tensor) -> Tensor:
+    def blur(image: Tensor) -> Tensor:
         down = F.conv2d(
-            picture,
+            image,
             line.view(1, 1, -1, 1).expand(channels, 1, -1, 1),
             padding=(window // 2, 0),
             groups=channels,

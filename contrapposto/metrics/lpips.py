@@ -1,4 +1,4 @@
-"""LPIPS: the distance of two pictures in the features of a network (Zhang et al., CVPR 2018).
+"""LPIPS: the distance of two images in the features of a network (Zhang et al., CVPR 2018).
 
 The suite ships no such network: the user gives a file. See `load_lpips` for what it may hold.
 """
@@ -34,9 +34,9 @@ _LAYERS: dict[str, tuple[tuple[int, int, int, bool, bool], ...]] = {
 }
 _POOL = {"alex": 3, "vgg": 2}
 _SMALLEST = 32
-_SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of pictures in [-1, 1], as published
+_SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of images in [-1, 1], as published
 PerceptualDistance = Callable[[Tensor, Tensor], Tensor]
-"""Distances (N,) of pictures (N, H, W, 3) in [0, 1]."""
+"""Distances (N,) of images (N, H, W, 3) in [0, 1]."""
 
 
 class LPIPSNetwork(nn.Module):
@@ -57,19 +57,19 @@ class LPIPSNetwork(nn.Module):
         for number, weight in enumerate(channels):
             self.register_buffer(f"channels{number}", weight.float().flatten())
 
-    def features(self, pictures: Tensor) -> list[Tensor]:
-        """Unit-length features (N, C, h, w) of pictures (N, H, W, 3), layer by layer."""
-        shift, scale = pictures.new_tensor(_SHIFT), pictures.new_tensor(_SCALE)
-        state = ((2 * pictures - 1 - shift) / scale).movedim(-1, 1)
-        found = []
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Unit-length features (N, C, h, w) of images (N, H, W, 3), layer by layer."""
+        shift, scale = images.new_tensor(_SHIFT), images.new_tensor(_SCALE)
+        state = ((2 * images - 1 - shift) / scale).movedim(-1, 1)
+        result = []
         for number, stride, padding, pooled, compared in _LAYERS[self.kind]:
             if pooled:
                 state = F.max_pool2d(state, _POOL[self.kind], 2)
             weight, bias = getattr(self, f"weight{number}"), getattr(self, f"bias{number}")
             state = F.relu(F.conv2d(state, weight, bias, stride=stride, padding=padding))
             if compared:
-                found.append(state / (state.norm(dim=1, keepdim=True) + 1e-10))
-        return found
+                result.append(state / (state.norm(dim=1, keepdim=True) + 1e-10))
+        return result
 
     @torch.no_grad()
     def forward(self, predicted: Tensor, true: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def load_lpips(path: str | Path) -> PerceptualDistance:
             * `.safetensors`, `.pth` or `.pt`: torchvision's AlexNet or VGG16 (`features.0.weight`, ...; the classifier
               is not read), with the channel weights that torchmetrics carries; or a whole network of the `lpips`
               package (`net.slice1.0.weight`, `lin0.model.1.weight`, ...);
-            * `.onnx`: two pictures (N, 3, H, W) in [-1, 1] in, N distances out.
+            * `.onnx`: two images (N, 3, H, W) in [-1, 1] in, N distances out.
 
     Raises:
         MissingError: no such file, or ONNX Runtime is not installed. InputError: the file holds something else.
@@ -119,12 +119,12 @@ def load_lpips(path: str | Path) -> PerceptualDistance:
 
 def _backbone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`<number>.weight` and `.bias`, from torchvision's names or those of the `lpips` package."""
-    found = {}
+    result = {}
     for name, value in state.items():
         parts = name.removeprefix("net.").split(".")
         if parts[0] == "features" or parts[0].startswith("slice"):
-            found[".".join(parts[1:])] = value
-    return found
+            result[".".join(parts[1:])] = value
+    return result
 
 
 def _channels(kind: str, state: Mapping[str, Tensor]) -> list[Tensor]:
@@ -142,7 +142,7 @@ def _onnx(path: Path) -> PerceptualDistance:
     session = open_onnx(path)
     names = [entry.name for entry in session.get_inputs()]
     if len(names) != 2:
-        raise InputError(f"{path.name} is no LPIPS.", found=f"{len(names)} inputs", expected="two pictures")
+        raise InputError(f"{path.name} is no LPIPS.", found=f"{len(names)} inputs", expected="two images")
 
     def distance(predicted: Tensor, true: Tensor) -> Tensor:
         given = [(2 * x - 1).movedim(-1, 1).contiguous().float().cpu().numpy() for x in (predicted, true)]
@@ -153,31 +153,31 @@ def _onnx(path: Path) -> PerceptualDistance:
 
 
 def lpips(network: PerceptualDistance, predicted: Tensor, true: Tensor, region: Tensor) -> Tensor:
-    """Distances (N,) of pictures (N, H, W, 3) in [0, 1], each cut to the rectangle of its region.
+    """Distances (N,) of images (N, H, W, 3) in [0, 1], each cut to the rectangle of its region.
 
     Args:
         network: see `load_lpips`.
-        predicted, true: pictures.
+        predicted, true: images.
         region: (N, H, W) bool; the rectangle around it, at least 32 pixels wide and high. NaN where it is empty.
 
     Raises:
-        InputError: pictures of less than 32 pixels.
+        InputError: images of less than 32 pixels.
     """
     height, width = region.shape[1:]
     if min(height, width) < _SMALLEST:
         raise InputError(
-            "These pictures are too small for LPIPS.",
+            "These images are too small for LPIPS.",
             found=f"{height} x {width} pixels",
             expected=f"at least {_SMALLEST} x {_SMALLEST}",
         )
-    found = []
+    result = []
     for one, two, inside in zip(predicted, true, region):
         if not bool(inside.any()):
-            found.append(one.new_full((1,), torch.nan))
+            result.append(one.new_full((1,), torch.nan))
             continue
         rows, columns = _span(inside.any(1), height), _span(inside.any(0), width)
-        found.append(network(one[None, rows, columns], two[None, rows, columns]).to(one))
-    return torch.cat(found)
+        result.append(network(one[None, rows, columns], two[None, rows, columns]).to(one))
+    return torch.cat(result)
 
 
 def _span(used: Tensor, size: int) -> slice:

@@ -1,8 +1,8 @@
-"""Whose mesh is this picture of? FID, KID and identity accuracy on four rendered views (docs/specs/npr.md, section 10).
+"""Whose mesh is this image of? FID, KID and identity accuracy on four rendered views (docs/specs/npr.md, section 10).
 
-The paper names neither renderer nor network, so figures can be compared only within one protocol. Ours: grey pictures
+The paper names neither renderer nor network, so figures can be compared only within one protocol. Ours: grey images
 of 64 x 64 pixels from front, right, back and left (`render.meshes.four_views`); a small residual network that learns to
-tell the identities apart on pictures of their true poses; its 128 features before the last layer for FID and KID; its
+tell the identities apart on images of their true poses; its 128 features before the last layer for FID and KID; its
 answers for the accuracy. The network's seed is fixed, and so is what it learns from: the same data, the same network.
 """
 
@@ -36,7 +36,7 @@ class _Residual(nn.Module):
 
 
 class ViewNetwork(nn.Module):
-    """Pictures (N, H, W) in 0 to 255 to logits over identities.
+    """Images (N, H, W) in 0 to 255 to logits over identities.
 
     Args:
         num_identities: to tell apart.
@@ -48,27 +48,27 @@ class ViewNetwork(nn.Module):
         self.blocks = nn.Sequential(_Residual(16, 32), _Residual(32, 64), _Residual(64, NUM_FEATURES))
         self.head = nn.Linear(NUM_FEATURES, num_identities)
 
-    def features(self, pictures: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
         """(N, H, W) to (N, 128)."""
-        hidden = self.blocks(F.relu(self.stem(pictures[:, None].float() / 127.5 - 1)))
+        hidden = self.blocks(F.relu(self.stem(images[:, None].float() / 127.5 - 1)))
         pooled: Tensor = hidden.mean((-1, -2))
         return pooled
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(N, H, W) to (N, num_identities)."""
-        logits: Tensor = self.head(self.features(pictures))
+        logits: Tensor = self.head(self.features(images))
         return logits
 
 
 def train_view_network(
-    pictures: np.ndarray, identities: np.ndarray, *, steps: int = 800, seed: int = 0
+    images: np.ndarray, identities: np.ndarray, *, steps: int = 800, seed: int = 0
 ) -> ViewNetwork:
-    """Learn to tell identities apart.
+    """Train a classifier of identities.
 
     Args:
-        pictures: (N, H, W) uint8.
+        images: (N, H, W) uint8.
         identities: (N,) numbers from 0.
-        steps: of Adam, 64 pictures each. The pictures are not moved: they show figures in the middle, and differ little.
+        steps: of Adam, 64 images each. The images are not augmented: bodies are centred and differ little.
         seed: of weights and order.
     """
     with torch.random.fork_rng(devices=[]):
@@ -76,10 +76,10 @@ def train_view_network(
         network = ViewNetwork(int(identities.max()) + 1)
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps, pct_start=0.1)
-        images, labels = torch.from_numpy(pictures), torch.from_numpy(np.asarray(identities, np.int64))
+        inputs, labels = torch.from_numpy(images), torch.from_numpy(np.asarray(identities, np.int64))
         for _ in range(steps):
-            chosen = torch.randint(len(images), (_BATCH,))
-            loss = F.cross_entropy(network(images[chosen]), labels[chosen])
+            chosen = torch.randint(len(inputs), (_BATCH,))
+            loss = F.cross_entropy(network(inputs[chosen]), labels[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -93,7 +93,7 @@ class ViewScores:
 
     Args:
         fid, kid: distances of the features; both times 100 in the paper's tables, not here.
-        accuracy: share of pictures taken for the target, 0 to 1.
+        accuracy: share of images taken for the target, 0 to 1.
         true_accuracy: the same of the true poses: the network's own bound.
     """
 
@@ -105,10 +105,10 @@ class ViewScores:
 
 @torch.no_grad()
 def view_scores(network: ViewNetwork, predicted: np.ndarray, true: np.ndarray, identity: int) -> ViewScores:
-    """Judge pictures (N, H, W) of transferred poses by pictures (M, H, W) of true ones; N and M at least 2."""
+    """Compare images (N, H, W) of transferred poses with images (M, H, W) of true ones; N and M at least 2."""
     sides = []
-    for pictures in (predicted, true):
-        parts = torch.from_numpy(pictures).split(4 * _BATCH)
+    for images in (predicted, true):
+        parts = torch.from_numpy(images).split(4 * _BATCH)
         features = torch.cat([network.features(part) for part in parts])
         share = (network.head(features).argmax(1) == identity).float().mean()
         sides.append((features, float(share)))

@@ -37,20 +37,20 @@ class Quantized:
 
 
 class ProductQuantizer(nn.Module):
-    """K books of num_codes / K codes, trained by gradient.
+    """K codebooks of num_codes / K codes, trained by gradient.
 
     The loss per token is mean((sg(z_q) - z)^2) + beta mean((z_q - sg(z))^2): beta scales the term of the
-    books.
+    codebooks.
 
     Args:
-        num_codes: total number of codes over all books (the originals' `n_e`).
+        num_codes: total number of codes over all codebooks (the originals' `n_e`).
         code_dim: size D of the latent, cut into K chunks.
         num_books: K.
         beta: weight of the codebook term.
-        track_usage: keep a running histogram per book (`usage.bins`), as PoseGPT does; see `UsageTracker`.
+        track_usage: keep a running histogram per codebook (`usage.bins`), as PoseGPT does; see `UsageTracker`.
 
-    While `bypass` is set, the latent passes unquantised in training mode, without a loss: a start before the books
-    exist (`start_books`).
+    While `bypass` is set, training mode skips quantisation and its loss: a warm-up before the codebooks are
+    initialised (`start_books`).
 
     Raises:
         ValueError: K does not divide the number of codes or the latent.
@@ -62,20 +62,20 @@ class ProductQuantizer(nn.Module):
         super().__init__()
         if num_codes % num_books or code_dim % num_books:
             raise ValueError(
-                f"{num_books} books cannot share {num_codes} codes and {code_dim} dimensions evenly"
+                f"{num_books} codebooks cannot share {num_codes} codes and {code_dim} dimensions evenly"
             )
         self.num_books, self.book_size, self.beta = num_books, num_codes // num_books, beta
         self.embeddings: Iterable[nn.Embedding] = nn.ModuleList(  # type: ignore[assignment]
             nn.Embedding(self.book_size, code_dim // num_books) for _ in range(num_books)
         )
-        for book in self.embeddings:
-            nn.init.uniform_(book.weight, -1 / self.book_size, 1 / self.book_size)
+        for codebook in self.embeddings:
+            nn.init.uniform_(codebook.weight, -1 / self.book_size, 1 / self.book_size)
         self.bypass = False
         self.usage = UsageTracker(num_books, self.book_size) if track_usage else None
 
     def books(self) -> Tensor:
-        """(K, V, D / K) the books, stacked."""
-        return torch.stack([book.weight for book in self.embeddings])
+        """(K, V, D / K) all codebooks."""
+        return torch.stack([codebook.weight for codebook in self.embeddings])
 
     def forward(
         self,
@@ -95,19 +95,19 @@ class ProductQuantizer(nn.Module):
         """
         with torch.autocast(z.device.type, enabled=False):
             z = z.float()
-            books = self.books()
-            scores = self._scores(z, books)
+            codebooks = self.books()
+            scores = self._scores(z, codebooks)
             indices = scores.detach().argmin(-1)  # (K, B L); the first of equals
             if self.training and self.bypass:
-                # Zero times the books: every parameter has a gradient, as distributed training wants.
-                loss = torch.zeros_like(z[..., 0]) + 0 * books.sum()
+                # Zero times the codebooks: distributed training needs a gradient for every parameter.
+                loss = torch.zeros_like(z[..., 0]) + 0 * codebooks.sum()
                 codes = indices.t().reshape(*z.shape[:2], self.num_books)
                 return Quantized(z, loss, codes, z.new_zeros(()))
-            raw = self._lookup(indices, books).view_as(z)
+            raw = self._lookup(indices, codebooks).view_as(z)
             loss = (raw.detach() - z).square().mean(-1) + self.beta * (raw - z.detach()).square().mean(-1)
             extra = z.new_zeros(())
             if self.training:
-                extra = self._training_extras(z, books, scores, indices, valid)
+                extra = self._training_extras(z, codebooks, scores, indices, valid)
                 loss = loss + extra
             z_q = z + (raw - z).detach()
             if quantized_mask is None and quantized_share < 1:
@@ -122,7 +122,7 @@ class ProductQuantizer(nn.Module):
 
     @torch.no_grad()
     def start_books(self, z: Tensor, seed: int, rounds: int = 10) -> Tensor:
-        """Set the books to the means of clusters of the latents (B, L, D) of all processes, by Lloyd's algorithm.
+        """Initialise the codebooks by k-means on the latents (B, L, D) of all processes, by Lloyd's algorithm.
 
         Books that start far from the latents, at the originals' +-1/V, can leave a deep auto-encoder with one code for
         everything; from here every code is in use.
@@ -139,14 +139,16 @@ class ProductQuantizer(nn.Module):
         chunks = chunks.view(len(chunks), self.num_books, -1).transpose(0, 1)  # (K, N, D / K)
         order = torch.randperm(chunks.shape[1], generator=torch.Generator().manual_seed(seed))
         start = order.to(z.device).repeat(-(-self.book_size // len(order)))[: self.book_size]
-        books = chunks[:, start].clone()
+        codebooks = chunks[:, start].clone()
         for _ in range(rounds):
-            nearest = torch.cdist(chunks, books).argmin(-1)
+            nearest = torch.cdist(chunks, codebooks).argmin(-1)
             member = F.one_hot(nearest, self.book_size).to(chunks.dtype)  # (K, N, V)
             count = member.sum(1)[..., None]
-            books = torch.where(count > 0, member.transpose(1, 2) @ chunks / count.clamp_min(1), books)
-        for book, values in zip(self.embeddings, books):
-            book.weight.copy_(values)
+            codebooks = torch.where(
+                count > 0, member.transpose(1, 2) @ chunks / count.clamp_min(1), codebooks
+            )
+        for codebook, values in zip(self.embeddings, codebooks):
+            codebook.weight.copy_(values)
         return member.mean(1).t()
 
     def lookup(self, indices: Tensor) -> Tensor:
@@ -160,19 +162,19 @@ class ProductQuantizer(nn.Module):
         """(B, L, D) to (K, B L, D / K)."""
         return z.reshape(-1, self.num_books, z.shape[-1] // self.num_books).transpose(0, 1)
 
-    def _scores(self, z: Tensor, books: Tensor) -> Tensor:
+    def _scores(self, z: Tensor, codebooks: Tensor) -> Tensor:
         """(K, B L, V) squared distance less |z|^2, which no comparison within a row needs."""
         return torch.baddbmm(
-            books.square().sum(-1)[:, None, :], self._chunks(z), books.transpose(1, 2), alpha=-2
+            codebooks.square().sum(-1)[:, None, :], self._chunks(z), codebooks.transpose(1, 2), alpha=-2
         )
 
-    def _lookup(self, indices: Tensor, books: Tensor) -> Tensor:
+    def _lookup(self, indices: Tensor, codebooks: Tensor) -> Tensor:
         """(K, N) to (N, D)."""
         first = torch.arange(self.num_books, device=indices.device)[:, None] * self.book_size
-        return F.embedding((indices + first).t(), books.flatten(0, 1)).flatten(1)
+        return F.embedding((indices + first).t(), codebooks.flatten(0, 1)).flatten(1)
 
     def _training_extras(
-        self, z: Tensor, books: Tensor, scores: Tensor, indices: Tensor, valid: Tensor | None
+        self, z: Tensor, codebooks: Tensor, scores: Tensor, indices: Tensor, valid: Tensor | None
     ) -> Tensor:
         """What else happens in training mode; returns a scalar that is added to every token's loss."""
         if self.usage is not None:
@@ -181,7 +183,7 @@ class ProductQuantizer(nn.Module):
 
 
 class UsageTracker(nn.Module):
-    """Running histogram of codes per book.
+    """Running histogram of codes per codebook.
 
     bins = (1 - a) bins + a count / N with a = max(0.05, 1 / (steps + 1)).
 
@@ -211,24 +213,24 @@ class UsageTracker(nn.Module):
         )
 
     def balance(self) -> Tensor:
-        """Scalar, 1 for uniform use: the mean over books and codes of 1 - |1 - V bin|."""
+        """Scalar, 1 for uniform use: the mean over codebooks and codes of 1 - |1 - V bin|."""
         return (1 - (1 - self.bins.shape[1] * self.bins).abs()).mean()
 
 
 class AnchoredQuantizer(ProductQuantizer):
     """SAGE's quantiser: in training mode, dead codes are moved onto the nearest feature of the batch.
 
-    Every training-mode call updates the usage average `embed_prob` (V, K), then moves code c of book i:
+    Every training-mode call updates the usage average `embed_prob` (V, K), then moves code c of codebook i:
     code = (1 - a) code + a (nearest feature), a = exp(-embed_prob[c, i] rule_size 10 / (1 - decay) - 0.001).
-    For every book of `contrastive_books` a term sets the nearest features against the farther half.
+    For every codebook of `contrastive_books` a term sets the nearest features against the farther half.
 
     Args:
         num_codes, code_dim, num_books, beta: see `ProductQuantizer`.
         decay: of the usage average.
-        contrastive_books: the original covers books 0 and 1 only; None for all.
+        contrastive_books: the original covers codebooks 0 and 1 only; None for all.
         rule_size: number of codes in the two rules (the factor above, and the N / rule_size nearest features
             that are
-            positives); the original takes the total number (None) where the size of a book is meant.
+            positives); the original takes the total number (None) where the size of a codebook is meant.
         temperature: of the contrastive term.
         reset: move dead codes at all.
     """
@@ -262,12 +264,12 @@ class AnchoredQuantizer(ProductQuantizer):
         return share
 
     def _training_extras(
-        self, z: Tensor, books: Tensor, scores: Tensor, indices: Tensor, valid: Tensor | None
+        self, z: Tensor, codebooks: Tensor, scores: Tensor, indices: Tensor, valid: Tensor | None
     ) -> Tensor:
         self._update_usage(indices, valid)
         if self.reset:
             self._reset_dead_codes(z.detach(), scores.detach(), valid)
-        return self._contrastive(z, books, valid)
+        return self._contrastive(z, codebooks, valid)
 
     @torch.no_grad()
     def _update_usage(self, indices: Tensor, valid: Tensor | None) -> None:
@@ -289,26 +291,26 @@ class AnchoredQuantizer(ProductQuantizer):
         nearest = candidates.gather(0, winner[None, ..., None].expand(1, -1, -1, candidates.shape[-1]))[0]
         rate = torch.exp(-self.embed_prob.t() * self.rule_size * 10 / (1 - self.decay) - 1e-3)
         rate = torch.where(nearest[..., 0].isfinite(), rate, 0)[..., None]
-        for book, share, feature in zip(self.embeddings, rate, nearest[..., 1:]):
-            # Through .data, after the books were stacked: the gradient of this step belongs to the old codes.
-            book.weight.data.mul_(1 - share).add_(share * feature)
+        for codebook, share, feature in zip(self.embeddings, rate, nearest[..., 1:]):
+            # Through .data, after the codebooks were stacked: the gradient of this step belongs to the old codes.
+            codebook.weight.data.mul_(1 - share).add_(share * feature)
 
-    def _contrastive(self, z: Tensor, books: Tensor, valid: Tensor | None) -> Tensor:
-        """Sum over books of the mean cross entropy of a code's nearest features against its farther half."""
+    def _contrastive(self, z: Tensor, codebooks: Tensor, valid: Tensor | None) -> Tensor:
+        """Sum over codebooks of the mean cross entropy of a code's nearest features against its farther half."""
         if not self.contrastive_books:
             return z.new_zeros(())
         tokens = z.flatten(0, 1) if valid is None else z[valid]
         width = z.shape[-1] // self.num_books
         tokens = tokens.view(-1, self.num_books, width)[:, self.contrastive_books]
-        features = gather_rows(tokens).transpose(0, 1)  # (books, N, D / K)
-        chosen = books[self.contrastive_books]
+        features = gather_rows(tokens).transpose(0, 1)  # (codebooks, N, D / K)
+        chosen = codebooks[self.contrastive_books]
         distance = torch.baddbmm(
             chosen.square().sum(-1)[:, :, None], chosen, features.transpose(1, 2), alpha=-2
         )
         distance = distance + features.square().sum(-1)[:, None, :]
         count = distance.shape[2]
         nearest = max(1, count // self.rule_size)
-        similarity = -distance / self.temperature  # (books, V, N)
+        similarity = -distance / self.temperature  # (codebooks, V, N)
         positive = similarity.topk(nearest, sorted=False).values.mean(-1, keepdim=True)
         negative = similarity.topk(count // 2, largest=False, sorted=False).values
         logits = torch.cat([positive, negative], dim=-1)

@@ -1,7 +1,7 @@
 """One call for all renderers.
 
 `warp` draws everywhere. `nvdiffrast` and `pytorch3d` rasterise on a CUDA device: they find which face each sample
-shows, the light is that of the Warp kernels, so that pictures of different back-ends are alike.
+shows, the light is that of the Warp kernels, so that images of different back-ends are alike.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from contrapposto.errors import ConfigError, MissingError, nearest
 from contrapposto.render.camera import Camera
-from contrapposto.render.scene import Picture, Scene
+from contrapposto.render.scene import RenderedImage, Scene
 
 BACKENDS = ("warp", "nvdiffrast", "pytorch3d")
 _INSTALL = {
@@ -26,14 +26,14 @@ _local = threading.local()
 class Renderer(Protocol):
     """What every back-end offers."""
 
-    def render(self, scene: Scene, camera: Camera, *, samples: int = 2) -> Picture:
+    def render(self, scene: Scene, camera: Camera, *, samples: int = 2) -> RenderedImage:
         """Draw a scene; `samples` x `samples` points are taken in a pixel at edges."""
         ...
 
 
 def render(
     scene: Scene, camera: Camera, *, backend: str = "warp", device: str | None = None, samples: int = 2
-) -> Picture:
+) -> RenderedImage:
     """Draw a scene.
 
     A renderer is kept for each thread, back-end and device: consecutive calls with the same faces (`Mesh.moved`) reuse
@@ -41,7 +41,7 @@ def render(
 
     Args:
         scene: figures, ground, light.
-        camera: where from; its size is the picture's.
+        camera: where from; its size is the image's.
         backend: `warp`, `nvdiffrast` or `pytorch3d`.
         device: `cpu`, `cuda:0`, ...; None takes CUDA where there is one.
         samples: samples x samples points are taken in pixels at edges; 1 turns smoothing off.
@@ -55,8 +55,8 @@ def render(
     key = (backend, device)
     if key not in kept:
         kept[key] = make_renderer(backend, device)
-    picture: Picture = kept[key].render(scene, camera, samples=samples)
-    return picture
+    image: RenderedImage = kept[key].render(scene, camera, samples=samples)
+    return image
 
 
 def make_renderer(backend: str = "warp", device: str | None = None, threads: int | None = None) -> Renderer:
@@ -84,7 +84,7 @@ def require(backend: str) -> None:
         raise MissingError(
             f"The render back-end {backend} cannot be used here.",
             found=why,
-            fix=f"{_INSTALL.get(backend, '')}; or use backend=warp, which draws the same pictures everywhere",
+            fix=f"{_INSTALL.get(backend, '')}; or use backend=warp, which draws the same images everywhere",
         )
 
 

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from contrapposto.errors import InputError
 
 MAX_PIXELS = 64_000_000
-"""Largest picture, in pixels after supersampling: about 2 GB of working memory."""
+"""Largest image, in pixels after supersampling: about 2 GB of working memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +26,10 @@ class Camera:
         fx, fy: focal lengths in pixels.
         cx, cy: principal point in pixels.
         world_to_camera: (4, 4) rigid transform from world to camera axes.
-        width, height: size of the picture in pixels.
+        width, height: size of the image in pixels.
 
     Raises:
-        InputError: values that are not finite, a focal length that is not positive, an empty or too large picture, or
+        InputError: values that are not finite, a focal length that is not positive, an empty or too large image, or
             a transform that is not rigid.
     """
 
@@ -66,8 +66,8 @@ class Camera:
 
         Args:
             position, target: points of the world in metres.
-            up: direction that is upwards in the picture.
-            fov_degrees: field of view across the longer side of the picture.
+            up: direction that is upwards in the image.
+            fov_degrees: field of view across the longer side of the image.
             size: width and height in pixels.
 
         Raises:
@@ -131,7 +131,7 @@ class Camera:
         return np.broadcast_to(self.position, directions.shape), directions
 
     def resized(self, factor: float) -> Camera:
-        """The same view in a picture `factor` times as wide and as high."""
+        """The same view in an image `factor` times as wide and as high."""
         return replace(
             self,
             fx=self.fx * factor,
@@ -157,7 +157,7 @@ def enclose(
     size: tuple[int, int] = (512, 512),
     margin: float | tuple[float, float] = 0.08,
 ) -> Camera:
-    """The nearest camera of a given viewing direction that has all points in its picture.
+    """The nearest camera of a given viewing direction that has all points in its image.
 
     The problem is solved exactly: with axes fixed, every point bounds the camera's place by its distance to the four
     sides of the viewing pyramid, which gives one sideways place and one distance for each image axis.
@@ -167,7 +167,7 @@ def enclose(
         direction: from the camera to the points.
         fov_degrees: field of view across the longer side.
         size: width and height in pixels.
-        margin: part of the picture kept free at each side, at most 0.45; or one part for the sides and another for top
+        margin: part of the image kept free at each side, at most 0.45; or one part for the sides and another for top
             and bottom.
 
     Raises:
@@ -210,7 +210,7 @@ def follow(
     """One camera for each frame that moves with the figures and neither jumps, turns nor zooms.
 
     The path is the mean joint position, smoothed in time; the distance is the smallest that keeps every joint of every
-    frame in the picture.
+    frame in the image.
 
     Args:
         positions: (F, N, 3) joint positions of all figures that must be seen, metres.
@@ -258,20 +258,20 @@ def _smooth(values: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def check_size(width: int, height: int, samples: int = 1) -> None:
-    """Refuse pictures that are empty or too large.
+    """Refuse images that are empty or too large.
 
     Raises:
         InputError: a side below 1, or more than `MAX_PIXELS` pixels with the samples of each counted.
     """
     if int(width) != width or int(height) != height or width < 1 or height < 1:
         raise InputError(
-            "A picture needs a size.", found=f"{width} x {height}", expected="whole numbers above zero"
+            "An image needs a size.", found=f"{width} x {height}", expected="whole numbers above zero"
         )
     if width * height * samples > MAX_PIXELS:
         raise InputError(
-            f"A picture of {width} x {height} pixels with {samples} samples each is too large.",
+            f"An image of {width} x {height} pixels with {samples} samples each is too large.",
             expected=f"at most {MAX_PIXELS:,} pixels times samples",
-            fix="render a smaller picture, or parts of it",
+            fix="render a smaller image, or parts of it",
         )
 
 

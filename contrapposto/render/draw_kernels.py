@@ -8,11 +8,14 @@ import warp as wp
 
 from contrapposto.render.warp_types import (
     FAR,
+    Fine,
     Hit,
     Look,
     Shown,
     Solids,
     View,
+    floor_of,
+    outside,
     ray_direction,
     trace_capsules,
     trace_mesh,
@@ -25,8 +28,8 @@ wp.set_module_options({"enable_backward": False, "fast_math": True})
 def ground_light(look: Look, place: wp.vec2) -> wp.vec3:
     """The texture of blocked light, interpolated; 0 outside."""
     p = (place - look.texture_origin) / look.texel - wp.vec2(0.5, 0.5)
-    column = int(wp.floor(p[0]))
-    row = int(wp.floor(p[1]))
+    column = int(floor_of(p[0]))
+    row = int(floor_of(p[1]))
     if column < 0 or row < 0 or column + 1 >= look.texture.shape[1] or row + 1 >= look.texture.shape[0]:
         return wp.vec3(0.0, 0.0, 0.0)
     a = p[0] - float(column)
@@ -37,11 +40,18 @@ def ground_light(look: Look, place: wp.vec2) -> wp.vec3:
 
 
 @wp.func
-def stripe(place: float, width: float) -> float:
-    """Square wave of period 2 averaged over an interval, from -1 to 1."""
-    low = wp.abs((place - 0.5 * width) * 0.5 - wp.floor((place - 0.5 * width) * 0.5) - 0.5)
-    high = wp.abs((place + 0.5 * width) * 0.5 - wp.floor((place + 0.5 * width) * 0.5) - 0.5)
-    return 2.0 * (low - high) / width
+def wave(place: float, width: float) -> float:
+    """Half the integral of a square wave of period 2 over an interval."""
+    start = (place - 0.5 * width) * 0.5
+    end = (place + 0.5 * width) * 0.5
+    return wp.abs(start - floor_of(start) - 0.5) - wp.abs(end - floor_of(end) - 0.5)
+
+
+@wp.func
+def darkened(color: wp.vec3, taken: wp.vec3) -> wp.vec3:
+    """The ground without the blocked shares of the key light, the near sky and contact."""
+    key = wp.vec3(1.0 - 0.50 * taken[0], 1.0 - 0.48 * taken[0], 1.0 - 0.44 * taken[0])
+    return wp.cw_mul(color, key) * ((1.0 - 0.50 * taken[1]) * (1.0 - 0.55 * taken[2]))
 
 
 @wp.func
@@ -63,11 +73,10 @@ def background(view: View, look: Look, direction: wp.vec3, y: float) -> wp.vec3:
     scale = 1.0 / look.square
     wide = wp.max((wp.abs(step_x[0]) + wp.abs(step_y[0])) * scale, 1.0e-4)
     high = wp.max((wp.abs(step_x[1]) + wp.abs(step_y[1])) * scale, 1.0e-4)
-    mix = 0.5 - 0.5 * stripe(place[0] * scale, wide) * stripe(place[1] * scale, high)
+    mix = 0.5 - 2.0 * wave(place[0] * scale, wide) * wave(place[1] * scale, high) / (wide * high)
     color = look.ground_light * (1.0 - mix) + look.ground_dark * mix
     taken = ground_light(look, place)
-    color = wp.cw_mul(color, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(0.50, 0.48, 0.44) * taken[0])
-    color = color * ((1.0 - 0.50 * taken[1]) * (1.0 - 0.55 * taken[2]))
+    color = darkened(color, taken)
     fade = wp.clamp((away - look.fade_start) / (look.fade_end - look.fade_start), 0.0, 1.0)
     fade = fade * fade * (3.0 - 2.0 * fade)
     return color * (1.0 - fade) + backdrop * fade
@@ -129,17 +138,6 @@ def hit_id(solids: Solids, face: int) -> int:
     return number
 
 
-@wp.func
-def point_color(solids: Solids, look: Look, view: View, x: float, y: float) -> wp.vec3:
-    """Colour of one image point."""
-    direction = ray_direction(view, x, y)
-    unit = wp.normalize(direction)
-    hit = trace_capsules(solids, view.position, unit, x, y, trace_mesh(solids, view.position, unit))
-    if hit.face == -1:
-        return background(view, look, direction, y)
-    return solid_color(solids, look, hit, view.position, unit)
-
-
 @wp.kernel
 def project(points: wp.array[wp.vec3], view: View, pixels: wp.array[wp.vec3]):
     """Column, row and inverse depth of points in front of the camera."""
@@ -151,15 +149,10 @@ def project(points: wp.array[wp.vec3], view: View, pixels: wp.array[wp.vec3]):
     pixels[i] = wp.vec3(x, y, inverse)
 
 
-@wp.func
-def outside(a: wp.vec3, b: wp.vec3, x: float, y: float) -> float:
-    """Twice the signed area of the triangle of two projected points and an image point."""
-    return (a[0] - x) * (b[1] - y) - (a[1] - y) * (b[0] - x)
-
-
 @wp.kernel
 def rasterize(
     indices: wp.array[wp.vec4i],
+    closed: int,
     pixels: wp.array[wp.vec3],
     view: View,
     first_row: int,
@@ -172,21 +165,26 @@ def rasterize(
     """
     top = wp.max(first_row, view.top)
     bottom = wp.min(first_row + num_rows, view.bottom)
+    start = view.left
+    end = view.right
     for face in range(indices.shape[0]):
         corners = indices[face]
         a = pixels[corners[0]]
         b = pixels[corners[1]]
         c = pixels[corners[2]]
-        first = wp.max(int(wp.ceil(wp.min(wp.min(a[1], b[1]), c[1]) - 0.5)), top)
-        last = wp.min(int(wp.floor(wp.max(wp.max(a[1], b[1]), c[1]) - 0.5)) + 1, bottom)
-        left = wp.max(int(wp.ceil(wp.min(wp.min(a[0], b[0]), c[0]) - 0.5)), view.left)
-        right = wp.min(int(wp.floor(wp.max(wp.max(a[0], b[0]), c[0]) - 0.5)) + 1, view.right)
         area = outside(b, c, a[0], a[1])
-        if first < last and left < right and area != 0.0:
+        if area == 0.0 or (closed == 1 and area > 0.0):
+            continue
+        first = wp.max(int(floor_of(wp.min(wp.min(a[1], b[1]), c[1]) + 0.5)), top)
+        last = wp.min(int(floor_of(wp.max(wp.max(a[1], b[1]), c[1]) + 0.5)), bottom)
+        left = wp.max(int(floor_of(wp.min(wp.min(a[0], b[0]), c[0]) + 0.5)), start)
+        right = wp.min(int(floor_of(wp.max(wp.max(a[0], b[0]), c[0]) + 0.5)), end)
+        if first < last and left < right:
+            share = 1.0 / area
             for row in range(first, last):
                 for column in range(left, right):
-                    u = outside(b, c, float(column) + 0.5, float(row) + 0.5) / area
-                    v = outside(c, a, float(column) + 0.5, float(row) + 0.5) / area
+                    u = outside(b, c, float(column) + 0.5, float(row) + 0.5) * share
+                    v = outside(c, a, float(column) + 0.5, float(row) + 0.5) * share
                     w = 1.0 - u - v
                     if u >= -1.0e-5 and v >= -1.0e-5 and w >= -1.0e-5:
                         inverse = u * a[2] + v * b[2] + w * c[2]
@@ -212,6 +210,79 @@ def shown_hit(shown: Shown, row: int, column: int, length: float) -> Hit:
 
 
 @wp.kernel
+def paint(view: View, look: Look, first_row: int, run: int, linear: wp.array2d[wp.vec3]):
+    """The background of `run` pixels of a row. As `background`, with what a row shares computed once.
+
+    (Warp copies structures into every function that takes them, on a CPU at every call: none is called here.)
+    """
+    row, part = wp.tid()
+    row += first_row
+    y = float(row) + 0.5
+    share = wp.clamp(y / float(view.height), 0.0, 1.0)
+    backdrop = look.background_top * (1.0 - share) + look.background_bottom * share
+    base = view.forward_axis + view.down_axis * ((y - view.cy) / view.fy)
+    right = view.right_axis / view.fx
+    down = view.down_axis / view.fy
+    eye = view.position
+    drop = look.ground_height - eye[2]
+    centre = look.centre
+    texture = look.texture
+    origin = look.texture_origin
+    finer = 1.0 / look.texel
+    scale = 1.0 / look.square
+    light = look.ground_light
+    dark = look.ground_dark
+    fade_start = look.fade_start
+    fade_range = 1.0 / (look.fade_end - fade_start)
+    start_squared = fade_start * fade_start
+    end_squared = look.fade_end * look.fade_end
+    last_row = float(texture.shape[0] - 1)
+    last_column = float(texture.shape[1] - 1)
+    ground = look.has_ground == 1
+    for column in range(part * run, wp.min((part + 1) * run, view.width)):
+        direction = base + right * (float(column) + 0.5 - view.cx)
+        color = backdrop
+        if ground and direction[2] * drop > 1.0e-9:
+            rise = 1.0 / direction[2]
+            depth = drop * rise
+            across = eye[0] + direction[0] * depth
+            along = eye[1] + direction[1] * depth
+            away_x = across - centre[0]
+            away_y = along - centre[1]
+            away = away_x * away_x + away_y * away_y
+            if away < end_squared:
+                # how far the spot moves when the image point moves by a pixel
+                tilt_right = right[2] * rise
+                tilt_down = down[2] * rise
+                step = depth * scale
+                wide = wp.abs(right[0] - direction[0] * tilt_right) + wp.abs(
+                    down[0] - direction[0] * tilt_down
+                )
+                high = wp.abs(right[1] - direction[1] * tilt_right) + wp.abs(
+                    down[1] - direction[1] * tilt_down
+                )
+                wide = wp.max(wide * step, 1.0e-4)
+                high = wp.max(high * step, 1.0e-4)
+                mix = 0.5 - 2.0 * wave(across * scale, wide) * wave(along * scale, high) / (wide * high)
+                color = light * (1.0 - mix) + dark * mix
+                p = (across - origin[0]) * finer - 0.5
+                q = (along - origin[1]) * finer - 0.5
+                if p >= 0.0 and q >= 0.0 and p < last_column and q < last_row:
+                    i = int(q)
+                    j = int(p)
+                    a = p - float(j)
+                    b = q - float(i)
+                    low = texture[i, j] * (1.0 - a) + texture[i, j + 1] * a
+                    top = texture[i + 1, j] * (1.0 - a) + texture[i + 1, j + 1] * a
+                    color = darkened(color, low * (1.0 - b) + top * b)
+                if away > start_squared:
+                    fade = (wp.sqrt(away) - fade_start) * fade_range
+                    fade = fade * fade * (3.0 - 2.0 * fade)
+                    color = color * (1.0 - fade) + backdrop * fade
+        linear[row, column] = color
+
+
+@wp.kernel
 def cast(
     solids: Solids,
     look: Look,
@@ -223,27 +294,24 @@ def cast(
     depth: wp.array2d[float],
     ids: wp.array2d[wp.int32],
 ):
-    """What every pixel centre shows: colour, depth along the viewing axis, id. A thread does `run` pixels."""
+    """What pixel centres show where figures can be: colour, depth along the viewing axis, id. `run` pixels a thread."""
     row, part = wp.tid()
     row += first_row
+    if row < view.top or row >= view.bottom:
+        return
     y = float(row) + 0.5
-    for column in range(part * run, wp.min((part + 1) * run, view.width)):
+    for column in range(wp.max(part * run, view.left), wp.min((part + 1) * run, view.right)):
         x = float(column) + 0.5
         direction = ray_direction(view, x, y)
         unit = wp.normalize(direction)
         hit = Hit()
-        hit.face = -1
-        if column >= view.left and column < view.right and row >= view.top and row < view.bottom:
-            if shown.known == 1:
-                hit = shown_hit(shown, row, column, wp.length(direction))
-            else:
-                hit = trace_mesh(solids, view.position, unit)
-            hit = trace_capsules(solids, view.position, unit, x, y, hit)
-        if hit.face == -1:
-            ids[row, column] = -1
-            depth[row, column] = wp.inf
-            linear[row, column] = background(view, look, direction, y)
+        if shown.known == 1:
+            hit = shown_hit(shown, row, column, wp.length(direction))
         else:
+            hit = trace_mesh(solids, view.position, unit)
+        if solids.num_capsules > 0:
+            hit = trace_capsules(solids, view.position, unit, x, y, hit)
+        if hit.face != -1:
             ids[row, column] = hit_id(solids, hit.face)
             depth[row, column] = hit.distance * wp.dot(unit, view.forward_axis)
             linear[row, column] = solid_color(solids, look, hit, view.position, unit)
@@ -266,22 +334,106 @@ def is_edge(view: View, depth: wp.array2d[float], ids: wp.array2d[wp.int32], row
     return False
 
 
-@wp.func
-def fine_color(solids: Solids, look: Look, view: View, row: int, column: int, samples: int) -> wp.vec3:
-    """Mean colour of samples x samples points of a pixel, a grid turned by 27 degrees.
+@wp.kernel
+def mark_edges(
+    view: View,
+    depth: wp.array2d[float],
+    ids: wp.array2d[wp.int32],
+    first_row: int,
+    count: wp.array[wp.int32],
+    slots: wp.array2d[wp.int32],
+):
+    """Number the pixels at edges; -1 elsewhere. A thread does a row."""
+    row = wp.tid() + first_row
+    if row < view.top - 1 or row > view.bottom:
+        return
+    for column in range(wp.max(view.left - 1, 0), wp.min(view.right + 1, view.width)):
+        if is_edge(view, depth, ids, row, column):
+            slots[row, column] = wp.atomic_add(count, 0, 1)
 
-    (Turned, edges along rows and columns get as many steps as slanted ones.)
-    """
+
+@wp.kernel
+def rasterize_edges(
+    indices: wp.array[wp.vec4i],
+    closed: int,
+    pixels: wp.array[wp.vec3],
+    view: View,
+    first_row: int,
+    num_rows: int,
+    fine: Fine,
+):
+    """Nearest face at the sample points of the numbered pixels of some rows, by one thread; as `rasterize`."""
+    top = wp.max(first_row, wp.max(view.top - 1, 0))
+    bottom = wp.min(first_row + num_rows, wp.min(view.bottom + 1, view.height))
+    start = wp.max(view.left - 1, 0)
+    end = wp.min(view.right + 1, view.width)
+    places = fine.places
+    slots = fine.slots
+    for face in range(indices.shape[0]):
+        corners = indices[face]
+        a = pixels[corners[0]]
+        b = pixels[corners[1]]
+        c = pixels[corners[2]]
+        area = outside(b, c, a[0], a[1])
+        if area == 0.0 or (closed == 1 and area > 0.0):
+            continue
+        first = wp.max(int(floor_of(wp.min(wp.min(a[1], b[1]), c[1]) - 0.2)), top)
+        last = wp.min(int(floor_of(wp.max(wp.max(a[1], b[1]), c[1]) + 0.2)) + 1, bottom)
+        left = wp.max(int(floor_of(wp.min(wp.min(a[0], b[0]), c[0]) - 0.2)), start)
+        right = wp.min(int(floor_of(wp.max(wp.max(a[0], b[0]), c[0]) + 0.2)) + 1, end)
+        if first < last and left < right:
+            share = 1.0 / area
+            for row in range(first, last):
+                for column in range(left, right):
+                    slot = slots[row, column]
+                    if slot >= 0:
+                        for number in range(places.shape[0]):
+                            x = float(column) + places[number][0]
+                            y = float(row) + places[number][1]
+                            u = outside(b, c, x, y) * share
+                            v = outside(c, a, x, y) * share
+                            w = 1.0 - u - v
+                            if u >= -1.0e-5 and v >= -1.0e-5 and w >= -1.0e-5:
+                                inverse = u * a[2] + v * b[2] + w * c[2]
+                                if inverse > fine.inverse[slot, number]:
+                                    fine.inverse[slot, number] = inverse
+                                    fine.faces[slot, number] = face
+                                    fine.weights[slot, number] = wp.vec2(
+                                        u * a[2] / inverse, v * b[2] / inverse
+                                    )
+
+
+@wp.func
+def fine_color(
+    solids: Solids, look: Look, view: View, shown: Shown, fine: Fine, row: int, column: int
+) -> wp.vec3:
+    """Mean colour of the samples of a pixel: by what the rasteriser found, or by rays."""
     total = wp.vec3(0.0, 0.0, 0.0)
-    step = 1.0 / float(samples)
-    for i in range(samples):
-        for j in range(samples):
-            u = (float(i) + 0.5) * step - 0.5
-            v = (float(j) + 0.5) * step - 0.5
-            x = float(column) + 0.5 + 0.894 * u - 0.447 * v
-            y = float(row) + 0.5 + 0.447 * u + 0.894 * v
-            total += point_color(solids, look, view, x, y)
-    return total * (step * step)
+    slot = int(-1)
+    if shown.known == 1:
+        slot = fine.slots[row, column]
+    for number in range(fine.places.shape[0]):
+        place = wp.vec2(float(column), float(row)) + fine.places[number]
+        direction = ray_direction(view, place[0], place[1])
+        unit = wp.normalize(direction)
+        hit = Hit()
+        hit.distance = FAR
+        hit.face = -1
+        if slot < 0:
+            hit = trace_mesh(solids, view.position, unit)
+        elif fine.inverse[slot, number] > 0.0:
+            weights = fine.weights[slot, number]
+            hit.distance = wp.length(direction) / fine.inverse[slot, number]
+            hit.face = fine.faces[slot, number]
+            hit.u = weights[0]
+            hit.v = weights[1]
+        if solids.num_capsules > 0:
+            hit = trace_capsules(solids, view.position, unit, place[0], place[1], hit)
+        if hit.face == -1:
+            total += background(view, look, direction, place[1])
+        else:
+            total += solid_color(solids, look, hit, view.position, unit)
+    return total / float(fine.places.shape[0])
 
 
 @wp.kernel
@@ -289,11 +441,10 @@ def finish(
     solids: Solids,
     look: Look,
     view: View,
-    samples: int,
+    shown: Shown,
+    fine: Fine,
     everywhere: int,
     linear: wp.array2d[wp.vec3],
-    depth: wp.array2d[float],
-    ids: wp.array2d[wp.int32],
     to_srgb: wp.array[wp.uint8],
     first_row: int,
     run: int,
@@ -302,13 +453,14 @@ def finish(
     """Take more samples in pixels at edges (or everywhere) and turn colours into sRGB bytes."""
     row, part = wp.tid()
     row += first_row
+    slots = fine.slots
     for column in range(part * run, wp.min((part + 1) * run, view.width)):
         result = linear[row, column]
-        if samples > 1 and (everywhere == 1 or is_edge(view, depth, ids, row, column)):
-            result = fine_color(solids, look, view, row, column, samples)
-        for channel in range(3):
-            level = int(wp.clamp(result[channel], 0.0, 1.0) * 4095.0 + 0.5)
-            color[row, column, channel] = to_srgb[level]
+        if everywhere == 1 or slots[row, column] >= 0:
+            result = fine_color(solids, look, view, shown, fine, row, column)
+        color[row, column, 0] = to_srgb[int(wp.clamp(result[0], 0.0, 1.0) * 4095.0 + 0.5)]
+        color[row, column, 1] = to_srgb[int(wp.clamp(result[1], 0.0, 1.0) * 4095.0 + 0.5)]
+        color[row, column, 2] = to_srgb[int(wp.clamp(result[2], 0.0, 1.0) * 4095.0 + 0.5)]
 
 
 @wp.kernel

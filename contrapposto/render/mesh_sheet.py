@@ -1,4 +1,4 @@
-"""Meshes side by side in one picture: rows of poses, each drawn by itself from the same direction."""
+"""Meshes side by side in one image: rows of poses, each drawn by itself from the same direction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def render_mesh_sheet(
     if not rows or not rows[0] or len({len(row) for row in rows}) > 1:
         raise InputError("A sheet needs rows of equally many meshes.", found=str([len(row) for row in rows]))
     renderer = make_renderer(backend)
-    pictures = []
+    images = []
     for row in rows:
         panels = []
         for mesh in row:
@@ -50,12 +50,12 @@ def render_mesh_sheet(
             corners = np.stack([np.where([i & 1, i & 2, i & 4], high, low) for i in range(8)])
             camera = enclose(corners, list(direction), size=size, margin=(0.1, 0.06))
             panels.append(renderer.render(Scene([mesh], [], ground), camera).color)
-        pictures.append(np.concatenate(panels, axis=1))
-    picture = np.concatenate(pictures).copy()
+        images.append(np.concatenate(panels, axis=1))
+    image = np.concatenate(images).copy()
     for column, title in enumerate(titles):
         place = (round((column + 0.5) * size[0]), 4)
-        draw_text(picture, title, place, size=max(11, size[1] // 20), anchor="centre top")
-    return picture
+        draw_text(image, title, place, size=max(11, size[1] // 20), anchor="centre top")
+    return image
 
 
 def upright(vertices: np.ndarray) -> np.ndarray:

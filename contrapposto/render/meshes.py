@@ -1,4 +1,4 @@
-"""Pictures of meshes as people have them: painted, in their own units, y up; moving side by side, or in sheets."""
+"""Images of meshes as people have them: painted, in their own units, y up; moving side by side, or in sheets."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _painted(mesh: MeshAsset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         chosen = np.flatnonzero(materials == number) if materials is not None else np.arange(0)
         tint = _srgb(np.clip(np.asarray(material.color[:3], np.float64), 0, 1))
         corners[chosen] = tint if mesh.vertex_colors is None else corners[chosen] * tint
-        texture = None if material.texture is None else _picture(material.texture)
+        texture = None if material.texture is None else _image(material.texture)
         if texture is None or mesh.texture_faces is None or mesh.texture_coordinates is None:
             continue
         index = mesh.texture_faces[chosen]
@@ -80,7 +80,7 @@ def _srgb(linear: np.ndarray) -> np.ndarray:
     )
 
 
-def _picture(data: bytes) -> np.ndarray | None:
+def _image(data: bytes) -> np.ndarray | None:
     """(H, W, 3) in [0, 1]; None for what cannot be decoded."""
     from PIL import Image
 
@@ -142,13 +142,13 @@ def render_mesh_video(
     letters = max(11, round(min(size) * 0.04))
     with bar as shown, VideoWriter(path, fps, (size[0] * len(drawn), size[1]), progress=shown) as writer:
         for frame in range(count):
-            pictures = [panel.picture(frame) for panel in drawn]
-            for picture, title in zip(pictures, panels):
-                draw_text(picture, title, (letters // 2, letters // 2), size=letters)
+            images = [panel.image(frame) for panel in drawn]
+            for image, title in zip(images, panels):
+                draw_text(image, title, (letters // 2, letters // 2), size=letters)
             if frame < len(captions):
                 place = (letters // 2, size[1] - letters // 2)
-                draw_text(pictures[0], captions[frame], place, size=letters, anchor="left bottom")
-            writer.write(np.concatenate(pictures, axis=1))
+                draw_text(images[0], captions[frame], place, size=letters, anchor="left bottom")
+            writer.write(np.concatenate(images, axis=1))
     return Path(path)
 
 
@@ -164,12 +164,12 @@ class _Drawn:
         self.ground = Ground(height=min(float(np.percentile(placed[..., 2].min(axis=1), 10)), 0.0) - 0.002)
         self.renderer: Any = make_renderer("warp", None)
 
-    def picture(self, frame: int) -> np.ndarray:
+    def image(self, frame: int) -> np.ndarray:
         mesh = self.painted.posed(self.frames[min(frame, len(self.frames) - 1)])
-        picture: np.ndarray = self.renderer.render(
+        image: np.ndarray = self.renderer.render(
             Scene([mesh], ground=self.ground), self.cameras[frame]
         ).color.copy()
-        return picture
+        return image
 
 
 def _cameras(points: np.ndarray, size: tuple[int, int], fps: float, turn: float) -> list[Camera]:
@@ -190,7 +190,7 @@ def _direction(azimuth: float, elevation: float = float(_ELEVATION)) -> tuple[fl
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One picture of a sheet: vertices (V, 3) of a mesh under a title."""
+    """One image of a sheet: vertices (V, 3) of a mesh under a title."""
 
     mesh: PaintedMesh
     vertices: np.ndarray
@@ -200,13 +200,13 @@ class Cell:
 def render_pose_sheet(
     path: str | Path, cells: Sequence[Sequence[Cell]], *, columns: int = 5, size: tuple[int, int] = (200, 240)
 ) -> Path:
-    """Write groups of pictures (a group's stand close together) as one PNG.
+    """Write groups of images (a group's stand close together) as one PNG.
 
     Args:
         path: ends in .png.
         cells: groups in the order of reading, all of one length.
         columns: groups in a row.
-        size: of one picture.
+        size: of one image.
 
     Raises:
         InputError: nothing to draw.
@@ -218,16 +218,16 @@ def render_pose_sheet(
     gap = 6
     blocks = []
     for group in cells:
-        pictures = []
+        images = []
         for cell in group:
             mesh = cell.mesh.posed(cell.vertices)
             low = float(mesh.vertices[:, 2].min())
             camera = enclose(mesh.vertices, _direction(float(_AZIMUTH)), size=size, margin=0.07)
             scene = Scene([mesh], ground=Ground(height=low - 0.002))
-            picture = renderer.render(scene, camera).color.copy()
-            draw_text(picture, cell.title, (letters // 2, letters // 2), size=letters)
-            pictures.append(picture)
-        block = np.concatenate(pictures, axis=1)
+            image = renderer.render(scene, camera).color.copy()
+            draw_text(image, cell.title, (letters // 2, letters // 2), size=letters)
+            images.append(image)
+        block = np.concatenate(images, axis=1)
         blocks.append(np.pad(block, ((0, gap), (0, gap), (0, 0)), constant_values=255))
     blank = np.full_like(blocks[0], 255)
     blocks += [blank] * (-len(blocks) % columns)
@@ -256,6 +256,6 @@ def four_views(
         figure = figure.moved(figure.vertices - (low + high) / 2)
         scene = Scene([figure], ground=None, background=(0.0, 0.0, 0.0))
         for view, camera in enumerate(cameras):
-            picture = renderer.render(scene, camera)
-            result[number, view] = np.round(picture.color @ [0.299, 0.587, 0.114]).astype(np.uint8)
+            image = renderer.render(scene, camera)
+            result[number, view] = np.round(image.color @ [0.299, 0.587, 0.114]).astype(np.uint8)
     return result

@@ -1,4 +1,4 @@
-"""Contact sheets: poses of a clip side by side in one picture."""
+"""Contact sheets: poses of a clip side by side in one image."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def render_motion_sheet(
         path: ends in .png.
         motion: the clip.
         count: number of poses, 1 to 32.
-        height: of the picture in pixels; its width follows.
+        height: of the image in pixels; its width follows.
         body, backend, device: as in `render_motion_video`.
         color: (3,) sRGB of the figures; early poses are lighter.
 
@@ -74,12 +74,12 @@ def render_motion_sheet(
         [_placed(f, place, tint) for f, place, tint in zip(figures, places, tints)],
         ground_for(joints, motion),
     )
-    picture = make_renderer(backend, device).render(scene, view).color.copy()
+    image = make_renderer(backend, device).render(scene, view).color.copy()
     letters = max(11, round(height * 0.034))
     for time, place in zip(times, places + centre):
         column = view.project(place)[0][0]
-        draw_text(picture, f"{time:.2f} s", (round(column), height - 4), size=letters, anchor="centre bottom")
-    return write_png(path, picture)
+        draw_text(image, f"{time:.2f} s", (round(column), height - 4), size=letters, anchor="centre bottom")
+    return write_png(path, image)
 
 
 def _placed(figure: Figure, shift: np.ndarray, color: Sequence[float]) -> Figure:

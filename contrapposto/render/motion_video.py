@@ -71,11 +71,11 @@ def render_motion_video(
         ConfigError: an unknown back-end, camera or style.
     """
     stage = replace(make_stage(clips, size, fps, body, camera, style), extras=extras)
-    width, height = stage.picture_size
+    width, height = stage.image_size
     report, bar = _reporting(progress, stage.num_frames, Path(path).name)
     with bar as shown, VideoWriter(path, fps, (width, height), quality, shown or report) as writer:
-        for picture in _in_order(stage, backend, device):
-            writer.write(picture)
+        for image in _in_order(stage, backend, device):
+            writer.write(image)
     return Path(path)
 
 
@@ -116,7 +116,7 @@ def _draw(stage: Stage, renderer: Any, frame: int, figures: list[Figure]) -> np.
 
 
 def _overlay(stage: Stage, renderer: Any, camera: Camera, figures: list[Figure]) -> np.ndarray:
-    """All figures in one panel, the first one translucent: a mean of the pictures with it and without it.
+    """All figures in one panel, the first one translucent: a mean of the images with it and without it.
 
     Where it is less than some centimetres in front of another figure, that one is shown: surfaces that nearly coincide
     would be mottled otherwise.

@@ -1,7 +1,7 @@
 """Optional back-ends that rasterise triangles on a CUDA device: nvdiffrast and PyTorch3D.
 
 They answer one question, which face each sample shows and where in it; light and colour come from the kernels of the
-ray caster, so that the pictures agree up to samples at edges. Capsules are drawn as fine meshes.
+ray caster, so that the images agree up to samples at edges. Capsules are drawn as fine meshes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contrapposto.render import draw_kernels
 from contrapposto.render.camera import Camera, check_size
 from contrapposto.render.lighting import srgb_table
 from contrapposto.render.raycast import Raycaster
-from contrapposto.render.scene import Picture, Scene
+from contrapposto.render.scene import RenderedImage, Scene
 from contrapposto.render.view import make_view, refuse_inside
 
 NEAR, FAR = 0.01, 1000.0
@@ -52,7 +52,7 @@ class RasterRenderer(ABC):
             Faces (H, W) int32, -1 where there is none, and perspective-correct barycentric weights (H, W, 3) float32.
         """
 
-    def render(self, scene: Scene, camera: Camera, *, samples: int = 2) -> Picture:
+    def render(self, scene: Scene, camera: Camera, *, samples: int = 2) -> RenderedImage:
         """Draw a scene; `samples` x `samples` points are taken in every pixel. Errors as in `Raycaster.render`."""
         if not 1 <= samples <= 8:
             raise InputError(f"{samples} samples along a pixel's side cannot be taken.", expected="1 to 8")
@@ -78,7 +78,7 @@ class RasterRenderer(ABC):
         blocks = linear.numpy().reshape(camera.height, samples, camera.width, samples, 3)
         mean = np.clip(blocks.mean(axis=(1, 3)), 0, 1)
         color = self._table[np.round(mean * 4095).astype(np.int64)]
-        return Picture(color, depth, ids >= 0, ids)
+        return RenderedImage(color, depth, ids >= 0, ids)
 
     def _visible(self, scene: Scene, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
         """Faces, weights, and the vertices in camera axes."""
@@ -156,7 +156,7 @@ class Pytorch3dRenderer(RasterRenderer):
 def clip_coordinates(points: Tensor, camera: Camera, width: int, height: int) -> Tensor:
     """(V, 4) OpenGL clip coordinates of points in camera axes, for a viewport of `width` x `height` pixels.
 
-    Row 0 of nvdiffrast's pictures is at y = -1, that of ours at the top: y is not turned over.
+    Row 0 of nvdiffrast's images is at y = -1, that of ours at the top: y is not turned over.
     """
     x, y, z = points.unbind(-1)
     across = 2 * (camera.fx * x + camera.cx * z) / width - z

@@ -1,6 +1,6 @@
 """The default renderer: NVIDIA Warp ray casting, the same kernels on the CPU and on CUDA.
 
-Warp's CPU kernels run on one thread and release Python's lock, so a picture is cut into bands of rows that a small
+Warp's CPU kernels run on one thread and release Python's lock, so an image is cut into bands of rows that a small
 pool of threads works through. Between frames only the vertices change: the tree over the faces is refitted.
 """
 
@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 import warp as wp
-from scipy.ndimage import gaussian_filter
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.render import draw_kernels, light_kernels, warp_types
@@ -22,14 +22,16 @@ from contrapposto.render.camera import Camera, check_size
 from contrapposto.render.lighting import (
     cone,
     hemisphere_directions,
+    is_closed,
     key_direction,
     light_samples,
+    sample_places,
     shadow_rectangle,
     sphere_directions,
     srgb_table,
     to_linear,
 )
-from contrapposto.render.scene import Picture, Scene
+from contrapposto.render.scene import RenderedImage, Scene
 from contrapposto.render.view import capsule_boxes, make_view, refuse_inside
 
 TEXEL = 0.02
@@ -38,6 +40,10 @@ TEXEL = 0.02
 GROUND_BLUR = (0.022, 0.09, 0.012)
 """Standard deviations in metres by which shadow, near sky and contact on the ground are smoothed; these
 and the texels are meant for people and grow with `Scene.scale`."""
+
+
+GROUND_RAYS = 4
+"""Directions towards the key light, and as many towards the sky, that are tried at each texel of the ground."""
 
 
 class Raycaster:
@@ -70,17 +76,19 @@ class Raycaster:
         self._counts: list[int] = []
         self._to_srgb = self._array(srgb_table(), wp.uint8)
 
-    def render(self, scene: Scene, camera: Camera, *, samples: int = 2, everywhere: bool = False) -> Picture:
+    def render(
+        self, scene: Scene, camera: Camera, *, samples: int = 2, everywhere: bool = False
+    ) -> RenderedImage:
         """Draw a scene.
 
         Args:
             scene: figures, ground, light.
-            camera: where from; its size is the picture's.
+            camera: where from; its size is the image's.
             samples: samples x samples points are taken in pixels at edges; 1 turns smoothing off.
             everywhere: take them in all pixels.
 
         Raises:
-            InputError: the camera is inside a mesh, or the picture with its samples is too large.
+            InputError: the camera is inside a mesh, or the image with its samples is too large.
         """
         check_size(camera.width, camera.height, samples**2 if everywhere else 1)
         if not 1 <= samples <= 8:
@@ -90,13 +98,17 @@ class Raycaster:
         solids, look = self.prepare(scene, camera)
         shape, device = (camera.height, camera.width), self.device
         linear = wp.empty(shape, dtype=wp.vec3, device=device)
-        depth, ids = (
-            wp.empty(shape, dtype=float, device=device),
-            wp.empty(shape, dtype=wp.int32, device=device),
-        )
+        depth = wp.full(shape, np.inf, dtype=float, device=device)
+        ids = wp.full(shape, -1, dtype=wp.int32, device=device)
         color = wp.empty((*shape, 3), dtype=wp.uint8, device=device)
         run = 64 if device.is_cpu else 1  # a CPU thread copies the kernel's arguments anew for each item
         parts = -(-camera.width // run)
+        self._bands(
+            camera.height,
+            lambda first, rows: self._launch(
+                draw_kernels.paint, (rows, parts), [view, look, first, run, linear]
+            ),
+        )
         shown = self._rasterize(scene, solids, view)
         self._bands(
             camera.height,
@@ -104,7 +116,8 @@ class Raycaster:
                 draw_kernels.cast, (rows, parts), [solids, look, view, shown, first, run, linear, depth, ids]
             ),
         )
-        arguments = [solids, look, view, samples, int(everywhere), linear, depth, ids, self._to_srgb]
+        fine = self._edges(solids, view, shown, depth, ids, samples, everywhere)
+        arguments = [solids, look, view, shown, fine, int(everywhere), linear, self._to_srgb]
         self._bands(
             camera.height,
             lambda first, rows: self._launch(
@@ -112,7 +125,7 @@ class Raycaster:
             ),
         )
         numbers = ids.numpy()
-        return Picture(color.numpy(), depth.numpy(), numbers >= 0, numbers)
+        return RenderedImage(color.numpy(), depth.numpy(), numbers >= 0, numbers)
 
     def _rasterize(self, scene: Scene, solids: Any, view: Any) -> Any:
         """What meshes show at pixel centres, where a CPU finds it out sooner than by rays.
@@ -129,15 +142,56 @@ class Raycaster:
         if shown.known:
             assert self._mesh is not None
             points = self._mesh.points
-            pixels = wp.empty(len(points), dtype=wp.vec3, device=self.device)
-            self._launch(draw_kernels.project, len(points), [points, view, pixels])
+            self._pixels = wp.empty(len(points), dtype=wp.vec3, device=self.device)
+            self._launch(draw_kernels.project, len(points), [points, view, self._pixels])
             self._bands(
                 view.height,
                 lambda first, rows: self._launch(
-                    draw_kernels.rasterize, 1, [solids.faces, pixels, view, first, rows, shown]
+                    draw_kernels.rasterize,
+                    1,
+                    [solids.faces, solids.closed, self._pixels, view, first, rows, shown],
                 ),
             )
         return shown
+
+    def _edges(
+        self,
+        solids: Any,
+        view: Any,
+        shown: Any,
+        depth: wp.array,
+        ids: wp.array,
+        samples: int,
+        everywhere: bool,
+    ) -> Any:
+        """Which pixels take more samples, and, where the rasteriser ran, what the samples show."""
+        fine: Any = warp_types.Fine()
+        fine.slots = wp.full(depth.shape, -1, dtype=wp.int32, device=self.device)
+        number = 0
+        if samples > 1 and not everywhere:
+            count = wp.zeros(1, dtype=wp.int32, device=self.device)
+            self._bands(
+                view.height,
+                lambda first, rows: self._launch(
+                    draw_kernels.mark_edges, rows, [view, depth, ids, first, count, fine.slots]
+                ),
+            )
+            number = int(count.numpy()[0]) if shown.known else 0
+        fine.places = self._array(sample_places(samples), wp.vec2)
+        shape = (max(number, 1), samples**2)
+        fine.inverse = wp.zeros(shape, dtype=float, device=self.device)
+        fine.faces = wp.zeros(shape, dtype=wp.int32, device=self.device)
+        fine.weights = wp.zeros(shape, dtype=wp.vec2, device=self.device)
+        if number:
+            self._bands(
+                view.height,
+                lambda first, rows: self._launch(
+                    draw_kernels.rasterize_edges,
+                    1,
+                    [solids.faces, solids.closed, self._pixels, view, first, rows, fine],
+                ),
+            )
+        return fine
 
     def prepare(self, scene: Scene, camera: Camera) -> tuple[Any, Any]:
         """Kernel arguments `Solids` and `Look` with all light computed, for this and for other back-ends."""
@@ -153,16 +207,19 @@ class Raycaster:
 
     def _set_capsules(self, scene: Scene, camera: Camera, solids: Any) -> None:
         count = sum(len(group.starts) for group in scene.capsules)
+        casting = sum(len(group.starts) for group in scene.capsules if group.casts)
         layout: Any = warp_types.Capsule  # a Warp structure, of which mypy sees the plain class only
         rows: Any = np.zeros(max(count, 1), dtype=layout.numpy_dtype())
-        first = 0
+        first = {True: 0, False: casting}  # those that cast shadows stand before the others
         for number, group in enumerate(scene.capsules, len(scene.meshes)):
-            part = rows[first : first + len(group.starts)]
+            start = first[group.casts]
+            part = rows[start : start + len(group.starts)]
             part["start"], part["end"], part["radius"] = group.starts, group.ends, group.radii
             part["color"], part["number"] = to_linear(group.colors), number
             part["box"] = capsule_boxes(group, camera)
-            first += len(group.starts)
+            first[group.casts] += len(group.starts)
         solids.capsules, solids.num_capsules = self._array(rows, layout), count
+        solids.num_casting = casting
 
     def _set_meshes(self, scene: Scene, camera: Camera, solids: Any, key: np.ndarray) -> None:
         meshes = scene.meshes
@@ -172,7 +229,7 @@ class Raycaster:
         self._launch(
             light_kernels.add_face_normals, len(mesh.indices) // 3, [vertices, mesh.indices, normals]
         )
-        solids.mesh, solids.faces = mesh.id, self._faces
+        solids.mesh, solids.faces, solids.closed = mesh.id, self._faces, int(self._closed)
         solids.corners = wp.empty(len(vertices), dtype=warp_types.Corner, device=self.device)
         if scene.lights.shadows:
             light = self._light_vertices(scene, solids, camera, vertices, normals, key)
@@ -198,6 +255,7 @@ class Raycaster:
         self._faces = self._array(np.column_stack([joined, numbers]), wp.vec4i)
         self._mesh = wp.Mesh(points=vertices, indices=self._array(joined.reshape(-1), wp.int32))
         self._parts, self._counts = parts, counts
+        self._closed = all(is_closed(one.vertices, one.faces) for one in scene.meshes)
         chosen, self._spread = light_samples(joined, len(vertices))
         self._chosen = self._array(chosen, wp.int32)
         return self._mesh
@@ -214,8 +272,8 @@ class Raycaster:
         """Light at some vertices by rays, at the others by smoothing over the mesh."""
         light = wp.empty(len(self._chosen), dtype=wp.vec2, device=self.device)
         towards = self._array(cone(key, scene.lights.softness, 4), wp.vec3)
-        around = self._array(sphere_directions(10), wp.vec3)
-        fixed = [solids.mesh, solids.capsules, solids.num_capsules, vertices, normals, self._chosen]
+        around = self._array(sphere_directions(16), wp.vec3)
+        fixed = [solids.mesh, solids.capsules, solids.num_casting, vertices, normals, self._chosen]
         fixed += [wp.vec3(*camera.position), towards, around, scene.scale]
         self._bands(
             len(light),
@@ -257,32 +315,56 @@ class Raycaster:
         )  # texels keep their places while figures move: no shimmer
         columns, rows = (int(x) for x in np.ceil((high - low) / texel) + 1)
         texture = wp.empty((rows, columns), dtype=wp.vec3, device=self.device)
-        towards = self._array(cone(key, scene.lights.softness, 8), wp.vec3)
-        upper = self._array(hemisphere_directions(8), wp.vec3)
+        towards, upper = cone(key, scene.lights.softness, GROUND_RAYS), hemisphere_directions(GROUND_RAYS)
         corner = wp.vec3(*low, scene.ground.height + 0.002 * scene.scale)
-        fixed = [
-            solids.mesh,
-            solids.capsules,
-            solids.num_capsules,
-            corner,
-            texel,
-            towards,
-            upper,
-            scene.scale,
-        ]
-        self._bands(
-            rows,
-            lambda first, count: self._launch(
-                light_kernels.light_ground, (count, columns), [*fixed, first, texture]
-            ),
-        )
+        if self.device.is_cpu and towards[:, 2].min() > 0.01:
+            self._cast_shadows(scene, solids, corner, texel, towards, upper, texture)
+        else:
+            fixed = [solids.mesh, solids.capsules, solids.num_casting, corner, texel]
+            fixed += [self._array(towards, wp.vec3), self._array(upper, wp.vec3), scene.scale]
+            self._launch(light_kernels.light_ground, (rows, columns), [*fixed, 0, texture])
         blocked = texture.numpy()
         smooth = [
-            gaussian_filter(blocked[..., i], metres * scene.scale / texel)
+            cv2.GaussianBlur(np.ascontiguousarray(blocked[..., i]), (0, 0), metres * scene.scale / texel)
             for i, metres in enumerate(GROUND_BLUR)
         ]
         look.texture_origin, look.texel = wp.vec2(*low), texel
         look.texture = self._array(np.stack(smooth, axis=-1), wp.vec3)
+
+    def _cast_shadows(
+        self,
+        scene: Scene,
+        solids: Any,
+        corner: Any,
+        texel: float,
+        towards: np.ndarray,
+        upper: np.ndarray,
+        texture: wp.array,
+    ) -> None:
+        """What `light_ground` finds, by projecting faces and capsules onto the ground, direction by direction."""
+        texture.zero_()
+        stamps = wp.zeros(texture.shape, dtype=wp.int32, device=self.device)
+        sky, contact = light_kernels.SKY_REACH * scene.scale, light_kernels.CONTACT_REACH * scene.scale
+        castings = [(direction, warp_types.FAR, 1 / len(towards), 0) for direction in towards]
+        castings += [(direction, sky, 1 / len(upper), 1) for direction in upper]
+        castings += [(np.array([0.0, 0.0, 1.0]), contact, 0.0, 2)]
+        for number, (direction, reach, weight, channel) in enumerate(castings, start=1):
+            casting: Any = light_kernels.Casting()
+            casting.corner, casting.texel, casting.direction = corner, texel, wp.vec3(*direction)
+            casting.reach, casting.weight, casting.channel, casting.number = reach, weight, channel, number
+
+            def work(first: int, rows: int, casting: Any = casting) -> None:
+                common = [casting, first, rows, stamps, texture]
+                if scene.meshes:
+                    assert self._mesh is not None
+                    faces = [solids.faces, solids.closed, self._mesh.points]
+                    self._launch(light_kernels.cast_faces, 1, [*faces, *common])
+                if solids.num_casting:
+                    self._launch(
+                        light_kernels.cast_capsules, 1, [solids.capsules, solids.num_casting, *common]
+                    )
+
+            self._bands(texture.shape[0], work)
 
     def _array(self, values: np.ndarray, dtype: Any) -> Any:
         return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)

@@ -1,4 +1,4 @@
-"""What is in a picture: meshes, capsules, the ground, light. Colours are sRGB in [0, 1], lengths metres, z up."""
+"""What is in an image: meshes, capsules, the ground, light. Colours are sRGB in [0, 1], lengths metres, z up."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ class Capsules:
         starts, ends: (N, 3) ends of the axes.
         radii: (N,) or one number, above zero.
         colors: (3,) or (N, 3).
+        casts: whether they cast shadows; marks and axes do not.
 
     Raises:
         InputError: wrong shapes, values that are not finite, a radius that is not positive.
@@ -88,6 +89,7 @@ class Capsules:
     ends: np.ndarray
     radii: np.ndarray | float
     colors: np.ndarray | Sequence[float] = COOL
+    casts: bool = True
 
     def __post_init__(self) -> None:
         for name in ("starts", "ends"):
@@ -185,7 +187,7 @@ class Lights:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that one picture shows. Ids number the meshes first, then the groups of capsules.
+    """All that one image shows. Ids number the meshes first, then the groups of capsules.
 
     Args:
         meshes, capsules: the figures.
@@ -234,7 +236,7 @@ class Scene:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class RenderedImage:
     """What a renderer returns.
 
     Attributes:

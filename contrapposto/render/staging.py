@@ -49,7 +49,7 @@ class Stage:
         return rows, -(-count // rows)
 
     @property
-    def picture_size(self) -> tuple[int, int]:
+    def image_size(self) -> tuple[int, int]:
         """Width and height of all panels together."""
         rows, columns = self.grid
         return self.panel_size[0] * columns, self.panel_size[1] * rows

@@ -1,4 +1,4 @@
-"""Frames of several videos under each other in one picture."""
+"""Frames of several videos under each other in one image."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _GAP, _HEAD = 3, 24  # pixels between frames, and for a title
 def video_sheet(
     path: str | Path, videos: Mapping[str, Path], *, width: int = 1080, height: int = 200
 ) -> Path:
-    """Write a picture with a row of frames of every video, at the same times, until the shortest one ends.
+    """Write an image with a row of frames of every video, at the same times, until the shortest one ends.
 
     Args:
         path: ends in .png.
         videos: title to file, from above.
-        width: of the picture in pixels.
+        width: of the image in pixels.
         height: of a row, about: there are as many frames as fit, from three to eight.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Small text on pictures: titles, captions, time. Set in DejaVu Sans (comes with matplotlib), else Pillow's font."""
+"""Small text on images: titles, captions, time. Set in DejaVu Sans (comes with matplotlib), else Pillow's font."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def draw_text(
     dot: Sequence[float] | None = None,
     color: Sequence[int] = INK,
 ) -> None:
-    """Write one line into a picture, on a soft light plate so that it is read on any ground.
+    """Write one line into an image, on a soft light plate so that it is read on any ground.
 
     Args:
         image: (H, W, 3) uint8, changed in place.
-        text: one line; shortened with an ellipsis when the picture is too narrow for it.
+        text: one line; shortened with an ellipsis when the image is too narrow for it.
         place: column and row of the anchor in pixels.
         size: height of the letters' box in pixels.
         anchor: `left`, `centre` or `right`, and `top` or `bottom`.

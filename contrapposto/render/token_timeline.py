@@ -39,7 +39,7 @@ def draw_token_timeline(
         seconds: what the L tokens last.
         labels: what happens when, written along the top.
         titles: of the motions; `1`, `2`, ... where absent.
-        width: of the picture in pixels.
+        width: of the image in pixels.
 
     Raises:
         InputError: no tokens, or too many motions.
@@ -54,19 +54,19 @@ def draw_token_timeline(
     cell = int(np.clip(480 // (count * books), 4, 16))
     band = cell * books + max(4, cell // 2)
     height = _TOP + count * band + _BOTTOM
-    picture = np.full((height, max(width, _LEFT + length + 20), 3), _GROUND, np.uint8)
-    edges = _LEFT + np.round(np.arange(length + 1) * (picture.shape[1] - _LEFT - 20) / length).astype(int)
+    image = np.full((height, max(width, _LEFT + length + 20), 3), _GROUND, np.uint8)
+    edges = _LEFT + np.round(np.arange(length + 1) * (image.shape[1] - _LEFT - 20) / length).astype(int)
     for index in range(count):
         top = _TOP + index * band
         name = titles[index] if titles is not None else str(index + 1)
-        draw_text(picture, name, (_LEFT - 6, top), size=_LETTERS if band > 18 else 10, anchor="right top")
+        draw_text(image, name, (_LEFT - 6, top), size=_LETTERS if band > 18 else 10, anchor="right top")
         for book in range(books):
             row = slice(top + book * cell, top + (book + 1) * cell)
             for position, code in enumerate(tokens[index, :, book].tolist()):
                 gap = 1 if edges[position + 1] - edges[position] > 3 else 0
-                picture[row, edges[position] : edges[position + 1] - gap] = _color(code)
-    _axis(picture, edges, seconds, labels)
-    return picture
+                image[row, edges[position] : edges[position + 1] - gap] = _color(code)
+    _axis(image, edges, seconds, labels)
+    return image
 
 
 @lru_cache(maxsize=4096)
@@ -78,24 +78,24 @@ def _color(code: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _axis(picture: np.ndarray, edges: np.ndarray, seconds: float, labels: Sequence[Label]) -> None:
+def _axis(image: np.ndarray, edges: np.ndarray, seconds: float, labels: Sequence[Label]) -> None:
     """Seconds below, labels above."""
-    first, last, bottom = int(edges[0]), int(edges[-1]), picture.shape[0] - _BOTTOM
+    first, last, bottom = int(edges[0]), int(edges[-1]), image.shape[0] - _BOTTOM
     per_second = (last - first) / seconds
-    picture[bottom : bottom + 1, first:last] = _RULE
+    image[bottom : bottom + 1, first:last] = _RULE
     step = next(
         s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600) if s * per_second > 45 or s == 3600
     )
     for time in np.arange(0, seconds + 1e-6, step):
         column = first + round(time * per_second)
-        picture[bottom : bottom + 5, column : column + 1] = _RULE
-        draw_text(picture, f"{time:g} s", (column, bottom + 6), size=_LETTERS, anchor="centre top")
+        image[bottom : bottom + 5, column : column + 1] = _RULE
+        draw_text(image, f"{time:g} s", (column, bottom + 6), size=_LETTERS, anchor="centre top")
     for label in labels:
         left, right = (
             first + round(time * per_second) for time in (max(label.start, 0), min(label.end, seconds))
         )
         if right - left < 2:
             continue
-        picture[_TOP - 7 : _TOP - 4, left + 1 : right - 1] = INK
-        window = picture[: _TOP - 7, left:right]
+        image[_TOP - 7 : _TOP - 4, left + 1 : right - 1] = INK
+        window = image[: _TOP - 7, left:right]
         draw_text(window, label.text, ((right - left) // 2, 2), size=_LETTERS, anchor="centre top")

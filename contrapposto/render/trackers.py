@@ -1,4 +1,4 @@
-"""Marks for tracked devices in pictures: a ball and three axes each."""
+"""Marks for tracked devices in images: a ball and three axes each."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def tracker_marks(track: DeviceTrack) -> Callable[[float], Sequence[Capsules]]:
                 np.concatenate([place, tips.reshape(-1, 3)]),
                 np.array([_BALL] * 3 + [_THICKNESS] * 9),
                 np.array([*colors, *(_AXES * 3)]),
+                casts=False,
             )
         ]
 

@@ -1,4 +1,4 @@
-"""Writing pictures and videos: whole or not at all."""
+"""Writing images and videos: whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contrapposto.files import atomic_path, existing_parent
 from contrapposto.render.camera import check_size
 
 MAX_SIDE = 4096
-"""Longest side of an H.264 picture that browsers and hardware decoders still play."""
+"""Longest side of an H.264 image that browsers and hardware decoders still play."""
 
 
 class VideoWriter:
@@ -162,7 +162,7 @@ class VideoWriter:
     def _options(self, target: Path) -> list[str]:
         width, height = (side + side % 2 for side in self.size)
         crf = round(34 - 2 * self.quality, 1)
-        # BT.709 is what browsers assume; without the tags a picture's colours depend on the player
+        # BT.709 is what browsers assume; without the tags an image's colours depend on the player
         tags = "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
         colour = f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,setparams={tags}"
         return [
@@ -201,12 +201,12 @@ def write_png(path: str | Path, image: np.ndarray) -> Path:
         or 0 in image.shape
     ):
         raise InputError(
-            f"This is no picture to write as {path.name}.",
+            f"This is no image to write as {path.name}.",
             found=f"{image.shape} {image.dtype}",
             expected="(H, W), (H, W, 3) or (H, W, 4) uint8",
         )
     if path.suffix.lower() != ".png":
-        raise InputError(f"A picture must be a png file: {path}", fix="end the name in .png")
+        raise InputError(f"An image must be a png file: {path}", fix="end the name in .png")
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG")
     return path

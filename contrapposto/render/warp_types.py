@@ -60,6 +60,8 @@ class Capsule:
 @wp.struct
 class Solids:
     """All meshes joined into one (0 where there is none) and all capsules; `faces` are three corners and an id.
+    The first `num_casting` capsules cast shadows. Faces of `closed` meshes are seen from
+    outside only.
 
     Few fields on purpose: Warp copies structures by value into every function on the CPU.
     """
@@ -69,6 +71,8 @@ class Solids:
     corners: wp.array[Corner]
     capsules: wp.array[Capsule]
     num_capsules: int
+    num_casting: int
+    closed: int
 
 
 @wp.struct
@@ -112,6 +116,33 @@ class Shown:
     inverse: wp.array2d[float]
     faces: wp.array2d[wp.int32]
     weights: wp.array2d[wp.vec2]
+
+
+@wp.struct
+class Fine:
+    """What a rasteriser found at the samples of pixels at edges: the number of each such pixel (-1: none), then, by
+    number and sample, inverse depth (0: nothing), face, its weights. `places` are the samples in a pixel, 0 to 1."""
+
+    places: wp.array[wp.vec2]
+    slots: wp.array2d[wp.int32]
+    inverse: wp.array2d[float]
+    faces: wp.array2d[wp.int32]
+    weights: wp.array2d[wp.vec2]
+
+
+@wp.func
+def floor_of(x: float) -> float:
+    """The largest whole number not above x, below 2^31 in size; much cheaper than the C library's on a CPU."""
+    whole = float(int(x))
+    if whole > x:
+        whole -= 1.0
+    return whole
+
+
+@wp.func
+def outside(a: wp.vec3, b: wp.vec3, x: float, y: float) -> float:
+    """Twice the signed area of the triangle of two projected points and an image point."""
+    return (a[0] - x) * (b[1] - y) - (a[1] - y) * (b[0] - x)
 
 
 @wp.func

@@ -10,7 +10,7 @@ from contrapposto.report.comparison import write_comparison
 from contrapposto.report.evaluation import write_report
 
 HELP = """
-One self-contained HTML page: no script, style or picture from elsewhere.
+One self-contained HTML page: no script, style or image from elsewhere.
 
   python -m contrapposto.report runs/                        compare all runs below a folder
   python -m contrapposto.report runs/npr runs/njf            of two models

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 
 Points = Sequence[tuple[float, float]]
 
@@ -62,9 +63,10 @@ def strip_chart(rows: Mapping[str, float], title: str, unit: str = "", *, index:
             f"<title>{escape(clip)}: {show(value)}</title></circle>"
         )
     x = across(mean)
+    places = across.ticks(4)
     ticks = "".join(
-        f'<text x="{across(tick):.1f}" y="74" class="tick middle">{show(tick)}</text>'
-        for tick in across.ticks(4)
+        f'<text x="{across(tick):.1f}" y="74" class="tick middle">{label}</text>'
+        for tick, label in zip(places, tick_labels(places))
     )
     body = (
         f'<line class="axis" x1="14" x2="{_WIDTH - 14}" y1="60" y2="60"/>{"".join(dots)}{ticks}'
@@ -121,27 +123,46 @@ class _Axis:
 
 def _grid(across: _Axis, up: _Axis) -> str:
     parts = []
-    for tick in up.ticks(4):
+    ticks = up.ticks(4)
+    for tick, label in zip(ticks, tick_labels(ticks)):
         y = up(tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 5}" y="{y + 3:.1f}" class="tick end">{_short(tick)}</text>')
-    for tick in across.ticks(4):
-        parts.append(
-            f'<text x="{across(tick):.1f}" y="{_HEIGHT - 6}" class="tick middle">{_short(tick)}</text>'
-        )
+        parts.append(f'<text x="{_LEFT - 5}" y="{y + 3:.1f}" class="tick end">{label}</text>')
+    ticks = across.ticks(4)
+    for tick, label in zip(ticks, tick_labels(ticks)):
+        parts.append(f'<text x="{across(tick):.1f}" y="{_HEIGHT - 6}" class="tick middle">{label}</text>')
     return "".join(parts)
 
 
-def _short(value: float) -> str:
-    if abs(value) >= 1e4:
-        return f"{value / 1e6:g}M" if abs(value) >= 1e6 else f"{value / 1e3:g}k"
-    return (
-        f"{value:.3g}"
-        if 1e-3 <= abs(value) < 1e3 or value == 0
-        else f"{value:g}"
-        if value > 1
-        else f"{value:.0e}"
+def tick_labels(ticks: Sequence[float]) -> list[str]:
+    """Labels with as many digits as tell the ticks of one axis apart; thousands as k, millions as M."""
+    largest, smallest = max(map(abs, ticks), default=0.0), min(ticks, default=0.0)
+    if smallest > 0 and largest >= 50 * smallest:  # of a logarithmic axis: each by itself
+        return [label for tick in ticks for label in tick_labels([tick])]
+    scale, suffix = (1e6, "M") if largest >= 1e6 else (1e3, "k") if largest >= 1e4 else (1.0, "")
+    if 0 < largest < 1e-3:
+        return next(
+            labels for digits in range(8) if _exact(labels := [_power(t, digits) for t in ticks], ticks)
+        )
+    values = [tick / scale for tick in ticks]
+    fixed = ([f"{value:.{digits}f}" for value in values] for digits in range(10))
+    labels = next((texts for texts in fixed if _exact(texts, values)), [f"{value:.4g}" for value in values])
+    return [f"{label}{suffix}" if float(label) else "0" for label in labels]
+
+
+def _power(value: float, digits: int) -> str:
+    """Such as 2.5e-4, and 0."""
+    mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if value else "0"
+
+
+def _exact(labels: Sequence[str], values: Sequence[float]) -> bool:
+    """Whether labels are close to their values, and differ where the values do."""
+    step = min(
+        (abs(b - a) for a, b in pairwise(values) if a != b), default=max(map(abs, values), default=1.0)
     )
+    close = all(abs(float(label) - value) <= 0.02 * step for label, value in zip(labels, values))
+    return close and len(set(labels)) == len(set(values))
 
 
 def _line(label: str, points: Points, index: int, across: _Axis, up: _Axis, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""The page of one evaluation: figures, tables, single clips, the training behind it, pictures, where it comes from."""
+"""The page of one evaluation: figures, tables, single clips, the training behind it, images, where it comes from."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         section("Generated motion", _generated(folder)),
         section("Clips", _strips(clips), _clip_table(clips), note=left_out),
         section("Training", _training(run), note=_training_note(run)),
-        section("Pictures and videos", gallery(_media(folder), folder)),
+        section("Images and videos", gallery(_media(folder), folder)),
         section("Where this comes from", _provenance(run, record, evaluation)),
     ]
     return write_page(output or folder / PAGE, title, body)

@@ -1,4 +1,4 @@
-"""A page that needs nothing but itself: no script, style, picture or font from elsewhere."""
+"""A page that needs nothing but itself: no script, style, image or font from elsewhere."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 from contrapposto.files import atomic_path
 
 FILE_LIMIT = 8 * 2**20
-"""Bytes of one picture or video that is put into a page."""
+"""Bytes of one image or video that is put into a page."""
 PAGE_LIMIT = 32 * 2**20
-"""Bytes of all pictures and videos of a page."""
+"""Bytes of all images and videos of a page."""
 _TYPES = {
     ".mp4": "video/mp4",
     ".webm": "video/webm",
@@ -119,7 +119,7 @@ def problems(found: Sequence[str]) -> str:
 
 
 def gallery(files: Sequence[Path], below: Path) -> str:
-    """Pictures and videos inside the page; those beyond the limits are named with their size.
+    """Images and videos inside the page; those beyond the limits are named with their size.
 
     Args:
         files: in the order in which they are shown.

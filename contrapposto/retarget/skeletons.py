@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from contrapposto.retarget.names import clean_name
 from contrapposto.skeleton import SMPLH52
 
 SIDES = ("left", "right")
@@ -27,24 +27,16 @@ class SourceSkeleton:
         name: for messages and metadata.
         joints: SMPL joint to source joint; joints that are not named follow their neighbours.
         reference: SMPL joint to the (3, 3) global rotation of its source joint while the figure stands in a T-pose
-            on flat feet (y up, facing z). Empty: the rest pose of the file is such a pose, or one with lowered arms.
-        aligned: whether bones whose directions differ between the two T-poses are turned onto each other; false where
-            the angles are meant relative to SMPL's own rest pose.
+            on flat feet (y up, facing z), for files whose rest pose is not that of a standing figure.
+        own: whether these are SMPL's own names: if the rest pose is SMPL's too, the rotations are taken as they are.
         stiff: SMPL joints whose source shows a direction but whose own rotation is not used.
-        leading_pose: whether files begin with one frame of a T-pose, which is no part of the motion.
     """
 
     name: str
     joints: Mapping[str, str]
     reference: Mapping[str, np.ndarray] = field(default_factory=dict)
-    aligned: bool = True
+    own: bool = False
     stiff: tuple[str, ...] = ()
-    leading_pose: bool = False
-
-
-def clean_name(name: str) -> str:
-    """A joint name without the namespace that exporters put in front (`mixamorig:`, `mixamorig1_`, `Character:`)."""
-    return re.sub(r"^mixamorig\d*_?", "", name.rpartition(":")[2])
 
 
 def known_skeleton(joint_names: Sequence[str]) -> SourceSkeleton | None:
@@ -171,9 +163,9 @@ def _known() -> tuple[SourceSkeleton, ...]:
         "Right",
     )
     return (
-        SourceSkeleton("smpl", {name: name for name in SMPLH52.joint_names}, aligned=False),
+        SourceSkeleton("smpl", {name: name for name in SMPLH52.joint_names}, own=True),
         SourceSkeleton("cmu_asf", cmu_asf, stiff=_TOES),
-        SourceSkeleton("cmu_bvh", cmu_bvh, stiff=_TOES, leading_pose=True),
+        SourceSkeleton("cmu_bvh", cmu_bvh, stiff=_TOES),
         SourceSkeleton("cmu_bvh_max", cmu_max, stiff=_TOES),
         SourceSkeleton("bandai", bandai, _bandai_reference()),
         SourceSkeleton("mixamo", mixamo),

@@ -1,4 +1,4 @@
-"""predict.py task=anerf_render: pictures and videos of a trained avatar (sheet, section 10)."""
+"""predict.py task=anerf_render: pictures and videos of a trained avatar (docs/specs/anerf.md, section 10)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ from contrapposto.systems.anerf.catalogue import catalogue_entry
 from contrapposto.systems.anerf.data.images import clean_image
 from contrapposto.systems.anerf.paths import MODES, PosePath
 from contrapposto.systems.anerf.renderer import SPEEDS
+from contrapposto.systems.anerf.splats import SplatAvatar
 from contrapposto.systems.anerf.view import Picture
 from contrapposto.tasks.anerf_inputs import (
     choose_frames,
+    clip_path,
     load_avatar,
     make_path,
     motion_path,
     needed_scene,
 )
 
-FORMATS = ("mp4", "png", "alpha", "depth")
+FORMATS = ("mp4", "png", "alpha", "depth", "html")
 _COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "grey": (0.5, 0.5, 0.5)}
 
 
@@ -100,8 +102,8 @@ class AnerfRender:
             raise ConfigError(f"There is no mode {mode!r}.", expected=nearest(str(mode), list(MODES)))
         frames, options = self.chosen, self.options
         if self.entry is not None:
-            found = catalogue_entry(self.entry, mode)
-            frames, options = frames or found.frames, {**found.options, **options}
+            result = catalogue_entry(self.entry, mode)
+            frames, options = frames or result.frames, {**result.options, **options}
         avatar = load_avatar(config, *self.run)
         chosen = choose_frames(avatar, mode, frames, self.most)
         if mode == "bullet" and self.entry is None and not config.motion:
@@ -110,7 +112,11 @@ class AnerfRender:
         renderer = avatar.renderer(self.speed, depth="depth" in self.formats)
         height, width = avatar.size
         factor = 1.0 if self.height is None or mode == "val" else self.height / height
-        stem = output / (Path(config.motion).stem if config.motion else str(mode))
+        stem = output / (clip_path(config.motion).stem if config.motion else str(mode))
+        if "html" in self.formats:
+            page = self._page(avatar, path, fps, stem.with_suffix(".html"))
+            if self.formats == ["html"]:
+                return [page]
         writers = _Writers(stem, self.formats, fps, (round(height * factor), round(width * factor)))
         metres = avatar.metres_per_unit
         rows: list[dict[str, Any]] = []
@@ -137,6 +143,14 @@ class AnerfRender:
         paths = writers.paths
         return [*paths, _write_scores(stem, rows)] if rows else paths
 
+    def _page(self, avatar: Avatar, path: PosePath, fps: float, file: Path) -> Path:
+        """The avatar in the browser, in the poses of a path."""
+        from contrapposto.systems.anerf.splats.web import write_page
+
+        if not isinstance(avatar.network, SplatAvatar):
+            raise ConfigError("Only splat avatars are drawn in the browser.", fix="task.method=splat")
+        return write_page(file, avatar.network, path.world_to_bone, fps, avatar.metres_per_unit)
+
     def _path(
         self, config: DictConfig, avatar: Avatar, mode: str, chosen: Sequence[int], given: dict[str, Any]
     ) -> tuple[PosePath, float]:
@@ -148,15 +162,15 @@ class AnerfRender:
         fps = self.fps or 30.0
         turns = float(mode == "bullet") if self.turns is None else self.turns
         options: dict[str, Any] = {"travel": self.travel, "turn": self.turn, "turns": turns}
-        return motion_path(avatar, Path(config.motion), fps=fps, camera=chosen[0], **options), fps
+        return motion_path(avatar, clip_path(config.motion), fps=fps, camera=chosen[0], **options), fps
 
     def _background(self, avatar: Avatar, image: int, picture: Picture, mode: str) -> Tensor:
         if self.background == "scene" or mode == "val":
-            found = torch.from_numpy(np.array(needed_scene(avatar).background(image))).float() / 255
+            result = torch.from_numpy(np.array(needed_scene(avatar).background(image))).float() / 255
             size = picture.opacity.shape
-            if found.shape[:2] == size:
-                return found
-            resized = torch.nn.functional.interpolate(found.movedim(-1, 0)[None], size=size, mode="bilinear")
+            if result.shape[:2] == size:
+                return result
+            resized = torch.nn.functional.interpolate(result.movedim(-1, 0)[None], size=size, mode="bilinear")
             return resized[0].movedim(0, -1)
         colour = _COLOURS[self.background] if isinstance(self.background, str) else self.background
         return torch.tensor(colour, dtype=torch.float32)
@@ -172,7 +186,8 @@ class _Writers:
         self.stack = contextlib.ExitStack()
         self.video = VideoWriter(stem.with_suffix(".mp4"), fps, size[::-1]) if "mp4" in formats else None
         self.paths = [stem.with_suffix(".mp4")] if "mp4" in formats else []
-        self.paths += [stem / name for name in formats if name != "mp4"]
+        self.paths += [stem / name for name in formats if name not in ("mp4", "html")]
+        self.paths += [stem.with_suffix(".html")] if "html" in formats else []
 
     def __enter__(self) -> _Writers:
         if self.video is not None:
@@ -202,7 +217,7 @@ class _Writers:
 
 
 def _scores(avatar: Avatar, image: int, shown: Tensor, picture: Picture) -> dict[str, float]:
-    """PSNR and SSIM on the box, pictures cropped to it first (sheet, section 9)."""
+    """PSNR and SSIM on the box, pictures cropped to it first (docs/specs/anerf.md, section 9)."""
     from contrapposto.metrics.image import psnr, ssim
 
     scene = needed_scene(avatar)
@@ -211,8 +226,8 @@ def _scores(avatar: Avatar, image: int, shown: Tensor, picture: Picture) -> dict
     (left, top), (right, bottom) = picture.low.tolist(), picture.high.tolist()
     a, b, inside = (x[None, top:bottom, left:right] for x in (shown, true, mask))
     measures = {"psnr": psnr, "ssim": ssim}
-    found = {name: float(measure(a, b)) for name, measure in measures.items()}
-    return found | {f"{name}_fg": float(measure(a, b, inside)) for name, measure in measures.items()}
+    result = {name: float(measure(a, b)) for name, measure in measures.items()}
+    return result | {f"{name}_fg": float(measure(a, b, inside)) for name, measure in measures.items()}
 
 
 def _write_scores(stem: Path, rows: Sequence[dict[str, Any]]) -> Path:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.runs import best_run
+from contrapposto.shipped import FOLDER
 from contrapposto.systems.anerf.avatar import METHODS, Avatar
 from contrapposto.systems.anerf.data.poses import motion_poses
 from contrapposto.systems.anerf.data.scene import AvatarScene
@@ -39,14 +40,20 @@ def load_avatar(config: Any, method: str, model: str, data: str, experiment: str
     if method not in METHODS:
         raise ConfigError(f"There is no method {method!r}.", expected=", ".join(METHODS))
     if config.ckpt:
-        avatar = Avatar.from_pretrained(str(config.ckpt), scene=config.scene)
+        avatar = Avatar.from_pretrained(str(config.ckpt), scene=config.scene, stores=config.paths.stores)
     else:
         model = METHODS[method][0] if model == "auto" else model
         experiment = _EXPERIMENTS[method] if experiment == "auto" else experiment
         best = best_run(config.paths.runs, model, data, experiment)
-        avatar = Avatar.from_pretrained(best.checkpoint, scene=config.scene)
+        avatar = Avatar.from_pretrained(best.checkpoint, scene=config.scene, stores=config.paths.stores)
     print(f"avatar: {avatar.origin}")
     return avatar
+
+
+def clip_path(name: str) -> Path:
+    """The file of a motion: a path, or the name of a shipped clip (`cmu_01_01`)."""
+    shipped = FOLDER / f"{name}.npz"
+    return shipped if not Path(name).exists() and shipped.is_file() else Path(name)
 
 
 def needed_scene(avatar: Avatar) -> AvatarScene:
@@ -125,7 +132,7 @@ def make_path(
     if not published and (mode in FRAMED or options.get("centre_root")):
         part = frames.at(torch.as_tensor(chosen, dtype=torch.int64))
         joints = MODES["selected"](part, range(len(chosen))).joints
-        frames = framed(part, joints, avatar.size, aligned=mode == "bubble")
+        frames = framed(part, joints, avatar.size, aligned=mode == "bubble", tumbling=mode == "poserot")
         numbers = range(len(chosen))
         still = {} if mode == "poserot" else {"centre_camera": False, "centre_root": False}
         options = {**options, **still}

@@ -1,4 +1,4 @@
-"""predict.py task=anerf_mesh: surfaces of a trained avatar (sheet, section 10)."""
+"""predict.py task=anerf_mesh: surfaces of a trained avatar (docs/specs/anerf.md, section 10)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
+from contrapposto.body import BodyModel
 from contrapposto.errors import ConfigError
+from contrapposto.motion import Motion
 from contrapposto.progress import say
+from contrapposto.skeleton import SMPL24
 from contrapposto.systems.anerf.avatar import Avatar
+from contrapposto.systems.anerf.model import ANeRF
 from contrapposto.systems.anerf.paths import PosePath
-from contrapposto.tasks.anerf_inputs import choose_frames, load_avatar, make_path, motion_path
+from contrapposto.systems.anerf.splats import SplatAvatar
+from contrapposto.tasks.anerf_inputs import choose_frames, clip_path, load_avatar, make_path, motion_path
 from contrapposto.tasks.base import read_clip
 
 MESH_FORMATS = ("ply", "glb", "obj")
@@ -70,13 +75,15 @@ class AnerfMesh:
         from contrapposto.mesh import write_mesh
 
         avatar = load_avatar(config, *self.run)
+        if isinstance(avatar.network, SplatAvatar):
+            return self._splats(avatar, avatar.network, config.motion, output)
         chosen = choose_frames(avatar, "retarget", self.chosen, self.most)
         if self.skin:
             path = self._pose_to_skin(avatar, chosen)
-            return [self._skinned(avatar, path, Path(config.motion) if config.motion else None, output)]
+            return [self._skinned(avatar, path, clip_path(config.motion) if config.motion else None, output)]
         if config.motion:
             options: dict[str, Any] = {"travel": True, "turn": 0.0, "turns": 0.0}
-            path = motion_path(avatar, Path(config.motion), fps=self.fps, camera=chosen[0], **options)
+            path = motion_path(avatar, clip_path(config.motion), fps=self.fps, camera=chosen[0], **options)
         else:
             path = make_path(avatar, "selected", chosen, {}, refined=self.refined)
         paths, started = [], time.monotonic()
@@ -108,6 +115,7 @@ class AnerfMesh:
         from contrapposto.systems.anerf.mesh import density_grid, surface, vertex_colours
 
         pose, root = path.world_to_bone[number], path.joints[number, 0]
+        assert isinstance(avatar.network, ANeRF)
         grid = density_grid(avatar.network, pose, root, resolution=self.resolution, radius=self.radius)
         vertices, faces = surface(
             grid, root, radius=self.radius, threshold=self.threshold, largest=self.largest
@@ -127,24 +135,38 @@ class AnerfMesh:
         best = int((ends - others).norm(dim=-1).amin(1).argmax())
         return make_path(avatar, "selected", [int(images[best])], {}, refined=self.refined)
 
+    def _splats(self, avatar: Avatar, network: SplatAvatar, motion: str | None, output: Path) -> list[Path]:
+        """The body with the avatar's shape and colours on its skeleton, and the Gaussians themselves."""
+        from contrapposto.systems.anerf.splats.mesh import skinned_mesh, write_ply
+
+        body, colours = skinned_mesh(network, avatar.metres_per_unit)
+        return [
+            _write_skinned(body, colours, None if motion is None else clip_path(motion), output),
+            write_ply(output / "splats.ply", network, avatar.metres_per_unit),
+        ]
+
     def _skinned(self, avatar: Avatar, path: PosePath, motion: Path | None, output: Path) -> Path:
         """The surface of one pose on the skeleton, moved by a clip, or at rest."""
-        from contrapposto.io.glb import write_glb
-        from contrapposto.motion import Motion
-        from contrapposto.skeleton import SMPL24
         from contrapposto.systems.anerf.skinning import skinned_body
 
         vertices, faces, colours = self._surface(avatar, path, 0)
         metres = avatar.metres_per_unit
         body = skinned_body(vertices, faces, path.world_to_bone[0], avatar.figure, metres)
-        if motion is None:
-            upright = np.zeros((1, 24, 3))
-            upright[0, 0, 0] = np.pi / 2
-            x, y, z = body.rest_joints()[0, 0].tolist()
-            height = y - body.rest_vertices()[0, :, 1].min().item()
-            # A clip's place is counted from the root at rest, whose axes are y up; this root stands over the origin.
-            clip = Motion(upright, np.array([[-x, -y, height - z]]), 1.0, SMPL24)
-        else:
-            clip = read_clip(motion)
-        stem = "skinned" if motion is None else motion.stem
-        return write_glb(output / f"{stem}.glb", {"avatar": clip}, body, colors=colours)
+        return _write_skinned(body, colours, motion, output)
+
+
+def _write_skinned(body: BodyModel, colours: np.ndarray, motion: Path | None, output: Path) -> Path:
+    """A GLB of a body that a clip moves, or that stands at rest."""
+    from contrapposto.io.glb import write_glb
+
+    if motion is None:
+        upright = np.zeros((1, 24, 3))
+        upright[0, 0, 0] = np.pi / 2
+        x, y, z = body.rest_joints()[0, 0].tolist()
+        height = y - body.rest_vertices()[0, :, 1].min().item()
+        # A clip's place is counted from the root at rest, whose axes are y up; this root stands over the origin.
+        clip = Motion(upright, np.array([[-x, -y, height - z]]), 1.0, SMPL24)
+    else:
+        clip = read_clip(motion)
+    stem = "skinned" if motion is None else motion.stem
+    return write_glb(output / f"{stem}.glb", {"avatar": clip}, body, colors=colours)

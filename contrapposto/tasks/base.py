@@ -80,7 +80,7 @@ def load_module(checkpoint: Path) -> Any:
     """The LightningModule of a checkpoint, from the configuration in its run directory, in evaluation mode."""
     from hydra.utils import instantiate
 
-    from cli.train import load_weights
+    from lightning_modules.base import load_weights
 
     run = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
     module = instantiate(load_config(run).module, _convert_="all")

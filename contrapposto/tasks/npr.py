@@ -1,4 +1,4 @@
-"""predict.py task=npr_transfer: poses of one mesh, or motion, on other meshes; task=rig: joints and weights for a figure."""
+"""task=npr_transfer: poses of a mesh, or motion, on other meshes; task=rig: joints and weights for a figure."""
 
 from __future__ import annotations
 
@@ -118,6 +118,8 @@ class NPRTransfer:
 
         target = Target(file, self.target_parts, **self.standing)
         posed, passed_over = self._posed(job, target)
+        if posed.method != "rig":
+            print(f"{file.name}: {target.template.clean.report}")
         for line in [*passed_over, f"{posed.method}: {posed.reason}"]:
             print(f"{file.name}: {line}")
         names, fps = job.source.names, job.source.fps

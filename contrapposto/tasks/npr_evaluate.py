@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,12 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import atomic_path, write_json
-from contrapposto.tasks.npr_inputs import Trained, load_network
+from contrapposto.tasks.npr_inputs import find_network
 
 if TYPE_CHECKING:
     from contrapposto.mesh import Template
     from contrapposto.systems.npr.data.mesh_store import MeshStore
+    from contrapposto.systems.npr.pretrained import PretrainedNetwork
 
 COLUMNS = (
     "pmd",
@@ -55,28 +56,33 @@ class NPREvaluate:
         rest_correction: bool = False,
         align: bool = False,
         rigid: float = 0.0,
+        fps: float = 2.0,
+        parts: Mapping[str, Sequence[str]] | None = None,
         seed: int = 0,
     ) -> None:
         self.run: tuple[str, str, str | None] = (model, data, experiment)
         self.checkpoints, self.sources, self.targets = list(checkpoints), sources, targets
         self.poses, self.seen, self.views, self.network_steps = poses, seen, views, network_steps
         self.options: dict[str, Any] = {"rest_correction": rest_correction, "align": align, "rigid": rigid}
-        self.seed = seed
+        self.seed, self.fps, self.parts = seed, fps, dict(parts or {})
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
-        """Evaluate on the store `source=` (or `input=`) into `output`/pairs.json and pairs.md."""
+        """Evaluate the store `source=` into pairs.json and pairs.md; with `target=`, motion into rig_truth.json and .md."""
         from contrapposto.systems.npr.data.mesh_store import MeshStore
 
         if not (config.source or config.input):
             raise ConfigError(
-                "No store given.", expected="source=FOLDER, a store of prepare.py data=smpl_poses, ..."
+                "No source given.",
+                expected="a store of prepare.py data=smpl_poses, ...; or motion, with target=",
             )
+        if config.get("target"):
+            return self._rig_truth(config, Path(config.source or config.input), output)
         store = MeshStore.open(config.source or config.input)
         views = StoreViews(store, self.poses or 100, self.network_steps, self.seed) if self.views else None
         rows: list[dict[str, Any]] = []
         for checkpoint in self.checkpoints or [config.ckpt]:
             config.ckpt = checkpoint
-            trained = load_network(config, *self.run)
+            trained = find_network(config, *self.run)
             for name in self._sources(store, trained):
                 rows += self._source(store, trained, name, views)
         if not rows:
@@ -89,7 +95,45 @@ class NPREvaluate:
             temporary.write_text(table(rows) + "\n", encoding="utf-8")
         return [output / "pairs.json", output / "pairs.md"]
 
-    def _sources(self, store: MeshStore, trained: Trained) -> list[str]:
+    def _rig_truth(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
+        """All methods on rigged targets, whose own rigs say what is right."""
+        from contrapposto.mesh import Template
+        from contrapposto.systems.npr import PoseTransfer
+        from contrapposto.systems.npr.comparison import interval, rig_truth
+        from contrapposto.systems.npr.methods import Target
+        from contrapposto.tasks.npr_inputs import read_source, target_files
+
+        transfers = {}
+        for checkpoint in self.checkpoints or [config.ckpt]:
+            config.ckpt = checkpoint
+            trained = find_network(config, *self.run)
+            body = Template(next(iter(trained.templates.values())), normalize=trained.normalize)
+            transfers[trained.model] = PoseTransfer(trained.network, body, **{**self.options, "align": True})
+        rows: list[dict[str, Any]] = []
+        for file in target_files(Path(config.target)):
+            target = Target(file, self.parts.get(file.stem))
+            for motion in [source] if source.is_file() else sorted(source.iterdir()):
+                read = read_source(motion, {}, fps=self.fps)
+                try:
+                    errors = rig_truth(target, read.clip, transfers)
+                except InputError as error:
+                    print(f"{file.name} is left out: {str(error).splitlines()[0]}")
+                    break
+                row = {name: interval(values, self.seed) for name, values in errors.items()}
+                print(
+                    f"{file.stem} {motion.stem}: " + ", ".join(f"{n} {v}" for n, v in row.items()), flush=True
+                )
+                rows.append({"target": file.stem, "motion": motion.stem, **row})
+        if not rows:
+            raise InputError(f"No target in {config.target} has a humanoid rig.")
+        text = rig_table(rows)
+        print(text)
+        write_json(output / "rig_truth.json", {"pmd": [_plain(row) for row in rows]})
+        with atomic_path(output / "rig_truth.md") as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+        return [output / "rig_truth.json", output / "rig_truth.md"]
+
+    def _sources(self, store: MeshStore, trained: PretrainedNetwork) -> list[str]:
         """Identities that are sources: those asked for, or those that the network was trained on."""
         if self.sources is not None:
             return [store.record(name).name for name in self.sources]
@@ -104,7 +148,7 @@ class NPREvaluate:
         return found
 
     def _source(
-        self, store: MeshStore, trained: Trained, name: str, views: StoreViews | None
+        self, store: MeshStore, trained: PretrainedNetwork, name: str, views: StoreViews | None
     ) -> list[dict[str, Any]]:
         from contrapposto.mesh import Template
         from contrapposto.systems.npr import PoseTransfer
@@ -128,10 +172,10 @@ class NPREvaluate:
                 rows[-1] |= views.scores(target, found, chosen)
         return rows
 
-    def _poses(self, store: MeshStore, trained: Trained, name: str) -> list[str]:
+    def _poses(self, store: MeshStore, trained: PretrainedNetwork, name: str) -> list[str]:
         """Names of the poses to transfer: ones that the network has not seen, drawn by the seed."""
         names = list(store.record(name).poses)
-        if not self.seen and trained.run is not None:
+        if not self.seen and trained.origin is not None:
             seen = _seen(trained)
             names = [pose for pose in names if pose not in seen] or names
         order = np.random.default_rng(self.seed).permutation(len(names))
@@ -243,19 +287,34 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def rig_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown: PMD in thousandths for each target and motion with 95 % intervals, and the medians."""
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in ("target", "motion")))
+    lines = ["| target | motion | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    for row in rows:
+        lines.append(
+            f"| {row['target']} | {row['motion']} | " + " | ".join(str(row.get(n, "")) for n in names) + " |"
+        )
+    medians = [np.median([row[name].mean for row in rows if name in row]) for name in names]
+    return "\n".join([*lines, "| median | | " + " | ".join(f"{value:.2f}" for value in medians) + " |"])
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {name: value if isinstance(value, str) else asdict(value) for name, value in row.items()}
+
+
 def _named(store: MeshStore, identity: str, names: Sequence[str]) -> np.ndarray:
     """(T, V, 3) float64 poses of an identity by name."""
     number = {name: index for index, name in enumerate(store.record(identity).poses)}
     return np.asarray(store.poses(identity)[[number[name] for name in names]], np.float64)
 
 
-def _seen(trained: Trained) -> set[str]:
+def _seen(trained: PretrainedNetwork) -> set[str]:
     """Names of the poses that the network was trained on."""
-    from hydra.utils import instantiate
+    from contrapposto.systems.npr.data.mesh_store import training_poses
 
-    from contrapposto.runs import load_config
-
-    assert trained.run is not None
-    datamodule = instantiate(load_config(trained.run).datamodule, _convert_="all")
-    datamodule.setup("fit")
-    return {name for item in datamodule.train_poses for name in item.pose_names}
+    assert trained.origin is not None
+    store, numbers = training_poses(trained.origin)
+    return {store.record(name).poses[i] for name, chosen in numbers.items() for i in chosen}

@@ -1,4 +1,4 @@
-"""predict.py task=npr_generate: poses that nobody made."""
+"""predict.py task=npr_generate: new poses, unconditional samples."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, ContrappostoError, MissingError
 from contrapposto.files import write_json
-from contrapposto.runs import load_config
-from contrapposto.tasks.npr_inputs import Trained, load_network, read_target, target_files
+from contrapposto.runs import best_run
+from contrapposto.tasks.npr_inputs import read_template, target_files
 from contrapposto.tasks.npr_outputs import check_formats, credit_of, write_poses
 
 if TYPE_CHECKING:
     from contrapposto.mesh import Template
     from contrapposto.systems.npr import PoseCode, PoseTransfer
+    from contrapposto.systems.npr.data.mesh_store import MeshStore
+    from contrapposto.systems.npr.pretrained import PretrainedNetwork
 
 _GREY = (0.62, 0.64, 0.68)
 
@@ -57,20 +59,21 @@ class NPRGenerate:
         file = Path(config.target or config.input) if config.target or config.input else None
         if file is not None:
             target_files(file)
-        trained = load_network(config, "npr_feature_diffusion", *self.run)
-        if not hasattr(trained.module, "generate"):
-            raise ConfigError("This checkpoint generates nothing.", expected="a run of npr_feature_diffusion")
         from contrapposto.mesh import Template
-        from contrapposto.systems.npr import PoseTransfer
+        from contrapposto.systems.npr import PoseGenerator, PoseTransfer
+
+        found = config.ckpt or best_run(config.paths.runs, "npr_feature_diffusion", *self.run).checkpoint
+        generator, trained = PoseGenerator.from_pretrained(found)
+        print(trained.report)
 
         own = Template(next(iter(trained.templates.values())), normalize=trained.normalize)
-        target = own if file is None else read_target(file, trained.normalize, self.target_parts)
+        target = own if file is None else read_template(file, trained.normalize, self.target_parts)
         transfer = PoseTransfer(trained.network, own, **self.options)
-        codes = trained.module.generate(config.count, config.seed, steps=self.steps)
+        codes = generator.generate(config.count, config.seed, steps=self.steps)
         frames = _applied(transfer, codes, target)
         stem = output / f"{'template' if file is None else file.stem}_generated"
         names = [f"{number:05d}" for number in range(config.count)]
-        credit = credit_of(trained.facts)
+        credit = credit_of(trained.metadata)
         paths = write_poses(stem, target.mesh, frames, names, None, self.formats, credit)
         if "png" in self.formats or self.network_steps is not None:
             new = frames if target is own else _applied(transfer, codes, own)
@@ -110,7 +113,7 @@ class NPRGenerate:
         return render_pose_sheet(path, cells, columns=5, size=(self.size, round(1.2 * self.size)))
 
 
-def judged(trained: Trained, new: np.ndarray, steps: int, seed: int) -> dict[str, dict[str, float]]:
+def judged(trained: PretrainedNetwork, new: np.ndarray, steps: int, seed: int) -> dict[str, dict[str, float]]:
     """FID and KID of new poses (T, V, 3) of the template against the training poses, beside those of real poses.
 
     Raises:
@@ -118,13 +121,12 @@ def judged(trained: Trained, new: np.ndarray, steps: int, seed: int) -> dict[str
     """
     from contrapposto.tasks.npr_evaluate import StoreViews
 
-    if trained.run is None:
-        raise MissingError("The network names no training poses to compare with.", fix="task.fid=false")
-    name, datamodule = next(iter(trained.templates)), _datamodule(trained.run)
-    views = StoreViews(datamodule.store, 100, steps, seed)
-    seen = datamodule.train_poses[0].pose_names
+    name, store, numbers = _seen(trained)
+    views = StoreViews(store, 100, steps, seed)
+    poses = store.record(name).poses
+    seen = [poses[i] for i in numbers]
     known = views.true(name, seen)
-    unseen = [pose for pose in views.store.record(name).poses if pose not in set(seen)]
+    unseen = [pose for pose in poses if pose not in set(seen)]
     rows = {"generated": views.compare(name, views.pictures(name, new), known)}
     if len(unseen) > 1:
         rows["unseen real poses"] = views.compare(name, views.true(name, unseen), known)
@@ -151,27 +153,27 @@ def _nearest_poses(new: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.n
     return distances.argmin(axis=1), distances.min(axis=1)
 
 
-def _datamodule(run: Path) -> Any:
-    """The poses that a run was trained on.
+def _seen(trained: PretrainedNetwork) -> tuple[str, MeshStore, np.ndarray]:
+    """First identity that a network was trained on, its store, and the numbers of its training poses.
 
     Raises:
-        MissingError, InputError: their store is gone or damaged.
+        MissingError, InputError: the store is gone or damaged, or there never was one.
     """
-    from hydra.utils import instantiate
+    from contrapposto.systems.npr.data.mesh_store import training_poses
 
-    datamodule = instantiate(load_config(run).datamodule, _convert_="all")
-    datamodule.setup("fit")
-    return datamodule
+    if trained.origin is None:
+        raise MissingError("The network names no training poses to compare with.", fix="task.fid=false")
+    store, numbers = training_poses(trained.origin)
+    name = next(iter(trained.templates))
+    return name, store, numbers[name]
 
 
-def _training_poses(trained: Trained, own: Template) -> tuple[np.ndarray, tuple[str, ...]] | None:
+def _training_poses(trained: PretrainedNetwork, own: Template) -> tuple[np.ndarray, tuple[str, ...]] | None:
     """Poses (N, V, 3) that the network saw on its template, and their names; None where their store is gone."""
-    if trained.run is None:
-        return None
     try:
-        datamodule = _datamodule(trained.run)
+        name, store, numbers = _seen(trained)
     except ContrappostoError as error:
         print(f"note: nearest training poses are not shown: {error}")
         return None
-    item = datamodule.train_poses[0]
-    return own.restored(item.vertices.double()), item.pose_names
+    poses = own.normalized(np.asarray(store.poses(name)[numbers], np.float64))
+    return own.restored(poses), tuple(store.record(name).poses[i] for i in numbers)

@@ -117,12 +117,12 @@ def read_source(
     path: Path,
     templates: Mapping[str, MeshAsset],
     *,
-    template: str | None,
-    clip: str | None,
-    fps: float | None,
-    start: float | None,
-    seconds: float | None,
-    parts: Sequence[str] | None,
+    template: str | None = None,
+    clip: str | None = None,
+    fps: float | None = None,
+    start: float | None = None,
+    seconds: float | None = None,
+    parts: Sequence[str] | None = None,
 ) -> Source:
     """Poses of any form: motion files, folders, archives and files of meshes, animated files.
 

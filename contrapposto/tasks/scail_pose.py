@@ -12,8 +12,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError
+from contrapposto.options import build, check_options, locate
 from contrapposto.progress import Lines
-from contrapposto.systems.scail_pose import options as check
+from contrapposto.systems.scail_pose import validate as check
+from contrapposto.systems.scail_pose.estimators import make_estimator
 from contrapposto.systems.scail_pose.extractor import PoseExtractor
 from contrapposto.systems.scail_pose.jobs import VideoJob, find_jobs
 from contrapposto.systems.scail_pose.settings import Settings
@@ -57,7 +59,7 @@ class ScailPose:
             raise ConfigError("No video given.", expected="video=FILE or a folder")
         processes = round(check.number("processes", self.processes, 1, _MAX_PROCESSES))
         options = dict(self.module)
-        estimator = options.pop("estimator")
+        estimator = _estimator(options.pop("estimator"))
         settings = Settings.from_options(**options)
         make = partial(PoseExtractor, estimator, settings)
         if holds_motion(Path(video)):
@@ -86,6 +88,13 @@ class ScailPose:
         )
         print_report({"name": source.stem, **report})
         return [output / name for name in [*report["files"], "report.json"]]
+
+
+def _estimator(options: Mapping[str, Any]) -> Callable[[], Any]:
+    """What makes the estimator: `make_estimator` with options, or the class or function that `_target_` names."""
+    node = {"_target_": f"{make_estimator.__module__}.make_estimator", **options}
+    check_options(locate(node["_target_"]), options, "task.module.estimator.")
+    return partial(build, node, "task.module.estimator.")
 
 
 def holds_motion(path: Path) -> bool:

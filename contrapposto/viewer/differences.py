@@ -1,4 +1,4 @@
-"""How far figures are from the first one, as colours of their joints."""
+"""Distances of bodies from the first one, as colours of their joints."""
 
 from __future__ import annotations
 
@@ -18,19 +18,36 @@ def shades(values: np.ndarray, most: float) -> np.ndarray:
     return np.stack([np.interp(share, _STOPS, _SHADES[:, c]) for c in range(3)], axis=-1).astype(np.uint8)
 
 
+def color_scale(most: float) -> str:
+    """The colours with their values as HTML: 0 cm on the left, `most` centimetres and above on the right."""
+    stops = ", ".join("rgb({:.0f}, {:.0f}, {:.0f})".format(*shade) for shade in _SHADES)
+    ticks = "".join(
+        f'<span style="position: absolute; left: {100 * share:.0f}%; transform: translateX(-50%)">'
+        f"{most * share:.3g}</span>"
+        for share in (0.25, 0.5, 0.75)
+    )
+    return (
+        '<div style="padding: 0 0.5em 0.5em; font-size: 0.8em">'
+        f'<div style="height: 0.8em; border-radius: 2px; background: linear-gradient(to right, {stops})"></div>'
+        '<div style="position: relative; display: flex; justify-content: space-between">'
+        f"<span>0</span>{ticks}<span>\u2265 {most:g} cm</span></div>"
+        "</div>"
+    )
+
+
 def joint_errors(track: Track, truth: Track, seconds: float) -> np.ndarray:
-    """Distances (J,) in centimetres of the joints of two figures at a time, wherever the page shows them."""
+    """Distances (J,) in centimetres of the joints of two bodies at a time, wherever the page draws them."""
     places = [one.positions[one.frame_at(seconds)] for one in (track, truth)]
     return 100 * np.linalg.norm(places[0] - places[1], axis=-1)
 
 
 class ErrorMarks:
-    """Joints and bones of a figure in the colours of their errors.
+    """Joints and bones of a body in the colours of their errors.
 
     Args:
         scene: of the page.
-        path: below which the marks are.
-        num_joints: of the figure.
+        path: parent of the marks in the scene.
+        num_joints: of the body.
     """
 
     def __init__(self, scene: Any, path: str, num_joints: int) -> None:

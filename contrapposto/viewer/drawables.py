@@ -1,6 +1,6 @@
-"""What the viewer shows beside figures: meshes, devices, videos with keypoints, cameras of an avatar's scene.
+"""Drawables of the viewer beside bodies: meshes, devices, videos with keypoints, cameras of an avatar's scene.
 
-A thing is made without a page; `add` puts it below a frame of the scene, `draw` shows it at a time; z up, metres.
+A drawable is created without a page; `add` puts it into the scene, `draw` shows it at a time; z up, metres.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _Y_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 _Y_DOWN = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
-class Thing(Protocol):
-    """Anything that the page can show beside figures.
+class Drawable(Protocol):
+    """An object that the page shows beside bodies.
 
     Attributes:
         name: shown in the panel.
-        width: metres that it takes where things stand side by side.
+        width: in metres, when drawables stand side by side.
     """
 
     name: str
@@ -40,20 +40,20 @@ class Thing(Protocol):
 
     @property
     def duration(self) -> float:
-        """Seconds until it stops; 0 where it does not move."""
+        """Seconds until its end; 0 if it does not move."""
 
     def add(self, scene: Any, path: str) -> None:
-        """Put it into the scene below a path."""
+        """Add it to the scene below a path."""
 
     def draw(self, seconds: float) -> None:
-        """Show it at a time; its end is held."""
+        """Show it at a time; after its end it stays on the last frame."""
 
     def describe(self, seconds: float) -> str:
-        """What is said about it in the panel, as Markdown."""
+        """Its text in the panel, as Markdown."""
 
 
-class MeshThing:
-    """A mesh that stands still or moves.
+class MeshDrawable:
+    """A mesh, static or moving.
 
     Args:
         name: of the file.
@@ -102,14 +102,14 @@ class MeshThing:
 
     def describe(self, seconds: float) -> str:
         """Counts and scale."""
-        said = f"{self.vertices.shape[1]:,} vertices, {len(self.faces):,} faces"
+        counts = f"{self.vertices.shape[1]:,} vertices, {len(self.faces):,} faces"
         moving = f"  \n{len(self.vertices)} frames, {self.fps:g} frames/s" if len(self.vertices) > 1 else ""
         scaled = "" if self.scale == 1 else f"  \nshown {self.scale:.3g} times its size"
-        return f"**{self.name}**  \n{said}{moving}{scaled}"
+        return f"**{self.name}**  \n{counts}{moving}{scaled}"
 
 
-class DevicesThing:
-    """A headset and two controllers, with the way they have come.
+class DevicesDrawable:
+    """A headset and two controllers, with their paths.
 
     Args:
         name: of the file.
@@ -150,7 +150,7 @@ class DevicesThing:
                 scene.add_line_segments(f"{path}/way_{number}", pairs, color, thickness=0.006)
 
     def draw(self, seconds: float) -> None:
-        """Move the devices; one that is not seen stays where it was, grey."""
+        """Move the devices; an untracked one stays where it was, in grey."""
         frame = self._frame(seconds)
         for number, (axes, ball) in enumerate(self._devices):
             place = self.places[frame, number]
@@ -162,14 +162,12 @@ class DevicesThing:
                 ball.color = color
 
     def describe(self, seconds: float) -> str:
-        """Length, and which devices are not seen."""
+        """Length, and untracked devices."""
         rate = (len(self.times) - 1) / self.duration if self.duration else 0.0
         frame = self._frame(seconds)
         lost = [n for n, place in zip(_DEVICES, self.places[frame]) if not np.isfinite(place).all()]
-        said = f"  \nnot seen: {', '.join(lost)}" if lost else ""
-        return (
-            f"**{self.name}**  \n{len(self.times)} frames, {rate:.0f} frames/s, {self.duration:.1f} s{said}"
-        )
+        untracked = f"  \nnot tracked: {', '.join(lost)}" if lost else ""
+        return f"**{self.name}**  \n{len(self.times)} frames, {rate:.0f} frames/s, {self.duration:.1f} s{untracked}"
 
     def _frame(self, seconds: float) -> int:
         return int(
@@ -177,14 +175,14 @@ class DevicesThing:
         )
 
 
-class ScreenThing:
-    """A video, or pictures made one by one, on an upright screen.
+class ScreenDrawable:
+    """A video, or images made one by one, on an upright screen.
 
     Args:
         name: of the file.
-        size: height and width of the pictures.
-        times: (T,) seconds of the pictures.
-        picture: what is shown, (H, W, 3) uint8 of a frame's number.
+        size: height and width of the images.
+        times: (T,) seconds of the images.
+        frame_image: what is shown, (H, W, 3) uint8 of a frame's number.
         note: said in the panel.
     """
 
@@ -193,14 +191,14 @@ class ScreenThing:
         name: str,
         size: tuple[int, int],
         times: Sequence[float],
-        picture: Callable[[int], np.ndarray],
+        frame_image: Callable[[int], np.ndarray],
         note: str = "",
     ) -> None:
-        self.name, self.size, self.times, self.picture, self.note = (
+        self.name, self.size, self.times, self.frame_image, self.note = (
             name,
             size,
             np.asarray(times),
-            picture,
+            frame_image,
             note,
         )
         self.shape = (_SCREEN, _SCREEN * size[1] / size[0])
@@ -209,14 +207,14 @@ class ScreenThing:
 
     @property
     def duration(self) -> float:
-        """Seconds of the last picture."""
+        """Seconds of the last image."""
         return float(self.times[-1])
 
     def add(self, scene: Any, path: str) -> None:
         """Put the screen into the scene."""
         self.handle = scene.add_image(
             f"{path}/screen",
-            self.picture(0),
+            self.frame_image(0),
             render_width=self.shape[1],
             render_height=self.shape[0],
             format="jpeg",
@@ -229,22 +227,22 @@ class ScreenThing:
         self._shown = 0
 
     def draw(self, seconds: float) -> None:
-        """Send the picture of a time."""
+        """Send the image of a time."""
         frame = int(
             np.clip(np.searchsorted(self.times, seconds + 1e-6, side="right") - 1, 0, len(self.times) - 1)
         )
         if frame != self._shown:
-            self.handle.image = self.picture(frame)
+            self.handle.image = self.frame_image(frame)
             self._shown = frame
 
     def describe(self, seconds: float) -> str:
         """Length and size."""
         note = f"  \n{self.note}" if self.note else ""
-        return f"**{self.name}**  \n{len(self.times)} pictures, {self.duration:.1f} s{note}"
+        return f"**{self.name}**  \n{len(self.times)} frames, {self.duration:.1f} s{note}"
 
 
-class CamerasThing:
-    """Cameras of an avatar's scene with their pictures, and the poses of the person before them.
+class CamerasDrawable:
+    """Cameras of an avatar's scene with their images, and the poses of the person before them.
 
     Args:
         name: of the store.
@@ -275,7 +273,7 @@ class CamerasThing:
         return (len(self.joints) - 1) / self.fps
 
     def add(self, scene: Any, path: str) -> None:
-        """Put frusta with pictures, and a stick figure, into the scene."""
+        """Put frusta with images, and a stick figure, into the scene."""
         import cv2
 
         height, width = self.scene.hw
@@ -283,14 +281,14 @@ class CamerasThing:
         quaternions = rot.matrix_to_quaternion(torch.from_numpy(self.turns)).numpy()
         for number, image in enumerate(self.images):
             camera = self.scene.camera_idxs[image]
-            picture = np.asarray(self.scene.imgs[image]).reshape(height, width, 3)
+            pixels = np.asarray(self.scene.imgs[image]).reshape(height, width, 3)
             scene.add_camera_frustum(
                 f"{path}/camera_{number}",
                 fov=2 * float(np.arctan(height / 2 / self.scene.focals[camera, 1])),
                 aspect=width / height,
                 scale=0.25,
                 color=(70, 90, 120),
-                image=cv2.resize(picture, small, interpolation=cv2.INTER_AREA),
+                image=cv2.resize(pixels, small, interpolation=cv2.INTER_AREA),
                 format="jpeg",
                 wxyz=quaternions[number],
                 position=self.places[number],

@@ -1,4 +1,4 @@
-"""What a browser shows, as a picture or a video."""
+"""What a browser shows, as an image or a video."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 if TYPE_CHECKING:
     from contrapposto.viewer.page import Viewer
 
-_PATIENCE = 60.0  # seconds to wait for a picture
+_PATIENCE = 60.0  # seconds to wait for an image
 _LARGEST = (1080, 1920)
 _LONGEST = 120.0  # seconds of a video
 
 
-def picture_size(client: Any) -> tuple[int, int]:
+def image_size(client: Any) -> tuple[int, int]:
     """Height and width of a browser's view, even, at most full HD."""
     height, width = client.camera.image_height or 720, client.camera.image_width or 1280
     scale = min(1.0, _LARGEST[0] / height, _LARGEST[1] / width)
@@ -27,7 +27,7 @@ def picture_size(client: Any) -> tuple[int, int]:
 
 def screenshot(client: Any) -> np.ndarray:
     """What a browser shows, (H, W, 3) uint8, without the panel."""
-    height, width = picture_size(client)
+    height, width = image_size(client)
     return np.asarray(client.get_render(height, width, transport_format="jpeg", timeout=_PATIENCE))[..., :3]
 
 
@@ -39,18 +39,18 @@ def record(
     fps: float = 30.0,
     progress: Callable[[float], None] | None = None,
 ) -> Path:
-    """Write everything from the start to the end as a browser sees it, as an mp4.
+    """Write the whole timeline as a browser shows it, as an mp4.
 
     Args:
-        viewer: whose time is moved.
+        viewer: its timeline is played.
         client: the browser.
         path: ends in .mp4.
         fps: frames per second.
-        progress: called with the share that is done.
+        progress: called with the finished share.
     """
     from contrapposto.render.video import VideoWriter
 
-    height, width = picture_size(client)
+    height, width = image_size(client)
     count = max(1, int(min(viewer.duration, _LONGEST) * fps) + 1)
     with VideoWriter(path, fps, (width, height)) as writer:
         for number in range(count):
@@ -64,11 +64,11 @@ def record(
 
 
 def add_export(gui: Any, viewer: Viewer) -> None:
-    """Two buttons whose results the browser saves."""
-    picture, video = gui.add_button("Screenshot (png)"), gui.add_button("Video (mp4)")
+    """Two buttons; the browser saves their results."""
+    image, video = gui.add_button("Screenshot (png)"), gui.add_button("Video (mp4)")
     bar = gui.add_progress_bar(0.0, visible=False)
 
-    @picture.on_click
+    @image.on_click
     def _(event: Any) -> None:
         from PIL import Image
 

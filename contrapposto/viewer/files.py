@@ -54,7 +54,7 @@ def _read_one(path: Path) -> Motion:
             return _of_store(_open_store(folder), path.relative_to(folder).as_posix())
     raise MissingError(
         f"There is no file {path}.",
-        expected="a motion file (.npz, .bvh, .amc), a store's folder, or the folder with a clip's name behind it",
+        expected="a motion file (.npz, .bvh, .amc), a store, or a clip of a store: STORE/CLIP",
     )
 
 

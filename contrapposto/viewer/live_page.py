@@ -1,4 +1,4 @@
-"""The page of live tracking: the figure, the three trackers, what was measured."""
+"""The page of live tracking: the body, the three trackers, measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contrapposto import rotations as rot
 from contrapposto.body import load_body
 from contrapposto.skeleton import forward_kinematics
 from contrapposto.systems.sage.live.calibration import fitted_betas
-from contrapposto.viewer.scene import COLORS, HOST, add_figure, add_world, open_server
+from contrapposto.viewer.scene import COLORS, HOST, add_figure, add_world, keep_above_floor, open_server
 
 if TYPE_CHECKING:
     from contrapposto.systems.sage.live.tracker import LiveFrame
@@ -22,18 +22,18 @@ _NAMES = ("head", "left hand", "right hand")
 
 
 class LivePage:
-    """One figure that moves as bodies come in.
+    """One body that follows the tracker.
 
     Args:
         port: where the page is served; the next free one if it is taken.
-        scale: size of the figure relative to the default one.
+        scale: size of the body relative to the default one.
     """
 
     def __init__(self, port: int = 8080, scale: float = 1.0) -> None:
         self.body = load_body()
         self.t_pose_wanted = threading.Event()
         """Set when the wearer asks for a calibration."""
-        self._server = open_server(port)
+        self._server = open_server(port, "Live - Contrapposto")
         self._world = add_world(self._server.scene)
         self._trackers = [self._add_tracker(name) for name in _NAMES]
         self._add_controls()
@@ -46,7 +46,7 @@ class LivePage:
         return f"http://{HOST}:{self._server.get_port()}"
 
     def set_scale(self, scale: float) -> None:
-        """Another size of the figure."""
+        """Change the size of the body."""
         betas = np.zeros(0, np.float32) if scale == 1.0 else fitted_betas(scale)
         rest = self.body.rest_joints(torch.from_numpy(betas))[0]
         parents = self.body.skeleton.parents
@@ -94,7 +94,8 @@ class LivePage:
 
     def _add_controls(self) -> None:
         gui = self._server.gui
-        gui.configure_theme(show_logo=False, show_share_button=False, control_layout="floating")
+        gui.configure_theme(show_logo=False, show_share_button=False)
+        gui.main_panel.dock_right()
         gui.set_panel_label("Contrapposto live")
         self._info = gui.add_markdown("")
         self._follow = gui.add_checkbox("Follow", True)
@@ -111,3 +112,4 @@ class LivePage:
             client.camera.fov = np.radians(40)
             client.camera.position = (1.2, -4.0, 1.7)
             client.camera.look_at = (0.0, 0.0, 0.9)
+            keep_above_floor(client)

@@ -1,4 +1,4 @@
-"""Anything that the suite writes, by its path: figures, meshes, recordings, videos, scenes, runs."""
+"""Files and folders of the viewer by path: motion, meshes, recordings, videos, scenes, runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contrapposto.errors import InputError, MissingError
+from contrapposto.io import READABLE
 from contrapposto.io.video import SUFFIXES as VIDEO
 from contrapposto.motion import Motion
-from contrapposto.viewer.drawables import CamerasThing, DevicesThing, MeshThing, ScreenThing, Thing
+from contrapposto.viewer.drawables import (
+    CamerasDrawable,
+    DevicesDrawable,
+    Drawable,
+    MeshDrawable,
+    ScreenDrawable,
+)
 from contrapposto.viewer.files import open_files
 
 if TYPE_CHECKING:
@@ -22,54 +29,71 @@ if TYPE_CHECKING:
 
 Library = tuple[list[str], Callable[[str], Motion]]
 RECORDINGS = (".txt", ".csv", ".jsonl")
+KINDS = (
+    "motion (.npz .bvh .amc), meshes (.obj .glb .gltf .ply .stl .off .anime .zip), videos, recordings of a headset "
+    "(.txt .csv .jsonl), stores, or run directories"
+)
 _RUN_FILES = ("config.yaml", "metrics.csv", "result.json")
-_TALL, _MOST_PICTURES = 360, 1500  # pixels of a video's pictures, and how many of them are held
+_TALL, _MOST_IMAGES = 360, 1500  # height of a video's images in pixels, and how many of them are held
 _SLOW = 2.0  # poses without an order in time: so many a second
 _RUN_VIDEOS = 2
 
 
 @dataclass
 class Opened:
-    """What there is to show.
+    """Everything to show.
 
     Args:
-        clips: figures by name.
-        library: names of a store's clips, and what loads one.
-        things: all else that stands in the scene.
-        runs: whose metrics are drawn.
+        clips: by name.
+        library: names of a store's clips, and a function that loads one.
+        drawables: everything else in the scene.
+        runs: training runs whose metrics are drawn.
     """
 
     clips: dict[str, Motion] = field(default_factory=dict)
     library: Library | None = None
-    things: list[Thing] = field(default_factory=list)
+    drawables: list[Drawable] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
 
 
 def open_paths(names: Sequence[str | Path]) -> Opened:
-    """Open files and folders; a video beside a file of people is what their keypoints are drawn on.
+    """Open files and folders. A video beside a file of people is the background of their keypoints.
 
     Raises:
         InputError, MissingError: a path that cannot be shown.
     """
-    paths, found = [Path(name) for name in names], Opened()
+    paths, opened = [Path(name) for name in names], Opened()
     people = [path for path in paths if _holds_people(path)]
     videos = [path for path in paths if path.suffix.lower() in VIDEO and path.is_file()]
     pairs = dict(zip(people, videos))
     for path in paths:
         if path in people:
-            _open_people(path, pairs.get(path), found)
+            _open_people(path, pairs.get(path), opened)
         elif path in videos:
             if path not in pairs.values():
-                found.things.append(_video(path))
+                opened.drawables.append(_video(path))
         elif path.is_dir():
-            _open_folder(path, found, alone=len(paths) == 1)
+            _open_folder(path, opened, alone=len(paths) == 1)
         elif path.is_file() and path.suffix.lower() in RECORDINGS:
-            found.things.append(_recording(path))
+            opened.drawables.append(_recording(path))
         elif path.is_file() and path.suffix.lower() in _mesh_suffixes():
-            found.things.append(_mesh(path))
+            opened.drawables.append(_mesh(path))
+        elif path.is_file() and path.suffix.lower() not in READABLE:
+            raise InputError(
+                f"The viewer cannot show {path}.", found=f"a {path.suffix or 'nameless'} file", expected=KINDS
+            )
         else:
-            _add_clips(open_files([path])[0], found)
-    return found
+            _add_clips(_clips(path), opened)
+    return opened
+
+
+def _clips(path: Path) -> dict[str, Motion]:
+    try:
+        return open_files([path])[0]
+    except MissingError as error:
+        if path.suffix.lower() in READABLE or not path.suffix:
+            raise
+        raise MissingError(error.what, expected=KINDS) from error
 
 
 def _mesh_suffixes() -> tuple[str, ...]:
@@ -78,60 +102,61 @@ def _mesh_suffixes() -> tuple[str, ...]:
     return (*READABLE, ".anime", ".zip")
 
 
-def _add_clips(clips: dict[str, Motion], found: Opened) -> None:
+def _add_clips(clips: dict[str, Motion], opened: Opened) -> None:
     for title, clip in clips.items():
-        while title in found.clips:
+        while title in opened.clips:
             title += "'"
-        found.clips[title] = clip
+        opened.clips[title] = clip
 
 
-def _open_folder(path: Path, found: Opened, *, alone: bool) -> None:
+def _open_folder(path: Path, opened: Opened, *, alone: bool) -> None:
     if (path / "manifest.json").is_file():
-        _open_store(path, found, alone=alone)
+        _open_store(path, opened, alone=alone)
     elif any((path / name).is_file() for name in _RUN_FILES):
-        _open_run(path, found)
+        _open_run(path, opened, _RUN_VIDEOS if alone else 1)
     elif any(file.suffix.lower() in _mesh_suffixes() for file in path.iterdir()):
-        found.things.append(_mesh(path))
+        opened.drawables.append(_mesh(path))
     else:
         inside = sorted(file.name for file in path.iterdir())[:6]
         raise InputError(
-            f"{path} is no folder that can be shown.",
+            f"{path} is not a folder that can be shown.",
             found=", ".join(inside) or "nothing in it",
             expected="a store, a run directory, or a folder of meshes",
         )
 
 
-def _open_store(path: Path, found: Opened, *, alone: bool) -> None:
+def _open_store(path: Path, opened: Opened, *, alone: bool) -> None:
     try:
         schema = json.loads((path / "manifest.json").read_text(encoding="utf-8")).get("schema")
     except (OSError, ValueError, AttributeError, RecursionError):
-        schema = None  # the store's own reader says what is wrong with it
+        schema = None  # the store's own reader reports what is wrong
     if schema == "contrapposto-avatar-scene":
         from contrapposto.systems.anerf.data.scene import AvatarScene
 
-        found.things.append(CamerasThing(path.name, AvatarScene.open(path)))
+        opened.drawables.append(CamerasDrawable(path.name, AvatarScene.open(path)))
     elif schema == "contrapposto-mesh-store":
         from contrapposto.systems.npr.data.mesh_store import MeshStore
 
         store = MeshStore.open(path)
         for record in store.identities[:6]:
             faces = store.mesh(record.name).faces
-            found.things.append(MeshThing(record.name, store.poses(record.name)[:200], faces, _SLOW))
+            opened.drawables.append(MeshDrawable(record.name, store.poses(record.name)[:200], faces, _SLOW))
     else:
         clips, library = open_files([path])
-        _add_clips(clips, found)
-        found.library = library if alone else None
+        _add_clips(clips, opened)
+        opened.library = library if alone else None
 
 
-def _open_run(path: Path, found: Opened) -> None:
+def _open_run(path: Path, opened: Opened, most: int) -> None:
+    """A run, and at most so many of its videos."""
     from contrapposto.report.runs import read_run
 
-    found.runs.append(read_run(path))
+    opened.runs.append(read_run(path))
     videos = sorted((path / "media").glob("*.mp4"), key=lambda file: file.stat().st_mtime)
-    found.things += [_video(file) for file in videos[-_RUN_VIDEOS:]]
+    opened.drawables += [_video(file) for file in videos[-most:]]
 
 
-def _recording(path: Path) -> DevicesThing:
+def _recording(path: Path) -> DevicesDrawable:
     """A recording; a damaged one is repaired as tracking does it."""
     from contrapposto.io.devices import DeviceTrack, Repairs
     from contrapposto.io.tracks import stream_devices
@@ -147,10 +172,10 @@ def _recording(path: Path) -> DevicesThing:
         np.concatenate([part.times for part in parts]),
         np.concatenate([part.tracked for part in parts]),
     )
-    return DevicesThing(path.stem, track)
+    return DevicesDrawable(path.stem, track)
 
 
-def _mesh(path: Path) -> MeshThing:
+def _mesh(path: Path) -> MeshDrawable:
     """A mesh, a folder of its poses, or a file with a clip: skinned, or as morph targets."""
     from contrapposto.mesh.files import read_mesh
     from contrapposto.mesh.poses import read_poses
@@ -160,21 +185,21 @@ def _mesh(path: Path) -> MeshThing:
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in _mesh_suffixes())
         meshes = [read_mesh(file) for file in files]
         same = [m.vertices for m in meshes if len(m.vertices) == len(meshes[0].vertices)]
-        return MeshThing(path.name, np.stack(same), meshes[0].faces)
+        return MeshDrawable(path.name, np.stack(same), meshes[0].faces)
     if suffix in (".glb", ".gltf"):
         morphs = _morphs(path)
         if morphs is not None:
-            return MeshThing(path.stem, *morphs)
+            return MeshDrawable(path.stem, *morphs)
         from contrapposto.mesh import RiggedMesh
 
         if not RiggedMesh(path).clips:
             mesh = read_mesh(path)
-            return MeshThing(path.stem, mesh.vertices[None], mesh.faces)
+            return MeshDrawable(path.stem, mesh.vertices[None], mesh.faces)
     if suffix in (".glb", ".gltf", ".anime", ".zip"):
         poses = read_poses(path)
-        return MeshThing(path.stem, poses.vertices, poses.mesh.faces, poses.fps or _SLOW)
+        return MeshDrawable(path.stem, poses.vertices, poses.mesh.faces, poses.fps or _SLOW)
     mesh = read_mesh(path)
-    return MeshThing(path.stem, mesh.vertices[None], mesh.faces)
+    return MeshDrawable(path.stem, mesh.vertices[None], mesh.faces)
 
 
 def _morphs(path: Path) -> tuple[np.ndarray, np.ndarray, float] | None:
@@ -197,13 +222,13 @@ def _morphs(path: Path) -> tuple[np.ndarray, np.ndarray, float] | None:
     return base + np.stack(moves), faces, float((len(times) - 1) / max(times[-1] - times[0], 1e-6))
 
 
-def _video(path: Path) -> ScreenThing:
-    times, packed, size = _pictures(path)
-    return ScreenThing(path.stem, size, times, lambda number: _unpacked(packed[number]))
+def _video(path: Path) -> ScreenDrawable:
+    times, packed, size = _images(path)
+    return ScreenDrawable(path.stem, size, times, lambda number: _unpacked(packed[number]))
 
 
-def _pictures(path: Path) -> tuple[list[float], list[np.ndarray], tuple[int, int]]:
-    """Times and JPEG pictures of a video, small enough to be held; of a long one every second, fourth, ... picture."""
+def _images(path: Path) -> tuple[list[float], list[np.ndarray], tuple[int, int]]:
+    """Times and JPEG images of a video, small enough to be held; of a long one every second, fourth, ... image."""
     import cv2
 
     from contrapposto.io.video import VideoFile
@@ -220,7 +245,7 @@ def _pictures(path: Path) -> tuple[list[float], list[np.ndarray], tuple[int, int
             if not done:
                 raise InputError(f"{path.name} has a frame that cannot be shown.")
             kept.append((time, packed))
-        if len(kept) > _MOST_PICTURES:
+        if len(kept) > _MOST_IMAGES:
             kept, step = kept[::2], step * 2
     return [time for time, _ in kept], [packed for _, packed in kept], size
 
@@ -228,9 +253,9 @@ def _pictures(path: Path) -> tuple[list[float], list[np.ndarray], tuple[int, int
 def _unpacked(packed: np.ndarray) -> np.ndarray:
     import cv2
 
-    picture = cv2.imdecode(packed, cv2.IMREAD_COLOR)
-    assert picture is not None
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    assert image is not None
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _holds_people(path: Path) -> bool:
@@ -240,11 +265,11 @@ def _holds_people(path: Path) -> bool:
         with np.load(path, allow_pickle=False) as file:
             return "keypoints" in file.files and "joints" in file.files
     except Exception:
-        return False  # the reader of motion says what is wrong with it
+        return False  # the reader of motion reports what is wrong
 
 
-def _open_people(path: Path, video: Path | None, found: Opened) -> None:
-    """Everybody as a figure, and their keypoints over the video, or over black where none is given."""
+def _open_people(path: Path, video: Path | None, opened: Opened) -> None:
+    """Everybody as a body, and their keypoints over the video, or over black without one."""
     from contrapposto.systems.scail_pose.body_fit import clip_motions
     from contrapposto.systems.scail_pose.interchange import read_people
 
@@ -253,18 +278,18 @@ def _open_people(path: Path, video: Path | None, found: Opened) -> None:
         raise InputError(f"{path} holds no frame.")
     if video is not None and not video.is_file():
         raise MissingError(f"There is no file {video}.")
-    found.things.append(_keypoints(path.stem, clip, video))
-    _add_clips({f"person {number}": motion for number, motion in clip_motions(clip).items()}, found)
+    opened.drawables.append(_keypoints(video.stem if video else path.stem, clip, video))
+    _add_clips({f"person {number}": motion for number, motion in clip_motions(clip).items()}, opened)
 
 
-def _keypoints(name: str, clip: ClipPoses, video: Path | None) -> ScreenThing:
+def _keypoints(name: str, clip: ClipPoses, video: Path | None) -> ScreenDrawable:
     import cv2
 
     from contrapposto.systems.scail_pose.draw2d import compose, draw_pose
     from contrapposto.systems.scail_pose.people import pack_people
 
     times = np.arange(len(clip.frames)) / clip.fps if clip.times is None else clip.times
-    shown, packed, _ = _pictures(video) if video else ([], [], (0, 0))
+    shown, packed, _ = _images(video) if video else ([], [], (0, 0))
     size = (
         round(_TALL * min(1.0, clip.height / clip.width)),
         round(_TALL * min(1.0, clip.width / clip.height)),
@@ -272,7 +297,7 @@ def _keypoints(name: str, clip: ClipPoses, video: Path | None) -> ScreenThing:
     if clip.height < clip.width:
         size = _TALL, round(_TALL * clip.width / clip.height)
 
-    def picture(number: int) -> np.ndarray:
+    def image(number: int) -> np.ndarray:
         drawn = draw_pose(pack_people(clip.frames[number], clip.height, clip.width), clip.height, clip.width)
         ground = np.zeros((clip.height, clip.width, 4), np.uint8)
         if packed:
@@ -281,11 +306,17 @@ def _keypoints(name: str, clip: ClipPoses, video: Path | None) -> ScreenThing:
         full = compose(ground, drawn)
         return cv2.resize(full, size[::-1], interpolation=cv2.INTER_AREA)
 
-    return ScreenThing(name, size, times - times[0], picture, note=f"{len(clip.ids)} people")
+    return ScreenDrawable(
+        name,
+        size,
+        times - times[0],
+        image,
+        note=f"{len(clip.ids)} {'person' if len(clip.ids) == 1 else 'people'}",
+    )
 
 
 def _covering(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A frame brought to a size as the pose pipeline does it: covering, what hangs over is cut off on both sides."""
+    """A frame resized as in the pose pipeline: it covers the size and is cropped on both sides."""
     import cv2
 
     scale = max(height / frame.shape[0], width / frame.shape[1])

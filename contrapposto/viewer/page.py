@@ -1,4 +1,4 @@
-"""The viewer's page: scene, controls, and what travels while it plays."""
+"""The viewer's page: scene, controls, and the updates sent while it plays."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ import numpy as np
 from contrapposto.body import BodyModel, clip_betas, load_body
 from contrapposto.errors import InputError
 from contrapposto.motion import Motion
-from contrapposto.viewer.differences import ErrorMarks, joint_errors
-from contrapposto.viewer.drawables import Thing
+from contrapposto.viewer.differences import ErrorMarks, color_scale, joint_errors
+from contrapposto.viewer.drawables import Drawable
 from contrapposto.viewer.export import add_export
 from contrapposto.viewer.run_panel import add_runs
-from contrapposto.viewer.scene import COLORS, HOST, add_figure, add_world, open_server
+from contrapposto.viewer.scene import COLORS, HOST, add_figure, add_world, keep_above_floor, open_server
 from contrapposto.viewer.track import Track
 
 if TYPE_CHECKING:
     from contrapposto.report.runs import Run
 
 SPEEDS = {"1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "4": 4.0}
-_TICK = 1 / 40  # seconds between pictures that are sent
-_SPACING = 1.5  # metres between figures that stand side by side
-_BEHIND = 1.5  # metres by which other things stand behind figures that are shown as recorded
+_TICK = 1 / 40  # seconds between updates
+_SPACING = 1.5  # metres between bodies that stand side by side
+_BEHIND = 1.5  # metres by which other drawables stand behind bodies that are shown as recorded
+_LABEL_STEP = 0.14  # metres between the labels of bodies in one place
 _LARGEST_LIST = 5000
 
 
 class Viewer:
-    """A page with figures and other things.
+    """A page with bodies and other drawables.
 
     Args:
         clips: clips of the SMPL family by name, shown side by side.
-        things: what else there is to see.
-        runs: whose metrics are drawn in the panel.
-        library: names of clips to choose from in the page, and what loads one of them; it takes the place of `clips`.
-        body: the mesh; the shipped body where absent.
+        drawables: meshes, devices, videos and so on.
+        runs: training runs whose metrics are drawn in the panel.
+        library: names of clips to choose from in the page, and a function that loads one; it replaces `clips`.
+        body: the mesh; default: the shipped body.
         port: where the page is served; the next free one if it is taken.
 
     Raises:
@@ -49,17 +50,20 @@ class Viewer:
         self,
         clips: Mapping[str, Motion],
         *,
-        things: Sequence[Thing] = (),
+        drawables: Sequence[Drawable] = (),
         runs: Sequence[Run] = (),
         library: tuple[Sequence[str], Callable[[str], Motion]] | None = None,
         body: BodyModel | None = None,
         port: int = 8080,
     ) -> None:
-        if not clips and not things and not runs:
-            raise InputError("There is nothing to look at.", found="no clips", expected="at least one clip")
+        if not clips and not drawables and not runs:
+            raise InputError(
+                "Nothing to show.", found="no clips", expected="at least one clip, drawable or run"
+            )
         self.body = body or load_body()
         self.tracks = [Track.of(name, clip, self.body) for name, clip in clips.items()]
-        self._server = open_server(port)
+        self.drawables, self.runs = list(drawables), list(runs)
+        self._server = open_server(port, f"{self.title} - Contrapposto")
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._clock = 0.0
@@ -67,10 +71,9 @@ class Viewer:
         self._handles: list[Any] = []
         self._names: list[Any] = []
         self._marks: list[ErrorMarks] = []
-        self.things, self.runs = list(things), list(runs)
         self._build_scene()
         self._build_controls(library)
-        self._show_things()
+        self._show_drawables()
         self._show_figures()
 
     @property
@@ -80,14 +83,17 @@ class Viewer:
 
     @property
     def duration(self) -> float:
-        """Seconds until the last figure stops."""
-        ends = [track.motion.duration for track in self.tracks] + [thing.duration for thing in self.things]
+        """Seconds until the last clip ends."""
+        ends = [track.motion.duration for track in self.tracks] + [
+            drawable.duration for drawable in self.drawables
+        ]
         return max(ends, default=0.0)
 
     @property
     def title(self) -> str:
-        """Name of what is shown, for files."""
-        names = [track.name for track in self.tracks] + [thing.name for thing in self.things] + ["viewer"]
+        """Name of the first clip or drawable, usable as a file name."""
+        names = [track.name for track in self.tracks] + [item.name for item in self.drawables]
+        names += [run.model for run in self.runs] or ["viewer"]
         return "".join(letter if letter.isalnum() or letter in " -_." else "_" for letter in names[0])[:80]
 
     @property
@@ -119,7 +125,7 @@ class Viewer:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Nothing plays meanwhile."""
+        """Pause playback inside the block."""
         playing, self._playing.value = self._playing.value, False
         try:
             yield
@@ -142,10 +148,12 @@ class Viewer:
             client.camera.fov = np.radians(40)
             client.camera.position = (1.2, -4.2 - 1.1 * width, 1.7 + 0.2 * width)
             client.camera.look_at = (0.0, 0.0, 0.9)
+            keep_above_floor(client)
 
     def _build_controls(self, library: tuple[Sequence[str], Callable[[str], Motion]] | None) -> None:
         gui = self._server.gui
-        gui.configure_theme(show_logo=False, show_share_button=False, control_layout="floating")
+        gui.configure_theme(show_logo=False, show_share_button=False)
+        gui.main_panel.dock_right()  # beside the scene, not over it
         gui.set_panel_label("Contrapposto")
         self._info = gui.add_markdown("")
         if library is not None:
@@ -159,7 +167,8 @@ class Viewer:
         self._meshes_shown = gui.add_checkbox("Mesh", True, visible=bool(self.tracks))
         self._joints_shown = gui.add_checkbox("Joints", False, visible=bool(self.tracks))
         self._errors_shown = gui.add_checkbox("Error against the first", False, visible=several)
-        self._error_scale = gui.add_slider("Red at, cm", 1, 50, 1, 20, visible=False)
+        self._error_scale = gui.add_slider("Red from (cm)", 1, 50, 1, 20, visible=False)
+        self._legend = gui.add_html("", visible=False)
         add_export(gui, self)
         if self.runs:
             add_runs(gui, self.runs)
@@ -171,7 +180,12 @@ class Viewer:
 
         @self._errors_shown.on_update
         def _(_: Any) -> None:
-            self._error_scale.visible = self._errors_shown.value
+            self._error_scale.visible = self._legend.visible = self._errors_shown.value
+            self._legend.content = color_scale(self._error_scale.value)
+
+        @self._error_scale.on_update
+        def _(_: Any) -> None:
+            self._legend.content = color_scale(self._error_scale.value)
 
         controls = (self._follow, self._side_by_side, self._meshes_shown, self._joints_shown)
         for control in (*controls, self._errors_shown, self._error_scale):
@@ -181,18 +195,18 @@ class Viewer:
                 self.seek(self._clock)
 
     def _add_library(self, names: Sequence[str], load: Callable[[str], Motion]) -> None:
-        """A box that filters the names and a list to choose from: lists of thousands would be slow."""
+        """A text box that filters the names, and a list to choose from; lists of thousands would be slow."""
         gui = self._server.gui
         wanted = gui.add_text("Find", "")
         chosen = gui.add_dropdown("Clip", list(names[:_LARGEST_LIST]), initial_value=self.tracks[0].name)
 
         @wanted.on_update
         def _(_: Any) -> None:
-            found = [
+            matches = [
                 name for name in names if all(word in name.lower() for word in wanted.value.lower().split())
             ]
-            if found:
-                chosen.options = found[:_LARGEST_LIST]
+            if matches:
+                chosen.options = matches[:_LARGEST_LIST]
 
         @chosen.on_update
         def _(_: Any) -> None:
@@ -201,11 +215,11 @@ class Viewer:
                 self.show({name: load(name)})
 
     def show(self, clips: Mapping[str, Motion]) -> None:
-        """Replace the figures."""
+        """Replace the clips."""
         tracks = [Track.of(name, clip, self.body) for name, clip in clips.items()]
         with self._lock:
             if len(tracks) < 2:
-                self._errors_shown.value = False  # draws what is still there
+                self._errors_shown.value = False  # redraws the old clips
             self.tracks = tracks
             for handle in self._handles:
                 handle.remove()
@@ -215,19 +229,19 @@ class Viewer:
             self._show_figures()
 
     def _widths(self) -> list[float]:
-        """Metres that everything takes side by side, figures first."""
-        return [_SPACING] * len(self.tracks) + [thing.width for thing in self.things]
+        """Widths in metres of everything side by side, bodies first."""
+        return [_SPACING] * len(self.tracks) + [drawable.width for drawable in self.drawables]
 
     def _places(self) -> np.ndarray:
         """x of everything side by side, centred."""
         widths = np.array(self._widths())
         return np.cumsum(widths) - widths / 2 - widths.sum() / 2
 
-    def _show_things(self) -> None:
+    def _show_drawables(self) -> None:
         self._stands = []
-        for number, thing in enumerate(self.things):
-            stand = self._server.scene.add_frame(f"/world/thing_{number}", show_axes=False)
-            thing.add(self._server.scene, f"/world/thing_{number}")
+        for number, drawable in enumerate(self.drawables):
+            stand = self._server.scene.add_frame(f"/world/drawable_{number}", show_axes=False)
+            drawable.add(self._server.scene, f"/world/drawable_{number}")
             self._stands.append(stand)
 
     def _show_figures(self) -> None:
@@ -255,7 +269,7 @@ class Viewer:
         self.seek(0.0)
 
     def _draw(self) -> None:
-        """Send the figures of the time that is shown; the caller holds the lock."""
+        """Send the state at the current time; the caller holds the lock."""
         slots = self._places()
         spread = len(slots) > 1 and self._side_by_side.value
         frames = [track.frame_at(self._clock) for track in self.tracks]
@@ -270,12 +284,13 @@ class Viewer:
                     home = track.centre[frame] if self._follow.value else track.centre[0]
                     shift[:2] = np.array([slots[number], 0.0]) - home
                 self._draw_figure(number, track, frame, shift)
-            for thing, stand, slot in zip(self.things, self._stands, slots[len(self.tracks) :]):
+            for drawable, stand, slot in zip(self.drawables, self._stands, slots[len(self.tracks) :]):
                 behind = _BEHIND if self.tracks and not spread else 0.0
                 stand.position = (slot + middle[0], behind + middle[1], 0.0)
-                thing.draw(self._clock)
-            said = [track.describe(self._clock) for track in self.tracks]
-            text = "\n\n".join([*said, *(thing.describe(self._clock) for thing in self.things)])
+                drawable.draw(self._clock)
+            texts = [track.describe(self._clock) for track in self.tracks]
+            texts += [item.describe(self._clock) for item in self.drawables]
+            text = "\n\n".join(texts)
             if self._info.content != text:
                 self._info.content = text
             self._timeline.value = min(round(self._clock, 2), self._last_mark)
@@ -284,24 +299,28 @@ class Viewer:
         places = track.positions[frame] + shift
         mesh, lines = self._bones[number], self._skeletons[number]
         wrong = number > 0 and self._errors_shown.value
-        mesh.visible, lines.visible = self._meshes_shown.value, self._joints_shown.value and not wrong
+        compared = self._errors_shown.value and len(self.tracks) > 1
+        bare = compared and number == 0 and not self._meshes_shown.value  # the first clip stays visible
+        mesh.visible = self._meshes_shown.value
+        lines.visible = (self._joints_shown.value and not wrong) or bare
         opacity = 0.3 if wrong else None
         if mesh.opacity != opacity:
             mesh.opacity = opacity
         for bone, quaternion, place in zip(mesh.bones, track.quaternions[frame], places):
             bone.wxyz, bone.position = quaternion, place
-        if self._joints_shown.value:
+        if lines.visible:
             parents = list(track.motion.skeleton.parents[1:])
             lines.points = np.stack([places[1:], places[parents]], axis=1).astype(np.float32)
         if number:
             self._marks[number - 1].show(wrong)
-        said = track.name
+        label = track.name
         if wrong:
             errors = joint_errors(track, self.tracks[0], self._clock)
             above = track.motion.skeleton.parents
             self._marks[number - 1].draw(places, above, errors, self._error_scale.value)
-            said = f"{track.name}: {errors[:22].mean():.1f} cm"
-        if self._names[number].text != said:
-            self._names[number].text = said
+            label = f"{track.name}: {errors[:22].mean():.1f} cm"
+        if self._names[number].text != label:
+            self._names[number].text = label
         head = places[15] if len(places) > 15 else places[-1]
-        self._names[number].position = head + np.array([0.0, 0.0, 0.28])
+        together = not (len(self._widths()) > 1 and self._side_by_side.value)
+        self._names[number].position = head + np.array([0.0, 0.0, 0.28 + together * number * _LABEL_STEP])

@@ -1,4 +1,4 @@
-"""Metrics of training runs in the viewer's panel: facts, and curves over steps."""
+"""Training runs in the viewer's panel: a summary, and curves of metrics over steps."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ _BESIDE = ("val/true_", "val/copy_")
 
 
 def add_runs(gui: Any, runs: Sequence[Run]) -> None:
-    """A table of facts, then a chart for each metric with all runs in it."""
+    """A summary of each run, then a chart for each metric with all runs in it."""
     gui.add_markdown("\n\n".join(describe(run) for run in runs))
     names = metrics_of(runs)
     for name in names[:_MOST_CHARTS]:
         _chart(gui, name, runs)
     if len(names) > _MOST_CHARTS:
-        gui.add_markdown(f"{len(names) - _MOST_CHARTS} more curves: `python -m contrapposto.report RUN`")
+        gui.add_markdown(f"{len(names) - _MOST_CHARTS} more curves: `contrapposto report RUN`")
 
 
 def describe(run: Run) -> str:
     """Name, status, steps, time, best score, as Markdown."""
     seconds, whole = run.seconds
-    facts = [f"**{run.model}** {run.folder.name}", f"data {run.data}, {run.experiment or 'no experiment'}"]
+    lines = [f"**{run.model}** {run.folder.name}", f"data {run.data}, {run.experiment or 'no experiment'}"]
     steps = "" if run.steps is None else f", {run.steps:,} steps"
     time = f", {'' if whole else 'at least '}{seconds:,.0f} s" if seconds else ""
-    facts.append(f"{run.status}{steps}{time}")
+    lines.append(f"{run.status}{steps}{time}")
     if run.score is not None:
-        facts.append(f"best {run.monitor} {show(run.score)}")
-    return "  \n".join([*facts, *run.problems])
+        scale, unit = _scale_and_unit(run.monitor or "")
+        lines.append(f"best {run.monitor} {show(run.score * scale)}{f' {unit}' if unit else ''}")
+    return "  \n".join([*lines, *run.problems])
 
 
 def metrics_of(runs: Sequence[Run]) -> list[str]:
@@ -61,9 +62,14 @@ def on_common_steps(series: Sequence[Sequence[tuple[float, float]]]) -> tuple[np
     return steps, columns
 
 
-def _chart(gui: Any, name: str, runs: Sequence[Run]) -> None:
+def _scale_and_unit(name: str) -> tuple[float, str]:
+    """Factor and unit of a logged metric such as `val/mpjpe`."""
     column = split_name(name.partition("/")[2])[0] if name.startswith("val/") else None
-    scale, unit = (column.scale, f", {column.shown_unit}") if column and column.unit else (1.0, "")
+    return (column.scale, column.shown_unit) if column and column.unit else (1.0, "")
+
+
+def _chart(gui: Any, name: str, runs: Sequence[Run]) -> None:
+    scale, unit = _scale_and_unit(name)
     drawn = [[(s, v * scale) for s, v in thinned(run.curves.get(name, [])) if np.isfinite(v)] for run in runs]
     steps, values = on_common_steps(drawn)
     if not len(steps):
@@ -76,7 +82,7 @@ def _chart(gui: Any, name: str, runs: Sequence[Run]) -> None:
     gui.add_uplot(
         (steps, *values),
         tuple(series),
-        title=f"{name}{unit}",
+        title=f"{name} ({unit})" if unit else name,
         scales={"x": {"time": False}},
         legend={"show": len(runs) > 1},
         aspect=1.8,

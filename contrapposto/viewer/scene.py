@@ -1,9 +1,14 @@
-"""What every page of the viewer has: a server for this machine only, a ground, skinned figures."""
+"""Common parts of the viewer's pages: a local server, a ground, skinned bodies, a camera that stays above the floor."""
 
 from __future__ import annotations
 
+import atexit
+import html
 import io
+import shutil
+import tempfile
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,24 +20,81 @@ from contrapposto.io.glb import top_four
 
 HOST = "127.0.0.1"
 COLORS = ((112, 158, 204), (226, 138, 96), (128, 178, 132), (178, 146, 196), (220, 182, 96), (124, 178, 184))
+LOWEST_CAMERA = 0.15  # metres above the floor
+_FARTHEST = 60.0  # metres from the origin
 
 
-def open_server(port: int) -> Any:
+def open_server(port: int, title: str = "Contrapposto") -> Any:
     """A viser server at this port of this machine; at the next free one if it is taken.
+
+    Args:
+        port: where the page is served.
+        title: of the browser's tab.
 
     Raises:
         MissingError: viser is not installed.
     """
     try:
         import viser
+        from viser import infra
     except ImportError as error:
-        raise MissingError("The viewer needs viser.", fix="pip install 'contrapposto[viewer]'") from error
+        raise MissingError("The viewer needs viser.", fix="pip install viser (the extra `viewer`)") from error
 
-    with redirect_stdout(io.StringIO()):  # its banner; the door prints the address
-        server = viser.ViserServer(host=HOST, port=port, verbose=False)
+    original = infra.WebsockServer
+
+    def titled(*args: Any, **options: Any) -> Any:
+        """viser has no setting for the title of its page."""
+        if options.get("http_server_root"):
+            options["http_server_root"] = _titled(options["http_server_root"], title)
+        return original(*args, **options)
+
+    try:
+        infra.WebsockServer = titled  # type: ignore[misc, assignment]
+        with redirect_stdout(io.StringIO()):  # its banner; the command prints the address
+            server = viser.ViserServer(host=HOST, port=port, verbose=False)
+    finally:
+        infra.WebsockServer = original  # type: ignore[misc]
     # viser opens a tunnel to a public server when a page asks for it; no page may, whoever wrote it.
     server.request_share_url = lambda verbose=True: None  # type: ignore[method-assign]
     return server
+
+
+def _titled(root: Path, title: str) -> Path:
+    """A copy of viser's page with another title, in a temporary folder that ends with the process."""
+    page = root / "index.html"
+    if not page.is_file():
+        return root
+    folder = Path(tempfile.mkdtemp(prefix="contrapposto-view-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copytree(root, folder, dirs_exist_ok=True)
+    text = page.read_text(encoding="utf-8")
+    (folder / "index.html").write_text(
+        text.replace("<title>Viser</title>", f"<title>{html.escape(title)}</title>", 1), encoding="utf-8"
+    )
+    return folder
+
+
+def keep_above_floor(client: Any) -> None:
+    """Hold a browser's camera, and what it looks at, above the floor and within reach."""
+
+    @client.camera.on_update
+    def _(camera: Any) -> None:
+        place, target = above_floor(camera.position, camera.look_at)
+        if not np.allclose(place, camera.position, atol=1e-3):
+            camera.position = place
+        if not np.allclose(target, camera.look_at, atol=1e-3):
+            camera.look_at = target
+
+
+def above_floor(position: np.ndarray, look_at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Camera position (3,) at least `LOWEST_CAMERA` above z = 0, and its target (3,) not below the floor, metres."""
+    place, target = np.array(position, float), np.array(look_at, float)
+    far = np.linalg.norm(place)
+    if far > _FARTHEST:
+        place *= _FARTHEST / far
+    place[2] = max(place[2], LOWEST_CAMERA)
+    target[2] = max(target[2], 0.0)
+    return place, target
 
 
 def add_world(scene: Any) -> Any:

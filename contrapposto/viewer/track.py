@@ -1,4 +1,4 @@
-"""What a figure of the viewer does over time."""
+"""Motion of a body in the viewer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contrapposto.skeleton import forward_kinematics
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """What a figure does, ready to send.
+    """Motion of a body, ready to send.
 
     Args:
         name: shown above its head.
@@ -56,11 +56,11 @@ class Track:
         return cls(name, clip, quaternions, places, centre)
 
     def frame_at(self, seconds: float) -> int:
-        """The frame shown at a time; the last one is held."""
+        """The frame shown at a time; after the end, the last one."""
         return int(np.clip(round(seconds * self.motion.fps), 0, self.motion.num_frames - 1))
 
     def label_at(self, seconds: float) -> str:
-        """Texts of the labels that hold at a time."""
+        """Texts of the labels at a time."""
         texts = [label.text for label in self.motion.labels if label.start <= seconds < label.end]
         return ", ".join(dict.fromkeys(texts))
 

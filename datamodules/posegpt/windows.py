@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -34,6 +33,7 @@ from contrapposto.skeleton import SKELETONS
 from contrapposto.systems.posegpt.augment import Augment, Heading
 from contrapposto.systems.posegpt.clips import mirror_some
 from contrapposto.systems.posegpt.poses import FPS, Height, from_motion
+from datamodules.base import StoreDataModule
 from datamodules.posegpt.batches import EvaluationBatches, TrainBatches
 from datamodules.splitting import split_clips, store_provenance
 from datamodules.steps import Shard, StepLoader
@@ -48,13 +48,13 @@ def pose_features(motion: Motion, skeleton: str, height: Height = "start") -> di
     return {"pose": from_motion(motion, SKELETONS[skeleton], height=height).numpy()}
 
 
-class PoseGPTDataModule(pl.LightningDataModule):
+class PoseGPTDataModule(StoreDataModule):
     """Windows with their validity and actions, at 30 frames/s, in PoseGPT's world (`models.posegpt.poses`).
 
     A batch holds `pose` (B, window, 3 J + 3), `valid` (B, window) bool, `lengths` (B,), `actions` (B, A) float32,
     `frame_actions` (B, window, A) where `per_frame`, `sample_ids` (B,); in training also `step`, in evaluation
     `names`. A training batch of a step is a function of (seed, step). Where a stage has its tokens cached
-    (`cache_frozen`), `tokens` (B, L, K) stand in place of `pose`.
+    (`cache_outputs`), `tokens` (B, L, K) stand in place of `pose`.
 
     Args:
         store: folder that prepare.py wrote.
@@ -86,6 +86,8 @@ class PoseGPTDataModule(pl.LightningDataModule):
     """
 
     from_user_media = False
+
+    offers = ("train_actions",)
 
     def __init__(
         self,
@@ -250,12 +252,12 @@ class PoseGPTDataModule(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def cache_frozen(self, name: str, facts: dict[str, Any], function: WindowFunction) -> None:
+    def cache_outputs(self, name: str, metadata: dict[str, Any], function: WindowFunction) -> None:
         """Compute the tokens of the training windows once; training batches then hold them.
 
         Args:
             name: of the stage.
-            facts: plain values that decide the numbers, the hash of the weights among them.
+            metadata: plain values that decide the numbers, the hash of the weights among them.
             function: batch with `pose` (B, T, D) and `valid` (B, T) to {"tokens": (B, L, K)}.
         """
         if not self.cache_bytes:
@@ -265,7 +267,7 @@ class PoseGPTDataModule(pl.LightningDataModule):
         self.tokens = WindowCache.build(
             self.features.path.parent / "frozen",
             name,
-            {**facts, **self._cache_facts()},
+            {**metadata, **self._cache_facts()},
             self.reader,
             np.unique(self.train_segments()),
             self.window,
@@ -278,6 +280,12 @@ class PoseGPTDataModule(pl.LightningDataModule):
             barrier=self.trainer.strategy.barrier,
             progress=print_progress("tokens") if first else None,
         )
+
+    @property
+    def train_actions(self) -> list[int]:
+        """Classes that the training part has, the commonest first."""
+        counts = self.segments.actions[self.segments.of_clips(self.split.train)].sum(0)
+        return [int(index) for index in np.argsort(-counts, kind="stable") if counts[index] > 0]
 
     def _cache_facts(self) -> dict[str, Any]:
         segments = self.segments

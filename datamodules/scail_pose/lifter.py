@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -24,6 +23,7 @@ from contrapposto.systems.scail_pose.lifter_data import (
     random_views,
 )
 from contrapposto.systems.scail_pose.lifter_noise import NoiseOptions, see
+from datamodules.base import StoreDataModule
 from datamodules.splitting import split_clips, store_provenance
 from datamodules.steps import Shard, StepLoader
 
@@ -38,7 +38,7 @@ def lifter_features(motion: Motion) -> dict[str, np.ndarray]:
     return {"rotations": motion.rotations[:, :NUM_ROTATIONS], "pelvis": pelvis.astype(np.float32)}
 
 
-class LifterDataModule(pl.LightningDataModule):
+class LifterDataModule(StoreDataModule):
     """Keypoints and the joints behind them.
 
     A training batch holds `rays` (B, window, 28, 2), `scores` (B, window, 28), `joints` (B, window, 24, 3) metres in

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from contrapposto.systems.scail_pose.scenes import REFERENCES, read_truth, scene_folders
+from datamodules.base import StoreDataModule
 from datamodules.steps import Shard
 
 
-class SceneDataModule(pl.LightningDataModule):
+class SceneDataModule(StoreDataModule):
     """The scenes of a store, one per batch.
 
     A batch is a dictionary: `name`; `video`, a file; `joints` (T, N, 24, 3) metres before the camera and `in_view`

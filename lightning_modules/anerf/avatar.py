@@ -1,4 +1,4 @@
-"""A-NeRF: training of an avatar, and of the poses that it is seen in (sheet, sections 6 and 7)."""
+"""A-NeRF: training of an avatar, and of the poses that it is seen in (docs/specs/anerf.md, sections 6 and 7)."""
 
 from __future__ import annotations
 
@@ -96,12 +96,11 @@ class ANeRFModule(StageModule):
 
     def configure_model(self) -> None:
         """Frame codes and poses as the data have them, once."""
-        datamodule = getattr(self._trainer, "datamodule", None)
-        if datamodule is None:
+        scene = self.offered("scene")
+        if scene is None:
             return
         if self.hparams["codes"]:
-            self._fit_codes(datamodule.num_codes)
-        scene = datamodule.scene
+            self._fit_codes(self.offered("num_codes"))
         if self.camera_options is not None and self.cameras is None:
             given = (torch.from_numpy(np.array(x)) for x in (scene.c2ws, scene.focals))
             self.cameras = CameraLayer(*given)
@@ -175,7 +174,7 @@ class ANeRFModule(StageModule):
             batch["ray_ids"],
             noise=self.hparams["noise"],
         )
-        found = self.network(
+        result = self.network(
             origins,
             directions,
             bones,
@@ -184,15 +183,15 @@ class ANeRFModule(StageModule):
             code_index=batch["cam_idxs"] if config.num_codes else None,
             draws=draws,
         )
-        terms = self._image_terms(found, batch)
+        terms = self._image_terms(result, batch)
         if posed is not None:
             terms |= self._pose_terms(posed.at(row), batch)
         if self.cameras is not None and self.camera_options is not None:
             terms["cameras"] = self.camera_options.weight * self.cameras.drift()
         loss = torch.stack(list(terms.values())).sum()
-        shown = found.fine.over(batch["bgs"]).detach()
+        shown = result.fine.over(batch["bgs"]).detach()
         facts = {"psnr": -10 * torch.log10(F.mse_loss(shown, batch["target_s"]))}
-        facts |= {"opacity": found.fine.opacity.detach().mean()}
+        facts |= {"opacity": result.fine.opacity.detach().mean()}
         logged = {"loss": loss, **terms, **facts}
         if posed is not None:
             logged["mpjpc"] = mean_joint_change(posed.joints, batch["kp3d"])
@@ -217,9 +216,9 @@ class ANeRFModule(StageModule):
         with torch.set_grad_enabled(torch.is_grad_enabled() and (stop is None or step < stop)):
             return self.poses.posed(index)
 
-    def _image_terms(self, found: Rendering, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _image_terms(self, result: Rendering, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         hparams, terms = self.hparams, {}
-        passes = {"fine": (found.fine, 1.0), "coarse": (found.coarse, hparams["coarse_weight"])}
+        passes = {"fine": (result.fine, 1.0), "coarse": (result.coarse, hparams["coarse_weight"])}
         for name, (part, weight) in passes.items():
             terms[name] = weight * image_loss(part.over(batch["bgs"]), batch["target_s"], hparams["loss"])
             if hparams["opacity_weight"]:
@@ -338,8 +337,8 @@ class ANeRFModule(StageModule):
         """(J, 4, 4) of a pose of the data, refined where it was, and its joints (J, 3) then."""
         if self.poses is None:
             return world_to_bone, None
-        found = self.poses.posed(torch.tensor([pose], device=world_to_bone.device))
-        return found.world_to_bone[0].detach(), found.joints[0].detach()
+        result = self.poses.posed(torch.tensor([pose], device=world_to_bone.device))
+        return result.world_to_bone[0].detach(), result.joints[0].detach()
 
     def renderer(self, speed: str, examples: Sequence[tuple[Tensor, View]]) -> Renderer:
         """Draws this avatar; pruning is calibrated on poses (J, 4, 4) and their views."""

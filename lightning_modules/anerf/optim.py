@@ -1,4 +1,7 @@
-"""How poses and cameras are refined, and Adam whose gradients gather over several steps (sheet, sections 6 and 7)."""
+"""How poses and cameras are refined, and Adam whose gradients gather over several steps.
+
+See docs/specs/anerf.md, sections 6 and 7.
+"""
 
 from __future__ import annotations
 
@@ -95,13 +98,13 @@ class GatheringAdam(torch.optim.Adam):
 
     def gathered(self) -> dict[int, Tensor]:
         """Gradients that are gathering, by the number of their parameter."""
-        found, number = {}, 0
+        result, number = {}, 0
         for group in self.param_groups:
             for parameter in group["params"]:
                 if group["waited"] and parameter.grad is not None:
-                    found[number] = parameter.grad.detach().clone()
+                    result[number] = parameter.grad.detach().clone()
                 number += 1
-        return found
+        return result
 
     def set_gathered(self, gradients: dict[int, Tensor]) -> None:
         """Put gathered gradients back."""

@@ -37,9 +37,9 @@ class MeshModule(StageModule):
 
     def on_fit_start(self) -> None:
         """Take the templates of the data."""
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if datamodule is not None:
-            self.templates = {name: template.mesh for name, template in datamodule.templates.items()}
+        templates = self.offered("templates")
+        if templates is not None:
+            self.templates = {name: template.mesh for name, template in templates.items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the templates in."""
@@ -65,7 +65,7 @@ class TransferModule(MeshModule):
 
     Args:
         vertex_weight: of the mean squared error of vertices, the release's only loss.
-        jacobian_weight: of the mean squared error of the decoded Jacobians in the plane of each face; see `tangent_loss`.
+        jacobian_weight: of the mean squared error of the decoded Jacobians in the plane of the faces, see `tangent_loss`.
         normalize: see `MeshModule`.
     """
 
@@ -183,7 +183,6 @@ class NPRResidualModule(TransferModule):
     Args:
         network: options of `ResidualNPR`.
         vertex_weight, jacobian_weight, normalize: see `TransferModule`.
-        learning_rate, betas, weight_decay, milestones, gamma, warmup_steps: see `adamw`.
     """
 
     network: ResidualNPR
@@ -194,12 +193,6 @@ class NPRResidualModule(TransferModule):
         vertex_weight: float = 1.0,
         jacobian_weight: float = 0.02,
         normalize: str = "unit_cube",
-        learning_rate: float = 1e-3,
-        betas: Sequence[float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        milestones: Sequence[int] = (),
-        gamma: float = 0.3,
-        warmup_steps: int = 0,
     ) -> None:
         super().__init__(vertex_weight, jacobian_weight, normalize)
         self.save_hyperparameters()

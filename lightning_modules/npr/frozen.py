@@ -69,17 +69,20 @@ class LatentModule(MeshModule):
 
     def on_fit_start(self) -> None:
         """Encode all training poses once."""
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if datamodule is None:
-            raise ConfigError("This stage needs a data module: its training poses are encoded once.")
-        if datamodule.normalize != self.normalize:
+        poses, normalize = self.offered("train_poses"), self.offered("normalize")
+        if poses is None:
+            raise ConfigError(
+                "This stage encodes all training poses once, and the data module offers none.",
+                expected="NPRDataModule, or `train_poses` and `normalize` among its `offers`",
+            )
+        if normalize != self.normalize:
             raise ConfigError(
                 "The auto-encoder was trained on meshes that were scaled in another way.",
-                found=f"data.normalize={datamodule.normalize}",
+                found=f"data.normalize={normalize}",
                 expected=f"data.normalize={self.normalize}",
             )
         super().on_fit_start()
-        parts = [self.encode(item.template, item.vertices) for item in datamodule.train_poses]
+        parts = [self.encode(item.template, item.vertices) for item in poses]
         self.latents = _joined(parts)
 
     @torch.no_grad()

@@ -60,7 +60,7 @@ class NPRRefinerModule(LatentModule):
         self.target = self._template.mesh
 
     def _chosen_target(self) -> Template:
-        template: Template = self.trainer.datamodule.target_template  # type: ignore[attr-defined]
+        template: Template = self.offered("target_template")
         return template
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

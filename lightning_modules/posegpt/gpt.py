@@ -100,10 +100,7 @@ class PoseGPTModule(PoseModule):
 
     def on_fit_start(self) -> None:
         """Have the tokens of the training windows cached, where the data module does that."""
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if datamodule is not None:
-            facts = {"weights": weights_hash(self.vqvae)}
-            datamodule.cache_frozen(type(self).__name__, facts, self._cached_tokens)
+        self.cache_outputs(type(self).__name__, {"weights": weights_hash(self.vqvae)}, self._cached_tokens)
 
     @torch.no_grad()
     def _cached_tokens(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -171,7 +168,7 @@ class PoseGPTModule(PoseModule):
             return {}
         trainer = self.trainer
         last = trainer.state.fn != "fit" or trainer.current_epoch + 1 == trainer.max_epochs
-        return sample_media(self, trainer.datamodule, seed=0, everything=last)  # type: ignore[attr-defined]
+        return sample_media(self, self.offered("train_actions"), seed=0, everything=last)
 
     def load_official(self, path: Path) -> dict[str, ImportReport]:
         """Load a checkpoint in the layout of the authors' code, the auto-encoder included."""

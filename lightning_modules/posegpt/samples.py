@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from contrapposto.render.token_timeline import draw_token_timeline
@@ -18,16 +18,20 @@ FEW = 8  # actions, where there is little time
 
 
 @torch.no_grad()
-def sample_media(module: Any, datamodule: Any, *, seed: int, everything: bool) -> dict[str, Any]:
+def sample_media(
+    module: Any, actions: Sequence[int] | None, *, seed: int, everything: bool
+) -> dict[str, Any]:
     """A sample of each action of the training part, the commonest first, in videos of 16; a picture of their tokens.
 
     Args:
         module: a `PoseGPTModule`.
-        datamodule: its data.
+        actions: classes that the training part has, the commonest first; None: all.
         seed: of the draws: the same in all validations, so that videos can be compared.
         everything: two videos; else one of eight actions.
     """
-    chosen = _actions(datamodule)[: 2 * PANELS if everything else FEW]
+    chosen = list(range(len(module.vocabulary)) if actions is None else actions)[
+        : 2 * PANELS if everything else FEW
+    ]
     sampler = PoseGPTSampler(
         module.network,
         window=module.window,
@@ -49,10 +53,3 @@ def sample_media(module: Any, datamodule: Any, *, seed: int, everything: bool) -
     codes = sampled.tokens[:PANELS].cpu().numpy()
     items["tokens"] = draw_token_timeline(codes, module.window / FPS, titles=titles[:PANELS])
     return items
-
-
-def _actions(datamodule: Any) -> list[int]:
-    """Classes that the training part has, the commonest first."""
-    segments = datamodule.segments
-    counts = segments.actions[segments.of_clips(datamodule.split.train)].sum(0)
-    return [int(index) for index in np.argsort(-counts, kind="stable") if counts[index] > 0]

@@ -102,9 +102,8 @@ class SageDecoderModule(SageBodyModule):
 
     def on_train_epoch_start(self) -> None:
         """Once all learn, the latents of the cache are stale, and windows need not be those that it has."""
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if self.joint and datamodule is not None:
-            datamodule.frozen = None
+        if self.joint:
+            self.drop_cached_outputs()
 
     def frozen_networks(self) -> list[nn.Module]:
         """Both diffusions."""

@@ -21,6 +21,7 @@ from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.systems.scail_pose.proportions import reshape_clip
 from contrapposto.systems.scail_pose.reference_people import reference_people
 from contrapposto.systems.scail_pose.retime import retime
+from contrapposto.systems.scail_pose.sides import steady_sides
 from lightning_modules.base import StageModule
 
 _LIMBS = (
@@ -88,7 +89,8 @@ class ScailPoseEvaluation(StageModule):
         file = VideoFile.open(video)
         height, width = target_size(file.height, file.width, self.resolution)
         job = VideoJob(video.stem, video, fps=fps)
-        return retime(extract(job.frames(file), self.estimator, height, width, file.fps), fps)
+        seen = extract(job.frames(file), self.estimator, height, width, file.fps)
+        return retime(steady_sides(seen)[0], fps)
 
     def _references(self, clip: ClipPoses, references: Sequence[tuple[str, Path, np.ndarray]]) -> Tensor:
         if not references or not clip.ids:

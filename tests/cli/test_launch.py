@@ -1,12 +1,14 @@
-"""The doors' command lines: file names as typed, misspelt names, help."""
+"""Command lines of the entry points: file names as typed, misspelt names, help."""
 
 import subprocess
 import sys
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
-from cli.launch import ROOT, check_overrides, compose_config, full_help, groups, quote_path
+from cli.compose import ROOT, compose_config, groups, quote
+from cli.launch import check_names, check_sweep, full_help
 from contrapposto.errors import ConfigError
 
 NAMES = [
@@ -22,24 +24,53 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_file_names_survive_hydras_grammar(name):
-    quoted = quote_path(f"input={name}")
-    override = OverridesParser.create().parse_override(quoted)
-    assert override.value() == name
-    # Lightning starts its other processes with the quoted arguments: quoting twice must change nothing.
-    assert quote_path(quoted) == quoted
+OPTIONS = ("resume", "init_from", "data.lists", "data.body", "data.test_list", "+data.anything", "paths.runs")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_file_names_reach_the_configuration(name):
-    assert compose_config("train", ["model=sage_ik", quote_path(f"resume={name}")]).resume == name
+@pytest.mark.parametrize("option", OPTIONS)
+def test_names_of_files_work_for_every_option(option, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("")
+    quoted = quote(f"{option}={name}")
+    assert OverridesParser.create().parse_override(quoted).value() == name
+    assert quote(quoted) == quoted
+    config = compose_config("train", ["model=sage_upper_vqvae", f"{option}={name}"])
+    assert OmegaConf.select(config, option.lstrip("+")) == name
 
 
-def test_other_options_are_left_alone():
-    assert quote_path("trainer.max_steps=3") == "trainer.max_steps=3"
-    assert quote_path("resume=true") == "resume=true"
-    assert quote_path("data.options.actions=[a,b]") == "data.options.actions=[a,b]"
+@pytest.mark.parametrize("name", ["runs (new) [2]", "it's", "a=b", "trailing\\"])
+def test_folders_that_are_not_there_yet_work_too(name):
+    assert compose_config("train", ["model=sage_ik", f"paths.runs={name}"]).paths.runs == name
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "trainer.max_steps=3",
+        "resume=true",
+        "optimizer.betas=[0.9,0.99]",
+        "module.network={width:32,heads:2}",
+        "+module.names=[a b,'c d']",
+        "~trainer.max_time",
+        "data.body=null",
+        "module.first=${best:sage_first}",
+        "seed=1,2",
+    ],
+)
+def test_values_that_hydra_reads_are_left_alone(argument):
+    assert quote(argument) == argument
+
+
+def test_several_values_without_a_sweep_are_refused():
+    with pytest.raises(ConfigError, match="seed=1,2") as caught:
+        compose_config("train", ["model=sage_ik", "seed=1,2"])
+    assert "-m" in caught.value.fix
+
+
+def test_an_option_that_was_renamed_names_the_new_one():
+    with pytest.raises(ConfigError, match=r"optimizer\.lr"):
+        compose_config("train", ["model=sage_first", "module.learning_rate=1e-3"])
 
 
 @pytest.mark.parametrize(
@@ -53,23 +84,27 @@ def test_other_options_are_left_alone():
 )
 def test_misspelt_names_are_answered_with_the_nearest(arguments, expected):
     with pytest.raises(ConfigError) as caught:
-        check_overrides("train", arguments)
+        check_names("train", arguments)
+        compose_config("train", arguments)
     assert expected in caught.value.expected
 
 
 @pytest.mark.parametrize("arguments", [["foo"], ["--foo"], ["model=[1"]])
 def test_what_is_no_option_is_refused(arguments):
     with pytest.raises(ConfigError):
-        check_overrides("train", arguments)
+        check_names("train", arguments)
+        compose_config("train", arguments)
 
 
 def test_sweeps_are_checked_by_their_first_value():
-    check_overrides("train", ["-m", "model=sage_upper_vqvae,sage_lower_vqvae", "seed=1,2"])
+    check_sweep("train", ["model=sage_upper_vqvae,sage_lower_vqvae", "seed=1,2"])
+    with pytest.raises(ConfigError, match="sage_lower_vqve"):
+        check_sweep("train", ["model=sage_upper_vqvae,sage_lower_vqve"])
 
 
 @pytest.mark.parametrize("door", ["train", "evaluate", "prepare"])
 def test_help_names_every_group(door):
-    text = full_help(door, "text")
+    text = full_help(door)
     assert "data=" in text
     for name in groups()["data"]:
         assert name in text

@@ -34,7 +34,7 @@ def test_a_good_configuration_passes(stores):
 def test_missing_data_names_the_command(tmp_path):
     with pytest.raises(MissingError) as caught:
         preflight(config(stores=tmp_path))
-    assert caught.value.fix == "python prepare.py data=amass raw=FOLDER"
+    assert caught.value.fix == "python prepare.py data=amass raw=FOLDER data.name=tiny"
 
 
 def test_a_missing_checkpoint(stores):

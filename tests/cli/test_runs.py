@@ -13,7 +13,7 @@ from cli.runs import (
     new_run_directory,
     register_best_resolver,
     save_config,
-    unfinished_run,
+    unfinished_runs,
     write_result,
 )
 from contrapposto.errors import ConfigError, MissingError
@@ -78,29 +78,29 @@ def test_damaged_and_unfinished_runs_are_told_apart(tmp_path):
     bad = finish(tmp_path, "m", 2.0)
     (bad.run / "result.json").write_text("{")
     assert [result.run for result in finished_runs(tmp_path, "m")] == [good.run]
-    assert unfinished_run(tmp_path, "m", "demo", None) is None
+    assert unfinished_runs(tmp_path, "m", "demo", None) == []
     (bad.run / "result.json").unlink()
     (bad.run / "config.yaml").write_text("data: {name: demo}\nexperiment_name: null\n")
-    assert unfinished_run(tmp_path, "m", "demo", None) == bad.run
+    assert unfinished_runs(tmp_path, "m", "demo", None) == [bad.run]
 
 
 def test_a_run_of_another_experiment_or_in_use_is_not_resumed(tmp_path):
     run = finish(tmp_path, "m", 1.0).run
     (run / "result.json").unlink()
     (run / "config.yaml").write_text("data: {name: demo}\nexperiment_name: long\n")
-    assert unfinished_run(tmp_path, "m", "demo", "short") is None
-    assert unfinished_run(tmp_path, "m", "other", "long") is None
-    assert unfinished_run(tmp_path, "m", "demo", "long") == run
-    code = f"from pathlib import Path; from cli.runs import hold; hold(Path({str(run)!r})); input()"
+    assert unfinished_runs(tmp_path, "m", "demo", "short") == []
+    assert unfinished_runs(tmp_path, "m", "other", "long") == []
+    assert unfinished_runs(tmp_path, "m", "demo", "long") == [run]
+    code = f"from pathlib import Path\nfrom cli.runs import hold\nwith hold(Path({str(run)!r})): input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, cwd=ROOT) as other:
         deadline = time.monotonic() + 20
-        while unfinished_run(tmp_path, "m", "demo", "long") and time.monotonic() < deadline:
+        while unfinished_runs(tmp_path, "m", "demo", "long") and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert unfinished_run(tmp_path, "m", "demo", "long") is None
-        with pytest.raises(ConfigError, match="another process"):
-            hold(run)
+        assert unfinished_runs(tmp_path, "m", "demo", "long") == []
+        with pytest.raises(ConfigError, match="another process"), hold(run):
+            pass
         other.kill()
-    assert unfinished_run(tmp_path, "m", "demo", "long") == run
+    assert unfinished_runs(tmp_path, "m", "demo", "long") == [run]
 
 
 def test_a_saved_configuration_keeps_references_and_fixes_checkpoints(tmp_path):

@@ -88,7 +88,7 @@ def test_cached_tokens_are_those_of_the_same_windows(stores):
     def function(batch):
         return {"tokens": (1000 * batch["pose"][:, ::2, :4]).round().short()}
 
-    module.cache_frozen("test", {}, function)
+    module.cache_outputs("test", {}, function)
     assert module.tokens.stride > 1
     batches = list(module.train_dataloader())
     assert "pose" not in batches[0] and batches[0]["tokens"].shape == (4, 16, 4)

@@ -78,3 +78,29 @@ def tiny(model, stores, runs, *more):
     """A command line."""
     given = [*SHARED, f"paths.stores={stores}", f"paths.runs={runs}", *more]
     return [f"model={model}", *{option.partition("=")[0]: option for option in given}.values()]
+
+
+SPLATS = (
+    "module.gaussians={gaussians:600}",
+    "data.steps_per_epoch=30",
+    "data.max_val_images=2",
+    "data.max_test_images=2",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+    "trainer.log_every_n_steps=1",
+    "callbacks.media=null",
+    "logger=csv",
+)
+
+
+def tiny_splats(stores, runs, *more):
+    """A command line that trains a splat avatar."""
+    given = [
+        "data=anerf_scene",
+        "data.name=sticks",
+        *SPLATS,
+        f"paths.stores={stores}",
+        f"paths.runs={runs}",
+        *more,
+    ]
+    return ["model=anerf_splat", *{option.partition("=")[0]: option for option in given}.values()]

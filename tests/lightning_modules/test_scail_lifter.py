@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import InputError
+from contrapposto.options import build
+from contrapposto.systems.scail_pose.estimators import make_estimator
 from contrapposto.systems.scail_pose.estimators.lifted import LifterBody
 from contrapposto.systems.scail_pose.lifter import Lifter
 from contrapposto.tasks.predict import compose, predict
@@ -166,7 +168,7 @@ def test_the_door_exports_a_run(runs, tmp_path, capsys):
 def test_it_can_be_chosen_for_videos(runs):
     """As docs/scail_lifter.md says."""
     path = only_run(runs, MODEL) / "checkpoints" / "best.ckpt"
-    body = f"{{_target_:contrapposto.systems.scail_pose.estimators.lifted.LifterBody.from_pretrained,path:'{path}'}}"
-    config = compose(["task=scail_pose", f"task.module.estimator.body={body}"])
-    estimator = instantiate(config.task.module.estimator, _convert_="all")()
+    config = compose(["task=scail_pose", f"task.module.estimator.lifter={path}"])
+    task = build(OmegaConf.to_container(config.task))
+    estimator = make_estimator(**task.module["estimator"])
     assert estimator.body.window == 8

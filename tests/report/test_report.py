@@ -18,7 +18,7 @@ from PIL import Image
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.report import page, write_comparison, write_report
 from contrapposto.report.__main__ import main
-from contrapposto.report.charts import line_chart, show, strip_chart, thinned
+from contrapposto.report.charts import line_chart, show, strip_chart, thinned, tick_labels
 from contrapposto.report.columns import family_of, split_name, title_of
 from contrapposto.report.runs import find_runs, read_run
 
@@ -301,3 +301,29 @@ def test_the_command_line(
         main(["runs", "outptu=x.html"])
     with pytest.raises(ConfigError, match="Nothing"):
         main([])
+
+
+@pytest.mark.parametrize(
+    ("ticks", "labels"),
+    [
+        ([10.25, 10.3, 10.35], ["10.25", "10.30", "10.35"]),
+        ([0.0, 0.5, 1.0], ["0", "0.5", "1.0"]),
+        ([2.6e-4, 3.0e-4, 3.4e-4], ["2.6e-4", "3.0e-4", "3.4e-4"]),
+        ([0, 20_000, 40_000], ["0", "20k", "40k"]),
+        ([0, 500_000, 1_000_000], ["0", "0.5M", "1.0M"]),
+        ([-2, 0, 2], ["-2", "0", "2"]),
+        ([0.001, 0.1, 10.0], ["0.001", "0.1", "10"]),
+        ([5.0], ["5"]),
+    ],
+)
+def test_tick_labels_tell_ticks_apart(ticks, labels):
+    assert tick_labels(ticks) == labels
+
+
+def test_labels_of_an_axis_are_close_and_different():
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        low = generator.normal() * 10 ** generator.uniform(-6, 6)
+        chart = line_chart({"a": [(0, low), (1, low + abs(low) * 10 ** generator.uniform(-4, 1))]}, "x")
+        labels = re.findall(r'class="tick end">([^<]*)<', chart)
+        assert len(set(labels)) == len(labels) > 1, chart

@@ -9,17 +9,14 @@ import torch
 import trimesh
 from PIL import Image
 
-from contrapposto.errors import MissingError
 from contrapposto.io import write_motion
-from contrapposto.runs import ZOO, best_run, load_config
 from contrapposto.synthetic import generate
 from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig
-from contrapposto.tasks.anerf_inputs import own_scene
 from contrapposto.tasks.predict import compose, predict
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
 from tests.lightning_modules.sage_tiny import door
 
-RUN = ("task.data=sticks", "task.experiment=null")
+RUN = ("task.data=sticks", "task.experiment=null", "task.method=anerf")
 
 
 @pytest.fixture(scope="module")
@@ -149,21 +146,18 @@ def test_a_skin_is_moved_by_a_motion_file(place, tmp_path):
     assert "COLOR_0" in content["meshes"][0]["primitives"][0]["attributes"]
 
 
-def test_the_scene_of_the_shipped_avatar_is_made_where_it_is_missing(stores, tmp_path, capsys):
-    (tmp_path / "demo").symlink_to(stores / "tiny")
-    shipped = best_run(ZOO, "anerf", "anerf_scene", "anerf_demo").run
-    config = compose(["task=anerf_render", f"paths.stores={tmp_path}"])
-    saved = load_config(shipped)
-    small = {"size": 16, "poses": 1, "novel_poses": 0, "cameras": 1, "novel_cameras": [], "clips": ["walk*"]}
-    saved.data.options.update(small)
-    scene = own_scene(config, shipped, saved)
-    assert scene.path == tmp_path / "anerf_scene" and scene.num_images == 1 and scene.hw == (16, 16)
-    assert "is made first" in capsys.readouterr().out
-    own_scene(config, shipped, load_config(shipped))
-    assert "is made first" not in capsys.readouterr().out
-    saved.paths.stores = str(tmp_path / "elsewhere")
-    with pytest.raises(MissingError, match="no avatar scene"):  # that of a run of one's own is not
-        own_scene(config, tmp_path / "runs/anerf/2026-01-01_00-00-00", saved)
+def test_the_shipped_avatars_are_drawn_without_a_scene(tmp_path):
+    """From a folder without runs and stores, with a mean colour that only a person has."""
+    for name in ("anerf_splat", "anerf"):
+        options = [f"output={tmp_path / name}", f"paths.stores={tmp_path}", f"paths.runs={tmp_path}"]
+        small = ["task.height=32", "task.formats=[alpha]", "task.options={count:2}", f"ckpt={name}"]
+        predict(compose(["task=anerf_render", "mode=bullet", *options, *small]))
+        pictures = sorted((tmp_path / name / "bullet" / "alpha").glob("*.png"))
+        assert len(pictures) == 2
+        for picture in pictures:
+            opacity = np.array(Image.open(picture))[..., 3] / 255
+            rows = np.flatnonzero(opacity.max(1) > 0.5)
+            assert 0.5 < (rows[-1] - rows[0]) / 32 < 1 and 0.05 < opacity.mean() < 0.5
 
 
 def test_the_authors_checkpoint_is_drawn(place, tmp_path):
@@ -188,7 +182,7 @@ def test_the_authors_checkpoint_is_drawn(place, tmp_path):
         (["task.frames=[99]"], "no image 99"),
         (["task.formats=[gif]"], "formats of"),
         (["task.background=pink"], "background"),
-        (["ckpt=nothing.ckpt"], "does not exist"),
+        (["ckpt=nothing.ckpt"], "no file, folder or shipped model"),
         (["task.entry=mixamo/jamse"], "mixamo/james"),
         (["task.entry=neuralbody/315", "mode=bullet"], "no entry"),
         (["task.entry=h36m/S11", "mode=poserot"], "no frames for"),

@@ -115,7 +115,7 @@ def test_four_thousand_pixels(waving, tmp_path):
     video = write(tmp_path / "large.mp4", [cv2.resize(frame, (3840, 2160)) for frame in waving[:4]])
     report = run(video, tmp_path / "out")
     assert report["size"] == [256, 448] and list(report["people"]) == ["0"]
-    assert report["input"] == {"height": 2160, "width": 3840, "fps": 30.0}
+    assert report["input"] == {"height": 2160, "width": 3840, "fps": 30.0, "seconds": 0.133}
 
 
 @pytest.mark.parametrize("upright", ["video", "reference"])

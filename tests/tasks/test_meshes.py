@@ -14,8 +14,8 @@ from contrapposto.io import write_motion
 from contrapposto.mesh import MeshAsset, read_mesh, write_mesh
 from contrapposto.synthetic import generate
 from contrapposto.systems.npr.data.mesh_store import Identity, Origin, write_store
+from contrapposto.systems.npr.pretrained import load_network
 from contrapposto.tasks.npr_generate import judged
-from contrapposto.tasks.npr_inputs import load_network
 from contrapposto.tasks.predict import compose, predict
 from lightning_modules.npr import NPRFeatureDiffusionModule, NPRModule
 from tests.mesh.shapes import bent, sphere
@@ -25,6 +25,7 @@ TINY = {
     "extractor": {"points": [30, 10], "width": 16, "reduced": 16, "neighbours": 6, "first_neighbours": 6},
     "applier": {"width": 16, "hidden": 16, "blocks": 2},
 }
+MODEL_NAMES = {NPRModule: "npr", NPRFeatureDiffusionModule: "npr_feature_diffusion"}
 DIFFUSION = {"width": 16, "layers": 1, "heads": 2, "time_width": 8}
 
 
@@ -39,11 +40,13 @@ def leave_run(folder, module, options, template):
     """As a finished training leaves it."""
     run = folder / "2026-01-01_00-00-00"
     (run / "checkpoints").mkdir(parents=True)
-    checkpoint = {"state_dict": module.state_dict()}
+    checkpoint = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
     module.templates = {"ball": template}
     module.on_save_checkpoint(checkpoint)
     torch.save(checkpoint, run / "checkpoints" / "best.ckpt")
-    OmegaConf.save(OmegaConf.create({"module": options}), run / "config.yaml")
+    OmegaConf.save(
+        OmegaConf.create({"name": MODEL_NAMES[type(module)], "module": options}), run / "config.yaml"
+    )
     return run / "checkpoints" / "best.ckpt"
 
 
@@ -175,7 +178,7 @@ def test_new_poses_are_judged_beside_real_ones(tmp_path):
         "identities": ["ball"],
     }
     OmegaConf.save(OmegaConf.merge(config, {"datamodule": data}), checkpoint.parents[1] / "config.yaml")
-    trained = load_network(compose(["task=npr_transfer", f"ckpt={checkpoint}"]), "npr", "", None)
+    trained = load_network(checkpoint)
     alike = judged(trained, np.stack([bent(ball.vertices, bend) for bend in bends + 0.01]), 2, 0)
     lying = judged(trained, posed[..., [1, 0, 2]], 2, 0)
     assert list(alike) == [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrapposto.errors import InputError
+from contrapposto.errors import ConfigError, InputError
 from contrapposto.io.video import VideoFile
 from contrapposto.render import VideoWriter
 from contrapposto.systems.scail_pose.interchange import read_people
@@ -86,10 +86,10 @@ def test_a_bad_one_among_several_is_told_and_all_bad_end(tmp_path, capsys):
     folder.mkdir()
     black(folder / "black.mp4")
     (folder / "text.mp4").write_text("no video")
-    with pytest.raises(InputError, match="None of 2"):
+    with pytest.raises(InputError, match="2 of 2"):
         run(f"video={folder}", f"output={tmp_path / 'out'}")
     told = capsys.readouterr().out
-    assert "black: NOT DONE" in told and "text: NOT DONE" in told
+    assert "black: FAILED" in told and "text: FAILED" in told
 
 
 def test_jobs(tmp_path):
@@ -116,10 +116,11 @@ def test_jobs(tmp_path):
         {"resolution": [511, 896]},
         {"resolution": [0, 2]},
         {"fps": 0},
-        {"reference": "none.png"},
     ):
-        with pytest.raises(InputError):
+        with pytest.raises(ConfigError):
             VideoDataModule(tmp_path / "a", **options)
+    with pytest.raises(InputError):
+        VideoDataModule(tmp_path / "a", reference="none.png")
 
 
 def test_no_video_given():

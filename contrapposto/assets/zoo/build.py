@@ -44,4 +44,4 @@ if __name__ == "__main__":
     for command in COMMANDS.strip().splitlines():
         subprocess.run([sys.executable, *command.replace("NARROW", NARROW).split()], check=True)
     runs = [newest(*model) for model in MODELS]
-    subprocess.run([sys.executable, "-m", "doors.publish", *runs, f"output={ZOO}"], check=True)
+    subprocess.run([sys.executable, "-m", "contrapposto", "publish", *runs, f"output={ZOO}"], check=True)

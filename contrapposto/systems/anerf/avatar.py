@@ -64,6 +64,7 @@ class Avatar:
         *,
         scene: str | Path | None = None,
         experiment: str | None = None,
+        stores: str | Path = "stores",
     ) -> Avatar:
         """Load an avatar.
 
@@ -72,6 +73,7 @@ class Avatar:
                 the authors' .tar, which needs a scene.
             scene: store of prepare.py; None: the one that it was trained on, where that is still there.
             experiment: chooses among shipped models of one name.
+            stores: folder of stores, where the scene of a published model is looked for.
 
         Raises:
             MissingError: no such model or scene. ConfigError: a model of another kind. InputError: a damaged file.
@@ -81,9 +83,9 @@ class Avatar:
         models = [model for names in METHODS.values() for model in names]
         trained = load_pretrained(name_or_path, models, experiment=experiment)
         saved = load_config(trained.origin)
-        opened = _scene_of(saved, scene)
+        opened = _scene_of(trained.origin, saved, scene, stores)
         network = network_of(trained)
-        layer = trained.weights("poses.")
+        layer = trained.weights("subject.poses.") or trained.weights("poses.")
         cameras = trained.weights("cameras.")
         refined = None
         if cameras:
@@ -129,16 +131,16 @@ class Avatar:
         """Every image of the scene with its pose and camera; without a scene, the standing figure."""
         if self.scene is None:
             return self.standing()
-        found = scene_frames(self.scene)
+        result = scene_frames(self.scene)
         if self.cameras is not None:
             camera = torch.from_numpy(np.array(self.scene.camera_idxs))
             matrices, focals = (part.detach()[camera] for part in self.cameras.cameras())
-            found = replace(found, cameras=matrices, focals=focals)
+            result = replace(result, cameras=matrices, focals=focals)
         if self.poses is None or not refined:
-            return found
+            return result
         pose = torch.from_numpy(np.array(self.scene.kp_idxs))
         root = self.poses.pelvis.detach() + self.poses.rest_pose[0, 0]
-        return found.refined(self.poses.axis_angles()[pose], root[pose])
+        return result.refined(self.poses.axis_angles()[pose], root[pose])
 
     def standing(self) -> PoseFrames:
         """One frame: the figure stands with its arms down, its face to the camera."""
@@ -194,7 +196,7 @@ def network_of(trained: Pretrained) -> ANeRF | SplatAvatar:
         InputError: the weights do not fit.
     """
     if trained.model in METHODS["splat"]:
-        return SplatAvatar.of_state(trained.weights("avatar.")).eval()
+        return SplatAvatar.of_state(trained.weights("subject.avatar.")).eval()
     codes = trained.state.get("network.fine.framecodes.codes.weight")
     options = trained.options.get("network") or {}
     network = ANeRF(ANeRFConfig(**options, num_codes=0 if codes is None else len(codes)))
@@ -202,10 +204,12 @@ def network_of(trained: Pretrained) -> ANeRF | SplatAvatar:
     return network.eval()
 
 
-def _scene_of(saved: Any, scene: str | Path | None) -> AvatarScene | None:
+def _scene_of(origin: Path, saved: Any, scene: str | Path | None, stores: str | Path) -> AvatarScene | None:
     """The scene that is named, else the one of the training where it exists."""
     if scene is not None:
         return AvatarScene.open(scene)
+    if not (origin / "provenance.json").exists():  # published, perhaps on another machine
+        saved.paths.stores = str(stores)
     try:
         return AvatarScene.open(saved.data.store)
     except MissingError:

@@ -1,4 +1,4 @@
-"""Cameras as parameters: the image loss moves them (the original never does: sheet, section 6)."""
+"""Cameras as parameters: the image loss moves them (the original never does: docs/specs/anerf.md, section 6)."""
 
 from __future__ import annotations
 

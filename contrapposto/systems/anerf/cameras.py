@@ -1,4 +1,6 @@
-"""A-NeRF's cameras: NeRF camera-to-world matrices, pixel rays, image boxes, orbits (sheet, sections 1, 2, 10).
+"""A-NeRF's cameras: NeRF camera-to-world matrices, pixel rays, image boxes, orbits.
+
+See docs/specs/anerf.md, sections 1, 2, 10.
 
 A NeRF camera looks along its -z with y up; pixel coordinates are whole numbers without a half-pixel shift.
 """
@@ -109,7 +111,10 @@ def pixel_rays(
 
 
 def rotation_about(axis: str, angle: float | Tensor) -> Tensor:
-    """(..., 4, 4) float64 turn about world x, y or z; y turns the other way, as in the original (sheet, section 2)."""
+    """(..., 4, 4) float64 turn about world x, y or z; y turns the other way, as in the original.
+
+    See docs/specs/anerf.md, section 2.
+    """
     angle = torch.as_tensor(angle, dtype=torch.float64)
     c, s, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
     table = {
@@ -134,7 +139,7 @@ def orbit(camera_to_world: Tensor, count: int, axis: str = "y") -> Tensor:
 def weak_perspective_camera(
     camera: np.ndarray, box: np.ndarray, width: int, height: int, *, focal: float | None = None
 ) -> np.ndarray:
-    """Full-image cameras of SPIN's weak-perspective crops (sheet, section 8.4).
+    """Full-image cameras of SPIN's weak-perspective crops (docs/specs/anerf.md, section 8.4).
 
     Args:
         camera: (N, 3) s, tx, ty of the 224-pixel crop with focal length 5000.

@@ -1,4 +1,4 @@
-"""Capsules around the bones: where along a ray the body can be (sheet, section 14).
+"""Capsules around the bones: where along a ray the body can be (docs/specs/anerf.md, section 14).
 
 Samples outside of all capsules skip the network: nothing is there. The distance from a ray's points to a bone is convex
 in depth, so each capsule is met in one interval, which has a closed form.
@@ -7,15 +7,12 @@ in depth, so each capsule is met in one interval, which has a closed form.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from contrapposto.systems.anerf.kinematics import NUM_JOINTS, PARENTS, joints_of
-
-if TYPE_CHECKING:
-    from contrapposto.systems.anerf.occupancy import OccupancyGrid
 
 LEAVES = tuple(joint for joint in range(NUM_JOINTS) if joint not in PARENTS)
 """Joints that end a limb: feet, head, hands. Flesh goes on beyond them."""
@@ -29,6 +26,14 @@ class Segments(NamedTuple):
     end: Tensor
 
 
+class Cells(Protocol):
+    """Cells of which some are empty: an `OccupancyGrid`."""
+
+    def holds(self, points: Tensor) -> Tensor:
+        """(N,) bool whether points (N, 3) lie in occupied cells."""
+        ...
+
+
 @dataclass(frozen=True)
 class Capsules:
     """What the renderer takes for empty.
@@ -37,12 +42,12 @@ class Capsules:
         radii: (23,) world units around the bones.
         share_coarse: the fine network's densities also say where the fine samples go: the coarse network is skipped.
         occupancy: of the one pose that is rendered: what lies outside of its cells is taken for empty too.
-        stop: light left on a ray from which on, in evaluation with `share_coarse`, nothing more is computed.
+        stop: transmittance of a ray from which on, in evaluation with `share_coarse`, nothing more is computed.
     """
 
     radii: Tensor
     share_coarse: bool = False
-    occupancy: OccupancyGrid | None = None
+    occupancy: Cells | None = None
     stop: float = 0.0
 
 

@@ -1,4 +1,7 @@
-"""Frames and options of the original's demonstrations, by data set, person and render mode (sheet, section 10)."""
+"""Frames and options of the original's demonstrations, by data set, person and render mode.
+
+See docs/specs/anerf.md, section 10.
+"""
 
 from __future__ import annotations
 

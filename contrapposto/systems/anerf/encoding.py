@@ -1,4 +1,4 @@
-"""A-NeRF's skeleton-relative inputs and their cutoff-weighted Fourier features (sheet, section 3)."""
+"""A-NeRF's skeleton-relative inputs and their cutoff-weighted Fourier features (docs/specs/anerf.md, section 3)."""
 
 from __future__ import annotations
 

@@ -58,6 +58,7 @@ def framing_camera(
     pitch: float = 0.0,
     fill: float = 0.9,
     margin: float = MARGIN,
+    tumbling: bool = False,
 ) -> Tensor:
     """(4, 4) the nearest camera that shows all joints from every side: it may be turned about `centre_of` them.
 
@@ -68,11 +69,15 @@ def framing_camera(
         yaw, pitch: of the viewing direction, see `look_at`.
         fill: share of the image that the figure may take.
         margin: around the joints, world units.
+        tumbling: the figure may be turned about its first root in any way.
     """
     points = joints.reshape(-1, 3).double()
     target = centre_of(joints)
     radius = float((points - target)[:, [0, 2]].norm(dim=1).max()) + margin
     half = float(points[:, 1].max() - points[:, 1].min()) / 2 + margin
+    if tumbling:
+        target = points[0]
+        radius = half = float((points - target).norm(dim=1).max()) + margin
     turn = torch.arange(24, dtype=torch.float64) * (2 * math.pi / 24)
     ring = torch.stack([radius * turn.cos(), torch.full_like(turn, half), radius * turn.sin()], dim=1)
     rim = target + torch.cat([ring, ring * torch.tensor([1.0, -1.0, 1.0])])
@@ -90,7 +95,14 @@ def centre_of(joints: Tensor) -> Tensor:
     return torch.stack([points[0, 0], middle, points[0, 2]])
 
 
-def framed(frames: PoseFrames, joints: Tensor, size: tuple[int, int], *, aligned: bool = False) -> PoseFrames:
+def framed(
+    frames: PoseFrames,
+    joints: Tensor,
+    size: tuple[int, int],
+    *,
+    aligned: bool = False,
+    tumbling: bool = False,
+) -> PoseFrames:
     """The frames with the person over the world's origin and a camera that looks at the person from the same side.
 
     So every mode of `contrapposto.systems.anerf.paths` shows the person: they turn cameras about the world's axes.
@@ -100,6 +112,7 @@ def framed(frames: PoseFrames, joints: Tensor, size: tuple[int, int], *, aligned
         joints: (N, 24, 3) of their poses.
         size: height and width of the images.
         aligned: turn the world as well, so that the cameras look along z.
+        tumbling: see `framing_camera`.
     """
     roots, cameras, bones = [], [], frames.bones.clone()
     focals = frames.focals.float().reshape(len(frames), -1).expand(len(frames), 2)
@@ -113,7 +126,7 @@ def framed(frames: PoseFrames, joints: Tensor, size: tuple[int, int], *, aligned
             first = rot.axis_angle_to_matrix(bones[number, 0].double())
             bones[number, 0] = rot.matrix_to_axis_angle(turn @ first).to(bones.dtype)
         roots.append(root.float())
-        cameras.append(framing_camera(placed, focals[number], size, yaw=yaw, pitch=pitch))
+        cameras.append(framing_camera(placed, focals[number], size, yaw=yaw, pitch=pitch, tumbling=tumbling))
     return replace(
         frames,
         bones=bones,

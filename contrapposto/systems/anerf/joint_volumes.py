@@ -1,4 +1,7 @@
-"""Features in small volumes around the joints, for a narrow network (after DANBO, ECCV 2022; sheet, section 14)."""
+"""Features in small volumes around the joints, for a narrow network (after DANBO, ECCV 2022).
+
+See docs/specs/anerf.md, section 14.
+"""
 
 from __future__ import annotations
 

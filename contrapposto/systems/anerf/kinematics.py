@@ -1,4 +1,4 @@
-"""The figure as A-NeRF sees it: bone transforms, rest pose, bounding cylinder (sheet, section 2).
+"""The figure as A-NeRF sees it: bone transforms, rest pose, bounding cylinder (docs/specs/anerf.md, section 2).
 
 World axes are OpenCV's: x right, y down, z forward; up is -y. One unit is about 0.6 m for rescaled data.
 """
@@ -20,7 +20,7 @@ EXT_SCALE = 0.001
 UNIT_SCALE = EXT_SCALE * 0.25 / 0.00035
 """Factor from `REST_POSE` to the world units of rescaled data."""
 LEGACY_AXES = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""C of the older convention of refined poses: R -> C R C^T (sheet, section 11)."""
+"""C of the older convention of refined poses: R -> C R C^T (docs/specs/anerf.md, section 11)."""
 
 # Rest joints before scaling; y up, x to the figure's left, z forward (companion file of skeletons).
 REST_POSE = np.array(
@@ -152,12 +152,15 @@ def bounding_cylinder(
 
 
 def rendering_cylinder(joints: Tensor, margin: float = 250 * EXT_SCALE) -> Tensor:
-    """The cylinder with the margins that rendering uses (sheet, section 2)."""
+    """The cylinder with the margins that rendering uses (docs/specs/anerf.md, section 2)."""
     return bounding_cylinder(joints, margin=margin, top_ratio=1.60, bottom_ratio=1.10)
 
 
 def from_legacy(rotations: Tensor, rest_pose: Tensor, pelvis: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotations (..., J, 3, 3), rest (..., J, 3), pelvis (..., 3) of the older axes in today's (sheet, section 11)."""
+    """Rotations (..., J, 3, 3), rest (..., J, 3), pelvis (..., 3) of the older axes in today's.
+
+    See docs/specs/anerf.md, section 11.
+    """
     axes = LEGACY_AXES.to(rotations)
     turned = axes @ rotations @ axes.T
     turned = torch.cat([axes @ turned[..., :1, :, :], turned[..., 1:, :, :]], dim=-3)

@@ -1,4 +1,4 @@
-"""A-NeRF's losses and learning rates (sheet, section 7)."""
+"""A-NeRF's losses and learning rates (docs/specs/anerf.md, section 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A surface of the learnt density (sheet, section 10)."""
+"""A surface of the learnt density (docs/specs/anerf.md, section 10)."""
 
 from __future__ import annotations
 
@@ -109,13 +109,13 @@ def vertex_colours(
     for corner in range(3):
         normals.index_add_(0, torch.from_numpy(faces[:, corner]).to(points.device), across)
     inwards = -torch.nn.functional.normalize(normals, dim=-1)
-    found = []
+    result = []
     for place, direction in zip(points.split(chunk), inwards.split(chunk)):
         codes = None
         if model.config.num_codes:
             codes = torch.full((len(place),), -1, dtype=torch.int64, device=place.device)
-        found.append(model.colours(place, direction, world_to_bone, code_index=codes))
-    return (torch.cat(found).clamp(0, 1) * 255).round().byte().cpu().numpy()
+        result.append(model.colours(place, direction, world_to_bone, code_index=codes))
+    return (torch.cat(result).clamp(0, 1) * 255).round().byte().cpu().numpy()
 
 
 def _largest_part(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The A-NeRF model: rays and bones in, colours out (sheet, sections 3 to 5).
+"""The A-NeRF model: rays and bones in, colours out (docs/specs/anerf.md, sections 3 to 5).
 
 The same numbers as the published algorithm by less work: local points are affine along a ray, the view layer is solved
 per ray and joint, the fine network's outputs are sorted instead of its inputs, and rays that miss the body's cylinder
@@ -40,7 +40,7 @@ from contrapposto.systems.anerf.ray_sampling import (
     importance_depths,
     mean_for_misses,
 )
-from contrapposto.systems.anerf.volume_rendering import Composite, composite, light_left
+from contrapposto.systems.anerf.volume_rendering import Composite, composite, transmittance_before
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,10 @@ class ANeRF(nn.Module):
         )
 
     def set_step(self, step: int, *, tau_step: float = 250) -> None:
-        """Harden the cutoffs as after training step `step` (sheet, section 3): tenfold in `tau_step` thousand steps."""
+        """Harden the cutoffs as after training step `step`: tenfold in `tau_step` thousand steps.
+
+        See docs/specs/anerf.md, section 3.
+        """
         self.distance_encoding.set_step(step, tau_step=tau_step)
         self.view_encoding.set_step(step, tau_step=tau_step)
 
@@ -184,9 +187,9 @@ class ANeRF(nn.Module):
         if self.config.capsule_radius is None:
             return self.fine.density(self.encode(to_bones(points, world_to_bone))[0])
         near = segment_distance(points, bone_segments(world_to_bone)).amin(-1) < self.config.capsule_radius
-        found = points.new_full((len(points),), _EMPTY)
-        found[near] = self.fine.density(self.encode(to_bones(points[near], world_to_bone))[0])
-        return found
+        result = points.new_full((len(points),), _EMPTY)
+        result[near] = self.fine.density(self.encode(to_bones(points[near], world_to_bone))[0])
+        return result
 
     def colours(
         self,
@@ -321,7 +324,7 @@ class ANeRF(nn.Module):
             if not self.training:  # nothing was found on the ray
                 mask &= coarse.opacity[:, None] > _NOTHING
             if stop:
-                left = light_left(raw, depths, directions, **options)
+                left = transmittance_before(raw, depths, directions, **options)
                 before = torch.searchsorted(depths, new.contiguous(), right=True).sub(1).clamp_min(0)
                 mask &= left.gather(1, before) > stop
         raw_new = self._raw(self.fine, rays, self._samples(rays, new, mask), table)
@@ -337,12 +340,12 @@ class ANeRF(nn.Module):
         raw = depths.new_full((*depths.shape, 4), _EMPTY)
         most = int(rank.max()) if len(rank) else 0
         for first in range(0, most, _BLOCK):
-            left = light_left(
+            left = transmittance_before(
                 raw, depths, directions, density=config.density, density_scale=config.density_scale
             )
             part = mask & (rank > first) & (rank <= first + _BLOCK) & (left > stop)
-            found = self._raw(self.fine, rays, self._samples(rays, depths, part), table)
-            raw = torch.where(part[..., None], found, raw)
+            result = self._raw(self.fine, rays, self._samples(rays, depths, part), table)
+            raw = torch.where(part[..., None], result, raw)
         return raw
 
     def _samples(self, rays: _Rays, depths: Tensor, mask: Tensor | None = None) -> _Samples:
@@ -375,15 +378,15 @@ class ANeRF(nn.Module):
             return network.outputs(samples.encoded, share).view(*samples.fade.shape[:2], 4)
         assert samples.slot is not None
         mask, flat = samples.kept
-        found = network.outputs(samples.encoded, share[samples.slot])
-        empty = found.new_full((mask.numel(), 4), _EMPTY)
-        return empty.index_copy(0, flat, found).view(*mask.shape, 4)
+        result = network.outputs(samples.encoded, share[samples.slot])
+        empty = result.new_full((mask.numel(), 4), _EMPTY)
+        return empty.index_copy(0, flat, result).view(*mask.shape, 4)
 
 
-def _spread(found: Composite, kept: Tensor, hit: Tensor) -> Composite:
+def _spread(result: Composite, kept: Tensor, hit: Tensor) -> Composite:
     """Results of some rays among all; the others are empty."""
 
     def place(value: Tensor) -> Tensor:
         return value.new_zeros(len(hit), *value.shape[1:]).index_copy(0, kept, value)
 
-    return Composite(*(place(getattr(found, f.name)) for f in fields(found)))
+    return Composite(*(place(getattr(result, f.name)) for f in fields(result)))

@@ -1,4 +1,4 @@
-"""The multi-layer perceptron behind every sample (sheet, section 4)."""
+"""The multi-layer perceptron behind every sample (docs/specs/anerf.md, section 4)."""
 
 from __future__ import annotations
 

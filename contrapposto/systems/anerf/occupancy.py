@@ -1,4 +1,7 @@
-"""Where the density of one pose is: a grid of cells that says which samples can be left out (sheet, section 14)."""
+"""Where the density of one pose is: a grid of cells that says which samples can be left out.
+
+See docs/specs/anerf.md, section 14.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""A-NeRF's own checkpoints, .tar (sheet, section 11)."""
+"""A-NeRF's own checkpoints, .tar (docs/specs/anerf.md, section 11)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,15 +89,53 @@ def import_model(
 
 
 def load_official(path: str | Path) -> ANeRF:
-    """The model of a checkpoint, with the options that its shapes tell, in eval mode.
+    """The model of a checkpoint, in eval mode: options from its shapes, and from `args.txt` where that lies beside it.
 
     Raises:
-        MissingError, InputError: see `contrapposto.weights.load_state_dicts`; or it holds no A-NeRF network.
+        MissingError, InputError: see `contrapposto.weights.load_state_dicts`; or it holds no A-NeRF network; or an
+            option in args.txt cannot be read.
     """
     parts = load_state_dicts(path)
-    model = ANeRF(config_of(parts))
+    config = config_of(parts)
+    arguments = Path(path).parent / "args.txt"
+    if arguments.is_file():
+        config = replace(config, **read_arguments(arguments))
+    model = ANeRF(config)
     import_model(model, parts)
     return model.eval()
+
+
+def read_arguments(path: Path) -> dict[str, Any]:
+    """Options of `ANeRFConfig` in the original's args.txt ("key = value" lines) that a checkpoint's shapes do not tell.
+
+    Raises:
+        InputError: a value of another kind.
+    """
+    values = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        key, equals, text = (part.strip() for part in line.partition("="))
+        if equals and key in _ARGUMENTS:
+            name, kind = _ARGUMENTS[key]
+            try:
+                values[name] = kind(text)
+            except ValueError:
+                raise InputError(f"{key} in {path} cannot be read.", found=text) from None
+    return values
+
+
+def _flag(text: str) -> bool:
+    if text not in ("True", "False"):
+        raise ValueError(text)
+    return text == "True"
+
+
+_ARGUMENTS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "N_samples": ("coarse_samples", int),
+    "N_importance": ("fine_samples", int),
+    "density_type": ("density", str),
+    "density_scale": ("density_scale", float),
+    "lindisp": ("inverse_depth", _flag),
+}
 
 
 def load_official_poses(path: str | Path) -> PoseLayer | None:

@@ -1,4 +1,4 @@
-"""What a rendering shows: lists of poses and cameras, one of each per picture (sheet, section 10).
+"""What a rendering shows: lists of poses and cameras, one of each per picture (docs/specs/anerf.md, section 10).
 
 Every mode takes frames of a data set and gives a `PosePath`. World axes: y down; the ground is the x-z plane.
 """

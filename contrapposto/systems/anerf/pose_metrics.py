@@ -24,16 +24,16 @@ def pose_errors(
         millimetres: length of one unit.
     """
     errors = {}
-    for suffix, found in (("", given if refined is None else refined), ("_before", given)):
-        for name, value in _errors(found, truth, millimetres).items():
+    for suffix, result in (("", given if refined is None else refined), ("_before", given)):
+        for name, value in _errors(result, truth, millimetres).items():
             errors[f"{name}{suffix}"] = value
     return errors
 
 
-def _errors(found: Tensor, truth: Tensor | None, millimetres: float) -> dict[str, Tensor]:
+def _errors(result: Tensor, truth: Tensor | None, millimetres: float) -> dict[str, Tensor]:
     if truth is None:
         return dict.fromkeys(("mpjpe", "pampjpe", "pck", "auc"), torch.full((1,), torch.nan))
-    centred = (found - found[:1])[None], (truth - truth[:1])[None]
+    centred = (result - result[:1])[None], (truth - truth[:1])[None]
     metres = millimetres / 1000 * position_error(*centred)
     aligned = procrustes_align(*centred, reflection=True)
     return {

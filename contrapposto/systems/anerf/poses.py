@@ -1,4 +1,4 @@
-"""Poses as parameters: the image loss moves them (sheet, section 6)."""
+"""Poses as parameters: the image loss moves them (docs/specs/anerf.md, section 6)."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def export_poses(layer: PoseLayer, *, legacy: bool = False) -> tuple[Bones, Tens
 
     Args:
         layer: a trained pose layer.
-        legacy: its file has the older axes (sheet, section 11).
+        legacy: its file has the older axes (docs/specs/anerf.md, section 11).
 
     Returns:
         Bones (N, ...), axis-angles (N, J, 3), rest pose (J, 3), pelvis (N, 3).

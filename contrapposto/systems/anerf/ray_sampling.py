@@ -1,4 +1,7 @@
-"""Where rays are sampled: cylinder entry and exit, coarse depths, importance samples (sheet, section 5)."""
+"""Where rays are sampled: cylinder entry and exit, coarse depths, importance samples.
+
+See docs/specs/anerf.md, section 5.
+"""
 
 from __future__ import annotations
 

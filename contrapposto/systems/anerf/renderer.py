@@ -1,4 +1,7 @@
-"""Whole pictures of an avatar: pose and camera in, colour, opacity and depth out (sheet, sections 10 and 14)."""
+"""Whole pictures of an avatar: pose and camera in, colour, opacity and depth out.
+
+See docs/specs/anerf.md, sections 10 and 14.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +103,7 @@ class Renderer:
         """(R, 5) colour, opacity, disparity."""
         index = torch.zeros(len(origins), dtype=torch.int64, device=origins.device)
         codes = None if not self.model.config.num_codes else index + (-1 if code is None else code)
-        found = self.model(
+        result = self.model(
             origins,
             directions,
             world_to_bone[None],
@@ -109,7 +112,7 @@ class Renderer:
             code_index=codes,
             capsules=capsules,
         ).fine
-        return torch.cat([found.colour, found.opacity[:, None], found.disparity[:, None]], dim=1)
+        return torch.cat([result.colour, result.opacity[:, None], result.disparity[:, None]], dim=1)
 
 
 @torch.no_grad()
@@ -150,7 +153,7 @@ def calibrate(
         for origins, directions in zip(*(line.split(256) for line in lines)):
             index = torch.zeros(len(origins), dtype=torch.int64, device=origins.device)
             codes = index - 1 if model.config.num_codes else None
-            found = model(
+            result = model(
                 origins,
                 directions,
                 pose[None],
@@ -158,12 +161,12 @@ def calibrate(
                 pose_index=index,
                 code_index=codes,
             )
-            seen = found.fine.weights > 1e-4
-            points = (origins[:, None] + found.depths[..., None] * directions[:, None])[seen]
+            seen = result.fine.weights > 1e-4
+            points = (origins[:, None] + result.depths[..., None] * directions[:, None])[seen]
             nearest = segment_distance(points, bone_segments(pose)).min(-1)
             distances.append(nearest.values)
             bones.append(nearest.indices)
-            weights.append(found.fine.weights[seen])
+            weights.append(result.fine.weights[seen])
     return Capsules(
         _radii(torch.cat(distances), torch.cat(weights), torch.cat(bones), lost, limit), share_coarse=True
     )

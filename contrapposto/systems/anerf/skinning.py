@@ -40,9 +40,29 @@ def skinned_body(
     moves[:, :3, 3] -= (moves[:, :3, :3] @ rest[..., None]).squeeze(-1)
     blended = torch.einsum("vj,jab->vab", torch.from_numpy(weights), moves)
     posed = torch.from_numpy(np.concatenate([vertices, np.ones((len(vertices), 1))], axis=1))
+    resting = torch.linalg.solve(blended, posed[..., None])[:, :3, 0].numpy()
+    return as_body(resting, faces, weights, rest_pose, metres_per_unit)
+
+
+def as_body(
+    resting: np.ndarray,
+    faces: np.ndarray,
+    weights: np.ndarray,
+    rest_pose: np.ndarray,
+    metres_per_unit: float,
+) -> BodyModel:
+    """A mesh at rest as a body of the suite: metres, y up, 24 joints.
+
+    Args:
+        resting: (V, 3) world units, the root at the origin.
+        faces: (F, 3).
+        weights: (V, 24) of the skinning.
+        rest_pose: (24, 3) rest joints, root at the origin, world units.
+        metres_per_unit: length of a world unit.
+    """
     body = load_body("smpl")
     place = body.rest_joints()[0, 0].double().numpy()  # of the root at rest, as motion has it
-    resting = torch.linalg.solve(blended, posed[..., None])[:, :3, 0].numpy() * metres_per_unit + place
+    resting = resting * metres_per_unit + place
     joints = np.asarray(rest_pose, np.float64) * metres_per_unit + place
     arrays = BodyArrays.check(
         {

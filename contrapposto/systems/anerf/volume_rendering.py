@@ -1,4 +1,4 @@
-"""Raw network outputs along rays become colours, opacities and disparities (sheet, section 5)."""
+"""Raw network outputs along rays become colours, opacities and disparities (docs/specs/anerf.md, section 5)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def activated(raw: Tensor, density: str) -> Tensor:
     return F.relu(raw) if density == "relu" else F.softplus(raw - 1)
 
 
-def light_left(
+def transmittance_before(
     raw: Tensor, depths: Tensor, directions: Tensor, *, density: str = "relu", density_scale: float = 1.0
 ) -> Tensor:
     """(R, S) share of the light that reaches every sample; the arguments are those of `composite`."""

@@ -77,7 +77,7 @@ def figure_landmarks(vertices: np.ndarray, faces: np.ndarray) -> FigureLandmarks
 
 
 def _plausible(points: np.ndarray, outline: np.ndarray, landmarks: FigureLandmarks) -> bool:
-    """Whether an outline's landmarks are those of a figure: wings, ears and the legs of animals look alike from the front.
+    """Whether an outline's landmarks are a figure's: wings, ears and legs of animals look alike from the front.
 
     The limits lie between 22 humanoids and 12 animals, each from several sides.
     """

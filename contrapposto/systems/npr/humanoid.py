@@ -17,7 +17,7 @@ from contrapposto.io.glb import continuous
 from contrapposto.mesh.rigged import RiggedMesh, Track
 from contrapposto.motion import Motion
 from contrapposto.retarget import recognise
-from contrapposto.retarget.align import alignment, reference_pose
+from contrapposto.retarget.alignment import alignment, reference_pose
 from contrapposto.skeleton import SMPLH52, Skeleton
 
 NUM_JOINTS = 22

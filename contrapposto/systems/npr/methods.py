@@ -38,8 +38,8 @@ class Posed:
         method: of `METHODS`, without `auto`.
         reason: why this method.
         axes: (3, 3) from the target's axes to upright ones, facing z.
-        write: writes the target as a rigged GLB with the motion as its animation, from a path, a naming of joints and a line of
-            credit; None: this method gives no rig.
+        write: writes the target as a rigged GLB with the motion as its animation, from a path, a naming of joints and a
+            line of credit; None: this method gives no rig.
     """
 
     frames: np.ndarray
@@ -242,7 +242,7 @@ def choose(target: Target, clip: SourceClip) -> tuple[Posed | None, list[str]]:
 
 
 def _lift(heights: np.ndarray, ground: float, scale: float, lows: np.ndarray | None) -> np.ndarray:
-    """(T,) by which frames with vertices at heights (T, V) go up so that the lowest is as far above the floor as the source's."""
+    """(T,) by which frames at heights (T, V) go up, so that their lowest vertex is as high as the source's."""
     if lows is None:
         return np.zeros(len(heights))
     result: np.ndarray = ground + scale * lows - heights.min(axis=1)

@@ -111,8 +111,8 @@ def vertex_loss(predicted: Tensor, posed: Tensor) -> Tensor:
 def tangent_loss(template: PoissonSolver, decoded: Tensor, posed: Tensor) -> Tensor:
     """Mean squared error of Jacobians in the plane of each face.
 
-    The Jacobian of a surface is only defined in the plane of its faces. What a network says along the normal has no influence
-    on the result; a loss on all nine entries would pull it, and with it the rest, towards zero.
+    The Jacobian of a surface is only defined in the plane of its faces. What a network predicts along the normal has no
+    influence on the result; a loss on all nine entries would pull it, and with it the rest, towards zero.
 
     Args:
         template: with F faces.

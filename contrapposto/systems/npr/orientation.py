@@ -40,8 +40,9 @@ class Orientation:
 def orientation(mesh: MeshAsset, up: str | None = None, forward: str | None = None) -> Orientation:
     """Find how a mesh stands.
 
-    A figure with its arms out is recognised by its outline from the front; its toes say where the front is. The first of these that
-    shows such a figure is taken: up along y, then z, then x. Any other mesh is taken to stand along y and to face z, as glTF has it.
+    A figure with its arms out is recognised by its outline from the front; its toes say where the front is. The first
+    direction that shows such a figure is taken: up along y, then z, then x. Any other mesh stands along y and faces z,
+    as glTF has it.
 
     Args:
         mesh: only its shape is looked at.
@@ -85,8 +86,8 @@ def _candidates(up: str | None, forward: str | None) -> Iterator[tuple[str, str]
 
 
 def _axes(up: str, forward: str) -> np.ndarray:
-    rows = [np.array(_DIRECTIONS[name[-1]], float) * (-1 if name[0] == "-" else 1) for name in (up, forward)]
-    return np.stack([np.cross(*rows), *rows])
+    above, front = (np.array(_DIRECTIONS[n[-1]], float) * (-1 if n[0] == "-" else 1) for n in (up, forward))
+    return np.stack([np.cross(above, front), above, front])
 
 
 def direction(vector: np.ndarray) -> str:

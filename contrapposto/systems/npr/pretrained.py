@@ -72,7 +72,8 @@ def network_of(trained: Pretrained) -> PretrainedNetwork:
     trained.load_into(network, "network.")
     refiner = None
     if trained.model == "npr_refiner":
-        refiner = PoseRefiner(network.encoder.width, **(options.get("network") or {}))  # type: ignore[union-attr]
+        assert isinstance(network, NPR)
+        refiner = PoseRefiner(network.encoder.width, **(options.get("network") or {}))
         trained.load_into(refiner, "refiner.")
     templates = {
         name: MeshAsset(parts["vertices"].numpy(), parts["faces"].numpy(), name=name)

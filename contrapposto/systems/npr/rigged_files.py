@@ -1,4 +1,4 @@
-"""Targets as rigged GLB files: with an animation on the joints that they have, or with joints and weights that they get."""
+"""Targets as rigged GLB files: an animation on the joints that they have, or joints and weights that they get."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def write_skinned(
     Args:
         path: the .glb file.
         mesh: V vertices in file axes and units.
-        original: the glTF file that the mesh is all of, if it has no skins: it is written again, with nothing of it changed but
-            the nodes that carry meshes; None: the mesh is written anew.
+        original: the glTF file that the mesh is all of, if it has no skins: it is written again, and only the nodes that
+            carry meshes change; None: the mesh is written anew.
         skin: of these V vertices, upright.
         axes: (3, 3) file axes to upright ones.
         motion: on the skin's joints.

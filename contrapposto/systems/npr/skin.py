@@ -1,12 +1,13 @@
 """Skinning weights and joints for an unrigged figure, carried over from the shipped body by place and normal.
 
-No learning: every vertex of the target takes the weights of the body's vertices that lie at the same place of the same part
-(`alignment`) and face the same way; weights are smoothed over the target's surface; a joint lies where its weights meet those of
-its parent. The rest pose of the arms is compared with the body's, and the difference is taken off.
+No learning: every vertex of the target takes the weights of the body's vertices that lie at the same place of the same
+part (`alignment`) and face the same way; weights are smoothed over the target's surface; a joint lies where its weights
+meet those of its parent. The rest pose of the arms is compared with the body's, and the difference is taken off.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +19,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from contrapposto.body import load_body
-from contrapposto.io.glb import top_four
+from contrapposto.io.glb import vertex_normals
 from contrapposto.mesh.clean import components
 from contrapposto.mesh.operators import doubled_areas, laplacian
 from contrapposto.skeleton import SMPLH52
@@ -75,7 +76,7 @@ def transferred_skin(
     """Give a figure the skin of the shipped body.
 
     Args:
-        vertices: (V, 3), each on a face, upright, in units of the figure's longest side with the box's centre at the origin.
+        vertices: (V, 3), each on a face, upright, in units of the figure's longest side, the box's centre at the origin.
         faces: (F, 3).
         landmarks: `figure_landmarks` of these.
         straighten: correct the rest pose of arms that differ from the body's.
@@ -85,9 +86,7 @@ def transferred_skin(
     weights = _nearest_weights(places, _normals(vertices, faces), body)
     masses = _masses(vertices, faces)
     weights = _rigid_parts(vertices, faces, _smoothed(vertices, faces, masses, weights))
-    joints, kept = top_four(weights)
-    weights = np.zeros_like(weights)
-    np.put_along_axis(weights, joints.astype(np.int64), kept.astype(np.float64), axis=1)
+    weights = _largest(weights, 4)
     rest = _joint_places(vertices, weights, masses)
     rest = np.where(np.isfinite(rest), rest, body.joints)
     corrections, turns = (
@@ -200,6 +199,15 @@ def _rigid_parts(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray) -
     return np.where(small[:, None], means[part], weights)
 
 
+def _largest(weights: np.ndarray, count: int) -> np.ndarray:
+    """The largest `count` of each row, summing to one; the others zero."""
+    columns = np.argsort(-weights, axis=1, kind="stable")[:, :count]
+    kept = np.zeros_like(weights)
+    np.put_along_axis(kept, columns, np.take_along_axis(weights, columns, axis=1), axis=1)
+    result: np.ndarray = kept / kept.sum(axis=1, keepdims=True)
+    return result
+
+
 def _joint_places(vertices: np.ndarray, weights: np.ndarray, masses: np.ndarray) -> np.ndarray:
     """(22, 3) places where a joint's weights meet its parent's; NaN where they do not."""
     result = np.full((NUM_JOINTS, 3), np.nan)
@@ -225,7 +233,7 @@ def _arm_corrections(
             continue
         turns[number] = float(angles[0] - angles[1])
         joints = [_INDEX[f"{side}_{part}"] for part in _ARM]
-        for first, second in zip(joints, joints[1:]):
+        for first, second in itertools.pairwise(joints):
             target, wanted = (_unit(one[second] - one[first]) for one in (rest, known))
             corrections[first] = Rotation.align_vectors([wanted], [target])[0].as_matrix()
         hand = [
@@ -246,8 +254,6 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    from contrapposto.io.glb import vertex_normals
-
     return vertex_normals(vertices, faces).astype(np.float64)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,7 +67,7 @@ class PoseTransfer:
         align: ask for a target's faces where these parts lie on the source (`alignment`), if both are figures with
             their arms out; others, and models that are not `NPR` of Jacobians, are asked by their own places.
         rigid: share, 0 to 1, of the stretch of every face that is taken back: networks average what they are unsure of;
-            averages of rotations shrink, so limbs come out thin. Jacobians only. Useful for weak networks of the paper's kind.
+            averages of rotations shrink, so limbs come out thin. Jacobians only. For weak networks of the paper's kind.
         batch_size: poses in one pass of the networks.
 
     Raises:
@@ -182,8 +182,8 @@ class PoseTransfer:
             poses: (T, V, 3) of the source, or what `encode` gave for them.
             target: any mesh; make a `Template` of it once where it is used several times.
             smooth: standard deviation, in frames, of a smoothing over time of a sequence; 0: none.
-            turns: (F, 3, 3) rotation that brings each face of the clean target from its rest pose to the source's; None: both
-                rest in the same pose.
+            turns: (F, 3, 3) rotation that brings each face of the clean target from its rest pose to the source's; None:
+                both rest in the same pose.
 
         Returns:
             (T, V_target, 3) float64 in the target's vertex order and units. One factorisation serves all poses.
@@ -338,6 +338,5 @@ def _joined(codes: Sequence[Codes]) -> Codes:
     poses = [code for code in codes if isinstance(code, PoseCode)]
     if not poses:
         return torch.cat([code for code in codes if isinstance(code, Tensor)])
-    return PoseCode(
-        *(torch.cat([getattr(pose, name) for pose in poses]) for name in ("keypoints", "features", "code"))
-    )
+    names = [field.name for field in fields(poses[0])]
+    return type(poses[0])(*(torch.cat([getattr(pose, name) for pose in poses]) for name in names))

@@ -10,6 +10,9 @@ PARENTS = (*SMPLH52.parents[:22], 20, 21)  # of the 24 SMPL joints
 BONES = tuple((PARENTS[joint], joint) for joint in range(1, 24))
 _FIRST, _SECOND = (np.array(ends) for ends in zip(*BONES))
 _MIRROR = {1: 2, 4: 5, 7: 8, 10: 11, 13: 14, 16: 17, 18: 19, 20: 21, 22: 23}
+_LIMB_ENDS = (4, 5, 7, 8, 18, 19, 20, 21)
+_WIDTHS = ((16, 17), (1, 2))
+_SHORTEST, _NARROWEST = 0.6, 0.8  # of the typical length
 _ROUNDS = 3
 _CHUNK = 512  # frames that are solved at a time
 
@@ -39,6 +42,29 @@ def typical_lengths(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             scale = _weighted_median(typical / lengths, typical)
             scale /= _median(scale, axis=0)
     return typical, scale
+
+
+def implausible(joints: np.ndarray) -> np.ndarray:
+    """Joints (T, 24) at the ends of limbs, shoulders and hips whose length no body has in one frame only.
+
+    Args:
+        joints: (T, 24, 3) of one person in camera space, NaN where unknown.
+    """
+    typical, scale = typical_lengths(joints)
+    scaled = joints * np.where(np.isfinite(scale), scale, 1.0)[:, None, None]
+    wrong = np.zeros(joints.shape[:2], bool)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = bone_lengths(scaled) / typical
+        for joint in _LIMB_ENDS:
+            ratio = ratios[:, joint - 1]
+            wrong[:, joint] |= (ratio < _SHORTEST) | (ratio > 1 / _SHORTEST)
+        for left, right in _WIDTHS:
+            width = np.linalg.norm(scaled[:, left] - scaled[:, right], axis=-1)
+            narrow = (
+                width < _NARROWEST * np.nanmedian(width) if np.isfinite(width).any() else wrong[:, 0] & False
+            )
+            wrong[:, [left, right]] |= narrow[:, None]
+    return wrong
 
 
 def hold_lengths(

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contrapposto.systems.scail_pose import options as check
-from contrapposto.systems.scail_pose.bones import hold_lengths, typical_lengths
+from contrapposto.systems.scail_pose import validate as check
+from contrapposto.systems.scail_pose.bones import hold_lengths, implausible, typical_lengths
 from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
 from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.systems.scail_pose.smoothing import OneEuro, fill_gaps, savitzky_golay, without_outliers
 
 _SEEN = 0.3
+_CHECKED = 12  # joints that `implausible` judges
 FACE, LEFT_HAND, RIGHT_HAND = slice(24, 92), slice(92, 113), slice(113, 134)
 _NUM_BODY, _NOSE, _EYES_AND_EARS = 24, 0, (14, 15, 16, 17)
 _LEFT_WRIST, _RIGHT_WRIST, _HEAD = [7], [4], [_NOSE, 16, 17]
@@ -30,7 +31,7 @@ class Clean:
         window: seconds of the smoothing of what the image shows; 0: none.
         depth_window: seconds of the smoothing of distances, which an image shows badly.
         outliers: whether single points that jump away are taken out.
-        bones: whether lengths of bones are held constant.
+        bones: whether bones keep their lengths. Impossible lengths lower the person's score.
         faces: whether eyes, ears and nose are left out where no landmark of the face is known, as on the back of a head.
     """
 
@@ -67,13 +68,17 @@ class Clean:
             points = without_outliers(points, 0.03 * height)
             joints = without_outliers(joints, 200.0)
         longest = round(self.gap * fps)
+        sure = track.sure
+        if self.bones and np.isfinite(joints).any():
+            # Bridging such joints was measured to be worse than holding lengths: only the score tells of them.
+            sure = sure * (1 - implausible(joints).sum(axis=1) / _CHECKED)
         points, joints = fill_points(points, longest), fill_gaps(joints, longest)
         scores, boxes = fill_gaps(track.scores, longest), fill_gaps(track.boxes, longest)
         window, far = round(self.window * fps), round(self.depth_window * fps)
         points = savitzky_golay(points, window)
         boxes = savitzky_golay(boxes, window)
         joints = self._joints(joints, window, far)
-        sure = fill_gaps(track.sure, longest)
+        sure = fill_gaps(sure, longest)
         return Track(track.id, boxes, sure, points, scores, joints)
 
     def _joints(self, joints: np.ndarray, window: int, far: int) -> np.ndarray:

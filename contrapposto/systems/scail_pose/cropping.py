@@ -52,15 +52,23 @@ class CropWatch:
         people = next(iter(estimator.people([image], default_intrinsics(height, width))), [])
         scale, shift = frame_transform(height, width, *self.target)
         return sum(
-            cut_part(person.keypoints * scale + shift, person.scores, self.target) > _CUT for person in people
+            cut_part(person.keypoints * scale + shift, person.scores, image.shape, self.target) > _CUT
+            for person in people
         )
 
 
-def cut_part(keypoints: np.ndarray, scores: np.ndarray, size: Sequence[int]) -> float:
-    """Share of a person's known body keypoints (134, 2) that lie beyond an image of (height, width) `size`."""
-    known = keypoints[:_BODY][scores[:_BODY] > THRESHOLD]
-    beyond = ((known < 0) | (known > [size[1], size[0]])).any(axis=-1)
-    return float(beyond.mean()) if len(known) else 0.0
+def cut_part(keypoints: np.ndarray, scores: np.ndarray, shape: Sequence[int], target: Sequence[int]) -> float:
+    """Share of a person's known body keypoints that a crop cuts off.
+
+    Args:
+        keypoints: (134, 2) in pixels of the crop. scores: (134,).
+        shape: height and width of the image, in any unit. target: those of the crop in pixels.
+    """
+    axis = (
+        0 if shape[1] * target[0] > shape[0] * target[1] else 1
+    )  # the crop cuts left and right, or above and below
+    known = keypoints[:_BODY][scores[:_BODY] > THRESHOLD, axis]
+    return float(((known < 0) | (known > target[1 - axis])).mean()) if len(known) else 0.0
 
 
 def crop_warning(count: int) -> list[str]:
@@ -74,9 +82,10 @@ def crop_warning(count: int) -> list[str]:
     ]
 
 
-def reference_warning(reference: Sequence[Person], size: Sequence[int]) -> list[str]:
-    """What to say of people of the reference whom its crop cuts."""
-    if not any(cut_part(person.keypoints, person.scores, size) > _CUT for person in reference):
+def reference_warning(reference: Sequence[Person], shape: Sequence[int], target: Sequence[int]) -> list[str]:
+    """What to say of people of the reference whom its crop cuts; `shape` and `target` as in `cut_part`."""
+    same = cut_share(shape[0], shape[1], target) < _LEAST_CUT
+    if same or not any(cut_part(p.keypoints, p.scores, shape, target) > _CUT for p in reference):
         return []
     return [
         "the reference has another shape than the video and is cropped where somebody is; data.reference_fit=pad shows "

@@ -17,9 +17,8 @@ from contrapposto.systems.scail_pose.framing import target_size
 from contrapposto.systems.scail_pose.interface import PoseEstimator
 from contrapposto.systems.scail_pose.jobs import VideoJob
 from contrapposto.systems.scail_pose.people import ClipPoses
-from contrapposto.systems.scail_pose.process import Progress, draw, process
+from contrapposto.systems.scail_pose.process import Progress, draw, process, repair
 from contrapposto.systems.scail_pose.reference_people import reference_people
-from contrapposto.systems.scail_pose.retime import retime
 from contrapposto.systems.scail_pose.settings import Settings
 from contrapposto.systems.scail_pose.sources import read_source
 
@@ -96,8 +95,7 @@ class PoseExtractor:
         job.check_start(file)
         size = target_size(file.height, file.width, job.resolution)
         clip = extract(job.frames(file), self.estimator, *size, file.fps, fit=job.fit)
-        clip = replace(clip if job.fps is None else retime(clip, job.fps), fps=job.out_fps)
-        return clip if self.settings.clean is None else self.settings.clean(clip)
+        return repair(clip, job, self.settings)[0]
 
     def __call__(self, job: VideoJob, folder: str | Path) -> dict[str, Any]:
         """Make the pose video of a job into a folder; see `process` for the report and the errors."""

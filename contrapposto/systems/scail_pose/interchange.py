@@ -1,4 +1,4 @@
-"""People of a clip as files: the suite's own npz, NLFPRED and pose dicts (fact sheet, sections 11 and 17)."""
+"""People of a clip as files: our npz, NLFPRED and pose dicts (docs/specs/scail_pose.md, sections 11 and 17)."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def read_people(path: str | Path) -> ClipPoses:
 def write_nlfpred(path: str | Path, clip: ClipPoses) -> Path:
     """Write the joints alone as `{"joints3d_nonparam": [frame: (n, 24, 3) millimetres]}`: json, unknown joints null."""
     frames = [[_plain(person.joints) for person in frame] for frame in clip.frames]
-    facts = {"height": clip.height, "width": clip.width, "fps": clip.fps}
-    write_json(path, {"joints3d_nonparam": frames, **facts})
+    attributes = {"height": clip.height, "width": clip.width, "fps": clip.fps}
+    write_json(path, {"joints3d_nonparam": frames, **attributes})
     return Path(path)
 
 
@@ -118,7 +118,7 @@ def read_nlfpred(
 
     Args:
         path: of the file.
-        height, width: of the picture in pixels, where the file does not say; the camera is the
+        height, width: of the picture in pixels, where the file does not state it; the camera is the
             default one of 55 degrees.
         fps: where the file does not say.
 
@@ -136,14 +136,37 @@ def read_nlfpred(
         if not height or not width:
             raise InputError(f"{path} does not say how large the picture is.", fix="give height and width")
         frames = []
-        for number, people in enumerate(content["joints3d_nonparam"]):
-            joints = np.array(people, np.float64).reshape(-1, 24, 3) if len(people) else np.zeros((0, 24, 3))
-            joints[(joints == 0).all(-1)] = np.nan
+        for number, people in enumerate(_frames_of(content["joints3d_nonparam"])):
+            joints = np.array(people, np.float64) if len(people) else np.zeros((0, 24, 3))
+            joints = joints[None] if joints.ndim == 2 else joints
             if joints.shape[1:] != (24, 3):
                 raise InputError(f"{path}: frame {number}", found=str(joints.shape), expected="(n, 24, 3)")
+            joints[(joints == 0).all(-1)] = np.nan
             frames.append([_only_joints(i, one, height, width) for i, one in enumerate(joints)])
         intrinsics = default_intrinsics(int(height), int(width))
         return ClipPoses(int(height), int(width), float(content.get("fps", fps)), intrinsics, frames)
+
+
+def _frames_of(nested: Any) -> list[Any]:
+    """The frames of joints that are nested as frames, people, joints, or in batches of such (as in ComfyUI).
+
+    Joints of one person only may lack the level of the people.
+    """
+    levels = _depth(nested)
+    if levels == 5:
+        return [frame for batch in nested for frame in batch]
+    if levels in (3, 4) or not levels:
+        return list(nested)
+    raise ValueError(f"{levels} levels of lists; expected frames, people, 24 joints, 3 numbers")
+
+
+def _depth(nested: Any) -> int:
+    """Levels of lists above the numbers, along the first branch that has numbers; 0 if none has."""
+    if not isinstance(nested, list):
+        return 0
+    if nested and not isinstance(nested[0], list):
+        return 1
+    return max((found + 1 for one in nested if (found := _depth(one))), default=0)
 
 
 def write_dwposes(path: str | Path, clip: ClipPoses) -> Path:
@@ -158,8 +181,8 @@ def write_dwposes(path: str | Path, clip: ClipPoses) -> Path:
         values = {name: getattr(pose, name).astype(float).round(6).tolist() for name in _POSE}
         bodies = {"candidate": values["candidate"], "subset": values["subset"]}
         poses.append({"bodies": bodies, "faces": values["faces"], "hands": values["hands"]})
-    facts = {"height": clip.height, "width": clip.width, "fps": clip.fps, "swap_hands": False}
-    write_json(path, {"poses": poses, **facts})
+    attributes = {"height": clip.height, "width": clip.width, "fps": clip.fps, "swap_hands": False}
+    write_json(path, {"poses": poses, **attributes})
     return Path(path)
 
 

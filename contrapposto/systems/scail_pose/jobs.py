@@ -11,7 +11,7 @@ import numpy as np
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.io.video import SUFFIXES, ReadLog, VideoFile, at_rate
-from contrapposto.systems.scail_pose import options as check
+from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.framing import FITS, target_size
 
 FPS = 16.0

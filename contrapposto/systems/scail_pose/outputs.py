@@ -12,7 +12,7 @@ import numpy as np
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.render.video import VideoWriter, write_png
-from contrapposto.systems.scail_pose import options as check
+from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.jobs import FPS
 from contrapposto.systems.scail_pose.palette import person_color

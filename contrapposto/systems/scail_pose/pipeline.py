@@ -1,4 +1,4 @@
-"""From the people of a clip to the frames of its pose video: capsules in one scene, keypoints laid over them."""
+"""From the people of a clip to the frames of its pose video: capsules in one scene, keypoints painted over them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contrapposto.systems.scail_pose import options as check
+from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.attach import attach, hide_hands
 from contrapposto.systems.scail_pose.cylinders import (
     SMPL_FIGURE,
@@ -23,7 +23,25 @@ from contrapposto.systems.scail_pose.people import ClipPoses, join_poses, pack_p
 from contrapposto.systems.scail_pose.reference import Alignment
 from contrapposto.systems.scail_pose.render import CapsuleRenderer, Drawing, depth_range
 from contrapposto.systems.scail_pose.retarget import follow_camera, scale_face
-from contrapposto.systems.scail_pose.wholebody import WholeBodyPose
+from contrapposto.systems.scail_pose.wholebody import THRESHOLD, WholeBodyPose
+
+_LEFT_HAND, _RIGHT_HAND = slice(92, 113), slice(113, 134)
+PARTS: dict[str, tuple[list[int], list[int]]] = {
+    "nose": ([0], []),
+    "eyes": ([14, 15], []),
+    "ears": ([16, 17], []),
+    "brows": (list(range(41, 51)), []),
+    "face_eyes": (list(range(60, 72)), []),
+    "mouth": (list(range(72, 92)), []),
+    "left_hand": (list(range(92, 113)), []),
+    "right_hand": (list(range(113, 134)), []),
+    "head": ([0, *range(14, 18), *range(24, 92)], [15]),
+    "left_arm": (list(range(92, 113)), [18, 20]),
+    "right_arm": (list(range(113, 134)), [19, 21]),
+    "left_leg": ([], [4, 7]),
+    "right_leg": ([], [5, 8]),
+}
+"""Names of parts that can be left out: keypoints of the overlay, and joints whose limbs go with them."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,9 @@ class Look:
         wrap: keypoints of several people are added in 8 bits, as the original does.
         attach: hands and faces are moved to the skeleton's wrists and head, see `attach`.
         hide: hands behind nearer limbs are left out, see `hide_hands`.
+        hand_scale: size of the hands about their wrists.
+        threshold: score from which a keypoint is drawn.
+        remove: names of `PARTS` that are not drawn.
     """
 
     cheeks: bool = True
@@ -53,10 +74,42 @@ class Look:
     wrap: bool = False
     attach: bool = False
     hide: bool = False
+    hand_scale: float = 1.0
+    threshold: float = THRESHOLD
+    remove: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        check.number("look.hand_scale", self.hand_scale, 0.1, 10)
+        check.number("look.threshold", self.threshold, 0, 1)
+        for name in self.remove:
+            check.choice("look.remove", name, PARTS)
         check.number("look.samples", self.samples, 1, 8)
         check.number("look.depth_percentile", self.depth_percentile, 0, 49)
+
+
+def chosen_points(person: Person, look: Look) -> Person:
+    """The person with hands of the size, and without the keypoints, that the look asks for."""
+    points, scores = np.array(person.keypoints), np.array(person.scores)
+    if look.hand_scale != 1:
+        for hand in (_LEFT_HAND, _RIGHT_HAND):
+            points[hand] = points[hand.start] + look.hand_scale * (points[hand] - points[hand.start])
+    if look.threshold != THRESHOLD:  # what is drawn has at least the usual threshold's score
+        scores = np.where(scores >= look.threshold, np.maximum(scores, THRESHOLD + 1e-3), 0).astype(
+            scores.dtype
+        )
+    for name in look.remove:
+        scores[PARTS[name][0]] = 0
+    return replace(person, keypoints=points, scores=scores)
+
+
+def without_joints(joints: np.ndarray, remove: Sequence[str]) -> np.ndarray:
+    """Joints (24, 3) with NaN at the ends of limbs that are not drawn; other skeletons unchanged."""
+    rows = [row for name in remove for row in PARTS[name][1]]
+    if not rows or len(joints) != NUM_JOINTS:
+        return joints
+    kept = np.array(joints)
+    kept[rows] = np.nan
+    return kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +183,8 @@ class ClipDrawer:
         moved, zooms = [], []
         for person in people:
             change = np.linalg.inv(self.intrinsics) @ self.camera_of(person)
-            moved.append(person.joints @ change.T)
+            joints = without_joints(person.joints, self.look.remove)
+            moved.append(joints @ change.T)
             zooms.append(np.sqrt(change[0, 0] * change[1, 1]))
         numbers = [self.number[person.id] for person in people]
         joints = np.stack(moved) if moved else np.zeros((0, self.look.figure.num_joints, 3))
@@ -148,6 +202,7 @@ class ClipDrawer:
                 continue
             if self.look.attach:
                 person = attach(person, self.clip.intrinsics)
+            person = chosen_points(person, self.look)
             pose = pack_people([person], height, width)
             found = self.alignments.get(person.id)
             if found is not None:

@@ -13,6 +13,7 @@ from contrapposto.errors import InputError
 from contrapposto.files import write_json
 from contrapposto.io.video import ReadLog, VideoFile
 from contrapposto.systems.scail_pose.cropping import CropWatch, crop_warning, reference_warning
+from contrapposto.systems.scail_pose.exports import EXPORTS, write_exports
 from contrapposto.systems.scail_pose.extract import extract, read_image
 from contrapposto.systems.scail_pose.flat import with_limbs
 from contrapposto.systems.scail_pose.framing import target_size
@@ -41,6 +42,7 @@ from contrapposto.systems.scail_pose.report import (
 )
 from contrapposto.systems.scail_pose.retime import retime
 from contrapposto.systems.scail_pose.settings import Settings
+from contrapposto.systems.scail_pose.sides import steady_sides
 
 Progress = Callable[[str, int, int], None]
 
@@ -77,15 +79,13 @@ def process(
     size = target_size(shape[0], shape[1], job.resolution)
     seen, warnings = _people_of(job, file, estimator, size, progress)
     clock.lap("people")
-    clip = seen if job.fps is None else retime(seen, job.fps)
-    clip = replace(clip, fps=job.out_fps)
-    clip = clip if settings.clean is None else settings.clean(clip)
+    clip, exchanged = repair(seen, job, settings)
     clip = clip.only(choose_people(clip, settings.people))
     reference = None
     if image is not None:
         reference = reference_people(image, estimator, *size, job.reference_fit)
         if job.reference_fit == "cover":
-            warnings += reference_warning(reference, size)
+            warnings += reference_warning(reference, image.shape, size)
     clock.lap("reference")
     result = draw(clip, folder, settings, reference, progress=progress)
     clock.lap("drawing")
@@ -99,6 +99,7 @@ def process(
             "seconds": round(file.seconds, 3),
         },
         "frames_looked_at": len(seen.frames),
+        "sides_exchanged": {str(number): count for number, count in exchanged.items()},
         "seconds": clock.laps,
         **result,
         "warnings": warnings + result["warnings"],
@@ -126,6 +127,18 @@ def _people_of(
         progress=None if progress is None else lambda n: progress("people", n, count),
     )
     return clip, log.warnings + crop_warning(watch.most_cut(estimator))
+
+
+def repair(seen: ClipPoses, job: VideoJob, settings: Settings) -> tuple[ClipPoses, dict[int, int]]:
+    """The people of a video at the frame rate of the pose video, repaired as the settings say.
+
+    Returns:
+        The clip, and in how many frames of each person left and right were exchanged.
+    """
+    clip, exchanged = steady_sides(seen) if settings.sides else (seen, {})
+    clip = clip if job.fps is None else retime(clip, job.fps)
+    clip = replace(clip, fps=job.out_fps)
+    return (clip if settings.clean is None else settings.clean(clip)), exchanged
 
 
 def draw(
@@ -166,7 +179,7 @@ def draw(
         warnings += failures
     drawer = ClipDrawer(clip, settings.look, alignments, settings.device)
     total = len(clip.frames)
-    paths = _write_data(folder, clip, settings.outputs)
+    paths = _write_data(folder, clip, settings)
     if characters and "scail2" in settings.outputs:
         paths.append(write_reference_mask(folder / REFERENCE_MASK, clip, characters, settings.device))
     paths += write_frames(
@@ -193,14 +206,13 @@ def draw(
     }
 
 
-def _write_data(folder: Path, clip: ClipPoses, outputs: Sequence[str]) -> list[Path]:
-    paths = []
-    if "people" in outputs:
-        paths.append(write_people(folder / "motion.npz", clip))
-    if "nlfpred" in outputs:
-        paths.append(write_nlfpred(folder / "nlfpred.json", clip))
-    if "dwposes" in outputs:
-        paths.append(write_dwposes(folder / "dwposes.json", clip))
-    if "openpose" in outputs:
-        paths.append(write_openpose(folder / "openpose", clip))
-    return paths
+def _write_data(folder: Path, clip: ClipPoses, settings: Settings) -> list[Path]:
+    writers = {
+        "people": lambda: write_people(folder / "motion.npz", clip),
+        "nlfpred": lambda: write_nlfpred(folder / "nlfpred.json", clip),
+        "dwposes": lambda: write_dwposes(folder / "dwposes.json", clip),
+        "openpose": lambda: write_openpose(folder / "openpose", clip),
+    }
+    paths = [write() for name, write in writers.items() if name in settings.outputs]
+    exports = tuple(name for name in EXPORTS if name in settings.outputs)
+    return paths + write_exports(folder, clip, exports, settings.look.figure)

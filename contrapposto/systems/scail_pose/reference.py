@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contrapposto.errors import ConfigError, InputError
-from contrapposto.systems.scail_pose import options as check
+from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.align import fit_camera
 from contrapposto.systems.scail_pose.camera import project, smpl_to_slots
 from contrapposto.systems.scail_pose.interface import Person
@@ -45,7 +45,7 @@ class AlignOptions:
     def __post_init__(self) -> None:
         check.choice("align.mode", self.mode, MODES)
         for name in ("scale_bounds", "aspect_bounds", "face_bounds"):
-            low, high = check.pair(f"align.{name}", getattr(self, name), "[0.7,1.4]")
+            low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ConfigError(
                     f"align.{name}=[{low:g},{high:g}] cannot be used.", expected="0 < low <= high"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from contrapposto.errors import ConfigError, nearest
-from contrapposto.systems.scail_pose import options as check
+from contrapposto.errors import ConfigError
+from contrapposto.options import check_options, fits
+from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.clean import Clean
+from contrapposto.systems.scail_pose.exports import EXPORTS
 from contrapposto.systems.scail_pose.outputs import VIDEOS
 from contrapposto.systems.scail_pose.palette import palettes_for
 from contrapposto.systems.scail_pose.people import CHOICES, ClipPoses
@@ -16,8 +18,9 @@ from contrapposto.systems.scail_pose.pipeline import Look
 from contrapposto.systems.scail_pose.reference import AlignOptions
 
 DATA_FILES = ("people", "nlfpred", "dwposes", "openpose")
-OUTPUTS = (*VIDEOS, *DATA_FILES)
+OUTPUTS = (*VIDEOS, *DATA_FILES, *EXPORTS)
 RETARGET_BOUNDS = (0.5, 2.0)
+_SWITCHED = ("look", "align", "clean", "retarget", "outputs")  # also take true, false or a single word
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Settings:
         retarget: bones take the reference's lengths, with ratios within these bounds; None leaves them as they are.
         outputs: of `OUTPUTS`.
         clean: what repairs the motion, from a clip to a clip; None draws the estimates as they are.
+        sides: whether left and right are decided over the track, see `steady_sides`.
         device: of the renderer, see `CapsuleRenderer`.
 
     Raises:
@@ -43,6 +47,7 @@ class Settings:
     retarget: tuple[float, float] | None = None
     outputs: Sequence[str] = ("video", "people")
     clean: Callable[[ClipPoses], ClipPoses] | None = None
+    sides: bool = True
     device: str | None = None
 
     def __post_init__(self) -> None:
@@ -67,10 +72,9 @@ class Settings:
         Raises:
             ConfigError: an option that does not exist or cannot be used.
         """
-        known = [one.name for one in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise ConfigError(f"There is no option {name}.", expected=nearest(name, known))
+        plain = {name: value for name, value in options.items() if name not in _SWITCHED}
+        check_options(cls, plain)
+        check_options(cls.from_options, {"original": original})
         look = check.build("look", Look, _mapping(options.get("look")) or {})
         align = _switched("align", AlignOptions, options.get("align", True))
         clean = options.get("clean")
@@ -87,6 +91,7 @@ class Settings:
             retarget=_bounds(options.get("retarget")),
             outputs=check.words("outputs", options.get("outputs", ("video", "people")), OUTPUTS),
             clean=clean,
+            sides=options.get("sides", True) and not original,
             device=options.get("device"),
         )
 
@@ -120,4 +125,9 @@ def _switched(name: str, kind: type[Any], value: Any) -> Any:
 def _bounds(value: Any) -> tuple[float, float] | None:
     if value is None or value is False:
         return None
-    return RETARGET_BOUNDS if value is True else check.pair("retarget", value, "[0.5,2]")
+    if value is True:
+        return RETARGET_BOUNDS
+    if not fits(value, tuple[float, float]):
+        raise ConfigError(f"retarget={value} cannot be used.", expected="true, false, or bounds as [0.5,2]")
+    low, high = value
+    return float(low), float(high)

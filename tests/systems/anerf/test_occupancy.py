@@ -8,7 +8,7 @@ import torch
 from contrapposto.systems.anerf.capsules import Capsules, bone_segments, segment_distance
 from contrapposto.systems.anerf.occupancy import OccupancyGrid, occupancy_grid
 from contrapposto.systems.anerf.renderer import Renderer, calibrate
-from contrapposto.systems.anerf.volume_rendering import composite, light_left
+from contrapposto.systems.anerf.volume_rendering import composite, transmittance_before
 from tests.systems.anerf.test_capsules import POSE
 from tests.systems.anerf.test_renderer import BONES, VIEW, model
 
@@ -41,7 +41,7 @@ def test_light_is_what_the_weights_leave():
     raw, depths = torch.randn(7, 12, 4), torch.rand(7, 12).cumsum(1)
     directions = torch.randn(7, 3)
     for density in ("relu", "softplus"):
-        found = light_left(raw, depths, directions, density=density, density_scale=2.0)
+        found = transmittance_before(raw, depths, directions, density=density, density_scale=2.0)
         alpha = composite(raw, depths, directions, density=density, density_scale=2.0).alpha
         expected = torch.cat([torch.ones(7, 1), (1 - alpha)[:, :-1].cumprod(1)], dim=1)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)

@@ -37,7 +37,7 @@ def _centroids(template: Template) -> torch.Tensor:
 
 def test_landmarks_of_a_person_are_where_its_joints_are(person: Template) -> None:
     """Crotch between hips and knees, shoulders' height at the arms, hands at the ends of the arms."""
-    found = figure_landmarks(person)
+    found = figure_landmarks(person.solver.vertices.numpy(), person.clean.faces)
     assert found is not None
     joints = (load_body().rest_joints()[0].double().numpy() - person.centre) / person.side
     names = load_body().skeleton.joint_names
@@ -62,7 +62,9 @@ def test_parts_of_a_figurine_come_to_lie_on_the_person(person: Template, figurin
 def test_what_is_no_figure_is_asked_by_its_own_places(person: Template) -> None:
     """A sphere has no arms; a network is then asked as without alignment."""
     sphere = Template(ball())
-    assert figure_landmarks(sphere) is None and aligned_centroids(person, sphere) is None
+    assert (
+        figure_landmarks(ball().vertices, ball().faces) is None and aligned_centroids(person, sphere) is None
+    )
     transfer = PoseTransfer(
         NPR(extractor={"points": [40, 10], "width": 16, "reduced": 8}), person, align=True
     )

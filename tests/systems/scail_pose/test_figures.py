@@ -11,7 +11,8 @@ from contrapposto.synthetic import generate
 from contrapposto.systems.scail_pose.camera import project
 from contrapposto.systems.scail_pose.drawn_motion import clip_of_joints, clip_of_motion, read_figure
 from contrapposto.systems.scail_pose.pipeline import ClipDrawer, Look
-from contrapposto.systems.scail_pose.process import Settings, draw
+from contrapposto.systems.scail_pose.process import draw
+from contrapposto.systems.scail_pose.settings import Settings
 from contrapposto.systems.scail_pose.sources import read_source
 
 DOG = {

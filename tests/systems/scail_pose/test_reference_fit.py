@@ -7,11 +7,11 @@ import pytest
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.systems.scail_pose.camera import default_intrinsics, project, smpl_to_slots
+from contrapposto.systems.scail_pose.cropping import reference_warning
 from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.matching import align_clip, match_people
 from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.systems.scail_pose.pipeline import ClipDrawer, Look
-from contrapposto.systems.scail_pose.process import _cut_off
 from contrapposto.systems.scail_pose.reference import AlignOptions, align
 
 HEIGHT, WIDTH = 96, 160
@@ -111,5 +111,4 @@ def test_wrong_options(options):
     ids=["in the middle", "cut at the side", "the same shape", "cut above and below"],
 )
 def test_a_reference_that_is_cut_where_somebody_is(x, shape, told):
-    clip = ClipPoses(HEIGHT, WIDTH, 16.0, K, [[person(0, 0)]])
-    assert bool(_cut_off([person(0, x)], clip, (*shape, 3))) == told
+    assert bool(reference_warning([person(0, x)], shape, (HEIGHT, WIDTH))) == told

@@ -1,4 +1,4 @@
-"""A-NeRF's training file (HDF5): read, checked, written (sheet, section 8.1)."""
+"""A-NeRF's training file (HDF5): read, checked, written (docs/specs/anerf.md, section 8.1)."""
 
 from __future__ import annotations
 
@@ -99,29 +99,29 @@ class TrainingFile:
         """
         with parsing(self._file.filename, "the layout of docs/anerf_data.md"):
             file, count = self._file, self.num_images
-            found: dict[str, np.ndarray] = {
+            result: dict[str, np.ndarray] = {
                 name: np.asarray(file[name], np.float32) for name in _POSES if name in file
             }
-            poses = len(found["kp3d"])
+            poses = len(result["kp3d"])
             pose = _image_index(file, "kp_idxs", count, poses)
             pose = np.arange(count) % poses if pose is None else pose
-            found |= {"kp_idxs": pose, **self._cameras(poses)}
+            result |= {"kp_idxs": pose, **self._cameras(poses)}
             code = _image_index(file, "cam_idxs", count, None)
             if poses == count:
                 code = np.arange(count)
-            found["cam_idxs"] = np.arange(count) // poses if code is None else code
+            result["cam_idxs"] = np.arange(count) // poses if code is None else code
             if "bkgds" in file:
-                found["bkgds"] = file["bkgds"][()]
-                found["bkgd_idxs"] = (
+                result["bkgds"] = file["bkgds"][()]
+                result["bkgd_idxs"] = (
                     file["bkgd_idxs"][()] if "bkgd_idxs" in file else np.zeros(count, np.int64)
                 )
-            if "betas" in found and len(found["betas"]) not in (1, poses):
-                found["betas"] = found["betas"].mean(0, keepdims=True)
+            if "betas" in result and len(result["betas"]) not in (1, poses):
+                result["betas"] = result["betas"].mean(0, keepdims=True)
             if "img_paths" in file:
-                found["img_paths"] = np.array([bytes(path) for path in file["img_paths"][()]], np.bytes_)
-                names = [found["img_paths"][i].decode(errors="replace") for i in _first_images(pose, poses)]
-                found["temp_val"] = temporal_validity(takes_of_paths(names))
-            return found
+                result["img_paths"] = np.array([bytes(path) for path in file["img_paths"][()]], np.bytes_)
+                names = [result["img_paths"][i].decode(errors="replace") for i in _first_images(pose, poses)]
+                result["temp_val"] = temporal_validity(takes_of_paths(names))
+            return result
 
     def _cameras(self, poses: int) -> dict[str, np.ndarray]:
         file, count = self._file, self.num_images
@@ -150,13 +150,13 @@ class TrainingFile:
     def splits(self) -> dict[str, list[int]]:
         """`train` and `val`, where the file has `train_idxs` and `val_idxs`."""
         with parsing(self._file.filename, "the layout of docs/anerf_data.md"):
-            found = {}
+            result = {}
             for name in ("train", "val"):
                 key = f"{name}_idxs"
                 if key in self._file:
                     index = self._file[key][()]
-                    found[name] = [int(i) for i in np.ravel(index) if 0 <= i < self.num_images]
-            return {name: images for name, images in found.items() if images}
+                    result[name] = [int(i) for i in np.ravel(index) if 0 <= i < self.num_images]
+            return {name: images for name, images in result.items() if images}
 
     def scale(self, name: str) -> float | None:
         """`ext_scale` or `pose_scale`; None where it is not there."""
@@ -171,12 +171,12 @@ def open_h5(path: str | Path) -> Iterator[TrainingFile]:
     Raises:
         MissingError: there is none. InputError: it is no HDF5 file, or `validate_h5` finds something.
     """
-    found = validate_h5(path)
-    if found:
-        more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
+    result = validate_h5(path)
+    if result:
+        more = f"; and {len(result) - 4} more" if len(result) > 4 else ""
         raise InputError(
             f"{path} cannot be used as an A-NeRF training file.",
-            found="; ".join(found[:4]) + more,
+            found="; ".join(result[:4]) + more,
             expected="the layout of docs/anerf_data.md",
         )
     with opened_h5(path) as file:
@@ -219,20 +219,20 @@ def _image_problems(file: h5py.File) -> list[str]:
     wanted["sampling_masks"] = wanted["masks"]
     if "bkgds" in file:
         wanted["bkgds"] = (*file["bkgds"].shape[:1], pixels, 3)
-    found = []
+    result = []
     for name, expected in wanted.items():
         data = file[name]
         if data.shape != expected or data.dtype != np.uint8:
-            found.append(f"{name} is {data.dtype} {data.shape}, img_shape asks for uint8 {expected}")
-    if found:
-        return found
+            result.append(f"{name} is {data.dtype} {data.shape}, img_shape asks for uint8 {expected}")
+    if result:
+        return result
     for name in ("masks", "sampling_masks"):
         covered, largest = np.zeros(shape[0], np.int64), 0
         for number in range(shape[0]):
             mask = file[name][number]
             covered[number], largest = np.count_nonzero(mask), max(largest, int(mask.max()))
-        found += [problem.replace("masks", name, 1) for problem in mask_problems(covered, largest)]
-    return found
+        result += [problem.replace("masks", name, 1) for problem in mask_problems(covered, largest)]
+    return result
 
 
 def _value_problems(file: h5py.File) -> list[str]:
@@ -242,25 +242,25 @@ def _value_problems(file: h5py.File) -> list[str]:
 
 def _index_problems(file: h5py.File) -> list[str]:
     count, poses = int(file["img_shape"][0]), len(file["kp3d"])
-    cameras, found = len(file["c2ws"]), []
+    cameras, result = len(file["c2ws"]), []
     for name in ("focals", "centers"):
         if name in file and len(file[name]) not in (1, cameras):
-            found.append(f"{name} has {len(file[name])} rows, c2ws has {cameras}")
+            result.append(f"{name} has {len(file[name])} rows, c2ws has {cameras}")
     if poses != count and _image_index(file, "kp_idxs", count, poses) is None and count % poses:
-        found.append(
+        result.append(
             f"{count} images and {poses} poses, and no kp_idxs that says which image shows which pose"
         )
     if cameras != count:
         index = _image_index(file, "img_pose_indices", count, cameras)
         if index is None and (count % poses or count // poses != cameras):
-            found.append(
+            result.append(
                 f"{count} images and {cameras} cameras, and no img_pose_indices that says which image has which"
             )
     if "bkgds" in file and "bkgd_idxs" in file:
         index, rows = np.ravel(file["bkgd_idxs"][()]), len(file["bkgds"])
         if len(index) != count or index.min() < 0 or index.max() >= rows:
-            found.append(f"bkgd_idxs has {len(index)} entries up to {index.max()} for {rows} backgrounds")
-    return found
+            result.append(f"bkgd_idxs has {len(index)} entries up to {index.max()} for {rows} backgrounds")
+    return result
 
 
 def _image_index(file: Mapping[str, Any], name: str, count: int, rows: int | None) -> np.ndarray | None:

@@ -117,11 +117,9 @@ class ImageSampler:
     def _box(self, mask: np.ndarray, camera: int, pose: int) -> tuple[int, int, int, int]:
         """Left, top, right, bottom around the mask and the joints of the pose."""
         scene, (height, width) = self.scene, mask.shape
-        pixels = project(
-            *(torch.from_numpy(np.array(x)) for x in (scene.kp3d[pose], scene.c2ws[camera])),
-            torch.from_numpy(np.array(scene.focals[camera])),
-            torch.from_numpy(np.array(scene.centers[camera])),
-        ).numpy()
+        arrays = (scene.kp3d[pose], scene.c2ws[camera], scene.focals[camera], scene.centers[camera])
+        points, matrix, focal, centre = (torch.from_numpy(np.array(array)) for array in arrays)
+        pixels = project(points, matrix, focal, centre).numpy()
         joints = pixels[np.isfinite(pixels).all(1)]
         rows, columns = np.nonzero(mask)
         seen = np.stack([columns, rows], axis=1)

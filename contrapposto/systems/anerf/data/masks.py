@@ -62,9 +62,9 @@ class MaskFolder:
             )
         numbers = [re.findall(r"\d+", file.stem) for file in files]
         if not all(numbers):
-            bad = files[[bool(found) for found in numbers].index(False)]
+            bad = files[[bool(result) for result in numbers].index(False)]
             raise InputError(f"The name of the mask {bad.name} has no number.", expected="such as 000017.png")
-        places = [int(found[-1]) for found in numbers]
+        places = [int(result[-1]) for result in numbers]
         if len(set(places)) < len(places):
             raise InputError(f"Two masks in {folder} have the same number.")
         self.files = {place - min(places): file for place, file in zip(places, files)}
@@ -131,18 +131,23 @@ def fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
 
 
-def median_background(images: np.ndarray, masks: np.ndarray, fill: int = 255) -> np.ndarray:
+def median_background(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: the median over images (K, H, W, 3) of each pixel where masks (K, H, W) are false.
 
-    Pixels that are covered in every image are `fill`.
+    Pixels that are covered in every image take the value of the nearest one that is not; white where all are covered.
     """
+    from scipy.ndimage import distance_transform_edt
+
     order = np.sort(
         np.where(masks[..., None], 256, images.astype(np.int16)), axis=0
     )  # covered ones at the end
-    free = (~masks).sum(0)
-    middle = np.maximum(free - 1, 0) // 2
-    found = np.take_along_axis(order, middle[None, ..., None], axis=0)[0]
-    return np.where(free[..., None] > 0, found, fill).astype(np.uint8)
+    count = (~masks).sum(0)
+    if not count.any():
+        return np.full(images.shape[1:], 255, np.uint8)
+    middle = np.maximum(count - 1, 0) // 2
+    median = np.take_along_axis(order, middle[None, ..., None], axis=0)[0]
+    rows, columns = distance_transform_edt(count == 0, return_distances=False, return_indices=True)
+    return median[rows, columns].astype(np.uint8)
 
 
 def _square(joints: np.ndarray) -> np.ndarray:

@@ -107,40 +107,40 @@ def read_entries(path: Path) -> dict[str, np.ndarray]:
         raise MissingError(f"There is no file {path}.", fix="poses=FILE.npz")
     kind = path.suffix.lower()
     if kind in (".pkl", ".pickle"):
-        found = _pickled(path)
+        result = _pickled(path)
     elif kind in (".h5", ".hdf5"):
         with opened_h5(path) as file, parsing(path, "arrays at the root of an HDF5 file"):
-            found = {name: np.asarray(item[()]) for name, item in file.items() if hasattr(item, "dtype")}
+            result = {name: np.asarray(item[()]) for name, item in file.items() if hasattr(item, "dtype")}
     else:
-        found = _zipped(path)
-    for name, array in found.items():
+        result = _zipped(path)
+    for name, array in result.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(f"{name} of {path.name} has values that are not finite.")
-    return found
+    return result
 
 
 def _zipped(path: Path) -> dict[str, np.ndarray]:
     with parsing(path, "an npz file"), np.load(path, allow_pickle=False) as file:
-        found = {}
+        result = {}
         for name in file.files:
             try:
-                found[name] = file[name]
+                result[name] = file[name]
             except ValueError:  # objects, which only pickle could read
                 continue
-        return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
+        return {name: array for name, array in result.items() if isinstance(array, np.ndarray)}
 
 
 def _pickled(path: Path) -> dict[str, np.ndarray]:
     content = read_pickle(path)
     if not isinstance(content, dict):
         raise InputError(f"The pickle {path} holds no dictionary.", found=type(content).__name__)
-    found = {}
+    result = {}
     for name, value in content.items():
         try:
-            found[str(name)] = np.asarray(value)
+            result[str(name)] = np.asarray(value)
         except ValueError:  # lists of different lengths
             continue
-    return {name: array for name, array in found.items() if array.dtype.kind in "biufSU"}
+    return {name: array for name, array in result.items() if array.dtype.kind in "biufSU"}
 
 
 def _first(entries: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray | None:

@@ -94,7 +94,7 @@ def resolve(folder: Path, names: Sequence[str]) -> list[Path]:
     Raises:
         MissingError: one is not there.
     """
-    found = []
+    result = []
     for name in names:
         parts = PurePosixPath(name.replace("\\", "/")).parts
         parts = parts[1:] if parts and parts[0] == "/" else parts
@@ -102,8 +102,8 @@ def resolve(folder: Path, names: Sequence[str]) -> list[Path]:
         path = next((option for option in options if option.is_file()), None)
         if path is None:
             raise MissingError(f"The picture {name} is not in {folder}.")
-        found.append(path)
-    return found
+        result.append(path)
+    return result
 
 
 def masks_beside(folder: Path, images: Sequence[Path], image_part: str, mask_part: str) -> list[list[Path]]:
@@ -112,7 +112,7 @@ def masks_beside(folder: Path, images: Sequence[Path], image_part: str, mask_par
     Raises:
         MissingError: one is not there.
     """
-    found = []
+    result = []
     for image in images:
         parts = image.relative_to(folder).parts
         if image_part not in parts:
@@ -123,5 +123,5 @@ def masks_beside(folder: Path, images: Sequence[Path], image_part: str, mask_par
         )
         if path is None:
             raise MissingError(f"The picture {image} has no mask.", expected=str(place))
-        found.append([path])
-    return found
+        result.append([path])
+    return result

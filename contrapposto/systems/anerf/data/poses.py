@@ -27,7 +27,10 @@ _LEG = (1, 4, 7)
 
 
 def unit_scale(rest_pose: np.ndarray) -> float:
-    """The factor that gives rest joints (24, 3) the mean bone length of A-NeRF's world units (sheet, section 1)."""
+    """The factor that gives rest joints (24, 3) the mean bone length of A-NeRF's world units.
+
+    See docs/specs/anerf.md, section 1.
+    """
     own, built_in = (
         float(bone_lengths(torch.from_numpy(np.asarray(joints, np.float64))).mean())
         for joints in (rest_pose, REST_POSE * UNIT_SCALE)
@@ -49,8 +52,8 @@ def pose_arrays(bones: np.ndarray, rest_pose: np.ndarray, root: np.ndarray) -> d
     matrices = rot.axis_angle_to_matrix(torch.from_numpy(np.array(bones, np.float64)))
     rest, place = (torch.from_numpy(np.array(values, np.float64)) for values in (rest_pose, root))
     posed = pose_bones(matrices, rest, place - rest[0])
-    found = {"kp3d": posed.joints, "skts": posed.world_to_bone, "cyls": bounding_cylinder(posed.joints)}
-    arrays = {name: value.numpy().astype(np.float32) for name, value in found.items()}
+    result = {"kp3d": posed.joints, "skts": posed.world_to_bone, "cyls": bounding_cylinder(posed.joints)}
+    arrays = {name: value.numpy().astype(np.float32) for name, value in result.items()}
     return {**arrays, "bones": np.asarray(bones, np.float32)}
 
 

@@ -1,4 +1,7 @@
-"""Rays drawn from a scene as a pure function of (seed, step): the batches of A-NeRF (sheet, section 8.2)."""
+"""Rays drawn from a scene as a pure function of (seed, step): the batches of A-NeRF.
+
+See docs/specs/anerf.md, section 8.2.
+"""
 
 from __future__ import annotations
 
@@ -182,20 +185,20 @@ class RaySampler:
 
     def _places(self, kind: str, image: int) -> np.ndarray:
         """Flat pixels of an image `inside` of its sampling mask, or `near` it; those used last are kept."""
-        found = self._known.pop((kind, image), None)
-        if found is None:
+        result = self._known.pop((kind, image), None)
+        if result is None:
             mask = self.scene.sampling_masks[image].reshape(self.scene.hw) > 0
             if kind == "near":
                 (left, top), (right, bottom) = self._boxes[image]
                 free = np.zeros_like(mask)
                 free[top:bottom, left:right] = ~mask[top:bottom, left:right]
                 mask = free
-            found = np.flatnonzero(mask).astype(np.int32)
-            self._known_bytes += found.nbytes
-        self._known[kind, image] = found
+            result = np.flatnonzero(mask).astype(np.int32)
+            self._known_bytes += result.nbytes
+        self._known[kind, image] = result
         while self._known_bytes > _KEPT_BYTES and len(self._known) > 1:
             self._known_bytes -= self._known.popitem(last=False)[1].nbytes
-        return found
+        return result
 
     def _near_boxes(self) -> dict[int, tuple[list[int], list[int]]]:
         """Half-open boxes (x, y) around the person in every image."""

@@ -1,8 +1,8 @@
 """The avatar scene: frames, masks, cameras and poses of one person, as uncompressed memory-mapped arrays.
 
 A scene is a folder with `manifest.json` and one `.npy` file per array. Names and meanings are those of A-NeRF's
-training file (sheet, section 8.1), so that the two convert into each other without loss; images are flattened to
-(N, H W, C). N images, P poses, B backgrounds, C cameras:
+training file (docs/specs/anerf.md, section 8.1), so that the two convert into each other without loss; images are
+flattened to (N, H W, C). N images, P poses, B backgrounds, C cameras:
 
 * `imgs` (N, HW, 3) uint8 RGB; `masks` and `sampling_masks` (N, HW, 1) uint8 0 or 1; `bkgds` (B, HW, 3) uint8;
 * `bkgd_idxs`, `kp_idxs`, `camera_idxs`, `cam_idxs` (N,) int64: background, pose, camera and frame code of an image;
@@ -10,7 +10,7 @@ training file (sheet, section 8.1), so that the two convert into each other with
   `betas` (P or 1, 10), `temp_val` (P,), `rest_pose` (24, 3): float32;
 * `c2ws` (C, 4, 4) NeRF camera to world, `focals` (C, 2) pixels, `centers` (C, 2) principal points: float32;
 * optional `gt_kp3d` (P, 24 or 17, 3), `gt_bones` (P, 24, 3), `img_paths` (N,) bytes, and `shared_idxs` (P,) int64:
-  poses with equal numbers are one pose seen by several uncalibrated cameras (sheet, section 6).
+  poses with equal numbers are one pose seen by several uncalibrated cameras (docs/specs/anerf.md, section 6).
 
 World axes: x right, y down, z forward; up is -y. The manifest says how many metres one unit is.
 """
@@ -277,9 +277,9 @@ def _plain(value: Any) -> Any:
     return int(value) if np.ndim(value) == 0 else np.asarray(value)
 
 
-def _damaged(path: Path, found: str) -> InputError:
+def _damaged(path: Path, result: str) -> InputError:
     return InputError(
         f"The avatar scene {path} is damaged.",
-        found=found,
+        found=result,
         fix="delete the folder and run prepare.py again",
     )

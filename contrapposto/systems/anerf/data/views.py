@@ -1,4 +1,7 @@
-"""Images of several cameras that share poses, and takes told by the paths of images (sheet, sections 6 and 8)."""
+"""Images of several cameras that share poses, and takes told by the paths of images.
+
+See docs/specs/anerf.md, sections 6 and 8.
+"""
 
 from __future__ import annotations
 
@@ -97,5 +100,8 @@ def takes_of_paths(paths: Sequence[str], *, gaps: bool = True) -> np.ndarray:
 
 
 def render_choice(count: int, skip: int, most: int) -> np.ndarray:
-    """Numbers of the images that are drawn for validation: every `skip`-th, at most `most` (sheet, section 8.3)."""
+    """Numbers of the images that are drawn for validation: every `skip`-th, at most `most`.
+
+    See docs/specs/anerf.md, section 8.3.
+    """
     return np.arange(0, count, skip)[:most]

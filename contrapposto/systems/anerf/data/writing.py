@@ -49,7 +49,7 @@ class SceneFacts:
         source, licence, attribution: texts that travel with the data.
         splits: name to image numbers; `train` where learning uses only these.
         metres_per_unit: length of one world unit; None where it is not known.
-        ext_scale, pose_scale: the scales of A-NeRF's file (sheet, section 8.1).
+        ext_scale, pose_scale: the scales of A-NeRF's file (docs/specs/anerf.md, section 8.1).
         notes: what was noticed about the data, one sentence each.
         input_hash: of all that decides the content.
     """
@@ -133,7 +133,7 @@ def camera_splits(
         "novel_view": images(held_cameras, 0, learnt),
         "novel_pose": images(sorted([*learnt_cameras, *held_cameras]), learnt, poses),
     }
-    return {name: found for name, found in splits.items() if found}
+    return {name: result for name, result in splits.items() if result}
 
 
 def counted(
@@ -147,7 +147,10 @@ def counted(
 
 
 def dilate(mask: np.ndarray, times: int = 2) -> np.ndarray:
-    """(H, W) bool: a mask grown by a 5 x 5 square, `times` times: where rays are drawn (sheet, section 8.1)."""
+    """(H, W) bool: a mask grown by a 5 x 5 square, `times` times: where rays are drawn.
+
+    See docs/specs/anerf.md, section 8.1.
+    """
     return binary_dilation(mask > 0, np.ones((5, 5), bool), iterations=times)
 
 
@@ -160,7 +163,9 @@ def continues(takes: Sequence[Any] | np.ndarray) -> np.ndarray:
 
 
 def temporal_validity(takes: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """(P,) float32: 1 where a pose and its two neighbours in the list belong to one take (sheet, section 7).
+    """(P,) float32: 1 where a pose and its two neighbours in the list belong to one take.
+
+    See docs/specs/anerf.md, section 7.
 
     Args:
         takes: (P,) name or number of the take of every pose, in the order of time.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -49,15 +50,16 @@ class Target:
         view, mask = self.view, pooled(self.mask[..., None])[..., 0]
         centre = view.centre
         centre = None if centre is None else (centre + 0.5) / factor - 0.5
-        size = {"height": mask.shape[0], "width": mask.shape[1]}
-        smaller = replace(view, focal=view.focal / factor, centre=centre, **size)
+        height, width = mask.shape
+        smaller = View(view.camera_to_world, view.focal / factor, height, width, centre)
         return Target(pooled(self.image), pooled(self.background), mask, smaller)
 
 
 def target_of(batch: dict[str, Tensor]) -> Target:
     """The target of a batch of `ImageSampler`."""
     mask = batch["mask"].float()
-    view = View(batch["camera_to_world"], batch["focal"], *mask.shape, batch["centre"])
+    height, width = mask.shape
+    view = View(batch["camera_to_world"], batch["focal"], height, width, batch["centre"])
     return Target(batch["image"].float() / 255, batch["background"].float() / 255, mask, view)
 
 
@@ -84,18 +86,27 @@ def image_terms(
     return terms
 
 
-def structural_similarity(a: Tensor, b: Tensor, *, window: int = 11, sigma: float = 1.5) -> Tensor:
-    """Mean structural similarity of images (h, w, 3); one convolution for all five moments (Wang et al. 2004)."""
-    offsets = torch.arange(window, dtype=a.dtype, device=a.device) - window // 2
-    line = torch.exp(-offsets.square() / (2 * sigma**2))
-    line = line / line.sum()
+def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
+    """Mean structural similarity of images (h, w, 3) with a window of 11 pixels and zeros outside (Wang et al. 2004).
+
+    The blur is two products with band matrices: on a CPU their gradients cost a tenth of a convolution's.
+    """
     x, y = a.movedim(-1, 0), b.movedim(-1, 0)
-    stacked = torch.cat([x, y, x * x, y * y, x * y])[:, None]
-    blurred = F.conv2d(stacked, line.view(1, 1, -1, 1), padding=(window // 2, 0))
-    blurred = F.conv2d(blurred, line.view(1, 1, 1, -1), padding=(0, window // 2))[:, 0]
+    stacked = torch.cat([x, y, x * x, y * y, x * y])
+    blurred = _band(a.shape[0]).to(a) @ stacked @ _band(a.shape[1]).to(a)
     mean_x, mean_y, xx, yy, xy = blurred.split(x.shape[0])
     c1, c2 = 0.01**2, 0.03**2
     product = mean_x * mean_y
     squares = mean_x.square() + mean_y.square()
     top = (2 * product + c1) * (2 * (xy - product) + c2)
     return (top / ((squares + c1) * (xx + yy - squares + c2))).mean()
+
+
+@lru_cache(64)
+def _band(size: int, window: int = 11, sigma: float = 1.5) -> Tensor:
+    """(size, size) symmetric matrix that blurs along an axis."""
+    place = torch.arange(size)
+    distance = (place[:, None] - place).abs()
+    weight = torch.exp(-distance.float().square() / (2 * sigma**2))
+    line = torch.exp(-(torch.arange(window) - window // 2).float().square() / (2 * sigma**2))
+    return torch.where(distance <= window // 2, weight / line.sum(), 0.0)

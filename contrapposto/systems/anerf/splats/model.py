@@ -126,9 +126,12 @@ class SplatAvatar(nn.Module):
     @classmethod
     def of_state(cls, state: Mapping[str, Tensor]) -> SplatAvatar:
         """The avatar that a state dict holds."""
-        fixed = (state[name] for name in ("position", "frame", "joint", "weight", "rest", "figure"))
         options = SplatOptions(wrinkles="wrinkles" in state)
-        avatar = cls(*fixed, spacing=float(state["spacing"]), options=options)
+        position, frame, joint, weight, rest, figure = (
+            state[name] for name in ("position", "frame", "joint", "weight", "rest", "figure")
+        )
+        spacing = float(state["spacing"])
+        avatar = cls(position, frame, joint, weight, rest, figure, spacing, options)
         avatar.load_state_dict(dict(state))
         return avatar
 

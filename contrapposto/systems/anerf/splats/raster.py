@@ -65,10 +65,10 @@ class _Project(torch.autograd.Function):
         from contrapposto.systems.anerf.splats import projection_kernels
 
         inputs = ctx.inputs
-        found = [
+        result = [
             None if number in _FIXED else torch.zeros_like(tensor) for number, tensor in enumerate(inputs)
         ]
-        into = [None if t is None else wrap(t, kind) for t, kind in zip(found, _PROJECT)]
+        into = [None if t is None else wrap(t, kind) for t, kind in zip(result, _PROJECT)]
         # Warp may clear the adjoints of outputs: they are copies.
         given = [wrap(g.clone(), kind) for g, kind in zip(gradients[:-1], _PROJECTED)]
         given.append(wrap(inputs[0].new_zeros(len(inputs[0]))))
@@ -82,7 +82,7 @@ class _Project(torch.autograd.Function):
             adjoint=True,
             device=device_of(inputs[0]),
         )
-        return tuple(found)
+        return tuple(result)
 
 
 def project(*inputs: Tensor) -> Projected:
@@ -131,15 +131,15 @@ class _Blend(torch.autograd.Function):
         given = [wrap(image_gradient, "vec3"), wrap(final_gradient)]
         scratch = [wrap(torch.empty_like(final_gradient)) for _ in range(2)]
         bands = _bands(height, ctx.threads)
-        found = [[torch.zeros_like(tensor) for tensor in ctx.gaussians] for _ in bands]
+        result = [[torch.zeros_like(tensor) for tensor in ctx.gaussians] for _ in bands]
 
         def work(number: int) -> None:
-            outputs = [wrap(t, k) for t, k in zip(found[number], _PROJECTED)]
+            outputs = [wrap(t, k) for t, k in zip(result[number], _PROJECTED)]
             inputs = [*ctx.shared, *bands[number], width, *ctx.results, *given, *scratch]
             warp.launch(raster_kernels.blend_adjoint, dim=1, inputs=inputs, outputs=outputs, device="cpu")
 
         _each(work, range(len(bands)))
-        sums = found[0] if len(found) == 1 else [torch.stack(parts).sum(0) for parts in zip(*found)]
+        sums = result[0] if len(result) == 1 else [torch.stack(parts).sum(0) for parts in zip(*result)]
         return (*sums, None, None, None, None)
 
 
@@ -162,7 +162,9 @@ class _BlendTiles(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, image_gradient: Tensor, final_gradient: Tensor) -> tuple[Any, ...]:
-        return (*blend_tiles_adjoint(*ctx.kept, image_gradient, final_gradient), None, None, None)
+        gaussians, image, final, lists = ctx.kept
+        result = blend_tiles_adjoint(gaussians, image, final, lists, image_gradient, final_gradient)
+        return (*result, None, None, None)
 
 
 def blend(

@@ -77,16 +77,16 @@ def blend_tiles_adjoint(
     from contrapposto.systems.anerf.splats import raster_kernels
 
     start, members, across = lists
-    found = [torch.zeros_like(tensor) for tensor in gaussians]
+    result = [torch.zeros_like(tensor) for tensor in gaussians]
     given = [wrap(image, "vec3"), wrap(final), wrap(image_gradient, "vec3"), wrap(final_gradient)]
     warp.launch(
         raster_kernels.blend_tiles_adjoint,
         dim=tuple(final.shape),
         inputs=[*_arrays(gaussians, start, members), SIDE, across, *given],
-        outputs=[wrap(t, k) for t, k in zip(found, ("vec2", "vec3", "float32", "vec3"))],
+        outputs=[wrap(t, k) for t, k in zip(result, ("vec2", "vec3", "float32", "vec3"))],
         device=device_of(image),
     )
-    return found
+    return result
 
 
 def _arrays(gaussians: Sequence[Tensor], start: Tensor, members: Tensor) -> list[object]:

@@ -52,6 +52,13 @@ class IdentityRecord:
         """The inverse of `asdict`."""
         return cls(**{**value, "poses": tuple(value["poses"]), "groups": tuple(value["groups"])})
 
+    def part(self, part: str, test_share: float, val_share: float) -> np.ndarray:
+        """Numbers of the poses of a part (`train`, `val`, `test`), by the hash of where they came from."""
+        places = np.array([share_of(group) for group in self.groups])
+        bounds = {"test": (0.0, test_share), "val": (test_share, test_share + val_share)}
+        low, high = bounds.get(part, (test_share + val_share, 1.0))
+        return np.flatnonzero((places >= low) & (places < high))
+
 
 @dataclass(frozen=True, eq=False)
 class Identity:
@@ -81,6 +88,11 @@ class Origin:
     attribution: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     input_hash: str = ""
+
+
+def share_of(text: str) -> float:
+    """A number in [0, 1) from a text, the same everywhere."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
 class MeshStore:
@@ -260,3 +272,20 @@ def _damaged(path: Path, found: str) -> ContrappostoError:
         found=found,
         fix="delete the folder and run prepare.py again",
     )
+
+
+def training_poses(run: Path) -> tuple[MeshStore, dict[str, np.ndarray]]:
+    """The store that a run was trained on, and the numbers of the training poses of each of its identities.
+
+    Raises:
+        MissingError, InputError: the store is gone or damaged, or the run does not say which it was.
+    """
+    from contrapposto.runs import load_config
+
+    data = load_config(run).get("datamodule")
+    if data is None:
+        raise MissingError(f"{run} does not say what it was trained on.")
+    store = MeshStore.open(data.store)
+    names = list(data.get("identities") or store.names[:1])
+    shares = (data.get("test_share", 0.2), data.get("val_share", 0.1))
+    return store, {name: store.record(name).part("train", *shares) for name in names}

@@ -115,8 +115,10 @@ def test_the_median_sees_behind():
     masks = np.zeros((3, 2, 2), bool)
     masks[0, 0] = True
     masks[:, 1, 1] = True
+    images[:, 1, 1] = 99  # covered in every image: the nearest pixel stands in
     found = median_background(images, masks)
-    assert (found[0] == 10).all() and (found[1, 1] == 255).all()
+    assert (found == 10).all()
+    assert (median_background(images, np.ones_like(masks)) == 255).all()
 
 
 def test_estimators_files_are_understood(tmp_path):
@@ -183,6 +185,14 @@ def test_poses_that_cannot_be_used(take, tmp_path, poses, message):
     with pytest.raises(InputError, match=message):
         made(take, tmp_path, poses=str(tmp_path / "poses.npz"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["poses.npz"]
+
+
+@pytest.mark.parametrize("masks", ["masks", None])
+def test_positions_in_millimetres_are_refused(take, tmp_path, masks):
+    np.savez(tmp_path / "poses.npz", **spoilt(transl=1000 * truth()["transl"]))
+    with pytest.raises(InputError, match=r"positions times 0\.00[01]") as error:
+        made(take, tmp_path, poses=str(tmp_path / "poses.npz"), masks=masks)
+    assert "3.21e+03 m from the camera" in str(error.value)
 
 
 def test_frames_without_the_person_are_left_out(take, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from contrapposto.io.video import VideoFile
 from contrapposto.render.video import VideoWriter
-from contrapposto.systems.scail_pose.process import VideoJob
+from contrapposto.systems.scail_pose.jobs import VideoJob
 from contrapposto.systems.scail_pose.service.counted import CountedJob
 from contrapposto.systems.scail_pose.service.preview import write_preview
 

@@ -23,7 +23,7 @@ from contrapposto.systems.scail_pose.service.limits import Limits
 from tests.browser import free_port
 from tests.systems.scail_pose.service.common import picture, serving, upload, video, wait_for
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 
 
 @contextlib.contextmanager

@@ -122,9 +122,9 @@ def plan(
             "centers": np.array([(camera.cx - 0.5, camera.cy - 0.5) for camera in around]),
             "bkgds": np.tile(np.round(np.array(background) * 255).astype(np.uint8), (1, size * size, 1)),
         }
-        told = replace(facts, pose_scale=scale, metres_per_unit=1 / scale)
+        metadata = replace(facts, pose_scale=scale, metres_per_unit=1 / scale)
         pictures = counted(figure.frames(around, background), count * cameras, progress)
-        return write_scene(output, pictures, arrays, (size, size), told)
+        return write_scene(output, pictures, arrays, (size, size), metadata)
 
     return Plan(facts, make)
 
@@ -176,15 +176,15 @@ class _Figure:
     ) -> None:
         self.body: BodyModel = load_body("smpl")
         self.betas = None if betas is None else torch.from_numpy(np.asarray(betas, np.float32))
-        found = [_pose(store, choice, fps) for choice in chosen]
-        self.rotations = np.stack([rotations for rotations, _ in found])
+        result = [_pose(store, choice, fps) for choice in chosen]
+        self.rotations = np.stack([rotations for rotations, _ in result])
         self.takes = [choice[0] if fps else number for number, choice in enumerate(chosen)]
         self.rest = self.body.rest_joints(self.betas)[0].double().numpy()
         # The clip's root above the ground, in the proportion of the legs: other shapes stand on it too.
         own = -self.rest[7, 1] + self.rest[0, 1]
         usual = -float(SMPL24.rest_positions[7, 1] - SMPL24.rest_positions[0, 1])
-        heights = np.array([height for _, height in found]) * own / usual
-        self.shift = np.zeros((len(found), 3))
+        heights = np.array([height for _, height in result]) * own / usual
+        self.shift = np.zeros((len(result), 3))
         self.shift[:, 2] = heights
         self.shift -= self.rest[0]
         self.joints = self.body.joints(*self._posed(slice(None)), self.betas).numpy()

@@ -1,4 +1,7 @@
-"""Folders of frames with SPIN's output (sheet, section 8.4): Mixamo, Human3.6M, MonoPerfCap, MPI-INF-3DHP, others."""
+"""Folders of frames with SPIN's output: Mixamo, Human3.6M, MonoPerfCap, MPI-INF-3DHP, others.
+
+See docs/specs/anerf.md, section 8.4.
+"""
 
 from __future__ import annotations
 
@@ -146,13 +149,13 @@ def _kind(kind: str, image_part: str | None, mask_part: str | None) -> Kind:
         raise ConfigError(
             f"There is no kind {kind!r}.", expected=", ".join(KINDS), fix=f"try {nearest(kind, KINDS)}"
         )
-    found = KINDS[kind]
+    result = KINDS[kind]
     return Kind(
-        image_part or found.image_part,
-        mask_part or found.mask_part,
-        found.background,
-        found.gaps,
-        found.depth,
+        image_part or result.image_part,
+        mask_part or result.mask_part,
+        result.background,
+        result.gaps,
+        result.depth,
     )
 
 
@@ -197,11 +200,11 @@ def _cameras(
 ) -> dict[str, np.ndarray]:
     """A camera for every image, which moves while the figure stays, as SPIN sees it."""
     height, width = files.source_size()
-    found = weak_cameras_of(source, entries, len(files.images), (height, width), focal)
+    result = weak_cameras_of(source, entries, len(files.images), (height, width), focal)
     ratio = np.array(files.size()[::-1]) / np.array([width, height - 2 * files.crop])
     return {
-        "c2ws": camera_from_translation(found[:, 1:], scale),
-        "focals": found[:, :1] * ratio,
+        "c2ws": camera_from_translation(result[:, 1:], scale),
+        "focals": result[:, :1] * ratio,
     }
 
 

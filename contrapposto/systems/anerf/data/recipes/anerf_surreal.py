@@ -1,4 +1,7 @@
-"""A figure rendered with SURREAL for A-NeRF: pictures, segmentations and `metadata.pkl` (sheet, section 8.4)."""
+"""A figure rendered with SURREAL for A-NeRF: pictures, segmentations and `metadata.pkl`.
+
+See docs/specs/anerf.md, section 8.4.
+"""
 
 from __future__ import annotations
 
@@ -137,8 +140,8 @@ def _upright(bones: np.ndarray, rest: np.ndarray, joints: np.ndarray) -> np.ndar
         ).numpy()
         turned = bones.copy()
         turned[:, 0] = rot.matrix_to_axis_angle(torch.from_numpy(quarter @ first)).numpy()
-        found = pose_arrays(turned, rest, joints[:, 0])["kp3d"]
-        error = float(np.linalg.norm(found - joints, axis=-1).mean())
+        result = pose_arrays(turned, rest, joints[:, 0])["kp3d"]
+        error = float(np.linalg.norm(result - joints, axis=-1).mean())
         if error < least:
             best, least = turned, error
     size = float(np.ptp(joints, axis=1).max())
@@ -157,15 +160,17 @@ def _metadata(path: Path) -> dict[str, np.ndarray]:
     if missing:
         raise InputError(f"{path} is not complete.", found=f"no {', '.join(missing)}")
     try:
-        found = {name: np.asarray(content[name], np.float64) for name in _NEEDED}
-        found["cams"] = found["cams"].reshape(-1, 4, 4)
-        found["joints3D"] = found["joints3D"].reshape(-1, 24, 3)
-        found["poses"] = found["poses"].reshape(len(found["joints3D"]), 72)
+        result = {name: np.asarray(content[name], np.float64) for name in _NEEDED}
+        result["cams"] = result["cams"].reshape(-1, 4, 4)
+        result["joints3D"] = result["joints3D"].reshape(-1, 24, 3)
+        result["poses"] = result["poses"].reshape(len(result["joints3D"]), 72)
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} has arrays of other shapes.", found=str(error)) from error
-    if found["focal"].size not in (1, len(found["cams"])):
-        raise InputError(f"{path} has {found['focal'].size} focal lengths for {len(found['cams'])} cameras.")
-    return found
+    if result["focal"].size not in (1, len(result["cams"])):
+        raise InputError(
+            f"{path} has {result['focal'].size} focal lengths for {len(result['cams'])} cameras."
+        )
+    return result
 
 
 def _frames(

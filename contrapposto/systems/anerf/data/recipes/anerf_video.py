@@ -32,6 +32,8 @@ from contrapposto.systems.anerf.data.writing import (
 )
 
 _MEDIAN_OF = 40  # frames
+_CHECKED = 8  # frames whose masks are compared with the joints
+_FACTORS = (0.001, 0.01, 0.0254, 0.1, 10.0, 100.0, 1000.0)  # of positions in other units than metres
 
 
 def plan(
@@ -69,6 +71,7 @@ def plan(
     person = _selected(person, every, count, Path(str(poses)).name)
     folder = None if masks is None else MaskFolder(Path(masks))
     person, notes = _in_picture(person, video, source)
+    _check_scale(person, video, folder)
     splits = _splits(len(person.frames), held_out)
     options = {"focal": focal, "every": every, "size": size, "background": background, "held_out": held_out}
     facts = SceneFacts(
@@ -207,6 +210,47 @@ def _in_picture(person: Person, video: VideoFile, source: Path) -> tuple[Person,
     lost = int((~inside).sum())
     notes = [f"{lost} frames are left out: the person is outside of the picture."] if lost else []
     return _taken(person, np.flatnonzero(inside)), notes
+
+
+def _check_scale(person: Person, video: VideoFile, folder: MaskFolder | None) -> None:
+    """Refuse poses that make the person much smaller or larger than the masks, or than any person in an image.
+
+    Raises:
+        InputError: names the factor of the positions that would fit.
+    """
+    joints = _projected(person, video)
+    low, high = joints.min(1), joints.max(1)
+    tall = np.linalg.norm(high - low, axis=1)
+    if folder is None:
+        wanted = np.full(len(tall), 0.6 * np.hypot(video.height, video.width))
+        bounds = 0.04, 4.0
+    else:
+        chosen = np.linspace(0, len(tall) - 1, min(len(tall), _CHECKED)).astype(int)
+        sizes = [
+            _extent(folder(int(person.frames[number]), (video.height, video.width))) for number in chosen
+        ]
+        wanted, tall, bounds = np.array(sizes), tall[chosen], (0.4, 2.0)
+    seen = wanted > 0
+    if not seen.any():
+        return
+    ratio = float(np.median(tall[seen] / wanted[seen]))
+    if bounds[0] <= ratio <= bounds[1]:
+        return
+    distance = float(np.median(np.linalg.norm(person.root, axis=1)))
+    factor = ratio if folder is not None else min(_FACTORS, key=lambda f: abs(np.log(ratio / f)))
+    raise InputError(
+        "The size of the person in the images does not fit the poses.",
+        found=f"{np.median(tall):.0f} pixels from joint to joint, {distance:.3g} m from the camera",
+        expected=f"about {np.median(wanted[seen]):.0f} pixels"
+        + (" as in the masks" if folder is not None else ""),
+        fix=f"positions times {factor:.3g} would fit (are they in metres?), or another focal length",
+    )
+
+
+def _extent(mask: np.ndarray) -> float:
+    """Diagonal of the rectangle about a mask, pixels."""
+    rows, columns = np.nonzero(mask)
+    return float(np.hypot(np.ptp(rows), np.ptp(columns))) if len(rows) else 0.0
 
 
 def _projected(person: Person, video: VideoFile) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""ZJU-MoCap, and Human3.6M in its layout: calibrated cameras, SMPL parameters, masks (sheet, section 8.4); metres."""
+"""ZJU-MoCap, and Human3.6M in its layout: calibrated cameras, SMPL parameters, masks; metres.
+
+See docs/specs/anerf.md, section 8.4.
+"""
 
 from __future__ import annotations
 
@@ -147,22 +150,22 @@ def read_views(cams: Mapping[str, Any]) -> Views:
     if missing:
         raise InputError("The cameras of annots.npy are not complete.", found=f"no {', '.join(missing)}")
     try:
-        found = {
+        result = {
             name: np.asarray(cams[name], np.float64).reshape(-1, *shape) for name, shape in shapes.items()
         }
-        distortion = np.asarray(cams["D"], np.float64).reshape(len(found["K"]), -1)
+        distortion = np.asarray(cams["D"], np.float64).reshape(len(result["K"]), -1)
     except (ValueError, TypeError) as error:
         raise InputError("The cameras of annots.npy cannot be read.", found=str(error)) from error
-    if len({len(part) for part in found.values()}) > 1 or distortion.shape[1] not in (4, 5):
+    if len({len(part) for part in result.values()}) > 1 or distortion.shape[1] not in (4, 5):
         raise InputError(
             "The cameras of annots.npy do not fit together.",
-            found=str({n: p.shape for n, p in found.items()}),
+            found=str({n: p.shape for n, p in result.items()}),
         )
     full = np.zeros((len(distortion), 5))
     full[:, : distortion.shape[1]] = distortion
     matrix = np.tile(np.eye(4), (len(full), 1, 1))
-    matrix[:, :3, :3], matrix[:, :3, 3] = found["R"], found["T"] / 1000
-    return Views(found["K"], full, matrix)
+    matrix[:, :3, :3], matrix[:, :3, 3] = result["R"], result["T"] / 1000
+    return Views(result["K"], full, matrix)
 
 
 def straighten(image: np.ndarray, intrinsics: np.ndarray, distortion: np.ndarray) -> np.ndarray:
@@ -218,12 +221,12 @@ class _Straight(PictureFiles):
 
 
 def _annotations(raw: Path) -> dict[str, Any]:
-    found = read_object_npy(raw / "annots.npy")
-    if not isinstance(found, dict) or "cams" not in found or "ims" not in found:
+    result = read_object_npy(raw / "annots.npy")
+    if not isinstance(result, dict) or "cams" not in result or "ims" not in result:
         raise InputError(
             f"{raw / 'annots.npy'} is not understood.", expected="a dictionary with cams and ims"
         )
-    return found
+    return result
 
 
 def _parameter_files(raw: Path) -> list[Path]:
@@ -249,10 +252,10 @@ def _picture(raw: Path, entry: Any, camera: int) -> Path:
 
 def _masks(raw: Path, image: Path) -> list[Path]:
     name = image.relative_to(raw).with_suffix(".png")
-    found = [raw / folder / name for folder in MASK_FOLDERS if (raw / folder / name).is_file()]
-    if not found:
+    result = [raw / folder / name for folder in MASK_FOLDERS if (raw / folder / name).is_file()]
+    if not result:
         raise MissingError(f"The picture {image} has no mask.", expected=f"{raw / MASK_FOLDERS[0] / name}")
-    return found
+    return result
 
 
 def _poses(

@@ -1,4 +1,4 @@
-"""Pictures: the skinned figure, 512 x 512, with ground and shadow, as in the videos."""
+"""Images: the skinned figure, 512 x 512, with ground and shadow, as in the videos."""
 
 from __future__ import annotations
 

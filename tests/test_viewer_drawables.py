@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from contrapposto import rotations as rot
-from contrapposto.errors import InputError
+from contrapposto.errors import InputError, MissingError
 from contrapposto.io.device_csv import write_csv
 from contrapposto.io.devices import DeviceTrack, devices_of
 from contrapposto.io.video import VideoFile
@@ -26,9 +27,10 @@ from contrapposto.systems.scail_pose.interchange import write_people
 from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.viewer import Viewer, open_paths
 from contrapposto.viewer.differences import joint_errors, shades
-from contrapposto.viewer.drawables import CamerasThing, DevicesThing, MeshThing, ScreenThing
-from contrapposto.viewer.export import picture_size, record, screenshot
+from contrapposto.viewer.drawables import CamerasDrawable, DevicesDrawable, MeshDrawable, ScreenDrawable
+from contrapposto.viewer.export import image_size, record, screenshot
 from contrapposto.viewer.run_panel import describe, metrics_of, on_common_steps
+from contrapposto.viewer.scene import LOWEST_CAMERA, above_floor
 from tests.lightning_modules.anerf_tiny import write_sticks
 from tests.mesh.shapes import bent, sphere
 from tests.report.test_report import make_run
@@ -68,9 +70,17 @@ def test_meshes_and_their_sequences(tmp_path: Path) -> None:
     for number, frame in enumerate(frames):
         write_mesh(tmp_path / "folder_obj" / f"{number:05d}.obj", ball.moved(frame))
     found = open_paths([still, moving, tmp_path / "folder_obj"])
-    assert not found.clips and [thing.name for thing in found.things] == ["ball", "moving", "folder_obj"]
-    first, second, third = found.things
-    assert isinstance(first, MeshThing) and isinstance(second, MeshThing) and isinstance(third, MeshThing)
+    assert not found.clips and [drawable.name for drawable in found.drawables] == [
+        "ball",
+        "moving",
+        "folder_obj",
+    ]
+    first, second, third = found.drawables
+    assert (
+        isinstance(first, MeshDrawable)
+        and isinstance(second, MeshDrawable)
+        and isinstance(third, MeshDrawable)
+    )
     assert first.duration == 0 and second.duration == pytest.approx(0.4) and len(third.vertices) == 5
     # y up becomes z up: the lowest vertex stands on the ground, the first pose in the middle.
     turned = frames @ np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]).T * second.scale
@@ -79,7 +89,7 @@ def test_meshes_and_their_sequences(tmp_path: Path) -> None:
     shown = third.vertices - third.vertices[0].mean(0)
     np.testing.assert_allclose(shown[3][order], expected[3][order], atol=2e-3)
     assert third.vertices[..., 2].min() == pytest.approx(0, abs=1e-5)
-    large = MeshThing("large", 100 * ball.vertices[None], ball.faces)
+    large = MeshDrawable("large", 100 * ball.vertices[None], ball.faces)
     assert np.ptp(large.vertices[..., 2]) == pytest.approx(
         1.7, rel=1e-3
     ) and "times its size" in large.describe(0)
@@ -88,50 +98,50 @@ def test_meshes_and_their_sequences(tmp_path: Path) -> None:
 def test_a_recording_of_a_headset(tmp_path: Path) -> None:
     motion = clip(31)
     found = open_paths([write_csv(tmp_path / "log.csv", devices_of(motion))])
-    (thing,) = found.things
-    assert isinstance(thing, DevicesThing) and thing.duration == pytest.approx(1.0)
+    (drawable,) = found.drawables
+    assert isinstance(drawable, DevicesDrawable) and drawable.duration == pytest.approx(1.0)
     turns, places = motion.kinematics()
     expected = places[15, [15, 20, 21]].numpy() - places[:, 15].mean(0).numpy() * [1, 1, 0]
-    np.testing.assert_allclose(thing.places[15], expected, atol=1e-3)
-    back = rot.quaternion_to_matrix(torch.from_numpy(thing.turns[15]))
+    np.testing.assert_allclose(drawable.places[15], expected, atol=1e-3)
+    back = rot.quaternion_to_matrix(torch.from_numpy(drawable.turns[15]))
     np.testing.assert_allclose(back, turns[15, [15, 20, 21]], atol=1e-3)
     seen_ = np.ones((31, 3), bool)
     seen_[10:, 1] = False
     track = devices_of(motion)
-    lost = DevicesThing("lost", DeviceTrack(track.rotations, track.positions, track.times, seen_))
-    assert "not seen: left hand" in lost.describe(0.9) and "not seen" not in lost.describe(0.1)
+    lost = DevicesDrawable("lost", DeviceTrack(track.rotations, track.positions, track.times, seen_))
+    assert "not tracked: left hand" in lost.describe(0.9) and "not tracked" not in lost.describe(0.1)
 
 
 def test_people_over_their_video(tmp_path: Path) -> None:
     people, video = write_walker(tmp_path / "motion.npz"), write_video(tmp_path / "clip.mp4")
     found = open_paths([people, video])
-    (screen,) = found.things
-    assert isinstance(screen, ScreenThing) and list(found.clips) == ["person 0"]
+    (screen,) = found.drawables
+    assert isinstance(screen, ScreenDrawable) and list(found.clips) == ["person 0"]
     assert screen.duration == pytest.approx(found.clips["person 0"].duration, abs=0.1)
-    alone = open_paths([people]).things[0]
-    assert isinstance(alone, ScreenThing)
-    black, over = alone.picture(0).astype(int), screen.picture(0).astype(int)
+    alone = open_paths([people]).drawables[0]
+    assert isinstance(alone, ScreenDrawable)
+    black, over = alone.frame_image(0).astype(int), screen.frame_image(0).astype(int)
     assert np.median(black) == 0 and black.max() > 100  # keypoints on black
-    assert 5 < np.median(over) < 60 and np.median(screen.picture(15)) > np.median(
+    assert 5 < np.median(over) < 60 and np.median(screen.frame_image(15)) > np.median(
         over
     )  # on the video as it goes on
-    lone = open_paths([video]).things[0]
-    assert isinstance(lone, ScreenThing) and len(lone.times) == 8 and lone.picture(7).mean() > 150
+    lone = open_paths([video]).drawables[0]
+    assert isinstance(lone, ScreenDrawable) and len(lone.times) == 8 and lone.frame_image(7).mean() > 150
 
 
 def test_cameras_look_at_the_person(tmp_path: Path) -> None:
     write_sticks(tmp_path)
-    (thing,) = open_paths([tmp_path / "sticks"]).things
-    assert isinstance(thing, CamerasThing) and len(thing.images) == 4
-    middle = thing.joints.mean((0, 1))
-    for place, turn in zip(thing.places, thing.turns):
+    (drawable,) = open_paths([tmp_path / "sticks"]).drawables
+    assert isinstance(drawable, CamerasDrawable) and len(drawable.images) == 4
+    middle = drawable.joints.mean((0, 1))
+    for place, turn in zip(drawable.places, drawable.turns):
         towards = (middle - place) / np.linalg.norm(middle - place)
         assert turn[:, 2] @ towards > 0.95 and turn[2, 1] < -0.9  # along +z, y down
         assert np.linalg.det(turn) == pytest.approx(1)
     # Down in a scene, +y, is down in the page, and lengths are metres.
-    metres, (_, head, foot) = 0.6, np.moveaxis(thing.scene.kp3d[:, [0, 15, 10]], 1, 0)
+    metres, (_, head, foot) = 0.6, np.moveaxis(drawable.scene.kp3d[:, [0, 15, 10]], 1, 0)
     np.testing.assert_allclose(
-        thing.joints[:, 15, 2] - thing.joints[:, 10, 2], metres * (foot - head)[:, 1], atol=1e-5
+        drawable.joints[:, 15, 2] - drawable.joints[:, 10, 2], metres * (foot - head)[:, 1], atol=1e-5
     )
 
 
@@ -147,7 +157,7 @@ def test_metrics_of_runs(tmp_path: Path) -> None:
     np.testing.assert_allclose(b, [np.nan, 1, 2, 4])
     empty = tmp_path / "m" / "empty"
     empty.mkdir()
-    with pytest.raises(InputError, match="no folder that can be shown"):
+    with pytest.raises(InputError, match="not a folder that can be shown"):
         open_paths([empty])
     (empty / "metrics.csv").write_text("")
     assert metrics_of([read_run(empty)]) == []
@@ -159,20 +169,24 @@ def page(tmp_path: Path) -> Iterator[Viewer]:
     moved = motion.transform(np.eye(3), (0.03, 0.04, 0.0))
     ball = sphere(1)
     frames = np.stack([ball.vertices * (1 + 0.1 * k) for k in range(31)])
-    things = [
-        MeshThing("ball", frames, ball.faces),
-        DevicesThing("log", devices_of(motion)),
-        *open_paths([write_video(tmp_path / "clip.mp4")]).things,
+    drawables = [
+        MeshDrawable("ball", frames, ball.faces),
+        DevicesDrawable("log", devices_of(motion)),
+        *open_paths([write_video(tmp_path / "clip.mp4")]).drawables,
     ]
     run = read_run(make_run(tmp_path / "runs"))
-    shown = Viewer({"truth": motion, "result": moved}, things=things, runs=[run], port=free_port())
+    shown = Viewer({"truth": motion, "result": moved}, drawables=drawables, runs=[run], port=free_port())
     yield shown
     shown.stop()
 
 
-def test_everything_moves_and_stands_in_its_place(page: Viewer) -> None:
-    ball, log, screen = page.things
-    assert isinstance(ball, MeshThing) and isinstance(log, DevicesThing) and isinstance(screen, ScreenThing)
+def test_everydrawable_moves_and_stands_in_its_place(page: Viewer) -> None:
+    ball, log, screen = page.drawables
+    assert (
+        isinstance(ball, MeshDrawable)
+        and isinstance(log, DevicesDrawable)
+        and isinstance(screen, ScreenDrawable)
+    )
     page.seek(0.5)
     np.testing.assert_allclose(ball.handle.vertices, ball.vertices[15], atol=1e-6)
     np.testing.assert_allclose(log._devices[0][0].position, log.places[15, 0], atol=1e-6)
@@ -229,13 +243,13 @@ def test_a_browser_shows_and_saves_it(page: Viewer, tmp_path: Path) -> None:
         while np.ptp(image.astype(int)) < 100 and time.monotonic() < deadline:
             time.sleep(1)
             image = screenshot(client)
-        assert image.shape[:2] == picture_size(client) and image.std() > 8
-        page_picture = browser.picture()
-        assert page_picture.std() > 8
-        for name, picture in (("render", image), ("page", page_picture)):
+        assert image.shape[:2] == image_size(client) and image.std() > 8
+        page_image = browser.picture()
+        assert page_image.std() > 8
+        for name, pixels in (("render", image), ("page", page_image)):
             from PIL import Image
 
-            Image.fromarray(picture).save(tmp_path / f"{name}.png")
+            Image.fromarray(pixels).save(tmp_path / f"{name}.png")
         done: list[float] = []
         thread = threading.Thread(
             target=record,
@@ -249,3 +263,51 @@ def test_a_browser_shows_and_saves_it(page: Viewer, tmp_path: Path) -> None:
         assert np.abs(frames[0].astype(int) - frames[-1]).max() > 60  # it moves
     finally:
         browser.close()
+
+
+def test_the_camera_stays_above_the_floor():
+    place, target = above_floor(np.array([1.0, -4.0, -2.0]), np.array([0.0, 0.0, -0.3]))
+    assert place.tolist() == [1.0, -4.0, LOWEST_CAMERA] and target.tolist() == [0.0, 0.0, 0.0]
+    place, target = above_floor(np.array([1.0, -4.0, 1.7]), np.array([0.0, 0.0, 0.9]))
+    assert place.tolist() == [1.0, -4.0, 1.7] and target.tolist() == [0.0, 0.0, 0.9]
+    place, _ = above_floor(np.array([0.0, -1e4, 1e4]), np.zeros(3))
+    assert np.linalg.norm(place) < 100
+
+
+def test_errors_have_a_colour_scale(page: Viewer) -> None:
+    assert not page._legend.visible
+    page._errors_shown.value = True
+    assert page._legend.visible and "20 cm" in page._legend.content
+    page._error_scale.value = 12
+    assert "12 cm" in page._legend.content and ">6</span>" in page._legend.content
+
+
+def test_the_truth_stays_visible_beside_errors(page: Viewer) -> None:
+    page._errors_shown.value, page._meshes_shown.value = True, False
+    page.seek(0.5)
+    assert page._skeletons[0].visible and not page._skeletons[1].visible and page._marks[0].points.visible
+
+
+def test_labels_in_one_place_do_not_overlap(page: Viewer) -> None:
+    page._side_by_side.value = False
+    page.seek(0.0)
+    heights = [name.position[2] for name in page._names]
+    assert heights[1] - heights[0] > 0.1
+
+
+def test_the_tab_has_the_title_of_the_clip(page: Viewer) -> None:
+    with urllib.request.urlopen(page.url, timeout=10) as answer:
+        assert "<title>truth - Contrapposto</title>" in answer.read().decode()
+
+
+def test_other_files_get_all_kinds(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("hello")
+    for name in (tmp_path / "README.md", tmp_path / "nothing.pdf"):
+        with pytest.raises((InputError, MissingError), match=r"(?s)meshes.*videos.*run directories"):
+            open_paths([name])
+
+
+def test_one_person_is_singular(tmp_path: Path) -> None:
+    people, video = write_walker(tmp_path / "motion.npz"), write_video(tmp_path / "clip.mp4")
+    screen = open_paths([people, video]).drawables[0]
+    assert "**clip**" in screen.describe(0.0) and "1 person" in screen.describe(0.0)

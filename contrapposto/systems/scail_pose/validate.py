@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from contrapposto.errors import ConfigError, nearest
+from contrapposto.options import check_options
 
 Options = TypeVar("Options")
 
@@ -25,18 +26,6 @@ def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf
     if not low <= value <= high:
         raise ConfigError(f"{name}={value:g} is out of range.", expected=expected)
     return float(value)
-
-
-def pair(name: str, value: Any, example: str) -> tuple[float, float]:
-    """Two finite numbers.
-
-    Raises:
-        ConfigError: something else; `example` shows how to write the option.
-    """
-    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence) or len(value) != 2:
-        raise ConfigError(f"{name}={value!r} is not a pair of numbers.", expected=f"{name}={example}")
-    first, second = (number(name, one) for one in value)
-    return first, second
 
 
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:
@@ -68,13 +57,12 @@ def build(name: str, kind: type[Options], value: Any) -> Options:
     """A dataclass of options from a mapping of some of its fields; one that is built already passes.
 
     Raises:
-        ConfigError: no mapping, or a field that does not exist.
+        ConfigError: no mapping, a field that does not exist, or a value of another type.
     """
     if isinstance(value, kind):
         return value
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{name}={value!r} cannot be used.", expected=f"options: {', '.join(known)}")
-    for key in value:
-        choice(name, key, known)
+        known = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]
+        raise ConfigError(f"{name}={value!r} cannot be used.", expected=f"true, false, or options: {known}")
+    check_options(kind, value, f"{name}.")
     return kind(**{key: tuple(one) if isinstance(one, list) else one for key, one in value.items()})

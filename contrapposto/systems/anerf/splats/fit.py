@@ -1,0 +1,190 @@
+"""Training of a splat avatar on a scene: what a step computes, and a plain loop around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from contrapposto.systems.anerf.data.images import ImageOptions, ImageSampler
+from contrapposto.systems.anerf.data.scene import AvatarScene
+from contrapposto.systems.anerf.poses import PosedFigures, PoseLayer
+from contrapposto.systems.anerf.splats.losses import LossWeights, Target, image_terms, target_of
+from contrapposto.systems.anerf.splats.model import SplatAvatar, SplatOptions
+from contrapposto.systems.anerf.splats.training import Refinement, RowAdam, SplatRates
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How an avatar is trained.
+
+    Args:
+        rates, weights: of the parameters, and of the losses.
+        refinement: of the poses; None: they stay as they are.
+        threads: on the CPU, for one image.
+    """
+
+    rates: SplatRates = field(default_factory=SplatRates)
+    weights: LossWeights = field(default_factory=LossWeights)
+    refinement: Refinement | None = None
+    threads: int = 1
+
+
+class Subject(nn.Module):
+    """An avatar with the poses of its images, where these are refined.
+
+    Args:
+        avatar: of the person.
+        poses: one for each of the scene; None: the scene's own are used.
+        anchors: (P, 24, 3) axis-angles that the refinement began with; None: those of `poses`.
+    """
+
+    anchors: Tensor
+
+    def __init__(
+        self, avatar: SplatAvatar, poses: PoseLayer | None = None, anchors: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.avatar, self.poses = avatar, poses
+        if poses is not None:
+            self.register_buffer("anchors", poses.axis_angles().clone() if anchors is None else anchors)
+
+    @classmethod
+    def of_scene(
+        cls, scene: AvatarScene, options: SplatOptions | None = None, *, refined: bool = False
+    ) -> Subject:
+        """The person of a scene, before training."""
+        avatar = SplatAvatar.on_body(np.array(scene.rest_pose), options)
+        return cls(avatar, scene_poses(scene) if refined else None)
+
+    def terms(
+        self, batch: dict[str, Tensor], share: float, options: TrainingOptions
+    ) -> tuple[dict[str, Tensor], Shown]:
+        """Weighted losses of an image of `ImageSampler`, and what was compared.
+
+        Args:
+            batch: the image.
+            share: of the training that is done.
+            options: of the training.
+        """
+        target, bones, posed = target_of(batch), batch["bone_to_world"], None
+        if self.poses is not None and options.refinement is not None:
+            target = target.smaller(options.refinement.reduction(share))
+            posed = self.poses.posed(batch["pose"][None])
+            bones = posed.bone_to_world[0]
+        colour, transmittance = self.avatar(bones, target.view, threads=options.threads)
+        terms = image_terms(colour, transmittance, target, options.weights)
+        offset = (self.avatar.offset / self.avatar.spacing).square().mean()
+        terms["offset"] = options.weights.offset * offset
+        if posed is not None and options.refinement is not None:
+            drift = (posed.parameters[0] - self.anchors[int(batch["pose"])]).square().sum()
+            terms["pose"] = options.refinement.weight * drift
+        return terms, Shown(target, colour, transmittance, posed)
+
+    def optimizer(self, options: TrainingOptions) -> tuple[RowAdam, list[Callable[[float], float]]]:
+        """Adam, and for each of its groups the factor of the rate by the share of the training that is done."""
+        groups, factors = [], []
+        for group in options.rates.groups(self.avatar):
+            name = group.pop("name")
+            groups.append(group)
+            factors.append(_factor(name, options))
+        refinement = options.refinement
+        if self.poses is not None and refinement is not None:
+            row = {"rows": True, "betas": (0.8, 0.95), "eps": 1e-12}
+            rates = {"bones": refinement.learning_rate}
+            rates["pelvis"] = refinement.learning_rate * refinement.root_rate
+            for name, rate in rates.items():
+                groups.append({"params": [getattr(self.poses, name)], "lr": rate, **row})
+                factors.append(lambda share: refinement.decay**share)
+        return RowAdam(groups), factors
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image of training: the target, (h, w, 3) colours, (h, w) transmittance, and the refined pose, if any."""
+
+    target: Target
+    colour: Tensor
+    transmittance: Tensor
+    posed: PosedFigures | None
+
+    @property
+    def psnr(self) -> Tensor:
+        """Of the whole crop, dB."""
+        shown = self.colour + self.transmittance[..., None] * self.target.background
+        return -10 * torch.log10((shown - self.target.image).square().mean())
+
+
+def subject_of_state(state: Mapping[str, Tensor]) -> Subject:
+    """The subject whose state dict this is, or, with the prefix `subject.`, that of a module that holds one."""
+    state = {name.removeprefix("subject."): value for name, value in state.items()}
+    avatar = SplatAvatar.of_state(_below(state, "avatar."))
+    poses = _below(state, "poses.")
+    if not poses:
+        return Subject(avatar)
+    layer = PoseLayer(poses["rest_pose"], poses["bones"], poses["pelvis"], kind="axis_angle")
+    layer.load_state_dict(poses)
+    return Subject(avatar, layer, state["anchors"])
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def scene_poses(scene: AvatarScene) -> PoseLayer:
+    """The poses of a scene, to be refined."""
+    rest, bones, roots = (
+        torch.from_numpy(np.array(x)) for x in (scene.rest_pose, scene.bones, scene.kp3d[:, 0])
+    )
+    return PoseLayer(rest, bones, roots - rest[0], kind="axis_angle")
+
+
+def fit_avatar(
+    scene: AvatarScene,
+    *,
+    steps: int = 5000,
+    gaussians: SplatOptions | None = None,
+    options: TrainingOptions | None = None,
+    split: str = "train",
+    seed: int = 0,
+    progress: Callable[[int, Subject, Shown], None] | None = None,
+) -> Subject:
+    """Train an avatar on a scene.
+
+    Args:
+        scene: the images.
+        steps: one image each.
+        gaussians: how the avatar starts.
+        options: of the training.
+        split: images to learn from.
+        seed: of their order.
+        progress: called after every step.
+    """
+    options = options or TrainingOptions()
+    subject = Subject.of_scene(scene, gaussians, refined=options.refinement is not None)
+    sampler = ImageSampler(scene, ImageOptions(), seed=seed, images=scene.split(split))
+    optimizer, factors = subject.optimizer(options)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for step in range(steps):
+        for group, rate, factor in zip(optimizer.param_groups, rates, factors):
+            group["lr"] = rate * factor(step / steps)
+        terms, shown = subject.terms(sampler.batch(step), step / steps, options)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+        if progress is not None:
+            progress(step + 1, subject, shown)
+    return subject
+
+
+def _factor(name: str, options: TrainingOptions) -> Callable[[float], float]:
+    rates, refinement = options.rates, options.refinement
+
+    def factor(share: float) -> float:
+        slow = refinement is not None and name in ("offset", "log_scale") and refinement.reduction(share) > 1
+        return rates.factor(share) * (refinement.coarse_rate if slow and refinement is not None else 1.0)
+
+    return factor

@@ -1,0 +1,1 @@
+"""Scripts for the checkout: what `make lint` runs beside ruff and mypy."""
