@@ -190,5 +190,5 @@ def _floor(motion: Motion) -> float:
     """Height of the soles where they stand still, or of their lowest point where they never do."""
     from contrapposto.retarget.ground import floor_height, sole_heights
 
-    found = floor_height(motion)
-    return float(sole_heights(motion)[0].min()) if found is None else found
+    height = floor_height(motion)
+    return float(sole_heights(motion)[0].min()) if height is None else height
