@@ -193,7 +193,7 @@ class SageTrack:
         from contrapposto.systems.sage.live.server import LiveSession
         from contrapposto.systems.sage.live.tracker import SparseTracker
         from contrapposto.systems.sage.live.wearer import Wearer
-        from contrapposto.viewer.live_page import LivePage
+        from contrapposto.systems.sage.live.page import LivePage
 
         axes = convention(self.axes) if self.axes else CONVENTIONS["joints"]
         wearer = Wearer(self.height, axes.hands_known)
