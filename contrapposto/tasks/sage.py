@@ -189,11 +189,11 @@ class SageTrack:
 
     def _live(self, config: DictConfig, address: tuple[str, int], output: Path) -> list[Path]:
         from contrapposto.io.devices import CONVENTIONS, convention
+        from contrapposto.systems.sage.live.page import LivePage
         from contrapposto.systems.sage.live.recording import Recording
         from contrapposto.systems.sage.live.server import LiveSession
         from contrapposto.systems.sage.live.tracker import SparseTracker
         from contrapposto.systems.sage.live.wearer import Wearer
-        from contrapposto.systems.sage.live.page import LivePage
 
         axes = convention(self.axes) if self.axes else CONVENTIONS["joints"]
         wearer = Wearer(self.height, axes.hands_known)
