@@ -27,6 +27,7 @@ RATE_KEYS = (
     *("mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate", "fps", "frameRate", "mocap_fps"),
     *("sampling_rate", "sample_rate", "framerate_hz", "freq", "frequency"),
 )
+_METADATA = "contrapposto_metadata"
 PERIOD_KEYS = ("dt", "frame_time", "timestep", "time_step")
 GENDERS = ("neutral", "male", "female")
 _USED = {*USED, "betas", "gender", "contrapposto_labels", "contrapposto_metadata", *RATE_KEYS, *PERIOD_KEYS}
@@ -87,11 +88,19 @@ def write_amass(path: str | Path, motion: Motion) -> Path:
     }
     if labels:
         arrays["contrapposto_labels"] = np.array(json.dumps(labels, ensure_ascii=False))
-    if motion.metadata:
-        arrays["contrapposto_metadata"] = np.array(json.dumps(dict(motion.metadata), ensure_ascii=False))
+    arrays[_METADATA] = np.array(json.dumps(dict(motion.metadata), ensure_ascii=False))
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
     return path
+
+
+def written_here(path: str | Path) -> bool:
+    """Whether an npz file was written by `write_amass`, so that z is up in it whatever the figure does."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{_METADATA}.npy" in archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
 
 
 class _Members:

@@ -61,7 +61,7 @@ def read_poses(names: Sequence[str], read: Read) -> tuple[Skeleton, np.ndarray] 
     if whole is not None:
         skeleton = LAYOUTS.get(whole.shape[1])
         if skeleton is not None:
-            return skeleton, whole.reshape(len(whole), -1, 3)
+            return skeleton, whole.reshape(len(whole), skeleton.num_joints, 3)
         if whole.shape[1] not in _WITHOUT_ROOT:
             raise _no_layout(f"poses of {whole.shape[1]} numbers a frame")
         if root is None:
@@ -112,7 +112,7 @@ def _joined(parts: list[np.ndarray], skeleton: Skeleton) -> tuple[Skeleton, np.n
     poses = np.concatenate(parts, axis=1)
     if poses.shape[1] != 3 * skeleton.num_joints:
         raise _no_layout(f"{poses.shape[1]} numbers a frame in all")
-    return skeleton, poses.reshape(len(poses), -1, 3)
+    return skeleton, poses.reshape(len(poses), skeleton.num_joints, 3)
 
 
 def _axis_angles(name: str, values: np.ndarray) -> np.ndarray:
@@ -123,11 +123,11 @@ def _axis_angles(name: str, values: np.ndarray) -> np.ndarray:
             raise InputError(f"{name} is no array of rotation matrices.", found=f"shape {values.shape}")
         return Rotation.from_matrix(flat).as_rotvec().reshape(len(values), -1)
     if values.ndim == 3 and values.shape[2] == 3:
-        return values.reshape(len(values), -1)
-    if values.ndim == 2 and len(values):
+        return values.reshape(len(values), 3 * values.shape[1])
+    if values.ndim == 2:
         return values
     raise InputError(
-        f"{name} has not the shape of poses.",
+        f"{name} has none of the shapes of poses.",
         found=f"{values.shape}",
         expected="(F, 3 J), (F, J, 3) or (F, J, 3, 3)",
     )

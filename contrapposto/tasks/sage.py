@@ -13,19 +13,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from contrapposto.errors import ConfigError, InputError, MissingError, nearest
+from contrapposto.errors import ConfigError, InputError, nearest
 from contrapposto.files import atomic_path, write_json
 from contrapposto.motion import Motion
-from contrapposto.runs import Result, best_run
-from contrapposto.tasks.base import FORMATS, load_module, read_clip, write_formats
+from contrapposto.runs import best_run
+from contrapposto.tasks.base import FORMATS, read_clip, write_formats
 
 if TYPE_CHECKING:
     from contrapposto.io.devices import DeviceTrack, Repairs
+    from contrapposto.systems.sage.finishing import Finishing
     from contrapposto.systems.sage.live.calibration import Calibration
     from contrapposto.systems.sage.live.recording import Recording
-    from contrapposto.systems.sage.reach import Reach
+    from contrapposto.systems.sage.methods import AnyTracker
 
 SPEEDS = ("exact", "packed", "int8")
+TRAINED_ON = {
+    "tracker": ("open_motion", "sage_open_free"),
+    "sparse_transformer": ("open_motion", "sage_open_free"),
+}
+"""Data and experiment whose runs are used, where none are named; of the others the demo's."""
 _LOOKED_AT = 60.0  # seconds of a recording from which the wearer's size is taken
 
 
@@ -39,13 +45,15 @@ class SageTrack:
     def __init__(
         self,
         formats: Sequence[str] = FORMATS,
-        model: str | None = None,
-        data: str = "demo",
-        experiment: str | None = "sage_demo",
+        method: str = "tracker",
+        data: str | None = None,
+        experiment: str | None = None,
         checkpoint: str | None = None,
         steps: int | None = None,
         speed: str = "packed",
-        reach: bool = False,
+        smooth: bool | None = None,
+        reach: bool | None = None,
+        floor: float | bool | None = None,
         height: float | str | None = None,
         axes: str | None = None,
         calibrate: float | None = None,
@@ -61,9 +69,12 @@ class SageTrack:
         if unknown:
             raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
         self.formats, self.strict = list(formats), strict
-        self.run = {"model": model, "data": data, "experiment": experiment, "checkpoint": checkpoint}
+        from contrapposto.systems.sage.methods import model_of
+
+        self.model, self.checkpoint = model_of(method), checkpoint
+        self.data, self.experiment = data, experiment
         self.steps, self.speed, self.height, self.axes = steps, speed, height, axes
-        self.reach = reach
+        self.finishing = (smooth, reach, floor)
         self.calibrate, self.start, self.seconds = calibrate, start, seconds
         self.port, self.open = port, open
 
@@ -76,31 +87,29 @@ class SageTrack:
             return self._live(config, address, output)
         return self._recording(config, source, output)
 
-    def _model(self, config: DictConfig) -> tuple[Any, Reach | None]:
-        """The tracker of the run, prepared as asked, and what makes it reach."""
-        from contrapposto.systems.sage.reach import Reach
+    def _model(self, config: DictConfig) -> tuple[AnyTracker, Finishing]:
+        """The trained tracker, prepared as asked, and what is done to its poses."""
+        from contrapposto.systems.sage.finishing import Finishing
+        from contrapposto.systems.sage.methods import load_tracker
+        from contrapposto.systems.sage.recurrent_tracker import Tracker
 
-        run = self.run
-        checkpoint = run["checkpoint"]
-        if checkpoint is None:
-            checkpoint = str(self._best(config).checkpoint)
-        module = load_module(Path(checkpoint))
-        # Few rounds of the solver where frames come one by one, and have to come in time.
-        reach = Reach(module.rest_positions, iterations=4) if self.reach else None
-        return prepared(getattr(module, "tracker", module), self.steps, self.speed), reach
+        model = load_tracker(self.checkpoint or self._best(config))
+        finishing = with_settings(model.finishing, *self.finishing)
+        print(f"finishing: {finishing}")
+        if isinstance(model, Tracker):
+            model.finishing = finishing
+            return prepared(model, self.steps, self.speed), Finishing.none()
+        return prepared(model, self.steps, self.speed), finishing
 
-    def _best(self, config: DictConfig) -> Result:
-        """The best run of the model; with none named, of the refiner, or else of the student (one ships)."""
-        runs, data, experiment = config.paths.runs, str(self.run["data"]), self.run["experiment"]
-        if self.run["model"] is None:
-            try:
-                return best_run(runs, "sage_refiner", data, experiment, shipped=False)
-            except MissingError:
-                return best_run(runs, "sage_student", data, experiment)
-        return best_run(runs, self.run["model"], data, experiment)
+    def _best(self, config: DictConfig) -> Path:
+        """The best run of the method's model, or the shipped one."""
+        data, experiment = TRAINED_ON.get(self.model, ("demo", "sage_demo"))
+        return best_run(
+            config.paths.runs, self.model, self.data or data, self.experiment or experiment
+        ).checkpoint
 
     def _recording(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
-        from contrapposto.io import READABLE, read_motion
+        from contrapposto.io import READABLE
         from contrapposto.io.devices import Repairs
         from contrapposto.systems.sage.live.recording import track_recording
 
@@ -109,8 +118,10 @@ class SageTrack:
         scale, calibration = self._wearer(source)
         repairs = Repairs(source, self.strict)
         stretch = part_of(self._stream(source, repairs), self.start, self.seconds)
-        model, reach = self._model(config)
-        recording, counts = track_recording(model, stretch, scale=scale, calibration=calibration, reach=reach)
+        model, finishing = self._model(config)
+        recording, counts = track_recording(
+            model, stretch, scale=scale, calibration=calibration, finishing=finishing
+        )
         report(source, repairs.counts + counts)
         motion = recording.motion()
         motion = replace(
@@ -119,7 +130,7 @@ class SageTrack:
         truth = None
         if source.suffix.lower() in READABLE:
             # The tracked clip begins a frame later: a body needs velocities.
-            whole = read_motion(source)
+            whole = read_clip(source)
             times = (self.start or 0.0) + recording.start + np.arange(motion.num_frames) / motion.fps
             truth = whole.at_times(times, motion.fps)
             motion = replace(motion, metadata={**truth.metadata, **motion.metadata})
@@ -178,16 +189,16 @@ class SageTrack:
 
     def _live(self, config: DictConfig, address: tuple[str, int], output: Path) -> list[Path]:
         from contrapposto.io.devices import CONVENTIONS, convention
+        from contrapposto.systems.sage.live.page import LivePage
         from contrapposto.systems.sage.live.recording import Recording
         from contrapposto.systems.sage.live.server import LiveSession
         from contrapposto.systems.sage.live.tracker import SparseTracker
         from contrapposto.systems.sage.live.wearer import Wearer
-        from contrapposto.viewer.live_page import LivePage
 
         axes = convention(self.axes) if self.axes else CONVENTIONS["joints"]
         wearer = Wearer(self.height, axes.hands_known)
-        model, reach = self._model(config)
-        tracker = SparseTracker(model, scale=wearer.scale, reach=reach)
+        model, finishing = self._model(config)
+        tracker = SparseTracker(model, scale=wearer.scale, finishing=finishing)
         recording = Recording(wearer.scale)
         page = LivePage(self.port, wearer.scale)
         packets = output / "live_packets.jsonl"
@@ -237,11 +248,13 @@ class SageReconstruct:
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Reconstruct `source` into files in `output`."""
+        from contrapposto.systems.sage.reconstruction import PartAutoencoder
+
         motion = read_clip(source).resample(60)
         result = motion
         for model, checkpoint in self.checkpoints.items():
-            path = Path(checkpoint) if checkpoint else self._best(config, model)
-            result = load_module(path).reconstruct(result)
+            path = checkpoint or self._best(config, model)
+            result = PartAutoencoder.from_pretrained(path).reconstruct(result)
         stem = output / f"{source.stem}_reconstructed"
         paths = write_formats(result, stem, [name for name in self.formats if name != "mp4"])
         if "mp4" in self.formats:
@@ -254,6 +267,19 @@ class SageReconstruct:
 
     def _best(self, config: DictConfig, model: str) -> Path:
         return best_run(config.paths.runs, model, self.data, self.experiment).checkpoint
+
+
+def with_settings(
+    finishing: Finishing, smooth: bool | None, reach: bool | None, floor: float | bool | None
+) -> Finishing:
+    """Settings with those replaced that are not None; `floor` False is no floor."""
+    if smooth is not None:
+        finishing = replace(finishing, smooth=smooth)
+    if reach is not None:
+        finishing = replace(finishing, reach=reach)
+    if floor is not None:
+        finishing = replace(finishing, floor=None if floor is False else float(floor))
+    return finishing
 
 
 def prepared(model: Any, steps: int | None, speed: str) -> Any:

@@ -10,14 +10,12 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError, nearest
 from contrapposto.runs import best_run, read_result
-from contrapposto.tasks.base import load_module
 
 if TYPE_CHECKING:
-    from contrapposto.systems.sage.student import StudentTracker
-    from contrapposto.systems.sage.tracker import SageTracker
+    from contrapposto.systems.sage.export import Exportable
 
-MODELS = ("sage_refiner", "sage_student")
-_TOLD = ("licence", "source", "attribution")
+MODELS = ("tracker", "sage_refiner", "sage_student")
+_PASSED_ON = ("licence", "source", "attribution")
 
 
 class SageExport:
@@ -47,9 +45,8 @@ class SageExport:
             ConfigError: it is no tracker.
             MissingError: there is no such run, or the packages for export are missing.
         """
-        from contrapposto.systems.sage.export import export_onnx
-        from contrapposto.systems.sage.student import StudentTracker
-        from contrapposto.systems.sage.tracker import SageTracker
+        from contrapposto.systems.sage.export import Exportable, export_onnx
+        from contrapposto.systems.sage.methods import load_tracker
 
         checkpoint = source
         if not source.exists():
@@ -57,32 +54,31 @@ class SageExport:
                 near = nearest(source.name, MODELS)
                 raise InputError(f"There is neither a file nor a model {source}.", expected=near)
             checkpoint = best_run(config.paths.runs, source.name, self.data, self.experiment).checkpoint
-        tracker = getattr(load_module(checkpoint), "tracker", None)
-        if not isinstance(tracker, SageTracker | StudentTracker):
-            raise ConfigError(
-                f"{checkpoint} holds no tracker.",
-                expected="a run of sage_student or sage_refiner",
-            )
+        tracker = load_tracker(checkpoint)
+        if not isinstance(tracker, Exportable):
+            raise ConfigError(f"{checkpoint} cannot be exported.", expected=f"a run of {' or '.join(MODELS)}")
         run = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
         result = read_result(run)
-        facts = {key: str(result.data[key]) for key in _TOLD if key in result.data}
-        facts["checkpoint_sha256"] = result.checkpoint_sha256
+        metadata = {key: str(result.data[key]) for key in _PASSED_ON if key in result.data}
+        metadata["checkpoint_sha256"] = result.checkpoint_sha256
         path = output / f"{result.model}.onnx"
-        export_onnx(tracker, path, steps=self.steps, int8=self.int8, metadata=facts)
+        export_onnx(tracker, path, steps=self.steps, int8=self.int8, metadata=metadata)
         print(f"joints differ from the suite's by at most {1000 * self._difference(tracker, path):.3g} mm")
         return [path]
 
-    def _difference(self, tracker: SageTracker | StudentTracker, path: Path) -> float:
-        """Largest distance in metres over a second of a made clip."""
+    def _difference(self, tracker: Exportable, path: Path) -> float:
+        """Largest distance in metres over a second of a synthetic clip."""
         from contrapposto.synthetic import generate
         from contrapposto.systems.sage.export import ExportedStream
         from contrapposto.systems.sage.features import sage_features
-        from contrapposto.systems.sage.student import StudentTracker
+        from contrapposto.systems.sage.finishing import Finishing
+        from contrapposto.systems.sage.tracker import SageTracker
 
         sparse = sage_features(generate("walk", seconds=1.0, seed=0))["sparse"]
-        if not isinstance(tracker, StudentTracker):
+        tracker.finishing = Finishing.none()  # it is no part of the file
+        if isinstance(tracker, SageTracker):
             tracker.seed = None  # the exported samplers start from zero
             tracker.steps = self.steps or tracker.steps
         stream, expected = ExportedStream(path), tracker.track(sparse).joints
-        found = torch.cat([stream.push(frame).joints for frame in sparse])
-        return float(torch.linalg.vector_norm(found - expected, dim=-1).max())
+        joints = torch.cat([stream.push(frame).joints for frame in sparse])
+        return float(torch.linalg.vector_norm(joints - expected, dim=-1).max())

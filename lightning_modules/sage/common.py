@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from contrapposto.errors import ConfigError
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22
 from contrapposto.systems.sage.body_losses import BodyKinematics
+from contrapposto.systems.sage.finishing import Finisher, Finishing
 from contrapposto.systems.sage.joints import HEAD, NUM_JOINTS
-from contrapposto.systems.sage.reach import Reach
 from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.systems.sage.vqvae import SageVQVAE
 from lightning_modules.base import StageModule, load_stage, weights_hash
@@ -35,15 +36,23 @@ class SageBodyModule(StageModule):
     Args:
         body: file of the body whose zero shape gives joint positions; the default skeleton where None.
         skip_seconds: left out of the evaluation at the start of every clip (RPM and its line of work skip one).
-        reach: evaluate poses whose head and hands were put where the devices are (see `Reach`).
+        reach: evaluate poses whose head and hands were put where the devices are; short for a `finishing` that does
+            only that.
+        finishing: see `Finishing`; None for nothing but `reach`.
     """
 
-    def __init__(self, body: str | None = None, skip_seconds: float = 0.0, reach: bool = False) -> None:
+    def __init__(
+        self,
+        body: str | None = None,
+        skip_seconds: float = 0.0,
+        reach: bool = False,
+        finishing: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self.rest_positions = rest_positions(body)
         self.kinematics = BodyKinematics(self.rest_positions)
         self.skip_frames = round(skip_seconds * FPS)
-        self.reach = Reach(self.rest_positions) if reach else None
+        self.finishing = Finishing.of({"reach": reach, "finishing": finishing})
         # A plain dictionary: frozen networks of earlier stages are no part of the state dict.
         self.frozen: dict[str, nn.Module] = {}
 
@@ -110,13 +119,10 @@ class SageBodyModule(StageModule):
         """See the class."""
         pred, true = self.predict_sixd(batch["sparse"]).float(), self.target_sixd(batch["rotation_local_6d"])
         skip = self.skip_frames if len(true) > self.skip_frames else 0
-        pred, true, sparse = pred[skip:], true[skip:], batch["sparse"][skip:]
-        if self.reach is not None:
-            pred = self.reach(pred, sparse)
-        joints = self.kinematics(pred)
-        joints = joints + (sparse[:, 0, 12:15] - joints[:, HEAD])[:, None]
+        local, joints = self._finished(pred, batch["sparse"])
+        local, joints, true = local[skip:], joints[skip:], true[skip:]
         return {
-            "pred_rotations": rot.sixd_columns_to_matrix(pred.view(1, -1, NUM_JOINTS, 6)),
+            "pred_rotations": local[None],
             "true_rotations": rot.sixd_columns_to_matrix(true.view(1, -1, NUM_JOINTS, 6)),
             "pred_joints": joints[None],
             "true_joints": (self.kinematics(true) + batch["root_translation"][skip:, None])[None],
@@ -124,6 +130,16 @@ class SageBodyModule(StageModule):
             "clips": [batch["name"]],
             "num_frames": [len(true)],
         }
+
+    def _finished(self, sixd: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
+        """Local rotations (N, 22, 3, 3) and joints (N, 22, 3) of a clip's predictions, finished as configured."""
+        if self.finishing.does_nothing:
+            joints = self.kinematics(sixd)
+            joints = joints + (sparse[:, 0, 12:15] - joints[:, HEAD])[:, None]
+            return rot.sixd_columns_to_matrix(sixd.unflatten(-1, (NUM_JOINTS, 6))), joints
+        finisher = Finisher(self.finishing, self.kinematics.offsets.double().cpu().numpy())
+        posed = finisher(sixd.cpu().numpy(), sparse.cpu().numpy())
+        return torch.from_numpy(posed.local).to(sixd), torch.from_numpy(posed.positions).to(sixd)
 
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
         """The clip beside its prediction, for the media callback."""

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from contrapposto.systems.sage.body_losses import RefinerLoss
-from contrapposto.systems.sage.decoder import FullBodyDecoder, Refiner
-from contrapposto.systems.sage.diffusion import MotionDiffusion
 from contrapposto.systems.sage.fast import prepare_tracker
 from contrapposto.systems.sage.tracker import SageTracker
 from contrapposto.weights import ImportReport
@@ -32,7 +30,7 @@ class SageRefinerModule(SageBodyModule):
         loss_weights: see `RefinerLoss`.
         seed: of the samplers' start noise.
         eval_batch_size: windows per forward pass in evaluation.
-        body, skip_seconds, reach: see `SageBodyModule`.
+        body, skip_seconds, reach, finishing: see `SageBodyModule`.
     """
 
     def __init__(
@@ -50,18 +48,11 @@ class SageRefinerModule(SageBodyModule):
         body: str | None = None,
         skip_seconds: float = 0.0,
         reach: bool = False,
+        finishing: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(body, skip_seconds, reach)
+        super().__init__(body, skip_seconds, reach, finishing)
         self.save_hyperparameters()
-        self.tracker = SageTracker(
-            MotionDiffusion(False, window, latent, **(diffusion or {})),
-            MotionDiffusion(True, window, latent, **(diffusion or {})),
-            FullBodyDecoder(window, latent, **(decoder_network or {})),
-            Refiner(**(network or {})),
-            self.rest_positions,
-            steps=steps,
-            seed=seed,
-        )
+        self.tracker = SageTracker.from_options(self.hparams)
         self.loss = RefinerLoss(self.rest_positions, weights=tuple(loss_weights))
         for network_ in self.frozen_networks():
             network_.requires_grad_(False)

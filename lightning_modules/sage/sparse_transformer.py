@@ -22,7 +22,7 @@ class SparseTransformerModule(SageBodyModule):
         network: `width`, `heads`, `layers`, `dropout` of the network.
         loss: weights of `DecoderLoss`.
         eval_batch_size: windows per forward pass in evaluation.
-        body, skip_seconds, reach: see `SageBodyModule`.
+        body, skip_seconds, reach, finishing: see `SageBodyModule`.
     """
 
     def __init__(
@@ -34,9 +34,11 @@ class SparseTransformerModule(SageBodyModule):
         body: str | None = None,
         skip_seconds: float = 0.0,
         reach: bool = False,
+        finishing: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(body, skip_seconds, reach)
+        super().__init__(body, skip_seconds, reach, finishing)
         self.save_hyperparameters()
+        # The state dict keeps the name `network`; the tracker around it has no weights of its own.
         self.network = SparseTransformer(window, **(network or {}))
         self.loss = DecoderLoss(self.rest_positions, **(loss or {}))
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contrapposto.systems.sage.student import StudentLoss, StudentNetwork, StudentTracker
+from contrapposto.systems.sage.student import StudentLoss, StudentTracker
 from lightning_modules.base import load_stage, weights_hash
 from lightning_modules.sage.common import SageBodyModule
 from lightning_modules.sage.refiner import SageRefinerModule
@@ -24,7 +24,7 @@ class SageStudentModule(SageBodyModule):
         network: `width`, `layers` of the student.
         teacher: checkpoint of the refiner stage, read when training starts; None learns from the ground truth alone.
         loss_weights: see `StudentLoss`.
-        body, skip_seconds, reach: see `SageBodyModule`.
+        body, skip_seconds, reach, finishing: see `SageBodyModule`.
     """
 
     def __init__(
@@ -35,10 +35,11 @@ class SageStudentModule(SageBodyModule):
         body: str | None = None,
         skip_seconds: float = 0.0,
         reach: bool = False,
+        finishing: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(body, skip_seconds, reach)
+        super().__init__(body, skip_seconds, reach, finishing)
         self.save_hyperparameters()
-        self.tracker = StudentTracker(StudentNetwork(**(network or {})), self.rest_positions)
+        self.tracker = StudentTracker.from_options(self.hparams)
         self.loss = StudentLoss(self.rest_positions, weights=tuple(loss_weights))
 
     def setup(self, stage: str) -> None:

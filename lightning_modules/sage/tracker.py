@@ -25,7 +25,8 @@ class TrackerModule(SageBodyModule):
         warmup_frames: see `TrackerLoss`.
         augmentation: see `Augmentation`.
         seed: of the augmentation.
-        body, skip_seconds, reach: see `SageBodyModule`.
+        body, skip_seconds: see `SageBodyModule`.
+        finishing: see `Finishing`; its defaults where None.
     """
 
     def __init__(
@@ -37,9 +38,9 @@ class TrackerModule(SageBodyModule):
         seed: int = 10,
         body: str | None = None,
         skip_seconds: float = 0.0,
-        reach: bool = False,
+        finishing: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(body, skip_seconds, reach)
+        super().__init__(body, skip_seconds, finishing=finishing or {})
         self.save_hyperparameters()
         self.tracker = Tracker.from_options(self.hparams)
         self.loss = TrackerLoss(loss_weights, warmup_frames)
@@ -72,4 +73,4 @@ class TrackerModule(SageBodyModule):
 
     def predict_sixd(self, sparse: Tensor) -> Tensor:
         """The tracked clip."""
-        return self.tracker.track(sparse).sixd
+        return self.tracker.predict(sparse)

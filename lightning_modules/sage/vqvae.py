@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
@@ -16,9 +14,10 @@ from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_uniform
 from contrapposto.skeleton import SMPL22
 from contrapposto.systems.sage.body_losses import BodyKinematics
-from contrapposto.systems.sage.features import part_columns, sage_features
+from contrapposto.systems.sage.features import part_columns
 from contrapposto.systems.sage.joints import Part
 from contrapposto.systems.sage.losses import VQLoss, corrupt, keep_joints
+from contrapposto.systems.sage.reconstruction import PartAutoencoder
 from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.systems.sage.vqvae import SageVQVAE
 from contrapposto.weights import ImportReport
@@ -95,7 +94,7 @@ class SageVQVAEModule(StageModule):
 
     def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
-        sixd, indices = self._reconstruct(batch["rotation_local_6d"], batch["sparse"])
+        sixd, indices = self.autoencoder.sixd(batch["rotation_local_6d"], batch["sparse"])
         true = batch["rotation_local_6d"]
         outputs: dict[str, Any] = {}
         for name, values in (("pred", sixd), ("true", true)):
@@ -105,38 +104,10 @@ class SageVQVAEModule(StageModule):
         outputs.update(indices=indices[None], fps=60.0, clips=[batch["name"]], num_frames=[len(true)])
         return outputs
 
-    def _reconstruct(self, sixd: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
-        """Every frame as the last one of its window; the first windows are padded with frame 0.
-
-        Returns:
-            (N, 132) 6D with the part replaced, and (N, tokens, books) codes.
-        """
-        part = sixd[:, self.columns]
-        frames, codes = [], []
-        window, size = self.hparams["window"], self.hparams["eval_batch_size"]
-        for start in range(0, len(sixd), size):
-            last = torch.arange(start, min(start + size, len(sixd)), device=sixd.device)
-            index = (last[:, None] + torch.arange(1 - window, 1, device=sixd.device)).clamp_min(0)
-            output = self.network(part[index], sparse[index], last_only=True)
-            frames.append(output.reconstruction[:, -1])
-            codes.append(output.indices)
-        result = sixd.clone()
-        result[:, self.columns] = torch.cat(frames).to(result.dtype)
-        return result, torch.cat(codes)
-
-    @torch.inference_mode()
-    def reconstruct(self, motion: Motion) -> Motion:
-        """A clip at 60 frames/s with the part's rotations replaced by their reconstruction (N - 1 frames)."""
-        features = {name: value.to(self.device) for name, value in sage_features(motion).items()}
-        sixd, _ = self._reconstruct(features["rotation_local_6d"], features["sparse"])
-        return self._with_part(motion.frames(1, motion.num_frames), sixd)
-
-    def _with_part(self, motion: Motion, sixd: Tensor) -> Motion:
-        matrices = rot.sixd_columns_to_matrix(sixd.float().cpu().view(-1, 22, 6))
-        rotations = motion.rotations.copy()
-        joints = list(self.network.joints)
-        rotations[:, joints] = rot.matrix_to_axis_angle(matrices[:, joints]).numpy()
-        return replace(motion, rotations=rotations)
+    @property
+    def autoencoder(self) -> PartAutoencoder:
+        """The network applied to whole clips."""
+        return PartAutoencoder(self.network, self.hparams["window"], self.hparams["eval_batch_size"])
 
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
         """The clip beside its reconstruction, for the media callback."""

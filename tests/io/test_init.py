@@ -15,9 +15,9 @@ from contrapposto.skeleton import SMPL22, SMPLH52
 
 def clip() -> Motion:
     rng = np.random.default_rng(0)
-    return Motion(
-        rng.normal(size=(6, 22, 3)) * 0.2, rng.normal(size=(6, 3)), 30, SMPL22, labels=(Label("x", 0, 0.1),)
-    )
+    rotations = rng.normal(size=(6, 22, 3)) * 0.2
+    rotations[:, 0] = np.array([np.pi / 2, 0, 0]) + 0.1 * rotations[:, 0]  # upright
+    return Motion(rotations, rng.normal(size=(6, 3)), 30, SMPL22, labels=(Label("x", 0, 0.1),))
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".bvh", ".NPZ", ".BVH"])
@@ -54,8 +54,8 @@ def test_unknown_suffixes_are_answered_with_the_known_ones(tmp_path: Path, name:
 
 def test_options_of_another_format_are_refused(tmp_path: Path) -> None:
     path = write_motion(tmp_path / "a.npz", clip())
-    with pytest.raises(ConfigError, match="scale"):
-        read_motion(path, scale=1.0)
+    with pytest.raises(ConfigError, match="root_offset"):
+        read_motion(path, root_offset="add")
 
 
 def test_a_file_whose_skeleton_cannot_be_mapped_is_named(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.io.device_csv import write_csv
 from contrapposto.io.devices import devices_of
+from contrapposto.systems.sage.features import sage_features
+from contrapposto.systems.sage.recurrent_tracker import Tracker
 from contrapposto.tasks.predict import compose, predict
 from contrapposto.tasks.sage import SageTrack, part_of
-from lightning_modules.sage import SageRefinerModule
+from lightning_modules.sage import SageRefinerModule, TrackerModule
 from tests.io.test_quest import STILL, record
 from tests.systems.sage.test_features import motion
 
@@ -27,20 +29,30 @@ TINY = {
 }
 
 
+SMALL = {"network": {"width": 16}}
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """As a finished training leaves it."""
+    """As finished trainings leave them."""
     folder = tmp_path_factory.mktemp("runs")
-    run = folder / "sage_refiner" / "2026-01-01_00-00-00"
-    (run / "checkpoints").mkdir(parents=True)
     torch.manual_seed(0)
-    torch.save({"state_dict": SageRefinerModule(**TINY).state_dict()}, run / "checkpoints" / "best.ckpt")
-    module = {"_target_": "lightning_modules.sage.SageRefinerModule", **TINY}
-    OmegaConf.save(OmegaConf.create({"name": "sage_refiner", "module": module}), run / "config.yaml")
+    _finished(folder, "sage_refiner", SageRefinerModule, TINY, "demo", "sage_demo")
+    _finished(folder, "tracker", TrackerModule, SMALL, "open_motion", "sage_open_free")
+    return folder
+
+
+def _finished(folder, model, kind, options, data, experiment):
+    run = folder / model / "2026-01-01_00-00-00"
+    (run / "checkpoints").mkdir(parents=True)
+    content = {"state_dict": kind(**options).state_dict(), "hyper_parameters": options}
+    torch.save(content, run / "checkpoints" / "best.ckpt")
+    module = {"_target_": f"lightning_modules.sage.{kind.__name__}", **options}
+    OmegaConf.save(OmegaConf.create({"name": model, "module": module}), run / "config.yaml")
     result = {
-        "model": "sage_refiner",
-        "experiment": "sage_demo",
-        "data": {"name": "demo"},
+        "model": model,
+        "experiment": experiment,
+        "data": {"name": data},
         "checkpoint": "checkpoints/best.ckpt",
         "checkpoint_sha256": "",
         "monitor": None,
@@ -48,17 +60,32 @@ def runs(tmp_path_factory):
         "score": None,
     }
     (run / "result.json").write_text(json.dumps(result))
-    return folder
 
 
 @pytest.fixture
 def track(runs, tmp_path):
-    def run(source, *options):
+    def run(source, *options, method="sage"):
         arguments = [f"input='{source}'", f"output='{tmp_path / 'out'}'", f"paths.runs='{runs}'"]
-        predict(compose(["task=sage_track", "task.formats=[npz,bvh]", *arguments, *options]))
+        method = [f"task.method={method}"] if method else []
+        predict(compose(["task=sage_track", "task.formats=[npz,bvh]", *method, *arguments, *options]))
         return {path.name: path for path in (tmp_path / "out").iterdir()}
 
     return run
+
+
+def test_the_tracker_is_the_default_and_finishes_as_in_its_evaluation(track, runs, tmp_path, capsys):
+    """Hands on their devices, no joint below the floor; options turn both off."""
+    clip = motion(frames=61)
+    write_motion(tmp_path / "clip.npz", clip)
+    body = read_motion(track(tmp_path / "clip.npz", method=None)["clip_tracked.npz"])
+    expected = Tracker.from_pretrained(runs / "tracker" / "2026-01-01_00-00-00")
+    assert str(expected.finishing) in capsys.readouterr().out
+    joints = expected.track(sage_features(clip)["sparse"]).joints.numpy()
+    np.testing.assert_allclose(body.joint_positions()[:, :22], joints, atol=1e-3)
+    assert body.joint_positions()[..., 2].min() > -1e-3
+    bare = ["task.reach=false", "task.smooth=false", "task.floor=false"]
+    body = read_motion(track(tmp_path / "clip.npz", *bare, method=None)["clip_tracked.npz"])
+    assert np.linalg.norm(body.joint_positions()[:, :22] - joints, axis=-1).max() > 0.01
 
 
 def test_a_clip(track, tmp_path):
@@ -106,6 +133,7 @@ def test_what_cannot_be_done(track, tmp_path):
         (["task.axes=openxr"], "T-pose"),
         (["task.axes=vive"], "axis convention"),
         (["task.steps=0"], "steps"),
+        (["task.method=magic"], "method"),
     ):
         with pytest.raises(Exception, match=words) as caught:
             track(tmp_path / "track.csv", *options)

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from contrapposto.errors import InputError
 from contrapposto.onnx_files import open_onnx, write_onnx
 from contrapposto.systems.sage.fast import prepare_tracker
+from contrapposto.systems.sage.recurrent_tracker import Tracker
 from contrapposto.systems.sage.student import StudentTracker
 from contrapposto.systems.sage.tracker import SageTracker, TrackedBody, place
 
+Exportable = SageTracker | StudentTracker | Tracker
 _POSE = ("rotations", "root_translation", "joints", "sixd")
 
 
@@ -40,6 +42,28 @@ class StudentStep(nn.Module):
     def forward(self, sparse: Tensor, state: Tensor) -> tuple[Tensor, ...]:
         """(1, 3, 18) and the memory to pose and memory."""
         sixd, state = self.network(sparse[None], state)
+        return (*_pose(place(self.kinematics, sixd[0], sparse[:, 0, 12:15])), state)
+
+
+class RecurrentStep(nn.Module):
+    """One frame of a `Tracker` with three devices that are all seen, without its finishing; memory: `state`
+    (layers, 1, width).
+    """
+
+    names = ("state",)
+
+    def __init__(self, tracker: Tracker) -> None:
+        super().__init__()
+        self.network, self.kinematics = tracker.network, tracker.kinematics
+
+    def memory(self) -> tuple[Tensor, ...]:
+        """Memory before the first frame."""
+        recurrent = self.network.recurrent
+        return (torch.zeros(recurrent.num_layers, 1, recurrent.hidden_size),)
+
+    def forward(self, sparse: Tensor, state: Tensor) -> tuple[Tensor, ...]:
+        """(1, 3, 18) and the memory to pose and memory."""
+        sixd, state = self.network(sparse[None], None, state)
         return (*_pose(place(self.kinematics, sixd[0], sparse[:, 0, 12:15])), state)
 
 
@@ -81,15 +105,17 @@ def _pose(body: TrackedBody) -> tuple[Tensor, ...]:
     return tuple(getattr(body, name) for name in _POSE)
 
 
-def step_module(tracker: SageTracker | StudentTracker, steps: int | None = None) -> StudentStep | TrackerStep:
+def step_module(tracker: Exportable, steps: int | None = None) -> RecurrentStep | StudentStep | TrackerStep:
     """The network of one frame, in evaluation mode; `steps` of the samplers, those of the tracker where absent."""
+    if isinstance(tracker, Tracker):
+        return RecurrentStep(tracker).eval()
     if isinstance(tracker, StudentTracker):
         return StudentStep(tracker).eval()
     return TrackerStep(prepare_tracker(tracker, steps=steps, linears="plain")).eval()
 
 
 def export_onnx(
-    tracker: SageTracker | StudentTracker,
+    tracker: Exportable,
     path: str | Path,
     *,
     steps: int | None = None,
@@ -146,8 +172,8 @@ class ExportedStream:
         """Forget everything, for a new clip."""
         self._memory: dict[str, np.ndarray] = {}
 
-    def push(self, sparse: Tensor) -> TrackedBody:
-        """One frame of device features, (3, 18) or (54,); returns one frame of the body."""
+    def push(self, sparse: Tensor, seen: Tensor | None = None) -> TrackedBody:
+        """One frame of device features, (3, 18) or (54,), complete; returns one frame of the body."""
         frame = np.ascontiguousarray(sparse.reshape(1, 3, 18).numpy(), dtype=np.float32)
         if not self._memory:
             self._memory = {name: self._start(name, frame) for name in self.inputs if name != "sparse"}

@@ -1,6 +1,6 @@
 """What is done to tracked poses after the network: less jitter, hands on their devices, feet on the floor.
 
-Everything is causal and in closed form, so that a clip and a live stream give the same poses. Three steps, each optional:
+Everything is causal and in closed form, so that a clip and a live stream give the same poses. Three optional steps:
 
 1. Smoothing by the one-euro filter (Casiez et al., CHI 2012): strong at rest, weak in fast motion.
 2. Reach: head and hands take the orientation of their devices, and the arms bend so that the hands stand where their
@@ -10,7 +10,8 @@ Everything is causal and in closed form, so that a clip and a live stream give t
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,23 @@ class Finishing:
     reach: bool = True
     floor: float | None = 0.0
 
+    @classmethod
+    def none(cls, *, reach: bool = False) -> Finishing:
+        """Poses as the network gives them, or with reach alone."""
+        return cls(smooth=False, reach=reach, floor=None)
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Finishing:
+        """From the options of a training: `finishing`, or `reach` alone where that is not set."""
+        if options.get("finishing") is not None:
+            return cls(**options["finishing"])
+        return cls.none(reach=bool(options.get("reach")))
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether poses stay as the network gave them."""
+        return not (self.smooth or self.reach or self.floor is not None)
+
     def __str__(self) -> str:
         """One line for reports."""
         smooth = (
@@ -50,10 +68,6 @@ class Finishing:
         )
         floor = "no floor" if self.floor is None else f"floor at {self.floor:g} m"
         return f"{smooth}, {'hands reach their devices' if self.reach else 'no reach'}, {floor}"
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -220,8 +234,10 @@ class Finisher:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Local rotations and positions with the limbs' ends at their targets and their orientations as they are."""
         upper, lower, middle, end = limbs.bend(rotations, positions, targets)
-        chosen = slice(None) if self.settings.reach else slice(2, None)
-        positions[:, _TOES] += end[:, 2:] - positions[:, limbs.END[2:]]
+        # Arms, legs, or both.
+        chosen = slice(0 if self.settings.reach else 2, 2 if self.settings.floor is None else 4)
+        if self.settings.floor is not None:
+            positions[:, _TOES] += end[:, 2:] - positions[:, limbs.END[2:]]
         rotations[:, limbs.UPPER[chosen]], rotations[:, limbs.MIDDLE[chosen]] = (
             upper[:, chosen],
             lower[:, chosen],

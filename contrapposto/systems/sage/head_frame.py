@@ -17,6 +17,8 @@ TRACKER_JOINTS = (15, 20, 21, 0, 7, 8)
 """Joints that devices stand for: head, left and right wrist, then optional trackers on pelvis and ankles."""
 VALUES = 19
 """Values per device in `device_inputs`."""
+NUM_INPUTS = len(TRACKER_JOINTS) * VALUES + 2
+"""All values of a frame in `device_inputs`."""
 SCALES = (2.0, 30.0, 10.0)
 """Bring positions, steps and turns per frame to the size of rotations."""
 HEAD_HEIGHT = 1.5

@@ -71,6 +71,14 @@ class OfficialFiles:
         return [getattr(self, stage) for stage in stages]
 
 
+def is_official(path: str | Path) -> bool:
+    """Whether a path is a file or folder of the authors, rather than a model of this project."""
+    path = Path(path)
+    if path.is_dir():
+        return not ((path / "config.yaml").is_file() or (path / "checkpoints").is_dir())
+    return path.is_file() and path.name in _FILES
+
+
 def find_files(path: str | Path) -> OfficialFiles:
     """Find the files of one setting.
 

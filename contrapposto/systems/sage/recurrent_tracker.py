@@ -17,14 +17,12 @@ from contrapposto import rotations as rot
 from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.sage.body_losses import BodyKinematics
 from contrapposto.systems.sage.finishing import Finisher, Finishing
-from contrapposto.systems.sage.head_frame import TRACKER_JOINTS, VALUES, device_inputs
+from contrapposto.systems.sage.head_frame import NUM_INPUTS, device_inputs
 from contrapposto.systems.sage.held_pose import hanging_arms
 from contrapposto.systems.sage.joints import NUM_JOINTS
 from contrapposto.systems.sage.recurrent_stream import TrackerStream, body_of
 from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.systems.sage.tracker import TrackedBody
-
-INPUTS = len(TRACKER_JOINTS) * VALUES + 2
 
 
 class TrackerNetwork(nn.Module):
@@ -38,7 +36,7 @@ class TrackerNetwork(nn.Module):
 
     def __init__(self, width: int = 384, layers: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
-        self.embed = nn.Sequential(nn.Linear(INPUTS, width), nn.GELU())
+        self.embed = nn.Sequential(nn.Linear(NUM_INPUTS, width), nn.GELU())
         self.recurrent = nn.GRU(width, width, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(width, 6 * NUM_JOINTS)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from contrapposto.systems.sage.finishing import Finisher, Finishing
+from contrapposto.systems.sage.recurrent_stream import body_of
 from contrapposto.systems.sage.tracker import SageStream, SageTracker, TrackedBody
 
 
@@ -14,12 +18,17 @@ from contrapposto.systems.sage.tracker import SageStream, SageTracker, TrackedBo
 class PoseStream(Protocol):
     """What turns device features into bodies, a frame at a time: `SageStream`, or any other network.
 
-    It may also have `observe(sparse)`: take a frame in without computing a body. Without it a tracker that is too slow
-    for its devices shows the network fewer frames than there were.
+    It may also have `observe(sparse, seen)`: take a frame in without computing a body. Without it a tracker that is
+    too slow for its devices shows the network fewer frames than there were.
     """
 
-    def push(self, sparse: Tensor) -> TrackedBody:
-        """The body of the newest of the frames (3, 18) so far, with one row."""
+    def push(self, sparse: Tensor, seen: Tensor | None = None) -> TrackedBody:
+        """The body of the newest of the frames so far, with one row.
+
+        Args:
+            sparse: (3, 18) device features; devices that are not tracked are filled in.
+            seen: (3,) bool, which are tracked; all where None.
+        """
         ...
 
     def reset(self) -> None:
@@ -43,14 +52,14 @@ class LiveStream(SageStream):
         self._passed = 0
         self._coarse: Tensor | None = None
 
-    def observe(self, sparse: Tensor) -> None:
+    def observe(self, sparse: Tensor, seen: Tensor | None = None) -> None:
         """Take one frame of device features, (3, 18) or (54,), without computing the body."""
         self._take(sparse.reshape(3, 18))
         self._passed += 1
 
     @torch.inference_mode()
-    def push(self, sparse: Tensor) -> TrackedBody:
-        """One frame of device features, (3, 18) or (54,); returns one frame of the body."""
+    def push(self, sparse: Tensor, seen: Tensor | None = None) -> TrackedBody:
+        """One frame of device features, (3, 18) or (54,), complete; returns one frame of the body."""
         sparse = sparse.reshape(3, 18)
         self._take(sparse)
         window = torch.stack(list(self._frames))[None]
@@ -87,6 +96,52 @@ class LiveStream(SageStream):
         self._count += 1
 
 
+class FinishedStream:
+    """A stream with `Finishing` on top.
+
+    Args:
+        stream: gives the poses.
+        finishing: what is done to them.
+        offsets: (22, 3) metres, of the skeleton; the default one's where None.
+    """
+
+    def __init__(self, stream: PoseStream, finishing: Finishing, offsets: Tensor | None = None) -> None:
+        self.stream = stream
+        self._finisher = Finisher(finishing, None if offsets is None else offsets.double().cpu().numpy())
+
+    def push(self, sparse: Tensor, seen: Tensor | None = None) -> TrackedBody:
+        """As `PoseStream.push`."""
+        return self._finish(self.stream.push(sparse, seen), sparse.reshape(1, -1, 18), seen)
+
+    def push_block(self, sparse: Tensor, seen: Tensor | None = None) -> TrackedBody:
+        """Successive frames (N, 3, 18), with (N, 3) of those tracked; many at once where the stream can do that."""
+        if isinstance(self.stream, LiveStream):
+            return self._finish(self.stream.push_block(sparse), sparse, seen)
+        flags = [None] * len(sparse) if seen is None else list(seen)
+        return joined([self.push(frame, flag) for frame, flag in zip(sparse, flags)])
+
+    def observe(self, sparse: Tensor, seen: Tensor | None = None) -> None:
+        """Take one frame in without computing the body, where the stream can do that."""
+        observe = getattr(self.stream, "observe", None)
+        if observe is not None:
+            observe(sparse, seen)
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self.stream.reset()
+        self._finisher.reset()
+
+    def _finish(self, body: TrackedBody, sparse: Tensor, seen: Tensor | None) -> TrackedBody:
+        sixd = body.sixd.float().cpu().numpy()
+        flags = None if seen is None else seen.reshape(len(sixd), -1).cpu().numpy()
+        return body_of(sixd, self._finisher(sixd, sparse.float().cpu().numpy(), flags))
+
+
+def joined(bodies: Sequence[TrackedBody]) -> TrackedBody:
+    """Frames of several bodies one after the other."""
+    return TrackedBody(*(torch.cat([getattr(body, f.name) for body in bodies]) for f in fields(TrackedBody)))
+
+
 class Streams(Protocol):
     """A tracker that makes its own streams, such as `StudentTracker`."""
 
@@ -95,8 +150,18 @@ class Streams(Protocol):
         ...
 
 
-def stream_of(model: SageTracker | PoseStream | Streams) -> PoseStream:
-    """A stream for a tracker; what is a stream already comes back as it is."""
+def stream_of(model: SageTracker | PoseStream | Streams, finishing: Finishing | None = None) -> PoseStream:
+    """A stream for a tracker; what is a stream already comes back as it is.
+
+    Args:
+        model: a tracker or a stream.
+        finishing: of the poses, for trackers that have none of their own.
+    """
     if isinstance(model, PoseStream):
-        return model
-    return LiveStream(model) if isinstance(model, SageTracker) else model.stream()
+        stream = model
+    else:
+        stream = LiveStream(model) if isinstance(model, SageTracker) else model.stream()
+    if finishing is None or finishing.does_nothing:
+        return stream
+    kinematics = getattr(model, "kinematics", None)
+    return FinishedStream(stream, finishing, None if kinematics is None else kinematics.offsets)

@@ -8,13 +8,19 @@ orientation in that frame, so that turning and moving the user in the room chang
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.sage.body_losses import BodyKinematics, align_heads
+from contrapposto.systems.sage.finishing import Finishing
 from contrapposto.systems.sage.joints import HANDS
+from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.systems.sage.tracker import TrackedBody, place
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -104,6 +110,8 @@ def _turn(vectors: Tensor, facing: Tensor, *, back: bool) -> Tensor:
 class StudentTracker(nn.Module):
     """The student with a body: clips and live frames, with the interface of `SageTracker`.
 
+    `finishing` says what is done to its poses in evaluation and use.
+
     Args:
         network: the network; a freshly made one where absent.
         rest_positions: (22, 3) of the body, metres; the default skeleton's where absent.
@@ -113,6 +121,26 @@ class StudentTracker(nn.Module):
         super().__init__()
         self.network = network or StudentNetwork()
         self.kinematics = BodyKinematics(rest_positions)
+        self.finishing = Finishing.none()
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> StudentTracker:
+        """Build it, without weights, from the options of its training (`network`, `body`)."""
+        tracker = cls(StudentNetwork(**(options.get("network") or {})), rest_positions(options.get("body")))
+        tracker.finishing = Finishing.of(options)
+        return tracker
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path = "sage_student") -> StudentTracker:
+        """Load a trained student: a shipped model, a run directory, a published folder or a checkpoint.
+
+        Raises:
+            ContrappostoError: see `load_pretrained`.
+        """
+        pretrained = load_pretrained(name_or_path, models=("sage_student",))
+        tracker = cls.from_options(pretrained.options)
+        pretrained.load_into(tracker, "tracker.")
+        return tracker.eval().requires_grad_(False)
 
     @torch.inference_mode()
     def track(self, sparse: Tensor) -> TrackedBody:
@@ -141,8 +169,8 @@ class StudentStream:
         self._state: Tensor | None = None
 
     @torch.inference_mode()
-    def push(self, sparse: Tensor) -> TrackedBody:
-        """One frame of device features, (3, 18) or (54,); returns one frame of the body."""
+    def push(self, sparse: Tensor, seen: Tensor | None = None) -> TrackedBody:
+        """One frame of device features, (3, 18) or (54,), complete; returns one frame of the body."""
         sparse = sparse.reshape(1, 1, 3, 18)
         sixd, self._state = self.tracker.network(sparse, self._state)
         return place(self.tracker.kinematics, sixd[0], sparse[0, :, 0, 12:15])

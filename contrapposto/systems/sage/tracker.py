@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +15,14 @@ from torch import Tensor, nn
 from contrapposto import rotations as rot
 from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_normal
+from contrapposto.pretrained import load_pretrained
 from contrapposto.skeleton import SMPL22
 from contrapposto.systems.sage.body_losses import BodyKinematics
 from contrapposto.systems.sage.decoder import FullBodyDecoder, Refiner
 from contrapposto.systems.sage.diffusion import MotionDiffusion
+from contrapposto.systems.sage.finishing import Finishing
 from contrapposto.systems.sage.joints import HEAD, NUM_JOINTS
+from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.weights import ImportReport, import_official, load_state_dicts
 
 
@@ -123,6 +127,8 @@ class CoarseTracker(nn.Module):
 class SageTracker(CoarseTracker):
     """The whole inference path: both diffusions, the decoder, the refiner.
 
+    `finishing` says what is done to its poses in evaluation and use; nothing in the paper.
+
     Args:
         first, second, decoder, steps, seed: see `CoarseTracker`.
         refiner: the network; a freshly made one of the original's size where absent.
@@ -143,6 +149,48 @@ class SageTracker(CoarseTracker):
         super().__init__(first, second, decoder, steps=steps, seed=seed)
         self.refiner = refiner or Refiner()
         self.kinematics = BodyKinematics(rest_positions)
+        self.finishing = Finishing.none()
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> SageTracker:
+        """Build it, without weights, from the options of the refiner's training."""
+        window, latent = int(options.get("window", 20)), int(options.get("latent", 384))
+        diffusion = options.get("diffusion") or {}
+        tracker = cls(
+            MotionDiffusion(False, window, latent, **diffusion),
+            MotionDiffusion(True, window, latent, **diffusion),
+            FullBodyDecoder(window, latent, **(options.get("decoder_network") or {})),
+            Refiner(**(options.get("network") or {})),
+            rest_positions(options.get("body")),
+            steps=int(options.get("steps", 5)),
+            seed=options.get("seed", 0),
+        )
+        tracker.finishing = Finishing.of(options)
+        return tracker
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path) -> SageTracker:
+        """Load a trained tracker.
+
+        Args:
+            name_or_path: a run directory or published folder of `sage_refiner`, a checkpoint of it, a shipped model, or
+                the authors' released files (see `official.find_files`).
+
+        Raises:
+            ContrappostoError: there is none, or it does not fit.
+        """
+        from contrapposto.systems.sage.official import find_files, import_decoder, is_official, load_refiner
+
+        if is_official(name_or_path):
+            decoder, refiner = find_files(name_or_path).need("decoder", "refiner")
+            tracker = cls()
+            import_decoder(decoder, {name: getattr(tracker, name) for name in ("first", "second", "decoder")})
+            tracker.refiner = load_refiner(refiner)[0]
+        else:
+            pretrained = load_pretrained(name_or_path, models=("sage_refiner",))
+            tracker = cls.from_options(pretrained.options)
+            pretrained.load_into(tracker, "tracker.")
+        return tracker.eval().requires_grad_(False)
 
     def load_official(self, decoder_file: str | Path, refiner_file: str | Path) -> dict[str, ImportReport]:
         """Load the authors' two released files; the first holds both diffusions and the decoder.
@@ -205,6 +253,29 @@ def start_noise(seed: int, frames: Tensor, shape: tuple[int, ...], part: str) ->
     return keyed_normal(seed, 0, frames, shape, f"sage {part}")
 
 
+class WindowBuffer:
+    """The newest frames of a stream, the first one repeated before its start.
+
+    Args:
+        length: frames of a window.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._frames: deque[Tensor] = deque(maxlen=length)
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        self._frames.clear()
+
+    def add(self, frame: Tensor) -> None:
+        """Take a frame in."""
+        self._frames.extend([frame] * (1 if self._frames else self._frames.maxlen or 1))
+
+    def window(self) -> Tensor:
+        """(length, ...), the newest frame last."""
+        return torch.stack(list(self._frames))
+
+
 class SageStream:
     """Live tracking: push a frame, get the body. Equal to `SageTracker.track` on the frames so far.
 
@@ -223,8 +294,8 @@ class SageStream:
         self._state: Tensor | None = None
 
     @torch.inference_mode()
-    def push(self, sparse: Tensor) -> TrackedBody:
-        """One frame of device features, (3, 18) or (54,); returns one frame of the body."""
+    def push(self, sparse: Tensor, seen: Tensor | None = None) -> TrackedBody:
+        """One frame of device features, (3, 18) or (54,), complete; returns one frame of the body."""
         sparse = sparse.reshape(3, 18)
         if not self._frames:
             self._frames.extend([sparse] * (self.tracker.window - 1))

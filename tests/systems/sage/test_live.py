@@ -55,7 +55,7 @@ class Plain:
         self.shown, self.resets = [], 0
         self.tracker = SageTracker(*networks(), seed=5).eval()
 
-    def push(self, sparse):
+    def push(self, sparse, seen=None):
         self.shown.append(sparse)
         upright = torch.eye(3)[:2].flatten().repeat(1, 22)
         return self.tracker.place(upright, sparse[None, 0, 12:15])

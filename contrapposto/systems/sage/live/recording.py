@@ -15,10 +15,10 @@ from contrapposto.errors import InputError
 from contrapposto.io.devices import DeviceTrack, interpolate_poses
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22
+from contrapposto.systems.sage.finishing import Finishing
 from contrapposto.systems.sage.live.calibration import Calibration, fitted_betas
 from contrapposto.systems.sage.live.tracker import FPS, LiveFrame, SparseTracker
-from contrapposto.systems.sage.reach import Reach
-from contrapposto.systems.sage.stream import PoseStream
+from contrapposto.systems.sage.stream import PoseStream, Streams
 from contrapposto.systems.sage.tracker import SageTracker
 
 
@@ -103,12 +103,12 @@ class Recording:
 
 
 def track_recording(
-    model: SageTracker | PoseStream,
+    model: SageTracker | PoseStream | Streams,
     tracks: Iterable[DeviceTrack],
     *,
     scale: float = 1.0,
     calibration: Calibration | None = None,
-    reach: Reach | None = None,
+    finishing: Finishing | None = None,
     batch: int = 512,
 ) -> tuple[Recording, Counter[str]]:
     """A whole recording, stretch by stretch; the same as pushing it packet by packet.
@@ -116,7 +116,7 @@ def track_recording(
     Args:
         model: see `SparseTracker`; a `SageTracker` computes many frames at once.
         tracks: successive stretches (see `contrapposto.io.tracks.stream_devices`).
-        scale, calibration, reach: see `SparseTracker`.
+        scale, calibration, finishing: see `SparseTracker`.
         batch: frames that are computed at once.
 
     Returns:
@@ -125,7 +125,7 @@ def track_recording(
     Raises:
         InputError: nothing could be tracked, and why.
     """
-    tracker = SparseTracker(model, scale=scale, calibration=calibration, reach=reach)
+    tracker = SparseTracker(model, scale=scale, calibration=calibration, finishing=finishing)
     recording, frames, unseen = Recording(scale), 0, np.zeros(3, int)
     for track in tracks:
         for time, turns, places, seen in zip(

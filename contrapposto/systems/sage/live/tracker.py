@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,11 +11,18 @@ import torch
 from torch import Tensor
 
 from contrapposto.systems.sage.features import sparse_features
+from contrapposto.systems.sage.finishing import Finishing
 from contrapposto.systems.sage.live.calibration import Calibration
 from contrapposto.systems.sage.live.lost_devices import DropoutGuard
 from contrapposto.systems.sage.live.resampling import PoseSampler, Tick
-from contrapposto.systems.sage.reach import Reach
-from contrapposto.systems.sage.stream import LiveStream, PoseStream, stream_of
+from contrapposto.systems.sage.stream import (
+    FinishedStream,
+    LiveStream,
+    PoseStream,
+    Streams,
+    joined,
+    stream_of,
+)
 from contrapposto.systems.sage.tracker import SageTracker, TrackedBody
 
 FPS = 60.0
@@ -54,28 +62,29 @@ class SparseTracker:
     are filled in (see `DeviceClock`, `PoseSampler`, `DropoutGuard`).
 
     Args:
-        model: a `SageTracker` in eval mode, or anything with `push` and `reset` (`PoseStream`).
+        model: a tracker in evaluation mode, or anything with `push` and `reset` (`PoseStream`).
         scale: size of the wearer relative to the default figure (see `calibration.scale_of_height`). The network then
             sees positions divided by it and works in the proportions that it knows; the body comes back multiplied.
             1, the original's way, takes everybody for the default figure.
         calibration: from devices to joints; none for poses that are those of the joints already.
-        reach: puts head and hands where the devices are, in the proportions of the network; None: as the network says.
+        finishing: of the poses (filter, reach, floor), in the proportions of the network; for models that have none of
+            their own.
         max_gap: seconds of silence after which the window restarts.
         device: where the model is.
     """
 
     def __init__(
         self,
-        model: SageTracker | PoseStream,
+        model: SageTracker | PoseStream | Streams,
         *,
         scale: float = 1.0,
         calibration: Calibration | None = None,
-        reach: Reach | None = None,
+        finishing: Finishing | None = None,
         max_gap: float = 0.5,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.stream = stream_of(model)
-        self.device, self.max_gap, self.reach = torch.device(device), max_gap, reach
+        self.stream = stream_of(model, finishing)
+        self.device, self.max_gap = torch.device(device), max_gap
         self.scale, self.calibration = scale, calibration
         self.reset()
 
@@ -142,8 +151,9 @@ class SparseTracker:
             if waiting.fresh:
                 self.stream.reset()
             if waiting is not pending[-1] and observe is not None:
-                observe(waiting.features)
-        return self._frames(pending[-1:], self.stream.push(pending[-1].features), len(pending) - 1)[0]
+                observe(waiting.features, waiting.seen)
+        newest = pending[-1]
+        return self._frames([newest], self.stream.push(newest.features, newest.seen), len(pending) - 1)[0]
 
     def poses(self) -> list[LiveFrame]:
         """The bodies at all frames that wait."""
@@ -155,13 +165,17 @@ class SparseTracker:
                 run.append(pending.popleft())
             if run[0].fresh:
                 self.stream.reset()
-            if isinstance(self.stream, LiveStream):
-                features = torch.stack([waiting.features for waiting in run])
-                result += self._frames(run, self.stream.push_block(features))
-            else:
-                for waiting in run:
-                    result += self._frames([waiting], self.stream.push(waiting.features))
+            result += self._frames(run, self._block(run))
         return result
+
+    def _block(self, run: Sequence[_Waiting]) -> TrackedBody:
+        """The bodies of successive frames, many at once where the stream can do that."""
+        features = torch.stack([waiting.features for waiting in run])
+        if isinstance(self.stream, LiveStream):
+            return self.stream.push_block(features)
+        if isinstance(self.stream, FinishedStream):
+            return self.stream.push_block(features, torch.stack([waiting.seen for waiting in run]))
+        return joined([self.stream.push(waiting.features, waiting.seen) for waiting in run])
 
     def push(
         self, time: float, rotations: np.ndarray, positions: np.ndarray, seen: np.ndarray | None = None
@@ -175,9 +189,7 @@ class SparseTracker:
         positions = torch.from_numpy(np.stack([before.positions, tick.positions])) / self.scale
         return sparse_features(rotations, positions)[0].float().to(self.device)
 
-    def _frames(self, waiting: list[_Waiting], body: TrackedBody, passed: int = 0) -> list[LiveFrame]:
-        if self.reach is not None:
-            body = self.reach.body(body, torch.stack([item.features for item in waiting]))
+    def _frames(self, waiting: Sequence[_Waiting], body: TrackedBody, passed: int = 0) -> list[LiveFrame]:
         body = scaled(body, self.scale)
         rows = zip(body.sixd, body.rotations, body.root_translation, body.joints)
         return [
@@ -200,6 +212,11 @@ class _Waiting:
     tick: Tick
     features: Tensor
     fresh: bool
+
+    @property
+    def seen(self) -> Tensor:
+        """(3,) bool, which devices are tracked."""
+        return torch.from_numpy(self.tick.seen)
 
 
 def scaled(body: TrackedBody, scale: float) -> TrackedBody:

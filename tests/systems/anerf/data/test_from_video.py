@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from contrapposto.systems.scail_pose.interface import NUM_KEYPOINTS, Person
 
 from contrapposto import rotations as rot
 from contrapposto.errors import InputError
@@ -14,6 +13,7 @@ from contrapposto.systems.anerf.data.from_video import choose_person, fit_person
 from contrapposto.systems.anerf.data.people import read_person
 from contrapposto.systems.anerf.kinematics import pose_bones
 from contrapposto.systems.scail_pose.camera import default_intrinsics, project
+from contrapposto.systems.scail_pose.interface import NUM_KEYPOINTS, Person
 from contrapposto.systems.scail_pose.people import ClipPoses
 
 SIZE = (240, 320)

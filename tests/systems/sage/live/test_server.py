@@ -32,10 +32,10 @@ class Upright:
         self.seconds, self.observed = seconds, 0
         self.tracker = SageTracker(*networks()).eval()
 
-    def observe(self, sparse):
+    def observe(self, sparse, seen=None):
         self.observed += 1
 
-    def push(self, sparse):
+    def push(self, sparse, seen=None):
         time.sleep(self.seconds)
         return self.tracker.place(torch.eye(3)[:2].flatten().repeat(1, 22), sparse[None, 0, 12:15])
 
@@ -118,7 +118,7 @@ def test_rubbish_is_counted_and_the_session_goes_on():
 
 def test_a_failing_model_ends_the_session_with_its_error():
     class Broken(Upright):
-        def push(self, sparse):
+        def push(self, sparse, seen=None):
             raise RuntimeError("out of order")
 
     live, _ = session(Broken(0.0))
