@@ -15,12 +15,13 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from contrapposto.body import load_body
 from contrapposto.data.features import FeatureCache, Resample
-from contrapposto.data.frozen import WindowCache, WindowFunction, print_progress
+from contrapposto.data.frozen import WindowCache, WindowFunction
 from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset, Weighting
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import sha256
 from contrapposto.motion import Motion
+from contrapposto.progress import counter
 from contrapposto.systems.sage.features import sage_features
 from datamodules.base import StoreDataModule
 from datamodules.splitting import Split, split_clips, store_provenance
@@ -202,7 +203,7 @@ class SageDataModule(StoreDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             barrier=self.trainer.strategy.barrier,
-            progress=print_progress(title) if title else None,
+            progress=counter(title) if title else None,
         )
         if self.sequence and self.frozen.stride > 1:
             raise ConfigError(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from contrapposto.data.features import FeatureCache
-from contrapposto.data.frozen import WindowCache, WindowFunction, print_progress
+from contrapposto.data.frozen import WindowCache, WindowFunction
 from contrapposto.data.segments import (
     SegmentReader,
     Segments,
@@ -29,6 +29,7 @@ from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset
 from contrapposto.errors import ConfigError
 from contrapposto.motion import Motion
+from contrapposto.progress import counter
 from contrapposto.skeleton import SKELETONS
 from contrapposto.systems.posegpt.augment import Augment, Heading
 from contrapposto.systems.posegpt.clips import mirror_some
@@ -278,7 +279,7 @@ class PoseGPTDataModule(StoreDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             barrier=self.trainer.strategy.barrier,
-            progress=print_progress("tokens") if first else None,
+            progress=counter("tokens") if first else None,
         )
 
     @property
