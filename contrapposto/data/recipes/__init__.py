@@ -17,6 +17,8 @@ RECIPES = {
     "free": "FreeRecipe",
     "humanact12": "HumanAct12Recipe",
     "open_motion": "OpenMotionRecipe",
+    "posegpt_folder": "PoseGPTFolderRecipe",
+    "sage_folder": "SageFolderRecipe",
 }
 
 __all__ = ["RECIPES", "Discovery", "Progress", "Recipe", "Source", "get_recipe"]
