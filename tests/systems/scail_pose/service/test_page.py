@@ -131,7 +131,7 @@ def test_the_page_has_the_options_of_a_request(page: Page) -> None:
     options = page.run("return wanted()")
     request = ProcessRequest(example_id="x", **options)
     rest = set(ProcessRequest.model_fields) - set(options) - {"example_id", "wait"}
-    assert rest == {"reference_fit", "use_multi", "frames"}  # for programs
+    assert rest == {"use_multi", "frames"}  # for programs
     made = request.options(Limits(), {"width": 320, "height": 240})
     VideoJob("x", Path("x.mp4"), **made["job"])
     Settings.from_options(**{**made["settings"], "outputs": ["video"]})
