@@ -113,12 +113,12 @@ class Service:
             await asyncio.sleep(min(self.limits.keep / 4, 60.0))
             self.store.expire()
 
-    async def upload(self, video: UploadFile, picture: UploadFile | None) -> Job:
+    async def upload(self, video: UploadFile, image: UploadFile | None) -> Job:
         """A new job with these files, looked at."""
         with self.store.new() as job:
             job.video = await _keep(video, job.folder, "driving", video_suffix, VIDEO_FORMATS)
-            if picture is not None:
-                job.reference = await _keep(picture, job.folder, "ref_image", image_suffix, IMAGE_FORMATS)
+            if image is not None:
+                job.reference = await _keep(image, job.folder, "ref_image", image_suffix, IMAGE_FORMATS)
             job.facts = await self._look(job)
         return job
 
@@ -137,8 +137,8 @@ class Service:
         if "error" in answer:
             status = 400 if answer["fault"] == "input" else 500
             raise Refusal(status, answer["error"].replace(f"{job.folder}/", ""))
-        facts: dict[str, Any] = answer["result"]
-        return facts
+        metadata: dict[str, Any] = answer["result"]
+        return metadata
 
     def view(self, job: Job) -> dict[str, Any]:
         """What a client may know of a job."""
@@ -221,7 +221,7 @@ def create_app(
 def _add_work(app: FastAPI, service: Service) -> None:
     @app.post("/upload", openapi_extra=_FORM)
     async def upload(request: Request) -> JSONResponse:
-        """Take a driving video and perhaps a picture of the character."""
+        """Take a driving video and perhaps an image of the character."""
         size = _length(request)
         if size > service.limits.upload:
             await _drain(request)
@@ -232,10 +232,10 @@ def _add_work(app: FastAPI, service: Service) -> None:
                     asyncio.timeout(service.limits.upload_seconds),
                     request.form(max_files=2, max_fields=2) as form,
                 ):
-                    video, picture = form.get("driving_video"), form.get("ref_image")
+                    video, image = form.get("driving_video"), form.get("ref_image")
                     if not isinstance(video, UploadFile):
                         raise Refusal(400, "The form has no file driving_video.")
-                    job = await service.upload(video, picture if isinstance(picture, UploadFile) else None)
+                    job = await service.upload(video, image if isinstance(image, UploadFile) else None)
             except TimeoutError:
                 raise Refusal(408, "The upload took too long.") from None
             except ClientDisconnect:
@@ -374,7 +374,7 @@ async def _keep(
     head = await file.read(HEAD)
     suffix = kind(head)
     if suffix is None:
-        raise Refusal(400, f"{'The video' if stem == 'driving' else 'The picture'} is not {expected} file.")
+        raise Refusal(400, f"{'The video' if stem == 'driving' else 'The image'} is not {expected} file.")
     await file.seek(0)
 
     def copy() -> None:

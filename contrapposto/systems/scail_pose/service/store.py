@@ -77,7 +77,7 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """Time until it is done, by the share that is done; None where that says nothing yet."""
+        """Time until it is done, by the share that is done; None where it is too early to estimate."""
         if self.state != "running" or self.progress < _LEAST_PROGRESS:
             return None
         return (time.time() - self.began) / self.progress * (1 - self.progress)

@@ -33,7 +33,7 @@ def look(request: Mapping[str, Any]) -> dict[str, Any]:
     """What an upload is: `video` and `reference` (or null) are files; `side` and `seconds` the limits.
 
     Raises:
-        InputError: not a video, not a picture, or too large or long.
+        InputError: not a video, not an image, or too large or long.
     """
     from contrapposto.io.video import VideoFile
 
@@ -46,7 +46,7 @@ def look(request: Mapping[str, Any]) -> dict[str, Any]:
         )
     attributes = {"width": file.width, "height": file.height, "fps": file.fps, "seconds": file.seconds}
     if request["reference"] is not None:
-        _check_picture(Path(request["reference"]), side)
+        _check_image(Path(request["reference"]), side)
     return attributes
 
 
@@ -121,7 +121,7 @@ def main() -> None:
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(1)
     )  # leaves every `with`: no encoder, no half file stays
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when to stop
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
     requests: queue.Queue[str] = queue.Queue()
@@ -164,16 +164,16 @@ def _estimator(options: Mapping[str, Any]) -> Any:
     return _estimators[key]
 
 
-def _check_picture(path: Path, side: int) -> None:
+def _check_image(path: Path, side: int) -> None:
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            _check_side("The picture", *image.size, side)
+            _check_side("The image", *image.size, side)
             image.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(
-            "The picture cannot be read.", expected="a whole JPEG, PNG, WebP, TIFF or BMP file"
+            "The image cannot be read.", expected="a whole JPEG, PNG, WebP, TIFF or BMP file"
         ) from error
 
 

@@ -58,8 +58,8 @@ def test_a_video_and_a_picture_become_a_pair(page: Page, tmp_path: Path) -> None
     (tmp_path / "<b>me.png").write_bytes(picture())
     assert page.run("return document.getElementById('go').disabled")
     page.choose("video", tmp_path / "walk.mp4")
-    page.choose("picture", tmp_path / "<b>me.png")
-    assert page.run("return document.querySelector('#drop-picture small').textContent") == "<b>me.png"
+    page.choose("image", tmp_path / "<b>me.png")
+    assert page.run("return document.querySelector('#drop-image small').textContent") == "<b>me.png"
     page.press("go")
     wait_for(lambda: "Done" in page.words())
     playing = (
