@@ -1,4 +1,4 @@
-"""PoseGPT: windows of labelled motion at 30 frames/s (sheet, section 8)."""
+"""PoseGPT: windows of labelled motion at 30 frames/s (docs/specs/posegpt.md, section 8)."""
 
 from __future__ import annotations
 
@@ -178,21 +178,21 @@ class PoseGPTDataModule(StoreDataModule):
     def _find_segments(self) -> Segments:
         clips, rows = self.store.clips, self.features.lengths
         if self.unit == "clip":
-            found = clip_segments(clips, rows, self.vocabulary, min_frames=self.min_frames)
-            labelled = not self.per_frame or bool(found.actions.any())
-            self.num_whole = len(found)
+            segments = clip_segments(clips, rows, self.vocabulary, min_frames=self.min_frames)
+            labelled = not self.per_frame or bool(segments.actions.any())
+            self.num_whole = len(segments)
             if self.balanced_share:
                 assert self.vocabulary is not None
                 spans = label_segments(clips, rows, self.vocabulary, fps=FPS, min_frames=self.min_frames)
                 spans = widened(spans, rows, margin=MARGIN, at_least=self.window)
-                found, labelled = joined(found, spans), len(spans) > 0
+                segments, labelled = joined(segments, spans), len(spans) > 0
         else:
             assert self.vocabulary is not None
-            found = label_segments(clips, rows, self.vocabulary, fps=FPS, min_frames=self.min_frames)
-            labelled = len(found) > 0
+            segments = label_segments(clips, rows, self.vocabulary, fps=FPS, min_frames=self.min_frames)
+            labelled = len(segments) > 0
         if not labelled:
-            raise no_labels(self.store_path, found)
-        return found
+            raise no_labels(self.store_path, segments)
+        return segments
 
     def train_segments(self) -> np.ndarray:
         """Numbers of the training segments; several times where `weighting` and `balance` say so."""
@@ -267,7 +267,7 @@ class PoseGPTDataModule(StoreDataModule):
         self.tokens = WindowCache.build(
             self.features.path.parent / "frozen",
             name,
-            {**metadata, **self._cache_facts()},
+            {**metadata, **self._cache_metadata()},
             self.reader,
             np.unique(self.train_segments()),
             self.window,
@@ -287,7 +287,7 @@ class PoseGPTDataModule(StoreDataModule):
         counts = self.segments.actions[self.segments.of_clips(self.split.train)].sum(0)
         return [int(index) for index in np.argsort(-counts, kind="stable") if counts[index] > 0]
 
-    def _cache_facts(self) -> dict[str, Any]:
+    def _cache_metadata(self) -> dict[str, Any]:
         segments = self.segments
         places = np.stack([segments.clips, segments.starts, segments.frames], 1)
         return {

@@ -26,7 +26,7 @@ from contrapposto.motion import Motion
 from contrapposto.render import Camera, Ground, Mesh, Scene, VideoWriter, render, write_png
 from contrapposto.skeleton import SMPL24
 from contrapposto.synthetic import generate
-from contrapposto.systems.anerf.data.clothing import EYES, HAIR, SKIN, clothe
+from contrapposto.body.clothing import EYES, HAIR, SKIN, clothe
 from contrapposto.systems.scail_pose.camera import project
 
 SCHEMA, VERSION = "contrapposto-pose-scenes", 1

@@ -24,7 +24,7 @@ from contrapposto.systems.sage.live.wearer import Wearer
 
 if TYPE_CHECKING:
     from contrapposto.systems.sage.live.recording import Recording
-    from contrapposto.viewer.live_page import LivePage
+    from contrapposto.systems.sage.live.page import LivePage
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TICK = 1 / 60
