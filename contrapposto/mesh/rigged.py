@@ -10,27 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from contrapposto.errors import InputError, nearest
-from contrapposto.io.checks import shorten
 from contrapposto.mesh.asset import Material, MeshAsset, joined
 from contrapposto.mesh.clean import MAX_FACES
-from contrapposto.mesh.gltf import Gltf
+from contrapposto.mesh.rig import Rig, Track, sample
 
-_PATHS = {"translation": 3, "rotation": 4, "scale": 3}
 _KNOWN = ("name", "pbrMetallicRoughness")
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """A channel of a clip: what becomes of a node's translation, rotation (x, y, z, w) or scale."""
-
-    node: int
-    path: str
-    times: np.ndarray
-    values: np.ndarray
-    interpolation: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +35,7 @@ class _Part:
     targets: np.ndarray | None = None
 
 
-class RiggedMesh:
+class RiggedMesh(Rig):
     """A glTF file's meshes and clips.
 
     Args:
@@ -67,19 +53,13 @@ class RiggedMesh:
     """
 
     def __init__(self, path: str | Path, only: Sequence[str] | None = None) -> None:
-        self._file = Gltf(path)
-        self.path = self._file.path
-        try:
-            self._read(only)
-        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
-            raise self._file.error("The file is damaged.", shorten(str(error), 120)) from error
+        self._only = only
+        super().__init__(path)
 
-    def _read(self, only: Sequence[str] | None) -> None:
-        self.nodes = [self._file.entry("nodes", index) for index in range(len(self._file.items("nodes")))]
-        self.parents = self._find_parents()
+    def _read_tracks(self) -> None:
         self._parts: list[_Part] = []
         self._materials: dict[int, Material] = {}
-        assets = [asset for node in self._scene() for asset in self._read_node(node, only)]
+        assets = [asset for node in self._scene() for asset in self._read_node(node, self._only)]
         if not assets:
             names = sorted({name for node in range(len(self.nodes)) for name in self._names(node)})
             raise self._file.error(
@@ -88,12 +68,9 @@ class RiggedMesh:
         if sum(len(asset.faces) for asset in assets) > MAX_FACES:
             raise self._file.error("The mesh has too many faces.", fix=f"decimate it to at most {MAX_FACES}")
         self._inverse_binds = {
-            part.skin: self._binds(part.skin) for part in self._parts if part.skin is not None
+            part.skin: self.binds(part.skin) for part in self._parts if part.skin is not None
         }
-        self.tracks = self._read_clips()
-        self.clips = {
-            name: max((t.times[-1] for t in tracks), default=0.0) for name, tracks in self.tracks.items()
-        }
+        super()._read_tracks()
         local = self._locals([], 0.0)
         assets = [self._unmirrored(asset, part, local) for asset, part in zip(assets, self._parts)]
         self.mesh = joined(assets, self._file.path.stem)
@@ -124,7 +101,7 @@ class RiggedMesh:
         """Vertices (T, V, 3) float64 by tracks of any origin at times in seconds."""
         frames = []
         for time in np.asarray(times):
-            weights = {t.node: _sample(t, float(time)) for t in tracks if t.path == "weights"}
+            weights = {t.node: sample(t, float(time)) for t in tracks if t.path == "weights"}
             frames.append(self._skinned(self._locals(tracks, float(time)), weights))
         return np.stack(frames)
 
@@ -142,19 +119,15 @@ class RiggedMesh:
         even = len(steps) and steps.min() > 0 and np.allclose(steps, steps[0], rtol=0.01)
         return times if even else None
 
-    @property
-    def file(self) -> Gltf:
-        """The container."""
-        return self._file
-
-    def rest_transforms(self) -> np.ndarray:
-        """(N, 4, 4) from each node to the world, in the pose of the file's nodes."""
-        return self._worlds(self._locals([], 0.0))
-
     def skin_joints(self) -> list[int]:
         """Nodes that the vertices of the taken meshes hang on."""
         skins = dict.fromkeys(part.skin for part in self._parts if part.skin is not None)
         return [node for skin in skins for node in self._file.entry("skins", skin)["joints"]]
+
+    def _num_targets(self, node: int) -> int:
+        return max(
+            (len(p.targets) for p in self._parts if p.node == node and p.targets is not None), default=0
+        )
 
     def mesh_nodes(self) -> list[tuple[int, list[tuple[int, int]]]]:
         """Nodes that carry taken meshes, each with its primitives: (number in its mesh, vertices), as in `mesh`.
@@ -168,35 +141,11 @@ class RiggedMesh:
             found[part.node] += [(other, 0) for other in others]
         return list(found.items())
 
-    def common(self, nodes: Sequence[int]) -> int:
-        """The lowest node that all of these hang on, or are."""
-
-        def path(node: int) -> list[int]:
-            return [] if node < 0 else [node, *path(self.parents[node])]
-
-        shared = set.intersection(*(set(path(node)) for node in nodes))
-        return next(node for node in path(nodes[0]) if node in shared)
-
     def _names(self, node: int) -> list[str]:
         mesh = self.nodes[node].get("mesh")
         if mesh is None:
             return []
         return [str(self.nodes[node].get("name", "")), str(self._file.entry("meshes", mesh).get("name", ""))]
-
-    def _find_parents(self) -> list[int]:
-        parents = [-1] * len(self.nodes)
-        for index, node in enumerate(self.nodes):
-            for child in node.get("children", []):
-                self._file.entry("nodes", child)
-                if parents[child] != -1:
-                    raise self._file.error("A node has two parents.", str(child))
-                parents[child] = index
-        self.order: list[int] = [index for index, parent in enumerate(parents) if parent < 0]
-        for index in self.order:  # grows while it is walked
-            self.order += self.nodes[index].get("children", [])
-        if len(self.order) != len(self.nodes):
-            raise self._file.error("The nodes go round in a circle.")
-        return parents
 
     def _scene(self) -> list[int]:
         if not self._file.items("scenes"):
@@ -334,12 +283,6 @@ class RiggedMesh:
         turn.setdefault("texCoord", texture.get("texCoord", 0))
         return turn
 
-    def _rows(self, accessor: object, width: int, count: int | None = None) -> np.ndarray:
-        values = self._file.array(accessor)
-        if values.ndim != 2 or values.shape[1] != width or (count is not None and len(values) != count):
-            raise self._file.error("A mesh has data of the wrong shape.", str(values.shape))
-        return values
-
     def _material(self, index: object) -> Material | None:
         if index is None:
             return None
@@ -387,85 +330,6 @@ class RiggedMesh:
         texture.pop("texCoord", None)
         return {key: inner for key, inner in texture.items() if inner not in (None, {})}
 
-    def _binds(self, skin: int) -> np.ndarray:
-        entry = self._file.entry("skins", skin)
-        joints = entry.get("joints", [])
-        for joint in joints:
-            self._file.entry("nodes", joint)
-        if "inverseBindMatrices" not in entry:
-            return np.tile(np.eye(4), (len(joints), 1, 1))
-        binds = self._rows(entry["inverseBindMatrices"], 16, len(joints))
-        return binds.reshape(-1, 4, 4).transpose(0, 2, 1).astype(np.float64)
-
-    def _read_clips(self) -> dict[str, list[Track]]:
-        clips: dict[str, list[Track]] = {}
-        for number, animation in enumerate(self._file.items("animations")):
-            samplers = animation.get("samplers", [])
-            tracks = []
-            for channel in animation.get("channels", []):
-                target = channel.get("target", {})
-                path, node, index = target.get("path"), target.get("node"), channel.get("sampler", -1)
-                if path not in (*_PATHS, "weights") or node is None or not 0 <= index < len(samplers):
-                    continue
-                self._file.entry("nodes", node)
-                track = self._track(node, path, samplers[index])
-                tracks += [] if track is None else [track]
-            name = str(animation.get("name", f"clip {number}"))
-            same = sum(known == name or known.startswith(f"{name} (") for known in clips)
-            clips[f"{name} ({same + 1})" if same else name] = tracks
-        return clips
-
-    def _num_targets(self, node: int) -> int:
-        return max(
-            (len(p.targets) for p in self._parts if p.node == node and p.targets is not None), default=0
-        )
-
-    def _track(self, node: int, path: str, sampler: dict[str, Any]) -> Track | None:
-        """A channel's track; None of morph weights of a mesh that was not taken."""
-        times = self._file.array(sampler.get("input")).astype(np.float64)
-        kind = sampler.get("interpolation", "LINEAR")
-        count = len(times) * (3 if kind == "CUBICSPLINE" else 1)
-        if path == "weights":
-            width = self._num_targets(node)
-            if not width:
-                return None
-            values = self._file.array(sampler.get("output")).astype(np.float64).reshape(count, width)
-        else:
-            values = self._rows(sampler.get("output"), _PATHS[path], count).astype(np.float64)
-        if not len(times) or (np.diff(times) < 0).any() or not np.isfinite(values).all():
-            raise self._file.error("An animation has times that do not rise, or values that are not finite.")
-        return Track(node, path, times, values, kind)
-
-    def _locals(self, tracks: Sequence[Track], time: float) -> np.ndarray:
-        """(N, 4, 4) local transforms of all nodes."""
-        values: dict[tuple[int, str], np.ndarray] = {}
-        for track in tracks:
-            if track.path != "weights":
-                values[track.node, track.path] = _sample(track, time)
-        animated = {node for node, _ in values}
-        return np.stack([self._local(index, values, index in animated) for index in range(len(self.nodes))])
-
-    def _local(self, index: int, values: dict[tuple[int, str], np.ndarray], animated: bool) -> np.ndarray:
-        node = self.nodes[index]
-        if "matrix" in node and not animated:
-            return np.array(node["matrix"], np.float64).reshape(4, 4).T
-        defaults = {"translation": [0.0] * 3, "rotation": [0.0, 0.0, 0.0, 1.0], "scale": [1.0] * 3}
-        parts = {
-            path: np.asarray(values.get((index, path), node.get(path, default)), np.float64)
-            for path, default in defaults.items()
-        }
-        result = np.eye(4)
-        result[:3, :3] = Rotation.from_quat(parts["rotation"]).as_matrix() * parts["scale"]
-        result[:3, 3] = parts["translation"]
-        return result
-
-    def _worlds(self, local: np.ndarray) -> np.ndarray:
-        world = np.empty_like(local)
-        for index in self.order:
-            parent = self.parents[index]
-            world[index] = local[index] if parent < 0 else world[parent] @ local[index]
-        return world
-
     def _skinned(self, local: np.ndarray, weights: Mapping[int, np.ndarray] | None = None) -> np.ndarray:
         world = self._worlds(local)
         return np.concatenate([self._place(part, world, weights or {}) for part in self._parts])
@@ -499,28 +363,6 @@ class RiggedMesh:
         return result
 
 
-def _sample(track: Track, time: float) -> np.ndarray:
-    """Value of a track at a time: steps, lines (arcs for rotations), or cubic splines (Khronos specification, C)."""
-    times, values = track.times, track.values
-    after = int(np.searchsorted(times, time, side="right"))
-    low, high = max(after - 1, 0), min(after, len(times) - 1)
-    span = times[high] - times[low]
-    share = (time - times[low]) / span if span > 0 else 0.0
-    if track.interpolation == "STEP":
-        return values[low]
-    if track.interpolation == "CUBICSPLINE":
-        knots = values.reshape(len(times), 3, -1)
-        s2, s3 = share**2, share**3
-        leave, arrive = span * knots[low, 2], span * knots[high, 0]
-        start, end = knots[low, 1], knots[high, 1]
-        result = (2 * s3 - 3 * s2 + 1) * start + (s3 - 2 * s2 + share) * leave
-        return result + (3 * s2 - 2 * s3) * end + (s3 - s2) * arrive
-    first, second = values[low], values[high]
-    if track.path != "rotation":
-        return first + share * (second - first)
-    return _slerp(first, second, share)
-
-
 def transformed(coordinates: np.ndarray, turn: Mapping[str, Any]) -> np.ndarray:
     """(V, 2) texture coordinates under KHR_texture_transform (Khronos): scaled, rotated, moved."""
     angle = float(turn.get("rotation", 0.0))
@@ -539,12 +381,3 @@ def relative_transform(own: Mapping[str, Any], base: Mapping[str, Any]) -> dict[
     result = {"scale": scale.tolist(), "offset": offset.tolist(), "rotation": angle}
     neutral: dict[str, Any] = {"scale": [1.0, 1.0], "offset": [0.0, 0.0], "rotation": 0.0}
     return {key: value for key, value in result.items() if not np.allclose(value, neutral[key])}
-
-
-def _slerp(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    cosine = float(first @ second)
-    second, cosine = (second, cosine) if cosine >= 0 else (-second, -cosine)
-    angle = np.arccos(min(cosine, 1.0))
-    if angle < 1e-6:
-        return first + share * (second - first)
-    return (np.sin((1 - share) * angle) * first + np.sin(share * angle) * second) / np.sin(angle)
