@@ -116,7 +116,9 @@ class PoseGPTVQVAEModule(PoseModule):
         )
         output: VQVAEOutput = self.network(x, valid)
         velocity = standardizer is not None
-        losses = self._motion_losses(output, x, valid) if velocity else self._losses(output, pose, valid, step)
+        losses = (
+            self._motion_losses(output, x, valid) if velocity else self._losses(output, pose, valid, step)
+        )
         self.log_losses(vars(losses), len(pose))
         return {"loss": losses.total, "indices": output.quantized.indices}
 

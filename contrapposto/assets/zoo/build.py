@@ -21,12 +21,14 @@ train.py model=npr experiment=npr_demo
 train.py model=npr_keypoint_diffusion experiment=npr_demo NARROW data.steps_per_epoch=100
 train.py model=npr_feature_diffusion experiment=npr_demo NARROW data.steps_per_epoch=80
 prepare.py data=anerf_scene
+train.py model=anerf_splat
 train.py pipeline=anerf experiment=anerf_demo
 """
 # The diffusions are narrower than those of npr_demo (FID 76 in place of 70), so that they fit.
 NETWORK = "module.network={width:96,layers:4,time_width:32,time_input:step}"
 NARROW = f"{NETWORK} module.learning_rate=1.5e-3 data.max_val_poses=8"
 MODELS = [
+    ("anerf_splat", None),
     ("sage_student", "sage_demo"),
     ("posegpt_gpt", "posegpt_free"),
     ("npr_feature_diffusion", "npr_demo"),  # holds `npr` too
@@ -34,7 +36,7 @@ MODELS = [
 ]
 
 
-def newest(model: str, experiment: str) -> Path:
+def newest(model: str, experiment: str | None) -> Path:
     """The newest finished run of a model in an experiment."""
     results = sorted(Path("runs", model).glob("*/result.json"))
     fitting = [file for file in results if json.loads(file.read_text())["experiment"] == experiment]

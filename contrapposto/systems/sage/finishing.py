@@ -1,6 +1,6 @@
 """What is done to tracked poses after the network: less jitter, hands on their devices, feet on the floor.
 
-Everything is causal and in closed form, so that a clip and a live stream give the same poses. Three steps, each optional:
+Everything is causal and in closed form, so that a clip and a live stream give the same poses. Three optional steps:
 
 1. Smoothing by the one-euro filter (Casiez et al., CHI 2012): strong at rest, weak in fast motion.
 2. Reach: head and hands take the orientation of their devices, and the arms bend so that the hands stand where their

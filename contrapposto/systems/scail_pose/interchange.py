@@ -135,16 +135,26 @@ def read_nlfpred(
         height, width = content.get("height", height), content.get("width", width)
         if not height or not width:
             raise InputError(f"{path} does not say how large the picture is.", fix="give height and width")
-        frames = []
-        for number, people in enumerate(_frames_of(content["joints3d_nonparam"])):
-            joints = np.array(people, np.float64) if len(people) else np.zeros((0, 24, 3))
-            joints = joints[None] if joints.ndim == 2 else joints
-            if joints.shape[1:] != (24, 3):
-                raise InputError(f"{path}: frame {number}", found=str(joints.shape), expected="(n, 24, 3)")
-            joints[(joints == 0).all(-1)] = np.nan
-            frames.append([_only_joints(i, one, height, width) for i, one in enumerate(joints)])
-        intrinsics = default_intrinsics(int(height), int(width))
-        return ClipPoses(int(height), int(width), float(content.get("fps", fps)), intrinsics, frames)
+        return clip_of_nlfpred(
+            content["joints3d_nonparam"], int(height), int(width), float(content.get("fps", fps))
+        )
+
+
+def clip_of_nlfpred(nested: Any, height: int, width: int, fps: float) -> ClipPoses:
+    """Joints as lists of lists (see `read_nlfpred` for the nestings) as people before the default camera.
+
+    Raises:
+        InputError: a frame of another shape. ValueError: another nesting.
+    """
+    frames = []
+    for number, people in enumerate(_frames_of(nested)):
+        joints = np.array(people, np.float64) if len(people) else np.zeros((0, 24, 3))
+        joints = joints[None] if joints.ndim == 2 else joints
+        if joints.shape[1:] != (24, 3):
+            raise InputError(f"Frame {number} of the joints", found=str(joints.shape), expected="(n, 24, 3)")
+        joints[(joints == 0).all(-1)] = np.nan
+        frames.append([_only_joints(i, one, height, width) for i, one in enumerate(joints)])
+    return ClipPoses(height, width, fps, default_intrinsics(height, width), frames)
 
 
 def _frames_of(nested: Any) -> list[Any]:

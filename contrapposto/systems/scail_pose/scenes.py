@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from contrapposto.body import BodyModel, load_body, motion_vertices
+from contrapposto.body.clothing import EYES, HAIR, SKIN, clothe
 from contrapposto.body.proportions import proportioned
 from contrapposto.data.plans import digest, holds_store
 from contrapposto.errors import InputError, MissingError
@@ -26,7 +27,6 @@ from contrapposto.motion import Motion
 from contrapposto.render import Camera, Ground, Mesh, Scene, VideoWriter, render, write_png
 from contrapposto.skeleton import SMPL24
 from contrapposto.synthetic import generate
-from contrapposto.body.clothing import EYES, HAIR, SKIN, clothe
 from contrapposto.systems.scail_pose.camera import project
 
 SCHEMA, VERSION = "contrapposto-pose-scenes", 1

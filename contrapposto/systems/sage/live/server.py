@@ -23,8 +23,8 @@ from contrapposto.systems.sage.live.tracker import LiveFrame, SparseTracker
 from contrapposto.systems.sage.live.wearer import Wearer
 
 if TYPE_CHECKING:
-    from contrapposto.systems.sage.live.recording import Recording
     from contrapposto.systems.sage.live.page import LivePage
+    from contrapposto.systems.sage.live.recording import Recording
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TICK = 1 / 60

@@ -1,13 +1,12 @@
-"""Networks that a user may bring: YOLOX, DWPose, NLF (fact sheet, sections 2 to 5 and 12).
+"""Networks that a user may bring: YOLOX, DWPose, NLF (docs/specs/scail_pose.md, sections 2 to 5 and 12).
 
 An ONNX file is a list of operations that ONNX Runtime carries out. A TorchScript file is a program: PyTorch runs it
-in its own interpreter, without Python, but it is code all the same and should come from where this page says.
+in its own interpreter, without Python, but it is code all the same and should come from where `weights.yaml` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,59 +22,6 @@ from contrapposto.systems.scail_pose.wholebody import SPLIT_RATIO, decode_simcc,
 
 _COCO_WHOLE_BODY = 133
 _YOLOX_SHAPE = (1, 8400, 85)
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A file that the suite can use and may not ship.
-
-    Attributes:
-        place: below the folder of weights.
-        what: it does.
-        source: where it comes from.
-        licence: of it.
-    """
-
-    place: str
-    what: str
-    source: str
-    licence: str
-
-
-FILES = {
-    "yolox": ModelFile(
-        "DWPose/yolox_l.onnx", "finds people", "huggingface.co/yzd-v/DWPose", "YOLOX: Apache-2.0"
-    ),
-    "dwpose": ModelFile(
-        "DWPose/dw-ll_ucoco_384.onnx",
-        "finds 133 keypoints of a person",
-        "huggingface.co/yzd-v/DWPose",
-        "DWPose: Apache-2.0; the pictures it learnt from have terms of their own",
-    ),
-    "nlf": ModelFile(
-        "nlf_l_multi_0.3.2.torchscript",
-        "finds 24 joints in space",
-        "github.com/isarandi/nlf, release v0.3.2",
-        "non-commercial research only; it is a program that PyTorch runs: use the original only",
-    ),
-}
-
-
-def model_path(name: str, folder: str | Path) -> Path:
-    """The user's file.
-
-    Raises:
-        MissingError: it is not there; says where it comes from and under which licence.
-    """
-    file = FILES[name]
-    path = Path(folder) / file.place
-    if not path.is_file():
-        raise MissingError(
-            f"{path} is not there: the network that {file.what}.",
-            expected=f"the file from {file.source} ({file.licence})",
-            fix="put it there, or take estimator=blazepose, which needs no files",
-        )
-    return path
 
 
 class YoloxDetector:
