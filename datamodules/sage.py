@@ -1,4 +1,4 @@
-"""SAGE: windows of a store for training, whole clips for evaluation (sheet section 4)."""
+"""SAGE: windows of a store for training, whole clips for evaluation (docs/specs/sage.md, section 4)."""
 
 from __future__ import annotations
 
@@ -304,8 +304,8 @@ class FrozenBatches(IterableDataset):
                 part["sparse_before"] = one["sparse"][0]
             parts.append(_tensors(part))
         padded = {name: pad_sequence([p[name] for p in parts], batch_first=True) for name in parts[0]}
-        facts = {"clip_ids": clips, "starts": starts, "lengths": crops - window + 1}
-        return {**padded, **_tensors(facts), "sample_ids": batch["sample_ids"], "step": batch["step"]}
+        keys = {"clip_ids": clips, "starts": starts, "lengths": crops - window + 1}
+        return {**padded, **_tensors(keys), "sample_ids": batch["sample_ids"], "step": batch["step"]}
 
 
 def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

@@ -150,14 +150,15 @@ class PoseGPTDataModule(StoreDataModule):
         """Open the store, cut its clips into segments; make the pose vectors where they are not there yet."""
         self.store = MotionStore.open(self.store_path)
         self.vocabulary = open_vocabulary(self.source, self.store_path) if self.source else None
-        options = {"skeleton": self.skeleton, **({} if self.height == "start" else {"height": self.height})}
+        # Heights from the start have no option, so that caches of earlier versions stay valid.
+        height = {} if self.height == "start" else {"height": self.height}
         self.features = FeatureCache.build(
             self.store,
             "posegpt",
             FEATURES_VERSION,
-            partial(pose_features, **options),
+            partial(pose_features, skeleton=self.skeleton, height=self.height),
             fps=FPS,
-            options=options,
+            options={"skeleton": self.skeleton, **height},
             workers=self.num_workers,
         )
         self.segments = self._find_segments()
