@@ -300,8 +300,10 @@ def ensure(config: DictConfig, steps: Sequence[Step], goal: str) -> bool:
     Raises:
         MissingError: `requires=fail`, and something is missing.
     """
+    if not steps and config.requires == "plan":
+        print(f"{goal}: nothing is missing")
     if not steps:
-        return config.requires != "plan"
+        return bool(config.requires != "plan")
     if config.requires not in ("train", "plan", "fail"):
         raise ConfigError(f"requires={config.requires}", expected="train, plan or fail")
     if config.requires == "fail" or config.trainer.fast_dev_run:
