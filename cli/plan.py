@@ -127,12 +127,12 @@ def _is_own(key: str, *, pipeline: bool) -> bool:
 def stage_links(config: DictConfig) -> dict[str, str]:
     """Options that name the checkpoint of an earlier stage (`${best:MODEL}`), with the model."""
     raw: Any = OmegaConf.to_container(config, resolve=False)
-    found = {}
+    links = {}
     for key, value in {"init_from": raw.get("init_from"), **_prefixed(raw.get("module"), "module")}.items():
         match = re.fullmatch(r"\$\{best:(\w+)\}", value) if isinstance(value, str) else None
         if match:
-            found[key] = match[1]
-    return found
+            links[key] = match[1]
+    return links
 
 
 def _prefixed(node: Any, prefix: str) -> dict[str, Any]:

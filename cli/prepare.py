@@ -72,7 +72,7 @@ def _launched(config: DictConfig, function: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _part(chosen: DictConfig) -> tuple[int, int]:
-    """The number of this part, from 0, and how many there are: as given, else by the variables of a SLURM array."""
+    """The number of this part, from 0, and how many there are: as configured, else by the variables of a SLURM array."""
     values = {name: os.environ.get(f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "COUNT", "MIN", "STEP")}
     part, parts = chosen.part, chosen.parts
     if part is None and values["ID"] is not None:
