@@ -1,6 +1,6 @@
 """What generated motion looks like in numbers, beside real motion: python benchmarks/posegpt_motion.py STORE MODEL ...
 
-One row per source: real windows of the store, then every model (anything that `MotionGenerator.from_pretrained` reads) as
+One row per source: real windows of the store, then every model (what `MotionGenerator.from_pretrained` reads) as
 it generates and after the default post-processing. Every action that all models and the store know counts alike.
 
 Options: count=4 (clips per action), frames=60, seed=0.

@@ -5,9 +5,9 @@
     pick up: take something up, lift something, "lift, then put down"
     dance: dance *
 
-A line is an action and, after a colon, other texts that mean it; a text with commas stands in double quotes, and one that
-ends with an asterisk means every text that begins with it. The order of the lines is the order of the classes: adding at
-the end keeps trained networks usable.
+A line is an action and, after a colon, other texts that mean it. A text with commas stands in double quotes; one that
+ends with an asterisk means every text that begins with it. The order of the lines is the order of the classes: adding
+at the end keeps trained networks usable.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What a reconstruction or a generator keeps of large movements: turns, steps back and to the side, drops of the root.
 
 A mean joint error hides their loss: most motion stands or walks forward. "Kept" is the slope of the predicted on the
-true
-movement, by least squares through the origin, over the motions whose true movement is large: 1 keeps all, 0 nothing.
+true movement, by least squares through the origin, over the motions whose true movement is large: 1 is all, 0 nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def movements(rotations: Tensor, positions: Tensor, lengths: Tensor) -> dict[str
         lengths: (B,) frames of each motion.
 
     Returns:
-        `turn` in degrees; `ahead` along the first frame's heading and `side`, metres; `drop`, metres, with the sign of y.
+        `turn` in degrees; `ahead` along the first heading and `side`, metres; `drop`, metres, with the sign of y.
     """
     left = rotations[..., :, 0]
     heading = torch.atan2(left[..., 2], left[..., 0])

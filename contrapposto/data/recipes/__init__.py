@@ -16,6 +16,7 @@ RECIPES = {
     "bandai": "BandaiRecipe",
     "free": "FreeRecipe",
     "humanact12": "HumanAct12Recipe",
+    "motion_files": "MotionFilesRecipe",
     "open_motion": "OpenMotionRecipe",
     "posegpt_folder": "PoseGPTFolderRecipe",
     "sage_folder": "SageFolderRecipe",

@@ -1,4 +1,4 @@
-"""The free corpus: the demo corpus together with a folder of AMASS-layout clips whose licence lets trained weights ship."""
+"""The free corpus: the demo corpus and a folder of AMASS-layout clips whose licence lets trained weights ship."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def decoded_features(
 def make_quantizer(
     kind: QuantizerKind, num_codes: int, code_dim: int, num_books: int, beta: float
 ) -> ProductQuantizer | EMAQuantizer:
-    """The quantiser of an auto-encoder: `product` is the paper's, trained by gradient; see `EMAQuantizer` for the others."""
+    """The quantiser of an auto-encoder: `product` is the paper's, trained by gradient; else `EMAQuantizer`."""
     if kind == "product":
         return ProductQuantizer(num_codes, code_dim, num_books, beta=beta, track_usage=True)
     return EMAQuantizer(num_codes, code_dim, num_books, residual=kind == "residual")

@@ -52,8 +52,8 @@ class MotionLoss(nn.Module):
     Args:
         skeleton: of the motion.
         offsets: (J, 3) of the figure, metres.
-        root_weight, body_weight, step_weight, place_weight, change_weight, foot_weight, quantizer_weight: of the terms of
-            `MotionLosses`.
+        root_weight, body_weight, step_weight, place_weight, change_weight, foot_weight, quantizer_weight: of the terms
+            of `MotionLosses`.
         scale: of all terms but the quantiser's.
     """
 

@@ -1,4 +1,4 @@
-"""Pose vectors of PoseGPT and what its networks make of them (sheet, sections 2 and 8).
+"""Pose vectors of PoseGPT and what its networks make of them (docs/specs/posegpt.md, sections 2 and 8).
 
 A pose vector (..., 3 J + 3) holds J local axis-angles in the order of the skeleton, then the root
 translation: 168 numbers for SMPL-X (55 joints), 159 for SMPL-H (52), 75 for SMPL (24). Its world is that of
@@ -98,7 +98,7 @@ def turn_world(pose: Tensor, turn: Tensor) -> Tensor:
 def heading_of(matrices: Tensor) -> Tensor:
     """(...,) heading in radians of root rotations (..., 3, 3): an angle about y, 0 for a figure that faces -z.
 
-    It is the turn about the vertical that is left when the shortest tilt from upright is taken off ("twist"), so it hardly
+    It is the turn about the vertical that is left when the shortest tilt from upright is taken off ("twist"): it hardly
     changes when a figure bows, lies down, rolls or turns a cartwheel; only a figure upside down has none.
     """
     # The root rotation of an upright figure is half a turn about x: y points down in these poses, up in the rest pose.
@@ -190,5 +190,5 @@ def _floor(motion: Motion) -> float:
     """Height of the soles where they stand still, or of their lowest point where they never do."""
     from contrapposto.retarget.ground import floor_height, sole_heights
 
-    found = floor_height(motion)
-    return float(sole_heights(motion)[0].min()) if found is None else found
+    height = floor_height(motion)
+    return float(sole_heights(motion)[0].min()) if height is None else height

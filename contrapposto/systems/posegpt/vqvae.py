@@ -1,4 +1,4 @@
-"""PoseGPT's motion auto-encoder: motion to a grid of codes and back (sheet, section 4)."""
+"""PoseGPT's motion auto-encoder: motion to a grid of codes and back (docs/specs/posegpt.md, section 4)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PoseVQVAE(MotionAutoEncoder):
             blocks are left out.
         heads: attention heads.
         num_books: K.
-        num_codes: codes of all books together, so V = num_codes / K each.
+        num_codes: codes of all codebooks together, so V = num_codes / K each.
         code_dim: size D of the latent.
         beta: weight of the codebook term.
         positions: kind of the position tables.
@@ -238,7 +238,7 @@ def build_autoencoder(num_joints: int, options: Mapping[str, Any]) -> MotionAuto
 
     Args:
         num_joints: J.
-        options: of the network; those that only the other kind of network has are left out.
+        options: of the network; those that only the other kind of network has, and those that are None, are left out.
 
     Raises:
         ConfigError: an option that neither has, or values that cannot be used.
@@ -253,7 +253,8 @@ def build_autoencoder(num_joints: int, options: Mapping[str, Any]) -> MotionAuto
                 expected=", ".join(sorted(known)),
                 fix=f"did you mean {nearest(name, sorted(known))}?",
             )
-    own = {name: value for name, value in options.items() if name in signature(kind).parameters}
+    chosen = {name: value for name, value in options.items() if value is not None}
+    own = {name: value for name, value in chosen.items() if name in signature(kind).parameters}
     return kind(**{**own, "num_joints": num_joints})
 
 
