@@ -30,8 +30,6 @@ PENDING = {
 PENDING_CYCLES = {
     ("io", "render"),
     ("mesh", "io"),
-    ("systems.anerf", "systems.scail_pose"),
-    ("viewer", "systems.sage"),
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 READABLE = (".npz", ".bvh", ".amc", ".glb", ".gltf", ".vrm")
 WRITABLE = (".npz", ".bvh", ".glb", ".mp4")
 
+_stated: ContextVar[Mapping[str, Any]] = ContextVar("stated", default={})  # noqa: B039 (never changed)
 _HINTS = {
     ".asf": "name the .amc file; its .asf is found beside it",
     ".fbx": "in Blender: File > Import > FBX, then File > Export > glTF 2.0 (.glb)",
@@ -21,7 +24,7 @@ _HINTS = {
     ".pkl": "convert it: np.savez(name, poses=..., trans=..., mocap_framerate=...)",
 }
 
-__all__ = ["READABLE", "WRITABLE", "read_motion", "write_motion"]
+__all__ = ["READABLE", "WRITABLE", "read_motion", "stating", "write_motion"]
 
 
 def read_motion(
@@ -57,9 +60,22 @@ def read_motion(
     """
     from contrapposto.io.reading import Reading
 
-    return Reading(Path(path), up, forward, scale, fps, options).motion(
-        native=native, reference_frame=reference_frame, joint_map=joint_map
-    )
+    stated: dict[str, Any] = {"up": up, "forward": forward, "scale": scale, "fps": fps}
+    stated |= {"reference_frame": reference_frame, "joint_map": joint_map, **options}
+    stated = {**_stated.get(), **{name: value for name, value in stated.items() if value is not None}}
+    if Path(path).suffix.lower() != ".amc" and "asf" not in options:
+        stated.pop("asf", None)
+    return Reading(Path(path), **stated).motion(native=native)
+
+
+@contextmanager
+def stating(options: Mapping[str, Any]) -> Iterator[None]:
+    """Let options of `read_motion` count for every file that is read inside, where the call does not name them."""
+    before = _stated.set(dict(options))
+    try:
+        yield
+    finally:
+        _stated.reset(before)
 
 
 def write_motion(path: str | Path, motion: Motion, **options: Any) -> Path:

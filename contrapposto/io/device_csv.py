@@ -2,7 +2,9 @@
 
 Columns by name, in any order, others are ignored: `time` in seconds; for each of `head`, `left`, `right`:
 `head_x, head_y, head_z` in metres and the quaternion `head_qx, head_qy, head_qz, head_qw`; optional `head_tracked`
-(0 or 1). An empty cell or `nan` means that the device was not tracked. Comma, semicolon or tab between columns.
+(1 or 0, true or false, yes or no). An empty cell or `nan` means that the device was not tracked. Comma, semicolon or
+tab between columns; numbers may have decimal commas. Other units of time and length, quaternions of another length, and
+exchanged sides are found from the first rows and reported (`contrapposto.io.device_units`).
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import numpy as np
 from contrapposto import rotations as rot
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
+from contrapposto.io.checks import naming
+from contrapposto.io.device_units import Units, find_units
 from contrapposto.io.devices import (
     CONVENTIONS,
     DEVICES,
@@ -47,13 +51,16 @@ def stream_csv(
         InputError: no file, not text, columns missing, no row that can be used; in strict mode any damage.
     """
     repairs = repairs or Repairs(path, strict=True)
-    found = False
+    units: Units | None = None
     for block in chunked(_rows(Path(path), repairs)):
-        found = True
+        if units is None:
+            with naming(path):
+                units = find_units(block, convention)
+        block = units.apply(block)
         devices = block[:, 1:22].reshape(-1, 3, 7)
         quaternions = np.where(block[:, 22:, None] > 0, devices[..., 3:], np.nan)
         yield make_track(quaternions, devices[..., :3], block[:, 0], convention)
-    if not found:
+    if units is None:
         raise InputError(f"{path} holds no row that can be used.", found=str(repairs) or "only a header")
 
 
@@ -77,6 +84,7 @@ def _rows(path: Path, repairs: Repairs) -> Iterator[list[float]]:
     lines = read_lines(path, _KIND)
     _, header = next(lines)
     delimiter = max(",;\t", key=header.count)
+    decimal = "," if delimiter != "," else ""
     indices = _indices(path, _cells(header, delimiter))
     columns, flags = indices[:22], indices[22:]
     before, last = -np.inf, max(indices[:22])
@@ -89,6 +97,8 @@ def _rows(path: Path, repairs: Repairs) -> Iterator[list[float]]:
             kind = "has too few cells" if line.endswith("\n") else "is cut off at the end of the file"
             repairs.note(kind, where, found=f"{len(cells)} cells", expected=f"at least {last + 1}")
             continue
+        if decimal:
+            cells = [cell.replace(",", ".") if cell.count(",") == 1 else cell for cell in cells]
         values = [_number(cells[index]) for index in columns]
         if not np.isfinite(values[0]):
             repairs.note("has no time", where, found=repr(cells[columns[0]][:40]), expected="seconds")
@@ -98,7 +108,7 @@ def _rows(path: Path, repairs: Repairs) -> Iterator[list[float]]:
                 "has a time that is not after the one before", where, found=f"{values[0]} after {before}"
             )
         before = values[0]
-        tracked = [float(i < 0 or i >= len(cells) or _number(cells[i]) != 0) for i in flags]
+        tracked = [float(i < 0 or i >= len(cells) or _is_true(cells[i])) for i in flags]
         _check_devices(values, tracked, cells, columns, where, repairs)
         yield [*values, *tracked]
 
@@ -120,8 +130,8 @@ def _check_devices(
             continue
         if not np.isfinite(pose).all():
             repairs.note(f"has no usable pose of {name}", where, found="values that are not finite numbers")
-        elif not abs(float(np.linalg.norm(pose[3:])) - 1) < 0.05:
-            repairs.note(f"has a rotation of {name} that is no unit quaternion", where)
+        elif np.linalg.norm(pose[3:]) < 1e-3:
+            repairs.note(f"has a rotation of {name} that is no quaternion", where, found="length 0")
 
 
 def _indices(path: Path, header: list[str]) -> list[int]:
@@ -143,6 +153,14 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:  # a carriage return in the middle of a line
         return []
+
+
+def _is_true(text: str) -> bool:
+    """Whether a cell says that a device was tracked: everything but 0, false, no and nothing."""
+    word = text.strip().strip('"').lower()
+    return (
+        word not in ("", "false", "no", "f", "n", "off", "lost", "nan", "none", "null") and _number(word) != 0
+    )
 
 
 def _number(text: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +20,32 @@ from contrapposto.skeleton import SKELETONS
 
 _HABIT = {".npz": "z", ".bvh": "y", ".amc": "y", ".glb": "y", ".gltf": "y", ".vrm": "y"}
 _OPTIONS = {".bvh": {"root_offset"}, ".amc": {"asf"}, ".glb": {"clip"}, ".gltf": {"clip"}, ".vrm": {"clip"}}
-_UNUSUAL = (1.1, 2.4)
-"""Metres. A figure whose height lies outside was perhaps read in a wrong unit."""
 
 
-@dataclass(frozen=True)
 class Reading:
-    """What is stated about a file; see `contrapposto.io.read_motion`."""
+    """What is stated about a file; see `contrapposto.io.read_motion` for the options."""
 
-    path: Path
-    up: str | None
-    forward: str | None
-    scale: float | None
-    fps: float | None
-    options: Mapping[str, Any]
-
-    def motion(
+    def __init__(
         self,
+        path: Path,
         *,
-        native: bool,
-        reference_frame: int | None,
-        joint_map: str | Path | Mapping[str, str] | None,
-    ) -> Motion:
+        up: str | None = None,
+        forward: str | None = None,
+        scale: float | None = None,
+        fps: float | None = None,
+        reference_frame: int | None = None,
+        joint_map: str | Path | Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        self.path, self.up, self.forward, self.scale, self.fps = path, up, forward, scale, fps
+        self.reference_frame, self.joint_map, self.options = reference_frame, joint_map, options
+
+    def motion(self, *, native: bool) -> Motion:
         """The clip; see `contrapposto.io.read_motion`."""
         self._check()
         motion = self._read(self.up or self._habit)
         with naming(self.path):
-            source = self._joints(motion, joint_map, native)
+            source = self._joints(motion, native)
             if self.up is None and source is not None:
                 motion = self._upright(motion, source)
             if self.forward is not None:
@@ -56,7 +55,7 @@ class Reading:
                 motion = replace(motion, fps=float(self.fps))
             if native:
                 return motion
-            return to_smpl(motion, source, reference_frame=reference_frame)
+            return to_smpl(motion, source, reference_frame=self.reference_frame)
 
     @property
     def _suffix(self) -> str:
@@ -107,12 +106,10 @@ class Reading:
                 motion = replace(motion, skeleton=skeleton, root_translation=place)
         return turned(motion, to_z_up(up) * to_z_up(self._habit).inv())
 
-    def _joints(
-        self, motion: Motion, joint_map: str | Path | Mapping[str, str] | None, native: bool
-    ) -> SourceSkeleton | None:
+    def _joints(self, motion: Motion, native: bool) -> SourceSkeleton | None:
         """Which joint is which; nothing where nobody needs to know and names do not tell."""
-        if joint_map is not None:
-            names = joint_map if isinstance(joint_map, Mapping) else read_joint_map(joint_map)
+        if self.joint_map is not None:
+            names = self.joint_map if isinstance(self.joint_map, Mapping) else read_joint_map(self.joint_map)
             return with_joint_map(motion.skeleton, names)
         try:
             return recognise(motion.skeleton)

@@ -11,6 +11,7 @@ from contrapposto.io.device_csv import stream_csv
 from contrapposto.io.devices import CONVENTIONS, Convention, DeviceTrack, Repairs, devices_of
 from contrapposto.io.devices import convention as find_convention
 from contrapposto.io.packets import stream_packets
+from contrapposto.io.plausible import plausible
 from contrapposto.io.quest import stream_quest
 
 LOGS = (".txt", ".csv", ".jsonl")
@@ -33,6 +34,8 @@ def stream_devices(
 ) -> Iterator[DeviceTrack]:
     """Tracks of successive stretches of a recording: a Quest log, CSV, packets, or what a motion file would show.
 
+    Devices that are where no device can be count as not tracked (`contrapposto.io.plausible`).
+
     Args:
         path: the file.
         repairs: strict or lenient, and the place where repairs are counted; strict where absent.
@@ -44,12 +47,13 @@ def stream_devices(
     """
     suffix = Path(path).suffix.lower()
     axes = recorded_convention(path, convention)
+    repairs = repairs or Repairs(path, strict=True)
     if suffix == ".txt":
-        return stream_quest(path, repairs=repairs, convention=axes)
+        return plausible(stream_quest(path, repairs=repairs, convention=axes), repairs)
     if suffix == ".csv":
-        return stream_csv(path, repairs=repairs, convention=axes)
+        return plausible(stream_csv(path, repairs=repairs, convention=axes), repairs)
     if suffix == ".jsonl":
-        return stream_packets(path, repairs=repairs, convention=axes)
+        return plausible(stream_packets(path, repairs=repairs, convention=axes), repairs)
     if suffix in READABLE:
         return iter([devices_of(read_motion(path))])
     raise InputError(

@@ -12,12 +12,19 @@ import numpy as np
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.io.checks import check_file, naming, shorten
-from contrapposto.mesh.asset import MeshAsset
+from contrapposto.mesh.asset import Material, MeshAsset
 from contrapposto.mesh.gltf_write import write_mesh_glb
 from contrapposto.mesh.obj import read_obj, write_obj
 from contrapposto.mesh.rigged import RiggedMesh
 
-READABLE = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off")
+READABLE = (".obj", ".glb", ".gltf", ".vrm", ".ply", ".stl", ".off")
+_FARTHEST = 1e15  # products of three coordinates still fit into single precision's range with room to spare
+_HINTS = {
+    ".fbx": "in Blender: File > Import > FBX, then File > Export > glTF 2.0 (.glb)",
+    ".blend": "in Blender: File > Export > glTF 2.0 (.glb)",
+    ".dae": "in Blender: File > Import > Collada, then File > Export > glTF 2.0 (.glb)",
+    ".usdz": "in Blender: File > Import > Universal Scene Description, then File > Export > glTF 2.0 (.glb)",
+}
 WRITABLE = (".obj", ".glb", ".ply", ".stl", ".off")
 
 
@@ -33,19 +40,28 @@ def read_mesh(path: str | Path, only: Sequence[str] | None = None) -> MeshAsset:
     """
     path = Path(path)
     try:
-        return _read(path, only)
+        mesh = _read(path, only)
     except InputError as error:
         if str(path) in error.what:
             raise
         with naming(path):  # what was found only when the mesh was put together
             raise
+    far = ~(np.abs(mesh.vertices) < _FARTHEST)
+    if far.any():
+        row = int(far.any(axis=1).argmax())
+        raise InputError(
+            f"{path} has vertices that are infinitely far away.",
+            found=f"{int(far.any(axis=1).sum())}, the first is number {row + 1}: {mesh.vertices[row]}",
+            expected=f"coordinates below {_FARTHEST:g}",
+        )
+    return mesh
 
 
 def _read(path: Path, only: Sequence[str] | None) -> MeshAsset:
     suffix = path.suffix.lower()
     if suffix == ".obj":
         return read_obj(path)
-    if suffix in (".glb", ".gltf"):
+    if suffix in (".glb", ".gltf", ".vrm"):
         return RiggedMesh(path, only).mesh
     if suffix in READABLE:
         return _read_plain(path, suffix)
@@ -83,8 +99,9 @@ def _read_plain(path: Path, suffix: str) -> MeshAsset:
     try:
         loaded: Any = trimesh.load(io.BytesIO(data), file_type=suffix[1:], process=False, force="mesh")
         vertices, faces = np.asarray(loaded.vertices), np.asarray(loaded.faces)
-        painted = loaded.visual.kind == "vertex"
-        colors = np.asarray(loaded.visual.vertex_colors) if painted else None
+        colors = np.asarray(loaded.visual.vertex_colors) if loaded.visual.kind == "vertex" else None
+        shades = np.asarray(loaded.visual.face_colors) if loaded.visual.kind == "face" else None
+        coordinates = _ply_coordinates(loaded.metadata, len(vertices))
     except Exception as error:  # trimesh meets damage with whatever breaks first
         raise InputError(
             f"{path} cannot be read.", found=shorten(str(error), 120), expected=f"a {suffix[1:].upper()} mesh"
@@ -93,9 +110,46 @@ def _read_plain(path: Path, suffix: str) -> MeshAsset:
         raise InputError(
             f"{path} has no triangles.", found=f"{len(vertices)} vertices", expected="a mesh with faces"
         )
-    return MeshAsset(vertices, faces, vertex_colors=colors, name=path.stem)
+    paint, materials = (None, ()) if shades is None or len(shades) != len(faces) else _face_paint(shades)
+    texture_faces = None if coordinates is None else faces
+    return MeshAsset(vertices, faces, coordinates, texture_faces, paint, materials, colors, path.stem)
+
+
+def _ply_coordinates(metadata: Any, count: int) -> np.ndarray | None:
+    """(V, 2) texture coordinates of a PLY file's vertices, under the names that programs give them."""
+    data = (metadata.get("_ply_raw") or {}).get("vertex", {}).get("data")
+    names = getattr(getattr(data, "dtype", None), "names", None) or ()
+    for pair in (("s", "t"), ("u", "v"), ("texture_u", "texture_v")):
+        if set(pair) <= set(names):
+            values = np.stack([np.asarray(data[name], np.float64).ravel() for name in pair], axis=1)
+            return values if values.shape == (count, 2) and np.isfinite(values).all() else None
+    return None
+
+
+def _face_paint(shades: np.ndarray) -> tuple[np.ndarray, tuple[Material, ...]]:
+    """Colours of faces (F, 4) as materials, one for each colour."""
+    table, paint = np.unique(shades, axis=0, return_inverse=True)
+    linear = np.where(
+        table[:, :3] <= 10, table[:, :3] / 255 / 12.92, ((table[:, :3] / 255 + 0.055) / 1.055) ** 2.4
+    )
+    materials = tuple(
+        Material(f"color {number}", (*color.tolist(), alpha / 255))
+        for number, (color, alpha) in enumerate(zip(linear, table[:, 3].tolist()))
+    )
+    return paint.ravel(), materials
 
 
 def _unknown(path: Path, known: tuple[str, ...], verb: str) -> InputError:
     found = f"suffix {path.suffix!r}" if path.suffix else "no suffix"
-    return InputError(f"{path} cannot be {verb} as a mesh.", found=found, expected=", ".join(known))
+    hint = _HINTS.get(path.suffix.lower(), "")
+    return InputError(f"{path} cannot be {verb} as a mesh.", found=found, expected=", ".join(known), fix=hint)
+
+
+def check_mesh_name(path: str | Path) -> None:
+    """Refuse a file whose suffix is not that of a mesh, with the way to convert it; nothing is read.
+
+    Raises:
+        InputError: see above.
+    """
+    if Path(path).suffix.lower() not in READABLE:
+        raise _unknown(Path(path), READABLE, "read")

@@ -8,11 +8,12 @@ import json
 import struct
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
 from contrapposto.errors import InputError
-from contrapposto.io.checks import check_file, shorten
+from contrapposto.io.checks import check_file, note, shorten
 
 _TYPES: dict[int, Any] = {
     5120: np.int8,
@@ -30,6 +31,10 @@ _UNDERSTOOD = {
     "KHR_materials_specular",
 }
 _MOST = 2**28
+_MOST_ZEROS = 2**22  # values of an accessor without bytes behind it
+_SPARE, _TIMES = 2**28, 64  # bytes that arrays may take: so many, and so many times the file's own
+_IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
+_COMPRESSED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
 
 
 class Gltf:
@@ -59,11 +64,15 @@ class Gltf:
         needed = self.json.get("extensionsRequired", [])
         strange = {str(name) for name in needed} - _UNDERSTOOD if isinstance(needed, list) else {str(needed)}
         if strange:
-            fix = "export it again without compression"
+            fix = "export it again without them"
+            if strange & set(_COMPRESSED):
+                name = self.path.name
+                fix = f"unpack it: npx @gltf-transform/cli copy {name} plain.glb (or export it without compression)"
             raise self.error(
                 "The file needs extensions that are not understood.", ", ".join(sorted(strange)), fix
             )
         self._buffers: dict[int, bytes] = {}
+        self._taken, self._held = 0, len(data)
 
     def error(self, what: str, found: str = "", fix: str = "") -> InputError:
         """An error that names the file."""
@@ -88,6 +97,7 @@ class Gltf:
         """An accessor as (N,) or (N, C) values; normalised integers become floats."""
         accessor = self.entry("accessors", index)
         try:
+            self._reserve(accessor)
             values = self._values(accessor)
         except (KeyError, TypeError, ValueError) as error:
             raise self.error(f"Accessor {index} is damaged.", shorten(str(error), 120)) from error
@@ -95,24 +105,36 @@ class Gltf:
             values = np.maximum(values.astype(np.float32) / np.iinfo(values.dtype).max, -1)
         return values
 
+    def _reserve(self, accessor: dict[str, Any]) -> None:
+        """Refuse arrays that take much more memory than the file has bytes."""
+        width, count = _WIDTHS[accessor["type"]], accessor["count"]
+        if not isinstance(count, int) or not 0 <= count * width <= _MOST:
+            raise ValueError(f"{count} elements")
+        if "bufferView" not in accessor and count * width > _MOST_ZEROS:
+            raise ValueError(f"{count} elements without bytes behind them")
+        self._taken += count * width * np.dtype(_TYPES[accessor["componentType"]]).itemsize
+        if self._taken > _SPARE + _TIMES * self._held:
+            raise ValueError(f"arrays of {self._taken} bytes in a file of {self._held}")
+
     def image(self, index: object) -> bytes | None:
-        """The encoded image of a texture; None where it cannot be had."""
-        source = self.entry("textures", index).get("source")
+        """The encoded image of a texture; None, with a note, where it cannot be had."""
+        texture = self.entry("textures", index)
+        webp = (texture.get("extensions") or {}).get("EXT_texture_webp") or {}
+        source = texture.get("source", webp.get("source"))
         if source is None:
             return None
         image = self.entry("images", source)
         if "bufferView" in image:
             return self._view(self.entry("bufferViews", image["bufferView"]))[0]
-        return self.resource(str(image.get("uri", "")))
+        uri = str(image.get("uri", ""))
+        data = self.resource(uri, beside=True)
+        if data is None:
+            note(f"the texture {shorten(uri)} is not there: the surface is plain")
+        return data
 
     def _values(self, accessor: dict[str, Any]) -> np.ndarray:
-        kind, width, count = (
-            np.dtype(_TYPES[accessor["componentType"]]),
-            _WIDTHS[accessor["type"]],
-            accessor["count"],
-        )
-        if not isinstance(count, int) or not 0 <= count * width <= _MOST:
-            raise ValueError(f"{count} elements")
+        kind = np.dtype(_TYPES[accessor["componentType"]])
+        width, count = _WIDTHS[accessor["type"]], accessor["count"]
         if "bufferView" in accessor:
             values = self._read(accessor["bufferView"], accessor.get("byteOffset", 0), kind, count, width)
         else:
@@ -170,18 +192,28 @@ class Gltf:
             self._buffers[number] = data
         return self._buffers[number]
 
-    def resource(self, uri: str) -> bytes | None:
-        """What a URI holds: data inside the URI, or a file in the same folder or below; nothing else is opened."""
+    def resource(self, uri: str, *, beside: bool = False) -> bytes | None:
+        """What a URI holds: data inside it, or a file in the same folder or below; nothing else is opened.
+
+        `beside`: also PNG and JPEG images in folders beside the file's (`../textures/skin.png`).
+        """
         if uri.startswith("data:"):
             try:
                 return base64.b64decode(uri.partition(",")[2], validate=True)
             except binascii.Error as error:
                 raise self.error("Data inside the file is damaged.") from error
         folder = self.path.parent.resolve()
-        file = (folder / uri).resolve()
-        if not uri or not file.is_relative_to(folder) or not file.is_file():
-            return None
-        return check_file(file, "glTF buffer").read_bytes()
+        for name in dict.fromkeys((unquote(uri), uri)):
+            if not name or "\0" in name or Path(name).is_absolute() or name.count("..") > 1:
+                continue
+            file = (folder / name.replace("\\", "/")).resolve()
+            if file.is_relative_to(folder.parent if beside else folder) and file.is_file():
+                data = check_file(file, "glTF buffer").read_bytes()
+                if not file.is_relative_to(folder) and not data.startswith(_IMAGES):
+                    continue
+                self._held += len(data)
+                return data
+        return None
 
 
 def _container(data: bytes) -> tuple[Any, bytes | None]:

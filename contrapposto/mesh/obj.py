@@ -13,7 +13,9 @@ from contrapposto.files import atomic_path
 from contrapposto.io.checks import read_text, shorten
 from contrapposto.mesh.asset import Material, MeshAsset
 from contrapposto.mesh.clean import MAX_FACES
+from contrapposto.mesh.polygons import cut_polygon
 
+_MOST_CORNERS = 1000  # of a polygon that is cut by ears; the work grows with the cube
 _PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
 
 
@@ -26,13 +28,13 @@ class _Parsed:
     texture_faces: list[tuple[int, int, int]] = field(default_factory=list)
     paint: list[int] = field(default_factory=list)
     materials: dict[str, int] = field(default_factory=dict)
-    libraries: list[str] = field(default_factory=list)
+    libraries: list[list[str]] = field(default_factory=list)
     current: int = -1
     name: str = ""
 
 
 def read_obj(path: str | Path) -> MeshAsset:
-    """Read a mesh; polygons become fans of triangles, groups and smoothing are passed over.
+    """Read a mesh; polygons become triangles (concave ones by cutting ears); groups and smoothing are passed over.
 
     Raises:
         InputError: not text, a line that cannot be read (named), no faces, or indices with nothing behind them.
@@ -114,7 +116,7 @@ def _statement(parsed: _Parsed, words: list[str]) -> None:
         name = " ".join(words[1:])
         parsed.current = parsed.materials.setdefault(name, len(parsed.materials))
     elif kind == "mtllib":
-        parsed.libraries.append(" ".join(words[1:]))
+        parsed.libraries.append(words[1:])
     elif kind == "o" and not parsed.name:
         parsed.name = " ".join(words[1:])
 
@@ -128,11 +130,19 @@ def _face(parsed: _Parsed, corners: list[str]) -> None:
         textures.append(_index(int(parts[1]), len(parsed.coordinates)) if given else -1)
     if len(points) < 3:
         raise ValueError("a face needs three corners")
-    for last in range(2, len(points)):
-        parsed.faces.append((points[0], points[last - 1], points[last]))
-        texture = (textures[0], textures[last - 1], textures[last])
+    for first, second, third in _triangles(parsed, points):
+        parsed.faces.append((points[first], points[second], points[third]))
+        texture = (textures[first], textures[second], textures[third])
         parsed.texture_faces.append(texture if min(texture) >= 0 else (-1, -1, -1))
         parsed.paint.append(parsed.current)
+
+
+def _triangles(parsed: _Parsed, points: list[int]) -> list[tuple[int, int, int]]:
+    """Corners of the triangles of a polygon: a fan where it is convex, else ears are cut off one by one."""
+    fan = [(0, last - 1, last) for last in range(2, len(points))]
+    if len(points) == 3 or len(points) > _MOST_CORNERS or max(points) >= len(parsed.vertices):
+        return fan
+    return cut_polygon(np.array([parsed.vertices[point] for point in points])) or fan
 
 
 def _index(value: int, count: int) -> int:
@@ -152,8 +162,10 @@ def _asset(parsed: _Parsed, path: Path) -> MeshAsset:
         shades = np.clip(np.array(parsed.colors), 0, 1) * 255
         colors = np.concatenate([shades, np.full((len(shades), 1), 255)], axis=1).round().astype(np.uint8)
     looks: dict[str, Material] = {}
-    for library in parsed.libraries:
-        looks |= _read_materials(path.parent / library)
+    for words in parsed.libraries:  # several files, or one whose name holds spaces
+        whole = path.parent / " ".join(words)
+        for library in [whole] if whole.is_file() else [path.parent / word for word in words]:
+            looks |= _read_materials(library)
     materials = tuple(looks.get(name, Material(name)) for name in parsed.materials)
     return MeshAsset(
         np.array(parsed.vertices),
@@ -176,11 +188,14 @@ def _read_materials(path: Path) -> dict[str, Material]:
     for _, words in _lines(read_text(path, "MTL")):
         if words[0] == "newmtl":
             current = found.setdefault(" ".join(words[1:]), {})
-        elif words[0] in ("Kd", "d"):
+        elif words[0] in ("Kd", "d", "Tr"):
             try:
-                current[words[0]] = [float(word) for word in words[1:4]]
+                numbers = [float(word) for word in words[1:4]]
             except ValueError:
                 continue
+            current["d" if words[0] == "Tr" else words[0]] = (
+                [1 - number for number in numbers] if words[0] == "Tr" else numbers
+            )
         elif words[0] == "map_Kd":
             current["map"] = _image(path.parent, words)
     return {name: _material(name, values) for name, values in found.items()}

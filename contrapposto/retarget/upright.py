@@ -111,7 +111,7 @@ def _lies(places: np.ndarray, axis: str) -> bool:
     heights = _heights(places, axis)
     length = float(np.median(np.ptp(places, axis=1).max(axis=1)))
     return (
-        float(np.percentile(heights.max(axis=1), 95)) < 0.45 * length and float(heights.min()) > -0.1 * length
+        float(np.percentile(heights.max(axis=1), 95)) < 0.6 * length and float(heights.min()) > -0.1 * length
     )
 
 

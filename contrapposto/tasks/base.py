@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,7 +47,9 @@ def open_outputs(config: DictConfig, name: str = "", folder: Path | None = None)
         key: value for key, value in options.items() if key not in ("paths", "chain", "needs", "overview")
     }
     inputs = existing_paths(options)
-    return Outputs(folder or config.output, name, inputs, recorded, overwrite=bool(config.get("overwrite")))
+    output = Path(config.output)
+    folder = folder or (output.parent if output.suffix.lower() == ".glb" else output)  # a file, of task=rig
+    return Outputs(folder, name, inputs, recorded, overwrite=bool(config.get("overwrite")))
 
 
 def endings(formats: Sequence[str]) -> tuple[str, ...]:
@@ -88,7 +91,18 @@ def load_module(checkpoint: Path) -> Any:
     return module.eval()
 
 
-def read_clip(path: Path) -> Motion:
+READING = ("up", "forward", "scale", "fps", "reference_frame", "joint_map", "asf")
+"""Options of every task that say how its motion files are to be read; see `contrapposto.io.read_motion`."""
+
+
+def stated_reading(config: DictConfig) -> AbstractContextManager[None]:
+    """A context in which the options of `READING` that a command states count for every motion file it reads."""
+    from contrapposto.io import stating
+
+    return stating({name: config.get(name) for name in READING if config.get(name) is not None})
+
+
+def read_clip(path: str | Path) -> Motion:
     """Read a motion file; its metadata then says where the clip comes from.
 
     Raises:
@@ -96,6 +110,7 @@ def read_clip(path: Path) -> Motion:
     """
     from contrapposto.io import read_motion
 
+    path = Path(path)
     if not path.exists():
         raise InputError(f"There is no file {path}.")
     motion = read_motion(path)

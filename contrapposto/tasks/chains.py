@@ -24,7 +24,7 @@ from contrapposto.errors import ConfigError, ContrappostoError, InputError, Miss
 from contrapposto.files import atomic_path, write_json
 from contrapposto.outputs import Outputs
 from contrapposto.runs import best_run
-from contrapposto.tasks.base import open_outputs
+from contrapposto.tasks.base import open_outputs, stated_reading
 from contrapposto.tasks.predict import build_task, compose
 
 RECORD = "stage.json"
@@ -69,7 +69,10 @@ def run_chain(config: DictConfig) -> list[Path]:
         )
     stages = list(_stages(config))
     folders: dict[str, Path] = {stage.name: stage.folder for stage in stages}
-    with open_outputs(config, "chain " + " ".join(folders), _folder(config)) as outputs:
+    with (
+        open_outputs(config, "chain " + " ".join(folders), _folder(config)) as outputs,
+        stated_reading(config),
+    ):
         key = ""
         for number, stage in enumerate(stages, start=1):
             title = f"[{number}/{len(stages)}] {stage.name} ({stage.task})"

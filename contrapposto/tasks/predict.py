@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.options import build, locate, parse_value
-from contrapposto.tasks.base import open_outputs
+from contrapposto.tasks.base import READING, open_outputs, stated_reading
 
 TASKS = Path(__file__).parent / "configs"
 CHAINS = Path(__file__).parent / "chain_configs"
@@ -37,7 +37,8 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     """The configuration that arguments `key=value` describe.
 
     `task=` or `pipeline=` chooses a file; every other argument sets an option that the file has, or one of `input`,
-    `output`, `overwrite` (replace files that this command did not write) and `paths`. A leading `+` adds an
+    `output`, `overwrite` (replace files that this command did not write), `paths`, and for motion files those of
+    `contrapposto.tasks.base.READING`. A leading `+` adds an
     option that is not listed.
 
     Raises:
@@ -49,6 +50,7 @@ def compose(arguments: Sequence[str]) -> DictConfig:
             "input": None,
             "output": "out",
             "overwrite": False,
+            **dict.fromkeys(READING),
             "task": None,
             "chain": None,
             "paths": {"runs": "runs", "stores": "stores"},
@@ -64,6 +66,8 @@ def compose(arguments: Sequence[str]) -> DictConfig:
         if key in ("task", "pipeline"):
             continue
         name = key.lstrip("+")
+        if name not in known and f"task.{name}" in known:
+            name = f"task.{name}"
         if not key.startswith("+") and name not in known and not _open(config, name):
             raise ConfigError(f"There is no option {name}.", expected=nearest(name, known))
         try:
@@ -145,7 +149,7 @@ def run_task(config: DictConfig) -> list[Path]:
     if not config.input and getattr(locate(options["_target_"]), "needs_input", True):
         raise ConfigError("No input given.", expected="input=FILE")
     task = build_task(options)
-    with open_outputs(config):
+    with open_outputs(config), stated_reading(config):
         return list(task(config, Path(config.input or ""), Path(config.output)))
 
 

@@ -16,7 +16,10 @@ RECIPES = {
     "bandai": "BandaiRecipe",
     "free": "FreeRecipe",
     "humanact12": "HumanAct12Recipe",
+    "motion_files": "MotionFilesRecipe",
     "open_motion": "OpenMotionRecipe",
+    "posegpt_folder": "PoseGPTFolderRecipe",
+    "sage_folder": "SageFolderRecipe",
 }
 
 __all__ = ["RECIPES", "Discovery", "Progress", "Recipe", "Source", "get_recipe"]

@@ -11,12 +11,12 @@ from contrapposto.data.names import SUBSETS, canonical_name, comparable, subset_
 from contrapposto.data.recipes.base import Discovery, Progress, Source, need_folder, suffix_of, walk
 from contrapposto.data.recipes.labels import LabelFinder, babel_labels, grab_label, with_labels
 from contrapposto.data.recipes.npz import array_shape, members
+from contrapposto.data.recipes.reading import ReadingOptions
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.files import sha256
+from contrapposto.io.amass import PERIOD_KEYS, RATE_KEYS
+from contrapposto.io.pose_arrays import BODY, WHOLE
 from contrapposto.motion import Motion
-from contrapposto.skeleton import SMPLH52
-
-_RATES = ("mocap_framerate", "mocap_frame_rate")
 
 
 class AmassRecipe:
@@ -26,6 +26,7 @@ class AmassRecipe:
         subsets: keep only these subsets of AMASS, by any of their names; all if empty.
         babel: folder with BABEL's `train.json` and `val.json`, or one such file: labels for the clips it knows.
         source, licence, attribution: for files of the same layout that are not from AMASS.
+        up, forward, scale, fps: see `contrapposto.io.read_motion`, for files that do not show them.
 
     Raises:
         ConfigError: a subset that is not one of AMASS.
@@ -42,7 +43,12 @@ class AmassRecipe:
         licence: str = "AMASS licence, non-commercial scientific research: https://amass.is.tue.mpg.de/license.html",
         attribution: str = "Mahmood et al., AMASS: Archive of Motion Capture as Surface Shapes, ICCV 2019, "
         "and the makers of each subset",
+        up: str | None = None,
+        forward: str | None = None,
+        scale: float | None = None,
+        fps: float | None = None,
     ) -> None:
+        self.reading = ReadingOptions(up, forward, scale, fps)
         self.source, self.licence, self.attribution = source, licence, attribution
         self.downloads: dict[str, str] = {}
         self.subsets = tuple(sorted({_known(subset) for subset in subsets}))
@@ -52,7 +58,7 @@ class AmassRecipe:
     def options(self) -> dict[str, Any]:
         """What changes the store."""
         babel = {path.name: sha256(path) for path in self.babel}
-        return {"subsets": list(self.subsets), **({"babel": babel} if babel else {})}
+        return {"subsets": list(self.subsets), **({"babel": babel} if babel else {}), **self.reading.stated}
 
     def obtain(self, raw: Path | None, downloads: Path, progress: Progress | None) -> Path:
         """AMASS cannot be downloaded without registration: only `raw` is accepted."""
@@ -89,8 +95,7 @@ class AmassRecipe:
         if absent:
             found.ignored["BABEL: annotated clips that are not in the folder"] = absent
 
-    @staticmethod
-    def _kind(path: Path) -> str:
+    def _kind(self, path: Path) -> str:
         """Why a file is passed over; empty for a clip, also for a damaged one, which is rejected by name later."""
         if path.suffix.lower() != ".npz":
             is_label = path.name == "index.csv" or (
@@ -98,21 +103,21 @@ class AmassRecipe:
             )
             return "label files (used)" if is_label else f"{suffix_of(path)} files"
         arrays = members(path)
-        if arrays is not None and "poses" not in arrays:
+        if arrays is not None and arrays.isdisjoint((*WHOLE, *BODY)):
             return "npz files without poses"
-        if arrays is not None and arrays.isdisjoint(_RATES):
-            return "npz files without a frame rate"
+        if arrays is not None and arrays.isdisjoint((*RATE_KEYS, *PERIOD_KEYS)) and self.reading.fps is None:
+            return "npz files without a frame rate (data.options.fps= states one)"
         return ""
 
     def frames(self, source: Source) -> int:
-        """Rows of `poses`."""
-        return array_shape(source.paths[0], "poses")[0]
+        """Rows of the poses."""
+        arrays = members(source.paths[0]) or set()
+        name = next((name for name in (*WHOLE, *BODY) if name in arrays), "poses")
+        return array_shape(source.paths[0], name)[0]
 
     def read(self, source: Source) -> Motion:
-        """Read with `contrapposto.io.amass` and put on the SMPL-H skeleton, labels added."""
-        from contrapposto.io.amass import read_amass
-
-        return with_labels(read_amass(source.paths[0]).to_skeleton(SMPLH52), source.parameters)
+        """Read and put on the SMPL-H skeleton, labels added."""
+        return with_labels(self.reading.read(source.paths[0]), source.parameters)
 
 
 def _known(subset: str) -> str:
