@@ -35,7 +35,7 @@ def call(node_name, /, **inputs):
 @pytest.fixture(scope="module")
 def frames():
     """Somebody who waves: (B, H, W, 3) in [0, 1]."""
-    pictures = list(people_scene(1, 2, seconds=0.5, size=(448, 256)).pictures())[::3]
+    pictures = list(people_scene(1, 2, seconds=0.5, size=(448, 256)).images())[::3]
     return torch.from_numpy(np.stack(pictures)).float() / 255
 
 

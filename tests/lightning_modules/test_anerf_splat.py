@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 
-from cli import runs
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.systems.anerf.avatar import Avatar
 from contrapposto.systems.anerf.splats.training import RowAdam

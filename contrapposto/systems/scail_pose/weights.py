@@ -57,7 +57,7 @@ def model_path(name: str, folder: str | Path) -> Path:
     """The user's file.
 
     Raises:
-        MissingError: it does not exist; the message says where it comes from and under which licence.
+        MissingError: it does not exist; the message states where it comes from and under which licence.
     """
     file = model_files()[name]
     path = Path(folder) / file.place
