@@ -23,7 +23,8 @@ from contrapposto.systems.anerf.cameras import box_pixels, cylinder_box, pixel_r
 from contrapposto.systems.anerf.capsules import NUM_SEGMENTS, Capsules
 from contrapposto.systems.anerf.draws import Draws
 from contrapposto.systems.anerf.model import ANeRF
-from contrapposto.systems.anerf.renderer import Renderer, View
+from contrapposto.systems.anerf.renderer import Renderer
+from contrapposto.systems.anerf.view import View
 from contrapposto.systems.anerf.volume_rendering import Composite
 
 PLAIN = "every encoding spelled out, both networks on all samples"

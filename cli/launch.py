@@ -157,7 +157,16 @@ def check_sweep(name: str, arguments: Sequence[str]) -> None:
 
 def _first_of_sweep(override: str) -> str:
     """The first value of a sweep, so that a sweep's names are checked like a single run's."""
-    key, _, value = override.partition("=")
-    if "," in value and not re.search(r"[\[\]{}()'\"]", value):
-        return f"{key}={value.split(',')[0]}"
-    return override
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import IntervalSweep
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+        if not parsed.is_sweep_override():
+            return override
+        value = parsed.value()
+        first = value.start if isinstance(value, IntervalSweep) else next(parsed.sweep_string_iterator())
+    except HydraException:  # composing says what is wrong
+        return override
+    return f"{override.partition('=')[0]}={first}"

@@ -17,7 +17,7 @@ contrapposto COMMAND [key=value ...]; contrapposto COMMAND --help says more.
   serve      SCAIL-Pose as a service with a page
   report     one HTML page from evaluations and runs
   publish    a finished run as a folder to pass on
-  fetch      a published model from a web address
+  fetch      a published model from a web address; scail-weights: YOLOX, DWPose and NLF
   doctor     versions, devices, optional packages, data
   translate  our commands for a command line of one of the original systems
 
@@ -126,7 +126,11 @@ def publish(arguments: list[str]) -> int:
 
 
 def fetch(arguments: list[str]) -> int:
-    """Fetch a published model."""
+    """Fetch a published model, or the networks of others that SCAIL-Pose can use."""
+    if arguments[:1] == ["scail-weights"]:
+        from contrapposto.systems.scail_pose.weights import main as fetch_weights
+
+        return fetch_weights(arguments[1:])
     from contrapposto.fetch import main as run
 
     return run(arguments)

@@ -33,7 +33,7 @@ class BabelLabels:
 
     Args:
         spans: by `data.names.comparable` name of the clip, so SMPL-H and SMPL-X releases both find theirs.
-        problems: what was mended or left out, counted.
+        problems: what was corrected or left out, counted.
         parts: name of the file (`train`, `val`) that a clip stands in, by the same names.
     """
 
@@ -53,7 +53,7 @@ class BabelLabels:
 def read_babel(*paths: str | Path, original: bool = False) -> BabelLabels:
     """Read annotation files (`train.json`, `val.json`).
 
-    A clip has the labels of its frames where there are any, else those of the sequence as a whole. Mended and
+    A clip has the labels of its frames where there are any, else those of the sequence as a whole. Corrected and
     counted: times in the wrong order are swapped, negative ones become 0. Left out and counted: labels
     without categories (`act_cat` is null), without a length, or with times that are no numbers.
 
@@ -65,20 +65,20 @@ def read_babel(*paths: str | Path, original: bool = False) -> BabelLabels:
         MissingError: no such file.
         InputError: it is not a BABEL file.
     """
-    found = BabelLabels()
+    labels = BabelLabels()
     for path in map(Path, paths):
         for entry in _entries(path):
             feature = entry.get("feat_p")
             if not isinstance(feature, str) or "/" not in feature:
-                found.problems["entries without a clip"] += 1
+                labels.problems["entries without a clip"] += 1
                 continue
-            spans = list(_spans(entry, found.problems, original))
+            spans = list(_spans(entry, labels.problems, original))
             name = comparable(feature.split("/", 1)[1])
-            found.spans.setdefault(name, []).extend(spans)
-            found.parts[name] = path.stem
+            labels.spans.setdefault(name, []).extend(spans)
+            labels.parts[name] = path.stem
             if not spans:
-                found.problems["clips without labels"] += 1
-    return found
+                labels.problems["clips without labels"] += 1
+    return labels
 
 
 def babel_files(path: str | Path) -> list[Path]:
@@ -91,14 +91,14 @@ def babel_files(path: str | Path) -> list[Path]:
     if path.is_file():
         return [path]
     files = [path / f"{part}.json" for part in ("train", "val", "test")]
-    found = [file for file in files if file.is_file()]
-    if not found:
+    present = [file for file in files if file.is_file()]
+    if not present:
         raise MissingError(
             f"There are no BABEL files in {path}.",
             expected="train.json and val.json of BABEL v1.0",
             fix="download them from https://babel.is.tue.mpg.de (registration)",
         )
-    return found
+    return present
 
 
 def _entries(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -143,7 +143,7 @@ def _labels(annotation: Any) -> list[Any] | None:
 def span_times(
     label: Mapping[str, Any], problems: Counter[str], original: bool = False
 ) -> tuple[float, float] | None:
-    """Start and end of a label in seconds, mended as `read_babel` says; None where it is left out. Counts both."""
+    """Start and end of a label in seconds, corrected as in `read_babel`; None where it is left out. Counts both."""
     try:
         start, end = float(label["start_t"]), float(label["end_t"])
     except (KeyError, TypeError, ValueError):

@@ -6,9 +6,10 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from contrapposto.errors import ConfigError, ContrappostoError, nearest
 
@@ -84,6 +85,66 @@ def existing(output: Path, schema: str, open_store: Callable[[Path], Store]) -> 
         return open_store(output)
     except ContrappostoError:  # damaged or of another version
         return None
+
+
+class StorePlan(Protocol):
+    """What a recipe knows before the work."""
+
+    @property
+    def origin(self) -> Any:
+        """Where the data come from: a dataclass with `recipe`, `options`, and `input_hash`, the hash of the input."""
+        ...
+
+    @property
+    def make(self) -> Callable[[Path, Any, Callable[[str, int, int], None] | None], Any]:
+        """Writes the store: (folder, origin, progress) -> store."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoreKind(Generic[Store]):
+    """A kind of store that recipes make.
+
+    Args:
+        package: where the recipes' modules are.
+        recipes: their names.
+        what: the things that they make, for messages.
+        schema: of the manifest.
+        open: opens a store; its `manifest` has the entry `input_hash`.
+    """
+
+    package: str
+    recipes: Sequence[str]
+    what: str
+    schema: str
+    open: Callable[[Path], Store]
+
+    def prepare(
+        self,
+        recipe: str,
+        output: str | Path,
+        raw: str | Path | None,
+        progress: Callable[[str, int, int], None] | None,
+        options: Mapping[str, Any],
+    ) -> tuple[Store, bool]:
+        """Make a store, unless the one that is there was made of the same input by the same recipe.
+
+        Returns:
+            The store, and whether it was there already.
+
+        Raises:
+            ConfigError: no such recipe or option, or `output` is something else than such a store.
+            MissingError, InputError: nothing usable in the input.
+        """
+        output = Path(output).absolute()
+        plan_of = find_plan(self.package, self.recipes, recipe, options, self.what)
+        old = existing(output, self.schema, self.open)
+        plan: StorePlan = plan_of(None if raw is None else Path(raw).absolute(), **options)
+        origin = plan.origin
+        key = digest(origin.recipe, origin.input_hash, dict(origin.options))
+        if old is not None and getattr(old, "manifest", {}).get("input_hash") == key:
+            return old, True
+        return plan.make(output, replace(origin, input_hash=key), progress), False
 
 
 def digest(*facts: Any) -> str:

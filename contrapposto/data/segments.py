@@ -77,7 +77,7 @@ def label_segments(
         min_frames: shorter segments are left out.
     """
     problems: Counter[str] = Counter()
-    found: list[tuple[int, int, int, np.ndarray]] = []
+    stretches: list[tuple[int, int, int, np.ndarray]] = []
     for number, clip in enumerate(clips):
         spans: dict[tuple[int, int], list[str]] = {}
         for label in clip.labels:
@@ -90,21 +90,21 @@ def label_segments(
             if end - first < min_frames:
                 problems[f"labels of less than {min_frames} frames"] += 1
                 continue
-            found.append((number, first, end - first, vocabulary.encode(texts).bool().numpy()))
-    return _segments(found, len(vocabulary), problems)
+            stretches.append((number, first, end - first, vocabulary.encode(texts).bool().numpy()))
+    return _segments(stretches, len(vocabulary), problems)
 
 
 def clip_segments(
     clips: Sequence[ClipRecord], rows: np.ndarray, vocabulary: Vocabulary | None, *, min_frames: int = 16
 ) -> Segments:
     """Whole clips, with the classes of all their labels; arguments of `label_segments`."""
-    found = []
+    stretches = []
     for number, clip in enumerate(clips):
         if rows[number] >= min_frames:
             texts = [label.text for label in clip.labels]
             hot = np.zeros(0, bool) if vocabulary is None else vocabulary.encode(texts).bool().numpy()
-            found.append((number, 0, int(rows[number]), hot))
-    return _segments(found, len(vocabulary) if vocabulary else 0, Counter())
+            stretches.append((number, 0, int(rows[number]), hot))
+    return _segments(stretches, len(vocabulary) if vocabulary else 0, Counter())
 
 
 def widened(segments: Segments, rows: np.ndarray, *, margin: int, at_least: int) -> Segments:
@@ -172,10 +172,10 @@ class SegmentReader(WindowReader):
 
 
 def _segments(
-    found: list[tuple[int, int, int, np.ndarray]], actions: int, problems: Counter[str]
+    stretches: list[tuple[int, int, int, np.ndarray]], actions: int, problems: Counter[str]
 ) -> Segments:
-    columns = [np.array([item[place] for item in found], np.int64) for place in range(3)]
-    hot = np.stack([item[3] for item in found]) if found else np.zeros((0, actions), bool)
+    columns = [np.array([item[place] for item in stretches], np.int64) for place in range(3)]
+    hot = np.stack([item[3] for item in stretches]) if stretches else np.zeros((0, actions), bool)
     return Segments(columns[0], columns[1], columns[2], hot, problems)
 
 
@@ -185,10 +185,10 @@ def no_labels(store: Path, segments: Segments) -> InputError:
     return _no_labels(store, reasons or "no clip has a label")
 
 
-def _no_labels(store: Path, found: str) -> InputError:
+def _no_labels(store: Path, reasons: str) -> InputError:
     return InputError(
         f"{store} has no labelled motion to learn actions from.",
-        found=found,
+        found=reasons,
         expected="clips with labels that the vocabulary knows",
         fix="choose data.vocabulary (a shipped one or a file), prepare.py data=amass options.babel=FOLDER, or data=demo",
     )

@@ -210,11 +210,11 @@ def _decoded(container: Any, log: ReadLog) -> Iterator[Any]:
     packets = _Packets(container, stream)
     for packet in packets:
         try:
-            found = stream.codec_context.decode(packet)
+            frames = stream.codec_context.decode(packet)
         except av.error.FFmpegError:
-            found = []
+            frames = []
             log.missing += 1  # an estimate until the end is reached
-        for frame in found:
+        for frame in frames:
             log.frames += 1
             yield frame
     try:

@@ -41,7 +41,7 @@ class AnerfFit:
         most: int = 300,
         size: int = 384,
         background: str = "median",
-        held_out: float = 0.1,
+        held_out: float = 0.0,
         focal: float | None = None,
         steps: int = 4000,
         gaussians: int = 10_000,
@@ -74,7 +74,8 @@ class AnerfFit:
         subject = self._train(scene, output)
         seconds = time.process_time() - started
         psnr = held_out_psnr(scene, subject)
-        print(f"avatar: {psnr:.1f} dB on held-out images, {seconds:.0f} CPU seconds of training")
+        which = "held-out images" if "novel_pose" in scene.splits else "images of the video"
+        print(f"avatar: {psnr:.1f} dB on {which}, {seconds:.0f} CPU seconds of training")
         folder = self._write(subject, scene, output / "model", psnr)
         return [folder, output / "preview.png"]
 

@@ -47,7 +47,9 @@ def open_outputs(config: DictConfig, name: str = "", folder: Path | None = None)
         key: value for key, value in options.items() if key not in ("paths", "chain", "needs", "overview")
     }
     inputs = existing_paths(options)
-    return Outputs(folder or config.output, name, inputs, recorded, overwrite=bool(config.get("overwrite")))
+    output = Path(config.output)
+    folder = folder or (output.parent if output.suffix.lower() == ".glb" else output)  # a file, of task=rig
+    return Outputs(folder, name, inputs, recorded, overwrite=bool(config.get("overwrite")))
 
 
 def endings(formats: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, nearest
 from contrapposto.files import write_json
+from contrapposto.outputs import free_stem
 from contrapposto.tasks.npr_inputs import Source, find_network, read_source, target_files
 from contrapposto.tasks.npr_outputs import check_formats, credit_of, write_poses
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from contrapposto.systems.npr.pretrained import PretrainedNetwork
 
 _SHEET = 24
+_ENDINGS = (".glb", ".json", ".mp4", ".png", ".obj", "_obj", "_morph.glb")
 _NETWORKS = {"npr": ("npr_residual", "npr_free", "npr_free"), "original": ("npr", "smpl_poses", "npr_demo")}
 
 
@@ -103,7 +105,7 @@ class NPRTransfer:
         paths: list[Path] = []
         for file in files:
             try:
-                paths += self._one(job, file, output / file.stem)
+                paths += self._one(job, file, free_stem(output / file.stem, _ENDINGS, tag="posed"))
             except ContrappostoError as error:  # one bad file does not stop the others of a folder
                 if len(files) == 1:
                     raise

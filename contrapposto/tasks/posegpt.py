@@ -36,8 +36,8 @@ class PoseGPTSample:
     def __init__(
         self,
         formats: Sequence[str] = FORMATS,
-        data: str = "demo",
-        experiment: str | None = "posegpt_demo",
+        data: str = "free",
+        experiment: str | None = "posegpt_free",
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
@@ -147,8 +147,8 @@ def _actions(value: Any, generator: MotionGenerator) -> list[str]:
     """Actions as typed; what a sentence was matched with is printed."""
     texts = generator.parse(value) if isinstance(value, str) else [str(action) for action in value]
     actions, matches = generator.matched(texts)
-    for text, found in matches.items():
-        print(f"{text!r} -> " + ", ".join(f"{match.action} ({match.similarity:.2f})" for match in found))
+    for text, nearest in matches.items():
+        print(f"{text!r} -> " + ", ".join(f"{match.action} ({match.similarity:.2f})" for match in nearest))
     return actions
 
 

@@ -66,6 +66,8 @@ def compose(arguments: Sequence[str]) -> DictConfig:
         if key in ("task", "pipeline"):
             continue
         name = key.lstrip("+")
+        if name not in known and f"task.{name}" in known:
+            name = f"task.{name}"
         if not key.startswith("+") and name not in known and not _open(config, name):
             raise ConfigError(f"There is no option {name}.", expected=nearest(name, known))
         try:

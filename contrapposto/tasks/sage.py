@@ -74,7 +74,7 @@ class SageTrack:
         self.model, self.checkpoint = model_of(method), checkpoint
         self.data, self.experiment = data, experiment
         self.steps, self.speed, self.height, self.axes = steps, speed, height, axes
-        self.finishing = {"smooth": smooth, "reach": reach, "floor": floor}
+        self.finishing = (smooth, reach, floor)
         self.calibrate, self.start, self.seconds = calibrate, start, seconds
         self.port, self.open = port, open
 
@@ -94,7 +94,7 @@ class SageTrack:
         from contrapposto.systems.sage.recurrent_tracker import Tracker
 
         model = load_tracker(self.checkpoint or self._best(config))
-        finishing = with_settings(model.finishing, **self.finishing)
+        finishing = with_settings(model.finishing, *self.finishing)
         print(f"finishing: {finishing}")
         if isinstance(model, Tracker):
             model.finishing = finishing
@@ -189,11 +189,11 @@ class SageTrack:
 
     def _live(self, config: DictConfig, address: tuple[str, int], output: Path) -> list[Path]:
         from contrapposto.io.devices import CONVENTIONS, convention
+        from contrapposto.systems.sage.live.page import LivePage
         from contrapposto.systems.sage.live.recording import Recording
         from contrapposto.systems.sage.live.server import LiveSession
         from contrapposto.systems.sage.live.tracker import SparseTracker
         from contrapposto.systems.sage.live.wearer import Wearer
-        from contrapposto.systems.sage.live.page import LivePage
 
         axes = convention(self.axes) if self.axes else CONVENTIONS["joints"]
         wearer = Wearer(self.height, axes.hands_known)
@@ -306,7 +306,7 @@ def prepared(model: Any, steps: int | None, speed: str) -> Any:
 
 @contextmanager
 def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` on Ctrl+C and on a polite kill, also where a shell has made the process ignore the first."""
+    """Call `stop` on Ctrl+C and on SIGTERM, also where a shell has made the process ignore the first."""
     before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

@@ -11,7 +11,7 @@ from contrapposto.errors import InputError
 from contrapposto.runs import Result, best_run, read_result
 
 _MODEL = "scail_lifter"
-_TOLD = ("licence", "source", "attribution")
+_COPIED = ("licence", "source", "attribution")
 
 
 class LifterExport:
@@ -36,14 +36,14 @@ class LifterExport:
         from contrapposto.systems.scail_pose.lifter import NUM_POINTS, Lifter
         from contrapposto.systems.scail_pose.lifter_export import ExportedLifter, export_onnx
 
-        facts: dict[str, str] = {}
+        metadata: dict[str, str] = {}
         if not source.is_file():
             result = self._run(config, source)
             source = result.checkpoint
-            facts = {key: str(result.data[key]) for key in _TOLD if key in result.data}
-            facts["checkpoint_sha256"] = result.checkpoint_sha256
+            metadata = {key: str(result.data[key]) for key in _COPIED if key in result.data}
+            metadata["checkpoint_sha256"] = result.checkpoint_sha256
         lifter = Lifter.from_pretrained(source)
-        path = export_onnx(lifter, output / "scail_lifter.onnx", facts)
+        path = export_onnx(lifter, output / "scail_lifter.onnx", metadata)
         rays, scores = torch.randn(2, lifter.window, NUM_POINTS, 2), torch.rand(2, lifter.window, NUM_POINTS)
         with torch.inference_mode():
             error = (lifter(rays, scores) - ExportedLifter(path)(rays, scores)).norm(dim=-1).max()

@@ -1,4 +1,4 @@
-"""PoseGPT: windows of labelled motion at 30 frames/s (sheet, section 8)."""
+"""PoseGPT: windows of labelled motion at 30 frames/s (docs/specs/posegpt.md, section 8)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from contrapposto.data.features import FeatureCache
-from contrapposto.data.frozen import WindowCache, WindowFunction, print_progress
+from contrapposto.data.frozen import WindowCache, WindowFunction
 from contrapposto.data.segments import (
     SegmentReader,
     Segments,
@@ -29,6 +29,7 @@ from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset
 from contrapposto.errors import ConfigError
 from contrapposto.motion import Motion
+from contrapposto.progress import counter
 from contrapposto.skeleton import SKELETONS
 from contrapposto.systems.posegpt.augment import Augment, Heading
 from contrapposto.systems.posegpt.clips import mirror_some
@@ -149,14 +150,15 @@ class PoseGPTDataModule(StoreDataModule):
         """Open the store, cut its clips into segments; make the pose vectors where they are not there yet."""
         self.store = MotionStore.open(self.store_path)
         self.vocabulary = open_vocabulary(self.source, self.store_path) if self.source else None
-        options = {"skeleton": self.skeleton, **({} if self.height == "start" else {"height": self.height})}
+        # Heights from the start have no option, so that caches of earlier versions stay valid.
+        height = {} if self.height == "start" else {"height": self.height}
         self.features = FeatureCache.build(
             self.store,
             "posegpt",
             FEATURES_VERSION,
-            partial(pose_features, **options),
+            partial(pose_features, skeleton=self.skeleton, height=self.height),
             fps=FPS,
-            options=options,
+            options={"skeleton": self.skeleton, **height},
             workers=self.num_workers,
         )
         self.segments = self._find_segments()
@@ -178,21 +180,21 @@ class PoseGPTDataModule(StoreDataModule):
     def _find_segments(self) -> Segments:
         clips, rows = self.store.clips, self.features.lengths
         if self.unit == "clip":
-            found = clip_segments(clips, rows, self.vocabulary, min_frames=self.min_frames)
-            labelled = not self.per_frame or bool(found.actions.any())
-            self.num_whole = len(found)
+            segments = clip_segments(clips, rows, self.vocabulary, min_frames=self.min_frames)
+            labelled = not self.per_frame or bool(segments.actions.any())
+            self.num_whole = len(segments)
             if self.balanced_share:
                 assert self.vocabulary is not None
                 spans = label_segments(clips, rows, self.vocabulary, fps=FPS, min_frames=self.min_frames)
                 spans = widened(spans, rows, margin=MARGIN, at_least=self.window)
-                found, labelled = joined(found, spans), len(spans) > 0
+                segments, labelled = joined(segments, spans), len(spans) > 0
         else:
             assert self.vocabulary is not None
-            found = label_segments(clips, rows, self.vocabulary, fps=FPS, min_frames=self.min_frames)
-            labelled = len(found) > 0
+            segments = label_segments(clips, rows, self.vocabulary, fps=FPS, min_frames=self.min_frames)
+            labelled = len(segments) > 0
         if not labelled:
-            raise no_labels(self.store_path, found)
-        return found
+            raise no_labels(self.store_path, segments)
+        return segments
 
     def train_segments(self) -> np.ndarray:
         """Numbers of the training segments; several times where `weighting` and `balance` say so."""
@@ -267,7 +269,7 @@ class PoseGPTDataModule(StoreDataModule):
         self.tokens = WindowCache.build(
             self.features.path.parent / "frozen",
             name,
-            {**metadata, **self._cache_facts()},
+            {**metadata, **self._cache_metadata()},
             self.reader,
             np.unique(self.train_segments()),
             self.window,
@@ -278,7 +280,7 @@ class PoseGPTDataModule(StoreDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             barrier=self.trainer.strategy.barrier,
-            progress=print_progress("tokens") if first else None,
+            progress=counter("tokens") if first else None,
         )
 
     @property
@@ -287,7 +289,7 @@ class PoseGPTDataModule(StoreDataModule):
         counts = self.segments.actions[self.segments.of_clips(self.split.train)].sum(0)
         return [int(index) for index in np.argsort(-counts, kind="stable") if counts[index] > 0]
 
-    def _cache_facts(self) -> dict[str, Any]:
+    def _cache_metadata(self) -> dict[str, Any]:
         segments = self.segments
         places = np.stack([segments.clips, segments.starts, segments.frames], 1)
         return {

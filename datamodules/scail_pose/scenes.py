@@ -24,7 +24,7 @@ class SceneDataModule(StoreDataModule):
     Args:
         store: folder that prepare.py wrote.
         people: only scenes with so many people; None: all.
-        least_in_view: share of a person's joints that are in the picture of somebody who should be found.
+        least_in_view: share of a person's joints that are in the image of somebody who should be found.
     """
 
     def __init__(

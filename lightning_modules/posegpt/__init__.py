@@ -1,4 +1,4 @@
-"""PoseGPT: one LightningModule per network (sheet, sections 5 to 7)."""
+"""PoseGPT: one LightningModule per network (docs/specs/posegpt.md, sections 5 to 7)."""
 
 from lightning_modules.posegpt.classifier import PoseGPTClassifierModule
 from lightning_modules.posegpt.gpt import PoseGPTModule

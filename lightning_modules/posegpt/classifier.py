@@ -1,4 +1,4 @@
-"""PoseGPT: training of the action classifier that evaluates it (sheet, section 7)."""
+"""PoseGPT: training of the action classifier that evaluates it (docs/specs/posegpt.md, section 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trained PoseGPT is judged by: its samples, beside real motion, bounds and baselines (sheet, section 9)."""
+"""Samples of a trained PoseGPT beside real motion, bounds and baselines (docs/specs/posegpt.md, section 9)."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ class PoseGPTSources:
     def _classifier(self, path: str) -> PoseGPTClassifierModule:
         judge: PoseGPTClassifierModule = load_stage(PoseGPTClassifierModule, path, "posegpt_classifier")
         for name in ("skeleton", "canonical", "height"):
-            found, wanted = getattr(judge, name), getattr(self.module, name)
-            if found != wanted:
+            own, wanted = getattr(judge, name), getattr(self.module, name)
+            if own != wanted:
                 raise ConfigError(
-                    f"The classifier {path} judges other poses: its {name} is {found}, not {wanted}."
+                    f"The classifier {path} judges other poses: its {name} is {own}, not {wanted}."
                 )
         if judge.vocabulary.names != self.module.vocabulary.names:
             raise ConfigError(
@@ -172,10 +172,10 @@ class PoseGPTSources:
             pick = best[int(share[0] * len(best))]
             chosen.append(units[pick])
             starts.append(int(share[1] * (max(frames[pick] - length, 0) + 1)))
-        found = data.batch(np.array(chosen), np.array(starts))
-        pose = data.augment.plain(found["pose"]).to(device)
+        windows = data.batch(np.array(chosen), np.array(starts))
+        pose = data.augment.plain(windows["pose"]).to(device)
         inside = torch.arange(pose.shape[1], device=device) < batch["lengths"][:, None]
-        valid = found["valid"].to(device) & inside
+        valid = windows["valid"].to(device) & inside
         return repeat_last_valid(pose, valid), valid
 
     def _independent(self, batch: Batch, repeat: int) -> Sample:
@@ -204,12 +204,12 @@ class PoseGPTSources:
         counts = torch.zeros(len(self.classes) + 1, vqvae.num_books, vqvae.book_size, device=device)
         for part in np.array_split(units, -(-len(units) // 64)):
             starts = np.maximum(0, data.segments.frames[part] // 2 - self.module.window // 2)
-            found = data.batch(part, starts)
-            pose = data.augment.plain(found["pose"]).to(device)
-            codes, token_valid = vqvae.tokens(network_input(pose), found["valid"].to(device))
+            windows = data.batch(part, starts)
+            pose = data.augment.plain(windows["pose"]).to(device)
+            codes, token_valid = vqvae.tokens(network_input(pose), windows["valid"].to(device))
             used = torch.nn.functional.one_hot(codes.clamp_min(0), vqvae.book_size)
             used = (used * token_valid[..., None, None]).sum(1).to(counts)
-            counts[:-1] += torch.einsum("ba,bkv->akv", found["actions"].to(counts), used)
+            counts[:-1] += torch.einsum("ba,bkv->akv", windows["actions"].to(counts), used)
             counts[-1] += used.sum(0)
         return counts / counts.sum(-1, keepdim=True).clamp_min(1)
 
@@ -230,7 +230,7 @@ class PoseGPTSources:
         ids = batch["sample_ids"][rows]
         ids = (ids[:, None] * self.count + torch.arange(self.count, device=ids.device)).flatten()
         past = pose[:, : self.past]
-        found = self.sampler.generate(
+        forecasts = self.sampler.generate(
             plan,
             len(ids),
             past=past.repeat_interleave(self.count, 0),
@@ -238,7 +238,7 @@ class PoseGPTSources:
             sample_ids=ids,
         ).pose[:, self.past :]
         held = past[:, -1:].expand(-1, future, -1)
-        joints = self._joints(found).unflatten(0, (-1, self.count))
+        joints = self._joints(forecasts).unflatten(0, (-1, self.count))
         return {self.generator: joints, "last pose held": self._joints(held)[:, None]}, self._joints(
             pose[:, self.past :]
         )

@@ -1,4 +1,4 @@
-"""PoseGPT: training of the generator of tokens (sheet, section 6)."""
+"""PoseGPT: training of the generator of tokens (docs/specs/posegpt.md, section 6)."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ class PoseGPTModule(PoseModule):
                 )
             return build_autoencoder(self.skeleton.num_joints, options)
         stage = load_stage(PoseGPTVQVAEModule, checkpoint, "posegpt_vqvae")
-        found = {name: stage.hparams[name] for name in ("skeleton", "heading", "height")}
-        wanted = {name: self.hparams[name] for name in found}
-        if found != wanted:
-            raise ConfigError(f"{checkpoint} does not fit.", found=str(found), expected=str(wanted))
+        own = {name: stage.hparams[name] for name in ("skeleton", "heading", "height")}
+        wanted = {name: self.hparams[name] for name in own}
+        if own != wanted:
+            raise ConfigError(f"{checkpoint} does not fit.", found=str(own), expected=str(wanted))
         self.hparams["vqvae"] = None
         self.hparams["vqvae_network"] = dict(stage.hparams["network"] or {})
         encoder: MotionAutoEncoder = stage.network

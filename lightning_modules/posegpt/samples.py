@@ -21,7 +21,7 @@ FEW = 8  # actions, where there is little time
 def sample_media(
     module: Any, actions: Sequence[int] | None, *, seed: int, everything: bool
 ) -> dict[str, Any]:
-    """A sample of each action of the training part, the commonest first, in videos of 16; a picture of their tokens.
+    """A sample of each action of the training part, the commonest first, in videos of 16; an image of their tokens.
 
     Args:
         module: a `PoseGPTModule`.

@@ -1,4 +1,4 @@
-"""PoseGPT: training of the motion auto-encoder (sheet, sections 4 and 5)."""
+"""PoseGPT: training of the motion auto-encoder (docs/specs/posegpt.md, sections 4 and 5)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PoseGPTVQVAEModule(PoseModule):
         standardize_steps: steps at the start whose frames the standardisation of the velocity representation is taken
             from.
         quantize_after: see `start_quantizing`.
-        seed: of the choice of vertex frames and of the books.
+        seed: of the choice of vertex frames and of the codebooks.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class PoseGPTVQVAEModule(PoseModule):
                 self.skeleton, figure.skeleton.offsets[: self.skeleton.num_joints], **(motion_loss or {})
             )
         else:
+            assert isinstance(self.network, PoseVQVAE)
             self.loss = PoseLoss(**(loss or {}))
             self.loss.train_spreads(self.network.log_sigmas)
         self.vertices = VertexSampler(figure, hand_mean=hands, **(vertices or {}))
@@ -115,10 +116,10 @@ class PoseGPTVQVAEModule(PoseModule):
             lambda: self._valid_latents(x, valid),
         )
         output: VQVAEOutput = self.network(x, valid)
-        if standardizer is None:
-            losses = self._losses(output, pose, valid, step)
-        else:
-            losses = self._motion_losses(output, x, valid)
+        velocity = standardizer is not None
+        losses = (
+            self._motion_losses(output, x, valid) if velocity else self._losses(output, pose, valid, step)
+        )
         self.log_losses(vars(losses), len(pose))
         return {"loss": losses.total, "indices": output.quantized.indices}
 
@@ -228,5 +229,14 @@ class PoseGPTVQVAEModule(PoseModule):
         return joints[:, 0] - self.offsets[0]
 
     def load_official(self, path: Path) -> dict[str, ImportReport]:
-        """Load a checkpoint in the layout of the authors' code."""
+        """Load a checkpoint in the layout of the authors' code.
+
+        Raises:
+            ConfigError: the variant `ours` is not theirs.
+        """
+        if not isinstance(self.network, PoseVQVAE):
+            raise ConfigError(
+                "There are no weights of the authors for the variant ours.",
+                fix="module.network.variant=causal",
+            )
         return {"vqvae": load_official(self.network, path)}

@@ -31,7 +31,7 @@ _LIMBS = (
     (18,),
     (20,),
 )  # trunk, thigh, shin, upper arm, forearm: joints at bones' ends
-_FACTS = 5  # of a reference
+_NUM_VALUES = 5  # of a reference
 
 
 class ScailPoseEvaluation(StageModule):
@@ -94,9 +94,9 @@ class ScailPoseEvaluation(StageModule):
 
     def _references(self, clip: ClipPoses, references: Sequence[tuple[str, Path, np.ndarray]]) -> Tensor:
         if not references or not clip.ids:
-            return torch.full((1, self.references * _FACTS), torch.nan, dtype=torch.float64)
-        facts = [self._reference(clip, image, joints) for _, image, joints in references]
-        return torch.tensor([facts], dtype=torch.float64).reshape(1, -1)
+            return torch.full((1, self.references * _NUM_VALUES), torch.nan, dtype=torch.float64)
+        values = [self._reference(clip, image, joints) for _, image, joints in references]
+        return torch.tensor([values], dtype=torch.float64).reshape(1, -1)
 
     def _reference(self, clip: ClipPoses, image: Path, joints: np.ndarray) -> list[float]:
         seen = reference_people(read_image(image), self.estimator, clip.height, clip.width)
@@ -104,7 +104,7 @@ class ScailPoseEvaluation(StageModule):
         reshaped, _ = reshape_clip(clip, characters)
         plain, long = (align_clip(one, characters)[0] for one in (clip, reshaped))
         if not plain or not long:
-            return [float("nan")] * _FACTS
+            return [float("nan")] * _NUM_VALUES
         number = next(iter(plain))
         limbs = [_limb_error(one.only([number]), joints) for one in (clip, reshaped)]
         return [plain[number].before, plain[number].after, long[number].after, *limbs]

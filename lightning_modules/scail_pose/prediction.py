@@ -16,7 +16,7 @@ class ScailPoseModule(pl.LightningModule):
 
     Args:
         extractor: makes the files.
-        output: folder for them; a clip's own folder in it where the job says so.
+        output: folder for them; a clip's own folder in it where the job names one.
     """
 
     def __init__(self, extractor: PoseExtractor, output: str | Path) -> None:

@@ -36,8 +36,11 @@ SHARED = (
 )
 
 
-def write_sticks(folder, *, name="sticks", noise=0.0, seed=0):
-    """Figures of coloured sticks in four poses before four cameras; with noise in radians the poses are wrong."""
+def write_sticks(folder, *, name="sticks", noise=0.0, seed=0, splits=None):
+    """Figures of coloured sticks in four poses before four cameras; with noise in radians the poses are wrong.
+
+    `splits` are the names of those that the scene has; None: all.
+    """
     made = arrays(POSES, CAMERAS, focal=60.0)
     first = torch.from_numpy(made["c2ws"][:1])
     made["c2ws"] = orbit(first, CAMERAS)[:, 0].numpy()
@@ -51,8 +54,9 @@ def write_sticks(folder, *, name="sticks", noise=0.0, seed=0):
     )
     posed = pose_arrays(rot.matrix_to_axis_angle(wrong).numpy(), made["rest_pose"], truth[:, 0])
     views = np.arange(POSES * CAMERAS).reshape(CAMERAS, POSES)
-    splits = {"train": views[:3, :3].ravel(), "novel_view": views[3, :3], "novel_pose": views[:, 3]}
-    facts = SceneFacts("anerf_scene", "made for a test", "CC0-1.0", splits=splits, metres_per_unit=0.6)
+    whole = {"train": views[:3, :3].ravel(), "novel_view": views[3, :3], "novel_pose": views[:, 3]}
+    chosen = {split: images for split, images in whole.items() if splits is None or split in splits}
+    facts = SceneFacts("anerf_scene", "made for a test", "CC0-1.0", splits=chosen, metres_per_unit=0.6)
     return write_scene(folder / name, frames, {**made, **posed, "gt_kp3d": truth}, (SIDE, SIDE), facts)
 
 

@@ -32,6 +32,14 @@ OPTIONS = {
         "data.sequence=60",
     ),
     "sparse_transformer": ("module.network={width:32,heads:2,layers:2,dropout:0}", "data.window=40"),
+    "tracker": (
+        "module.network={width:32}",
+        "module.warmup_frames=2",
+        "data.batch_size=4",
+        "data.repeats=2",
+        "data.sequence=40",
+        "scheduler.warmup_steps=0",
+    ),
     "sage_ik": (),
 }
 TRAINED = tuple(OPTIONS)[:-1]

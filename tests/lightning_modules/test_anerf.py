@@ -51,7 +51,7 @@ def test_a_checkpoint_gives_the_metrics_of_its_training(trained, stores):
     result = json.loads((run / "result.json").read_text())
     door("evaluate", [*tiny("anerf", stores, trained), "stage=val"])
     found = metrics(run, "evaluation/*/metrics.json")["val"]["metrics"]
-    assert found["val/psnr_novel_view"] == pytest.approx(result["score"], rel=1e-4)
+    assert found["val/psnr_mean"] == pytest.approx(result["score"], rel=1e-4)
     assert {
         f"val/{m}{r}_{s}" for m in ("psnr", "ssim") for r in ("", "_fg") for s in ("novel_view", "novel_pose")
     } < set(found)

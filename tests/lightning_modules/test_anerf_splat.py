@@ -5,12 +5,11 @@ import json
 import pytest
 import torch
 
-from cli import runs
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.systems.anerf.avatar import Avatar
 from contrapposto.systems.anerf.splats.training import RowAdam
 from lightning_modules.anerf import SplatModule
-from tests.lightning_modules.anerf_tiny import tiny_splats, write_sticks
+from tests.lightning_modules.anerf_tiny import tiny, tiny_splats, write_sticks
 from tests.lightning_modules.sage_tiny import door, only_run
 
 POSES = "module.poses={learning_rate:0.01}"
@@ -58,6 +57,20 @@ def test_a_run_directory_loads_without_lightning(trained):
     assert avatar.scene is not None and avatar.metres_per_unit == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize("splits", [("train", "novel_pose"), ("train",), ()], ids=["video", "train", "none"])
+@pytest.mark.parametrize("model", ["anerf_splat", "anerf"])
+def test_scenes_of_every_recipe_train_and_evaluate(tmp_path, model, splits):
+    """A video has no held-out views, frames of SPIN no held-out images at all, an h5 file may have no splits."""
+    write_sticks(tmp_path / "stores", splits=splits)
+    command = tiny_splats if model == "anerf_splat" else lambda *a: tiny("anerf", *a)
+    options = (tmp_path / "stores", tmp_path / "runs", "data.steps_per_epoch=2", "trainer.max_epochs=1")
+    door("train", command(*options))
+    door("evaluate", command(*options))
+    run = only_run(tmp_path / "runs", model)
+    found = metrics(run, "evaluation/*/metrics.json")["test"]["metrics"]
+    assert found["test/psnr_mean"] > 0 and json.loads((run / "result.json").read_text())["score"] > 0
+
+
 def test_poses_are_refined_each_on_its_own(stores, tmp_path):
     door("train", tiny_splats(stores, tmp_path, POSES, "data.name=noisy", "data.steps_per_epoch=120"))
     run = only_run(tmp_path, "anerf_splat")
@@ -79,7 +92,6 @@ def test_a_run_that_goes_on_in_mid_epoch_gives_the_same_weights(stores, tmp_path
     door("train", tiny_splats(stores, cut, *fixed, *stop))
     run = only_run(cut, "anerf_splat")
     (run / "result.json").unlink(missing_ok=True)
-    runs._HELD.pop().release()  # as if the process had ended
     door(
         "train",
         ["model=anerf_splat", "resume=true", f"paths.runs={cut}", "data.name=sticks", "trainer.max_steps=-1"],

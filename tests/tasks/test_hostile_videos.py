@@ -23,7 +23,7 @@ BLACK = np.zeros((*SIZE[::-1], 3), np.uint8)
 @pytest.fixture(scope="module")
 def waving():
     """Half a second of somebody who waves, 30 frames/s."""
-    return list(people_scene(1, 2, seconds=0.5, size=SIZE).pictures())
+    return list(people_scene(1, 2, seconds=0.5, size=SIZE).images())
 
 
 def write(path, frames, fps=30):

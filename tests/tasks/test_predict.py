@@ -5,9 +5,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from contrapposto.errors import ConfigError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.synthetic import generate
+from contrapposto.tasks.predict import compose
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,3 +49,10 @@ def test_errors_are_one_message(tmp_path):
         assert words in result.stderr
         assert "Traceback" not in result.stderr and "Error executing" not in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_options_of_a_task_need_no_prefix():
+    config = compose(["task=convert", "input=x.npz", "formats=[npz]", "task.fps=30"])
+    assert config.task.formats == ["npz"] and config.task.fps == 30 and config.input == "x.npz"
+    with pytest.raises(ConfigError, match="formtas"):
+        compose(["task=convert", "formtas=[npz]"])

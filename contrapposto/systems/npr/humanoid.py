@@ -17,7 +17,7 @@ from contrapposto.io.glb import continuous
 from contrapposto.mesh.rigged import RiggedMesh, Track
 from contrapposto.motion import Motion
 from contrapposto.retarget import recognise
-from contrapposto.retarget.alignment import alignment, reference_pose
+from contrapposto.retarget.alignment import align
 from contrapposto.skeleton import SMPLH52, Skeleton
 
 NUM_JOINTS = 22
@@ -111,20 +111,19 @@ class HumanoidRig:
         positions = self.world[nodes, :3, 3]
         offsets = positions - np.where(np.array(parents)[:, None] < 0, 0.0, positions[np.maximum(parents, 0)])
         skeleton = Skeleton(rig.path.stem, names, parents, offsets)
-        known = replace(recognise(skeleton), reference={}, stiff=(), aligned=True)
+        known = replace(recognise(skeleton), reference={}, stiff=())
         index = {name: skeleton.index(joint)[0] for name, joint in known.joints.items()}
         still = Motion(np.zeros((1, len(names), 3), np.float32), np.zeros((1, 3), np.float32), 30.0, skeleton)
-        reference = reference_pose(still, known, index, None)
+        turns = align(still, known, index).turns
         self.nodes = {name: nodes[joint] for name, joint in index.items()}
-        self.axes = reference.rotations[0]
+        self.axes = turns["pelvis"].T
         upright = {name: self.axes @ self.world[node, :3, 3] for name, node in self.nodes.items()}
         self.rest = np.zeros((NUM_JOINTS, 3))
         for joint, name in enumerate(JOINTS):
             self.rest[joint] = upright[name] if name in upright else self.rest[max(PARENTS[joint], 0)]
         self.corrections = np.tile(np.eye(3), (SMPLH52.num_joints, 1, 1))
-        for name, turn in alignment(reference.positions, index).items():
-            if name in SMPLH52.joint_names:
-                self.corrections[SMPLH52.index(name)[0]] = turn.T
+        for name, turn in turns.items():
+            self.corrections[SMPLH52.index(name)[0]] = (self.axes @ turn).T
 
     def tracks(self, motion: JointMotion) -> list[Track]:
         """Rotations of all joint nodes that were found, and the place of the one above all of them."""

@@ -2,8 +2,8 @@
 
 The paper's network (`NPR`) keeps its keypoints on the posed source and asks for places on the rest pose of the target,
 so it has to learn which posed part belongs to which place. Here keypoints stay where they lie on the source's *rest* pose,
-and some hundred points of it carry the mean Jacobian of the faces around them. A target face takes the distance-weighted
-mean of the nearest ones, plus what the network adds. The last layer starts at zero, so an untrained network already
+and some hundred points of it carry the mean Jacobian of the faces around them. A target face takes the mean of the
+nearest ones, weighted by distance, plus what the network adds. The last layer starts at zero, so an untrained network already
 transfers poses.
 """
 

@@ -1,4 +1,4 @@
-"""How windows of motion are turned and mirrored in training (sheet, section 8)."""
+"""How windows of motion are turned and mirrored in training (docs/specs/posegpt.md, section 8)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Augment:
         return ~((actions > 0) & (self.mirrored < 0)).any(-1)
 
     def mirror_actions(self, actions: Tensor, chosen: Tensor) -> Tensor:
-        """Classes (B, ..., A) of the windows, where (B,) bool says so those of the mirror."""
+        """Classes (B, ..., A) of the windows, those of the mirror where (B,) bool is true."""
         if self.mirrored is None or not chosen.any():
             return actions
         known = self.mirrored >= 0

@@ -1,4 +1,7 @@
-"""Pinhole cameras that see a motion, as PoseGPT places them (sheet, section 2). Pixels, metres, z forward."""
+"""Pinhole cameras that see a motion, as PoseGPT places them (docs/specs/posegpt.md, section 2).
+
+Pixels, metres, z forward.
+"""
 
 from __future__ import annotations
 
@@ -64,10 +67,10 @@ def frame_points(
     image: float = IMAGE,
     original: bool = False,
 ) -> Tensor:
-    """(..., 3) translation of a camera in whose picture the points (..., P, 3) fill a square box.
+    """(..., 3) translation of a camera in whose image the points (..., P, 3) fill a square box.
 
     The points are seen from 2 f / image metres times `distance`, then their box, centre and size in whole
-    pixels, is stretched to the picture.
+    pixels, is stretched to the image.
 
     Args:
         points: world.
@@ -75,7 +78,7 @@ def frame_points(
         distance: see above; the original takes 5 for a video.
         chosen: (N,) int64, which points the camera is solved with, all where absent.
         focal: pixels.
-        image: pixels, the picture's side.
+        image: pixels, side of the image.
         original: solve as if the box's centre were the principal point, as the original does: the points
             come to lie off the middle.
     """

@@ -1,4 +1,4 @@
-"""The action classifier that evaluates PoseGPT: logits and the features of its FID (sheet, section 7)."""
+"""The action classifier that evaluates PoseGPT, and the features of its FID (docs/specs/posegpt.md, section 7)."""
 
 from __future__ import annotations
 

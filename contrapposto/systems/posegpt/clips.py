@@ -1,4 +1,4 @@
-"""Clips as PoseGPT cuts, crops and augments them (sheet, section 8). Poses are those of `poses`."""
+"""Clips as PoseGPT cuts, crops and augments them (docs/specs/posegpt.md, section 8). Poses are those of `poses`."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def random_turns(uniform: Tensor, *, max_tilt: int = 15) -> Tensor:
 
 
 def mirror_some(pose: Tensor, chosen: Tensor) -> Tensor:
-    """(B, T, 3 J + 3), those clips in a mirror that (B,) bool says."""
+    """(B, T, 3 J + 3), the clips in a mirror for which (B,) bool is true."""
     return torch.where(chosen[:, None, None], mirror(pose), pose) if chosen.any() else pose
 
 
@@ -133,10 +133,10 @@ def mirror(pose: Tensor, skeleton: Skeleton | None = None) -> Tensor:
         ValueError: no skeleton of the family has J joints.
     """
     joints = num_joints_of(pose.shape[-1])
-    found = skeleton or next((s for s in SKELETONS.values() if s.num_joints == joints), None)
-    if found is None:
+    layout = skeleton or next((s for s in SKELETONS.values() if s.num_joints == joints), None)
+    if layout is None:
         raise ValueError(f"no skeleton of the SMPL family has {joints} joints")
     axis_angles, translation = split_pose(pose)
-    order = torch.from_numpy(found.mirror_map).to(pose.device)
+    order = torch.from_numpy(layout.mirror_map).to(pose.device)
     swapped = axis_angles.index_select(-2, order) * pose.new_tensor([1.0, -1.0, -1.0])
     return join_pose(swapped, translation * pose.new_tensor([-1.0, 1.0, 1.0]))

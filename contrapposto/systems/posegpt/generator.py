@@ -102,8 +102,8 @@ class MotionGenerator:
             for name in ("source", "licence", "attribution")
             if data.get(name)
         }
-        made = PoseGPTSampler(network, **windows, overlap=overlap, fade=fade, **sampler)
-        return cls(made, vocabulary, skeleton, metadata)
+        pretrained = PoseGPTSampler(network, **windows, overlap=overlap, fade=fade, **sampler)
+        return cls(pretrained, vocabulary, skeleton, metadata)
 
     def parse(self, text: str) -> list[str]:
         """Actions one after the other, from what somebody types: `walk`, `walk, sit down`, `[walk, wave+walk]`.

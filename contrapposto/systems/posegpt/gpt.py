@@ -1,4 +1,4 @@
-"""PoseGPT's generator: a transformer over the auto-encoder's codes (sheet, section 6)."""
+"""PoseGPT's generator: a transformer over the auto-encoder's codes (docs/specs/posegpt.md, section 6)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Head = Literal["linear", "mlp", "depth"]
 
 @dataclass(frozen=True)
 class Condition:
-    """What every position is told, embedded.
+    """The conditions of every position, embedded.
 
     Args:
         action: (B, 1, C) for the whole sequence or (B, P, C) position by position; None without.
@@ -42,22 +42,22 @@ class TokenGPT(nn.Module):
 
     Args:
         num_books: K.
-        num_codes: codes of all books together.
+        num_codes: codes of all codebooks together.
         width: C.
         num_layers: blocks.
         heads: attention heads.
         block_size: the largest number of positions.
         dropout: rate in the blocks.
         entry_dropout: rate before the first block.
-        extras: conditions that are told to every position.
+        extras: number of conditions at every position.
         concatenate: join token, position and conditions and mix them by a linear layer, or else add them up.
-        end_token: one more class per book, the first, that says that the motion is over.
+        end_token: one more class per codebook, the first, which means that the motion is over.
         head: `linear` without bias, or `mlp`: all codes of a token independently; `depth`: one after the other, see
             `DepthHead`.
         positions: start of the position table (zeros or sine) and whether it is trained.
         causal: False lets every position see all tokens, which makes sampling meaningless.
-        original_offsets: book i begins at row i V of the token table, as in the original, where the last code
-            of a book then shares its row with the next book's padding; else at i (V + 1).
+        original_offsets: codebook i begins at row i V of the token table, as in the original, where the last code
+            of a codebook then shares its row with the next one's padding; else at i (V + 1).
     """
 
     def __init__(
@@ -324,10 +324,12 @@ def _check(options: dict[str, object]) -> None:
     """Refuse combinations that cannot be."""
     lengths, every_step = options["lengths"], options["every_step"]
     if lengths and not every_step:
-        raise ConfigError("A length must be told at every step.", fix="every_step=true or lengths=false")
+        raise ConfigError(
+            "A length must be a condition at every step.", fix="every_step=true or lengths=false"
+        )
     if options["concatenate"] and not every_step:
         raise ConfigError(
-            "Only conditions told at every step can be concatenated.",
+            "Only conditions at every step can be concatenated.",
             fix="every_step=true or concatenate=false",
         )
     for name in ("positions", "length_positions"):
@@ -337,9 +339,9 @@ def _check(options: dict[str, object]) -> None:
         raise ConfigError(f"head is {options['head']!r}.", expected=", ".join(get_args(Head)))
     if options["head"] == "depth" and options["end_token"]:
         raise ConfigError("The head depth predicts no end.", fix="end_token=false, or head=linear")
-    width, books, heads = (int(str(options[name])) for name in ("width", "num_books", "heads"))
-    if width % books or width % heads:
-        raise ConfigError(f"A width of {width} cannot be shared by {books} books and {heads} heads.")
+    width, codebooks, heads = (int(str(options[name])) for name in ("width", "num_books", "heads"))
+    if width % codebooks or width % heads:
+        raise ConfigError(f"A width of {width} cannot be shared by {codebooks} codebooks and {heads} heads.")
 
 
 def _make_head(kind: Head, width: int, classes: int) -> nn.Module:

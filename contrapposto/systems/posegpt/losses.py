@@ -1,4 +1,4 @@
-"""PoseGPT's losses (sheet, sections 5 to 7)."""
+"""PoseGPT's losses (docs/specs/posegpt.md, sections 5 to 7)."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def thinned(body: BodyModel, count: int) -> BodyModel:
 
 
 def token_nll(logits: Tensor, indices: Tensor, token_valid: Tensor) -> Tensor:
-    """Scalar cross entropy of codes: sum over valid tokens of the mean over books, over the number of them.
+    """Scalar cross entropy of codes: sum over valid tokens of the mean over codebooks, over the number of them.
 
     Args:
         logits: (B, L, K, V), position i predicting token i.

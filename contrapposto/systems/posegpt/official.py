@@ -1,4 +1,4 @@
-"""Checkpoints in the original's layout (sheet, section 12)."""
+"""Checkpoints in the original's layout (docs/specs/posegpt.md, section 12)."""
 
 from __future__ import annotations
 

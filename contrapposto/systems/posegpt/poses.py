@@ -1,4 +1,4 @@
-"""Pose vectors of PoseGPT and what its networks make of them (sheet, sections 2 and 8).
+"""Pose vectors of PoseGPT and what its networks make of them (docs/specs/posegpt.md, sections 2 and 8).
 
 A pose vector (..., 3 J + 3) holds J local axis-angles in the order of the skeleton, then the root
 translation: 168 numbers for SMPL-X (55 joints), 159 for SMPL-H (52), 75 for SMPL (24). Its world is that of
@@ -190,5 +190,5 @@ def _floor(motion: Motion) -> float:
     """Height of the soles where they stand still, or of their lowest point where they never do."""
     from contrapposto.retarget.ground import floor_height, sole_heights
 
-    found = floor_height(motion)
-    return float(sole_heights(motion)[0].min()) if found is None else found
+    height = floor_height(motion)
+    return float(sole_heights(motion)[0].min()) if height is None else height

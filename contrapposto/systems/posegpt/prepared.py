@@ -2,7 +2,7 @@
 
 * Keys and values of earlier tokens are kept in buffers of their final size.
 * Tables, conditions and the layer that mixes them are multiplied out: the entry is a sum of rows.
-* Query, key and value are one product, all books' heads another; weights lie in memory as the products read them.
+* Query, key and value are one product, the heads of all codebooks another; weights lie in memory as the products read them.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def roll_out(
         draw: how.
         noise: for everything but greedy draws.
         past: (B, C, K) codes that the motion begins with.
-        batch: B, where nothing else says it.
+        batch: B, where no other argument has it.
         may_end_after: tokens (counted from the motion's beginning) before which no end may come; None lets no
             end come at all. Only for generators with an end token.
         cached: keep what was computed for earlier tokens; False computes everything anew for every token, to the

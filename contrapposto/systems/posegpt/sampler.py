@@ -380,7 +380,7 @@ def _after(
     seen = 0 if context is None else context.shape[1]
     held: list[Tensor] = []
     seam: Seam | None = None
-    made = 0
+    count = 0
     for chunk in decoded:
         if context is not None and seam is None:
             held.append(chunk)
@@ -389,7 +389,7 @@ def _after(
                 continue
             seam = Seam(context, joined[:, :seen], fade, height=height)
             chunk = joined[:, seen:]
-        chunk = chunk[:, : new - made]
-        made += chunk.shape[1]
+        chunk = chunk[:, : new - count]
+        count += chunk.shape[1]
         if chunk.shape[1]:
             yield chunk if seam is None else seam.apply(chunk)

@@ -17,7 +17,7 @@ class Draw:
 
     Args:
         temperature: logits are divided by it.
-        top_k: keep the k likeliest codes of a book; more than there are keeps all.
+        top_k: keep the k likeliest codes of a codebook; more than there are keeps all.
         top_p: keep the likeliest codes whose probabilities first reach p together (Holtzman et al., "The
             curious case of neural text degeneration", 2020).
         greedy: take the likeliest code always.

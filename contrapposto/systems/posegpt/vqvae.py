@@ -1,4 +1,4 @@
-"""PoseGPT's motion auto-encoder: motion to a grid of codes and back (sheet, section 4)."""
+"""PoseGPT's motion auto-encoder: motion to a grid of codes and back (docs/specs/posegpt.md, section 4)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PoseVQVAE(MotionAutoEncoder):
             blocks are left out.
         heads: attention heads.
         num_books: K.
-        num_codes: codes of all books together, so V = num_codes / K each.
+        num_codes: codes of all codebooks together, so V = num_codes / K each.
         code_dim: size D of the latent.
         beta: weight of the codebook term.
         positions: kind of the position tables.

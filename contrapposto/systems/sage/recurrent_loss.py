@@ -20,7 +20,7 @@ _STILL = 0.004  # metres per frame at 60 frames/s, under which a foot counts as 
 
 @dataclass(frozen=True)
 class TrackerLosses:
-    """Scalars, means over frames that are no padding; `total` is the weighted sum of the others.
+    """Scalars, means over the frames of a sequence, then over sequences; `total` is the weighted sum of the others.
 
     Args:
         total: what is minimised.
@@ -93,6 +93,9 @@ class TrackerLoss:
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the values (B, N, J) where the mask, broadcast, is true; zero where it is nowhere."""
+    """Mean over sequences of the means of values (B, N, J) where the mask, broadcast, is true; zero where it is nowhere.
+
+    Sequences count alike, so that two processes with half a batch each agree with one.
+    """
     mask = mask.expand_as(values)
-    return torch.where(mask, values, 0).sum() / mask.sum().clamp_min(1)
+    return (torch.where(mask, values, 0).sum((1, 2)) / mask.sum((1, 2)).clamp_min(1)).mean()

@@ -18,8 +18,8 @@ from contrapposto.systems.sage.tracker import SageStream, SageTracker, TrackedBo
 class PoseStream(Protocol):
     """What turns device features into bodies, a frame at a time: `SageStream`, or any other network.
 
-    It may also have `observe(sparse, seen)`: take a frame in without computing a body. Without it a tracker that is too slow
-    for its devices shows the network fewer frames than there were.
+    It may also have `observe(sparse, seen)`: take a frame in without computing a body. Without it a tracker that is
+    too slow for its devices shows the network fewer frames than there were.
     """
 
     def push(self, sparse: Tensor, seen: Tensor | None = None) -> TrackedBody:

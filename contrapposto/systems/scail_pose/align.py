@@ -1,4 +1,4 @@
-"""Camera re-fit: the camera that lays a 3D skeleton over 2D keypoints (fact sheet, section 8)."""
+"""Camera re-fit: the camera that lays a 3D skeleton over 2D keypoints (docs/specs/scail_pose.md, section 8)."""
 
 from __future__ import annotations
 

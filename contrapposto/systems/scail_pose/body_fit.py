@@ -1,7 +1,7 @@
 """People of a video as motions of the figure: joints before the camera to rotations of the SMPL-H skeleton.
 
 The figure takes a person's directions and keeps its own lengths; so what it does looks like what was seen, whatever the
-person's size, and feeds everything else in the suite. Which way is up is told by people who stand straight.
+person's size, and feeds everything else in the suite. The vertical comes from people who stand straight.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def clip_motions(clip: ClipPoses) -> dict[int, Motion]:
     seen = {}
     for person in (person for frame in clip.frames for person in frame):
         if np.shape(person.joints) != (24, 3):
-            found = str(np.shape(person.joints))
-            raise InputError("People with other joints cannot be motion.", found=found, expected="(24, 3)")
+            shape = str(np.shape(person.joints))
+            raise InputError("People with other joints cannot be motion.", found=shape, expected="(24, 3)")
     for number in clip.ids:
         track = Track.of(clip.frames, number)
         frames = np.flatnonzero(track.seen)

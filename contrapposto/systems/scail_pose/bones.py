@@ -30,7 +30,7 @@ def typical_lengths(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Lengths (23,), left and right alike, NaN where a bone is never seen; and the factors (T,) by which each
-        frame's joints are to be multiplied, which leaves the picture as it is. NaN where no bone is seen.
+        frame's joints are to be multiplied, which leaves the image as it is. NaN where no bone is seen.
     """
     lengths = bone_lengths(joints)
     scale = np.ones(len(joints))
@@ -72,7 +72,7 @@ def hold_lengths(
 ) -> np.ndarray:
     """The nearest joints whose bones have given lengths.
 
-    "Near" counts moves along the ray of a joint, of which the picture says little, less than moves across it.
+    "Near" counts moves along the ray of a joint, of which the image shows little, less than moves across it.
 
     Args:
         joints: (T, 24, 3) in camera space; NaN stays NaN.
@@ -130,11 +130,11 @@ def _median(values: np.ndarray, axis: int) -> np.ndarray:
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(T,) medians of the rows of (T, n), each column with its weight; NaN are left out."""
-    found = np.full(len(values), np.nan)
+    medians = np.full(len(values), np.nan)
     for row, line in enumerate(values):
         known = np.isfinite(line)
         if known.any():
             order = np.argsort(line[known])
             total = np.cumsum(weights[known][order])
-            found[row] = line[known][order][np.searchsorted(total, total[-1] / 2)]
-    return found
+            medians[row] = line[known][order][np.searchsorted(total, total[-1] / 2)]
+    return medians

@@ -1,4 +1,4 @@
-"""The assumed camera and the drawing skeleton (fact sheet, sections 5 and 6)."""
+"""The assumed camera and the drawing skeleton (docs/specs/scail_pose.md, sections 5 and 6)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which clips are worth training on, and which frames of them (fact sheet, sections 9 and 10).
+"""Which clips are worth training on, and which frames of them (docs/specs/scail_pose.md, sections 9 and 10).
 
-Boxes are (x1, y1, x2, y2), divided by the picture's size.
+Boxes are (x1, y1, x2, y2), divided by the image's size.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def box_area(boxes: np.ndarray) -> np.ndarray:
-    """Share (...,) of the picture that boxes (..., 4) take."""
+    """Share (...,) of the image that boxes (..., 4) take."""
     return np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(axis=-1)
 
 
 def box_large_enough(box: np.ndarray, height: int, width: int, least_width: float = 1 / 7) -> bool:
-    """Whether a box takes a thirtieth of the picture and, in a landscape picture, `least_width` of its width."""
+    """Whether a box takes a thirtieth of the image and, in a landscape image, `least_width` of its width."""
     wide = width <= height or box[2] - box[0] >= least_width
     return bool(box_area(box) >= 1 / 30 and wide)
 

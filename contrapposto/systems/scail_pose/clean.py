@@ -142,7 +142,7 @@ class Track:
 
     def people(self) -> list[tuple[int, Person]]:
         """Frames, and the person in them; a point that is not known has score 0."""
-        found = []
+        persons = []
         for frame in np.flatnonzero(self.seen).tolist():
             known = np.isfinite(self.points[frame]).all(axis=-1)
             # A point that was bridged has a place, and the score of one that is just seen.
@@ -155,8 +155,8 @@ class Track:
                 scores.astype(np.float32),
                 self.joints[frame].astype(np.float32),
             )
-            found.append((frame, person))
-        return found
+            persons.append((frame, person))
+        return persons
 
 
 def fill_points(points: np.ndarray, longest: int) -> np.ndarray:

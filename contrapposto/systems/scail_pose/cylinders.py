@@ -1,4 +1,4 @@
-"""Bones as coloured capsules (fact sheet, section 7.1)."""
+"""Bones as coloured capsules (docs/specs/scail_pose.md, section 7.1)."""
 
 from __future__ import annotations
 

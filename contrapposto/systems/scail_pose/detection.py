@@ -1,4 +1,4 @@
-"""Before and after the YOLOX person detector (fact sheet, section 3)."""
+"""Before and after the YOLOX person detector (docs/specs/scail_pose.md, section 3)."""
 
 from __future__ import annotations
 

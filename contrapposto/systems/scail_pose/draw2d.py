@@ -1,4 +1,4 @@
-"""Keypoints painted on black pictures (fact sheet, section 7.3), with OpenCV's shapes as the original has them."""
+"""Keypoints painted on black images with OpenCV's shapes, as the original (docs/specs/scail_pose.md, section 7.3)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SHOWN_FACE = (*range(17, 27), *range(36, 68))
 
 
 def line_width(height: int, width: int) -> int:
-    """Thickness of fingers and radius of dots in pixels, 1 or 2, by the size of the picture."""
+    """Thickness of fingers and radius of dots in pixels, 1 or 2, by the size of the image."""
     return min(max(int(min(height, width) / 300), 1), 2)
 
 
@@ -179,9 +179,9 @@ def draw_overlay(
 
     Args:
         pose: hands are pairs, one person after the other.
-        height, width: of the picture in pixels.
+        height, width: of the image in pixels.
         cheeks, hands, face: what to draw.
-        wrap: add the pictures of people in 8 bits as the original does; else the brighter one wins.
+        wrap: add the images of people in 8 bits as the original does; else the brighter one wins.
 
     Returns:
         (height, width, 3) uint8.
@@ -222,7 +222,7 @@ def _paint_people(
 
 
 def compose(rgba: np.ndarray, overlay: np.ndarray) -> np.ndarray:
-    """Overlay (H, W, 3) laid over the colours of a picture (H, W, 4), channel by channel wherever it is not zero.
+    """Overlay (H, W, 3) laid over the colours of an image (H, W, 4), channel by channel wherever it is not zero.
 
     Returns:
         (H, W, 3) uint8.
@@ -237,7 +237,7 @@ def compose(rgba: np.ndarray, overlay: np.ndarray) -> np.ndarray:
 
 
 def stretch(image: np.ndarray, vertical: float, horizontal: float) -> np.ndarray:
-    """Picture (H, W, 3) uint8 stretched about its centre, its size kept: cropped, or black around it."""
+    """Image (H, W, 3) uint8 stretched about its centre, its size kept: cropped, or black around it."""
     import cv2
 
     height, width = image.shape[:2]

@@ -20,7 +20,7 @@ from contrapposto.systems.scail_pose.palette import Palette
 from contrapposto.systems.scail_pose.people import ClipPoses
 
 _MOST_JOINTS = 10_000
-_FILLED = 0.8  # of the picture's height or width by a motion from end to end
+_FILLED = 0.8  # of the image's height or width by a motion from end to end
 
 
 def rainbow(count: int) -> Palette:
@@ -48,15 +48,15 @@ def read_figure(path: str | Path) -> StickFigure:
     is left out.
 
     Raises:
-        InputError: no such file, or one that says something else.
+        InputError: no such file, or one with other content.
     """
     content = load_json(path)
     try:
-        given = content["joints"]
-        count = given if isinstance(given, int) else len(given)
+        joints = content["joints"]
+        count = joints if isinstance(joints, int) else len(joints)
         if count > _MOST_JOINTS:
             raise ValueError(f"{count} joints, at most {_MOST_JOINTS}")
-        names = [str(name) for name in (range(count) if isinstance(given, int) else given)]
+        names = [str(name) for name in (range(count) if isinstance(joints, int) else joints)]
         places = {name: number for number, name in enumerate(names)}
         limbs = tuple((places[str(a)], places[str(b)]) for a, b in content["limbs"])
         colors = content.get("colors")
@@ -84,7 +84,7 @@ def clip_of_joints(
     Args:
         joints: (T, J, 3), (T, n, J, 3), or (n, J, 3) of each frame; before the camera: x right, y down, z forward.
             NaN where unknown.
-        height, width: of the picture in pixels.
+        height, width: of the image in pixels.
         fps: frames per second.
         intrinsics: (3, 3); None: the default camera of 55 degrees.
 
@@ -105,11 +105,11 @@ def clip_of_joints(
 def clip_of_motion(
     motion: Motion, height: int, width: int, *, turn: float = 0.0
 ) -> tuple[ClipPoses, StickFigure | None]:
-    """A clip of motion before a camera that stands still and has all of it in the picture.
+    """A clip of motion before a camera that stands still and has all of it in the image.
 
     Args:
         motion: on any skeleton, z up.
-        height, width: of the picture in pixels.
+        height, width: of the image in pixels.
         turn: degrees by which the camera walks around it, from before a figure that faces -y.
 
     Returns:
@@ -124,7 +124,7 @@ def clip_of_motion(
     low, high = seen.min((0, 1)), seen.max((0, 1))
     seen -= (low + high) / 2
     camera = default_intrinsics(height, width).astype(np.float64)
-    # The nearest place from which every joint of every frame is within the filled part of the picture.
+    # The nearest place from which every joint of every frame is within the filled part of the image.
     slopes = camera[[0, 1], [0, 1]] / (np.array([width, height]) / 2 * _FILLED)
     seen[..., 2] += float((np.abs(seen[..., :2]) * slopes - seen[..., 2:]).max())
     clip = clip_of_joints(seen, height, width, motion.fps, camera)

@@ -71,7 +71,7 @@ def _ahead(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 RGB, turned as its EXIF mark says, transparency over white.
+    """An image file as (H, W, 3) uint8 RGB, turned as its EXIF mark states, transparency over white.
 
     Raises:
         InputError: no such file, or no image.

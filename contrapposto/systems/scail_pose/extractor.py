@@ -16,11 +16,11 @@ from contrapposto.systems.scail_pose.extract import extract, read_image
 from contrapposto.systems.scail_pose.framing import target_size
 from contrapposto.systems.scail_pose.interface import PoseEstimator
 from contrapposto.systems.scail_pose.jobs import VideoJob
+from contrapposto.systems.scail_pose.known_motion import read_source
 from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.systems.scail_pose.process import Progress, draw, process, repair
 from contrapposto.systems.scail_pose.reference_people import reference_people
 from contrapposto.systems.scail_pose.settings import Settings
-from contrapposto.systems.scail_pose.sources import read_source
 
 _ESTIMATORS = ("blazepose", "auto", "files")
 

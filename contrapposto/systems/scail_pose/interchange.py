@@ -118,7 +118,7 @@ def read_nlfpred(
 
     Args:
         path: of the file.
-        height, width: of the picture in pixels, where the file does not state it; the camera is the
+        height, width: of the image in pixels, where the file does not state it; the camera is the
             default one of 55 degrees.
         fps: where the file does not say.
 
@@ -134,17 +134,27 @@ def read_nlfpred(
             raise InputError(f"{path} holds no joints.", expected="joints3d_nonparam")
         height, width = content.get("height", height), content.get("width", width)
         if not height or not width:
-            raise InputError(f"{path} does not say how large the picture is.", fix="give height and width")
-        frames = []
-        for number, people in enumerate(_frames_of(content["joints3d_nonparam"])):
-            joints = np.array(people, np.float64) if len(people) else np.zeros((0, 24, 3))
-            joints = joints[None] if joints.ndim == 2 else joints
-            if joints.shape[1:] != (24, 3):
-                raise InputError(f"{path}: frame {number}", found=str(joints.shape), expected="(n, 24, 3)")
-            joints[(joints == 0).all(-1)] = np.nan
-            frames.append([_only_joints(i, one, height, width) for i, one in enumerate(joints)])
-        intrinsics = default_intrinsics(int(height), int(width))
-        return ClipPoses(int(height), int(width), float(content.get("fps", fps)), intrinsics, frames)
+            raise InputError(f"{path} does not say how large the image is.", fix="give height and width")
+        return clip_of_nlfpred(
+            content["joints3d_nonparam"], int(height), int(width), float(content.get("fps", fps))
+        )
+
+
+def clip_of_nlfpred(nested: Any, height: int, width: int, fps: float) -> ClipPoses:
+    """Joints as lists of lists (see `read_nlfpred` for the nestings) as people before the default camera.
+
+    Raises:
+        InputError: a frame of another shape. ValueError: another nesting.
+    """
+    frames = []
+    for number, people in enumerate(_frames_of(nested)):
+        joints = np.array(people, np.float64) if len(people) else np.zeros((0, 24, 3))
+        joints = joints[None] if joints.ndim == 2 else joints
+        if joints.shape[1:] != (24, 3):
+            raise InputError(f"Frame {number} of the joints", found=str(joints.shape), expected="(n, 24, 3)")
+        joints[(joints == 0).all(-1)] = np.nan
+        frames.append([_only_joints(i, one, height, width) for i, one in enumerate(joints)])
+    return ClipPoses(height, width, fps, default_intrinsics(height, width), frames)
 
 
 def _frames_of(nested: Any) -> list[Any]:
@@ -166,11 +176,11 @@ def _depth(nested: Any) -> int:
         return 0
     if nested and not isinstance(nested[0], list):
         return 1
-    return max((found + 1 for one in nested if (found := _depth(one))), default=0)
+    return max((below + 1 for one in nested if (below := _depth(one))), default=0)
 
 
 def write_dwposes(path: str | Path, clip: ClipPoses) -> Path:
-    """Write the 2D poses as `{"poses": [pose dict per frame], "swap_hands": false}`: json, shares of the picture.
+    """Write the 2D poses as `{"poses": [pose dict per frame], "swap_hands": false}`: json, shares of the image.
 
     A pose dict is `{"bodies": {"candidate": (n, 24, 2), "subset": (n, 24)}, "faces": (n, 68, 2), "hands":
     (2n, 21, 2)}`, left and right hand of each person in turn, -1 where a point is not known.
@@ -199,7 +209,7 @@ def read_dwposes(
             raise InputError(f"{path} holds no pose dicts.", expected="an object with a list `poses`")
         height, width = content.get("height", height), content.get("width", width)
         if not height or not width:
-            raise InputError(f"{path} does not say how large the picture is.", fix="give height and width")
+            raise InputError(f"{path} does not say how large the image is.", fix="give height and width")
         size = np.array([width, height], np.float64)
         swapped = bool(content.get("swap_hands", False))
         frames = [_read_pose(path, i, pose, size, swapped) for i, pose in enumerate(content["poses"])]

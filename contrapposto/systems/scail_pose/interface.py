@@ -1,4 +1,4 @@
-"""What estimators give and what they can be made of (fact sheet, section 12)."""
+"""What estimators give and what they can be made of (docs/specs/scail_pose.md, section 12)."""
 
 from __future__ import annotations
 

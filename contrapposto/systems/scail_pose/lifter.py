@@ -98,8 +98,8 @@ class Lifter(nn.Module):
         """
         turn, flat = look_at(rays, scores)
         middle, spread = _extent(flat, scores)
-        found = (scores > 0)[..., None]
-        scaled = torch.where(found, (flat - middle) / spread, 0.0)
+        known = (scores > 0)[..., None]
+        scaled = torch.where(known, (flat - middle) / spread, 0.0)
         size = spread.log().expand(-1, rays.shape[1], -1, -1).flatten(2)
         features = torch.cat([scaled.flatten(2), scores, size], dim=-1)
         result = self.head(self.encoder(self.embed(features))[0])

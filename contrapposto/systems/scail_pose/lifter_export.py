@@ -66,8 +66,8 @@ class ExportedLifter:
 
     def __call__(self, rays: Tensor, scores: Tensor) -> Tensor:
         """See `Lifter.forward`."""
-        given = {
+        inputs = {
             name: np.ascontiguousarray(value.numpy(), np.float32)
             for name, value in (("rays", rays), ("scores", scores))
         }
-        return torch.from_numpy(self._session.run(None, given)[0])
+        return torch.from_numpy(self._session.run(None, inputs)[0])

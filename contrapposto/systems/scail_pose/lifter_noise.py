@@ -55,7 +55,7 @@ class NoiseOptions:
 
 
 def see(views: Views, keys: Keys, options: NoiseOptions | None = None) -> tuple[Tensor, Tensor]:
-    """What a keypoint network says: rays (B, T, 28, 2) and scores (B, T, 28) in [0, 1]; 0 where it found nothing."""
+    """What a keypoint network returns: rays (B, T, 28, 2) and scores (B, T, 28) in [0, 1]; 0 where it found nothing."""
     options = options or NoiseOptions()
     frames, count = views.rays.shape[1:3]
     hard = _difficulty(views, keys, options)

@@ -1,4 +1,4 @@
-"""Which driving person plays which person of the reference (fact sheet, section 11, items 1 and 3)."""
+"""Which driving person plays which person of the reference (docs/specs/scail_pose.md, section 11, items 1 and 3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def match_people(clip: ClipPoses, reference: Sequence[Person]) -> dict[int, Pers
 
     Args:
         clip: of the people to draw.
-        reference: people of the reference, in the clip's picture size.
+        reference: people of the reference, in the clip's image size.
     """
     ids = clip.ids
     if len(ids) != len(reference):
@@ -47,14 +47,14 @@ def align_clip(
         references: see `match_people`.
         options: see `align`.
     """
-    found, words = {}, [] if references else ["there is nobody in the reference: not aligned"]
+    alignments, words = {}, [] if references else ["there is nobody in the reference: not aligned"]
     for number, character in references.items():
         driver = _first_view(clip, number)
         try:
-            found[number] = align(driver, character, clip.intrinsics, clip.height, clip.width, options)
+            alignments[number] = align(driver, character, clip.intrinsics, clip.height, clip.width, options)
         except InputError as error:
             words.append(f"person {number}: {error}")
-    return found, words
+    return alignments, words
 
 
 def _first_view(clip: ClipPoses, number: int) -> Person:

@@ -1,4 +1,4 @@
-"""Which people of a frame stay, as the original's script for two people has it (fact sheet, section 10)."""
+"""Which people of a frame stay, as the original's script for two people has it (docs/specs/scail_pose.md, section 10)."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def read_openpose(
 
     Args:
         source: folder, or file.
-        height, width: of the picture in pixels, where the files do not say; coordinates all within [0, 1] are taken
+        height, width: of the image in pixels, where the files do not say; coordinates all within [0, 1] are taken
             for shares of them.
         fps: frames per second.
 
@@ -63,7 +63,7 @@ def read_openpose(
         height = next((frame["canvas_height"] for frame in frames if "canvas_height" in frame), height)
         width = next((frame["canvas_width"] for frame in frames if "canvas_width" in frame), width)
         if not height or not width:
-            raise InputError(f"{source} does not say how large the picture is.", fix="give height and width")
+            raise InputError(f"{source} does not say how large the image is.", fix="give height and width")
         size = np.array([width, height], np.float64)
         people = [[_read_person(i, one, size) for i, one in enumerate(frame["people"])] for frame in frames]
         return ClipPoses(int(height), int(width), fps, default_intrinsics(int(height), int(width)), people)
@@ -98,13 +98,15 @@ def _read_person(number: int, content: dict[str, Any], size: np.ndarray) -> Pers
     if known.any() and rows[known, :2].max() <= 1:
         rows[:, :2] *= size
     ids = content.get("person_id", [-1])
-    given = ids[0] if isinstance(ids, list) and ids else -1
+    number_in_file = ids[0] if isinstance(ids, list) and ids else -1
     box = np.zeros(4)
     if known.any():
         box = np.concatenate([rows[known, :2].min(0), rows[known, :2].max(0)])
     score = float(rows[known, 2].mean()) if known.any() else 0.0
     joints = np.full((24, 3), np.nan)
-    return Person(int(given) if given >= 0 else number, box, score, rows[:, :2], rows[:, 2], joints)
+    return Person(
+        int(number_in_file) if number_in_file >= 0 else number, box, score, rows[:, :2], rows[:, 2], joints
+    )
 
 
 def _triples(content: dict[str, Any], name: str) -> np.ndarray:

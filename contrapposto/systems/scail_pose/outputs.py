@@ -82,24 +82,29 @@ def write_frames(
 def write_reference_mask(
     path: Path, clip: ClipPoses, characters: Mapping[int, Person], device: str | None = None
 ) -> Path:
-    """Write a picture of the reference's people as capsules, in the colours that `id` has for those who drive them.
+    """Write `reference_image` as a JPEG file."""
+    from PIL import Image
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(reference_image(clip, characters, device)).save(temporary, quality=95, subsampling=0)
+    return path
+
+
+def reference_image(
+    clip: ClipPoses, characters: Mapping[int, Person], device: str | None = None
+) -> np.ndarray:
+    """(H, W, 3) uint8: people of the reference as capsules, in the colours that `id` has for those who drive them.
 
     Args:
-        path: of the JPEG file.
         clip: the driving people.
         characters: people of the reference by the ids of those who drive them.
         device: see `CapsuleRenderer`.
     """
-    from PIL import Image
-
     people = [replace(person, id=number) for number, person in characters.items()]
     ids = clip.ids
     (frame,) = ClipDrawer(replace(clip, frames=[people]), device=device)
     places = np.array([ids.index(person.id) for person in people] + [-1])
-    drawn = replace(frame.capsules, ids=places[frame.capsules.ids])
-    with atomic_path(path) as temporary:
-        Image.fromarray(id_image(drawn, len(ids))).save(temporary, quality=95, subsampling=0)
-    return path
+    return id_image(replace(frame.capsules, ids=places[frame.capsules.ids]), len(ids))
 
 
 def _files(name: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What estimators say and everything after them reads: the people of a frame, and of a clip (fact sheet, 12)."""
+"""The people of a frame and of a clip: what estimators return (docs/specs/scail_pose.md, section 12)."""
 
 from __future__ import annotations
 
@@ -42,10 +42,8 @@ class ClipPoses:
 
     def __post_init__(self) -> None:
         if not (1 <= self.height <= _LARGEST and 1 <= self.width <= _LARGEST):
-            found = f"{self.width} x {self.height}"
-            raise InputError(
-                "A clip has an impossible size.", found=found, expected=f"1 to {_LARGEST} pixels"
-            )
+            size = f"{self.width} x {self.height}"
+            raise InputError("A clip has an impossible size.", found=size, expected=f"1 to {_LARGEST} pixels")
         if not (math.isfinite(self.fps) and self.fps > 0):
             raise InputError("A clip has no frame rate.", found=str(self.fps), expected="frames per second")
 

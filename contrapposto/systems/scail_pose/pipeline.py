@@ -114,7 +114,7 @@ def without_joints(joints: np.ndarray, remove: Sequence[str]) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class PoseFrame:
-    """One frame: the finished picture and its keypoints, both (H, W, 3) uint8, and the capsules alone."""
+    """One frame: the finished image and its keypoints, both (H, W, 3) uint8, and the capsules alone."""
 
     rgb: np.ndarray
     overlay: np.ndarray
@@ -122,7 +122,7 @@ class PoseFrame:
 
     @property
     def rgba(self) -> np.ndarray:
-        """(H, W, 4) uint8, the finished picture with the capsules' alpha."""
+        """(H, W, 4) uint8, the finished image with the capsules' alpha."""
         return np.concatenate([self.rgb, self.capsules.rgba[..., 3:]], axis=-1)
 
 
@@ -172,13 +172,13 @@ class ClipDrawer:
 
     def camera_of(self, person: Person) -> np.ndarray:
         """(3, 3) the camera that sees a person."""
-        found = self.alignments.get(person.id)
-        return self.intrinsics if found is None else np.asarray(found.intrinsics, np.float64)
+        alignment = self.alignments.get(person.id)
+        return self.intrinsics if alignment is None else np.asarray(alignment.intrinsics, np.float64)
 
     def cylinders(self, people: Sequence[Person]) -> Cylinders:
         """The capsules of a frame's people, in the space of the drawing's camera.
 
-        A person who is seen by another camera is moved so that this one sees the same picture; depths stay.
+        A person who is seen by another camera is moved so that this one sees the same image; depths stay.
         """
         moved, zooms = [], []
         for person in people:
@@ -188,10 +188,10 @@ class ClipDrawer:
             zooms.append(np.sqrt(change[0, 0] * change[1, 1]))
         numbers = [self.number[person.id] for person in people]
         joints = np.stack(moved) if moved else np.zeros((0, self.look.figure.num_joints, 3))
-        found = make_cylinders(joints, self.palettes, persons=numbers, figure=self.look.figure)
+        capsules = make_cylinders(joints, self.palettes, persons=numbers, figure=self.look.figure)
         by_number = np.ones(len(self.number))
         by_number[numbers] = zooms
-        return replace(found, radius=(found.radius * by_number[found.person]).astype(np.float32))
+        return replace(capsules, radius=(capsules.radius * by_number[capsules.person]).astype(np.float32))
 
     def keypoints(self, people: Sequence[Person], drawing: Drawing | None = None) -> WholeBodyPose:
         """The keypoints of a frame's people, carried along with their cameras; `drawing` hides hands if wanted."""
@@ -204,9 +204,9 @@ class ClipDrawer:
                 person = attach(person, self.clip.intrinsics)
             person = chosen_points(person, self.look)
             pose = pack_people([person], height, width)
-            found = self.alignments.get(person.id)
-            if found is not None:
-                pose = scale_face(pose, found.face)
+            alignment = self.alignments.get(person.id)
+            if alignment is not None:
+                pose = scale_face(pose, alignment.face)
             camera = self.camera_of(person)
             if not np.array_equal(camera, self.clip.intrinsics):
                 pose = follow_camera(pose, person.joints, self.clip.intrinsics, camera, height, width)

@@ -1,4 +1,4 @@
-"""Crops for the whole-body network (fact sheet, section 4.1)."""
+"""Crops for the whole-body network (docs/specs/scail_pose.md, section 4.1)."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def draw(
         raise InputError(
             "There is nobody in the whole clip.",
             found=f"{len(clip.frames)} frames without a person",
-            fix="look at the video: is a person at least a sixth of the picture high?",
+            fix="look at the video: is a person at least a sixth of the image high?",
         )
     clip, warnings = with_limbs(clip)
     alignments: dict[int, Alignment] = {}

@@ -1,4 +1,4 @@
-"""The reference's proportions for a driving person: bones of other lengths (fact sheet, section 11, item 8)."""
+"""The reference's proportions for a driving person: bones of other lengths (docs/specs/scail_pose.md, section 11, item 8)."""
 
 from __future__ import annotations
 
@@ -112,21 +112,21 @@ def reshape_clip(
     Returns:
         The clip, and the ratios (23,) by id.
     """
-    found: dict[int, np.ndarray] = {}
+    ratios: dict[int, np.ndarray] = {}
     moved: dict[tuple[int, int], Person] = {}
     for number, reference in references.items():
         places = [frame for frame, people in enumerate(clip.frames) if any(p.id == number for p in people)]
         persons = [next(p for p in clip.frames[frame] if p.id == number) for frame in places]
         joints = np.stack([person.joints for person in persons]).astype(np.float64)
-        found[number] = bone_ratios(joints, np.asarray(reference.joints, np.float64), bounds)
-        new = plant_feet(joints, scale_bones(joints, found[number]))
+        ratios[number] = bone_ratios(joints, np.asarray(reference.joints, np.float64), bounds)
+        new = plant_feet(joints, scale_bones(joints, ratios[number]))
         for frame, person, old, place in zip(places, persons, joints, new):
             moved[frame, number] = _carried(person, old, place, clip.intrinsics)
     frames: list[Sequence[Person]] = [
         [moved.get((number, person.id), person) for person in people]
         for number, people in enumerate(clip.frames)
     ]
-    return replace(clip, frames=frames), found
+    return replace(clip, frames=frames), ratios
 
 
 def _carried(person: Person, old: np.ndarray, new: np.ndarray, intrinsics: np.ndarray) -> Person:

@@ -1,4 +1,4 @@
-"""A driving person laid over the reference character by another camera (fact sheet, section 8)."""
+"""A driving person laid over the reference character by another camera (docs/specs/scail_pose.md, section 8)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AlignOptions:
             proportions. Half bodies against whole ones need wider ones, as (0.2, 5).
         face_bounds: of the size of the face.
         original: the camera where the original's iterative solver stops, which may be far from the best one, and
-            sizes of faces as the original takes them, in coordinates divided by the sides of the picture and with
+            sizes of faces as the original takes them, in coordinates divided by the sides of the image and with
             missing landmarks among them; else the best camera, and sizes in pixels over landmarks seen in both.
     """
 
@@ -78,7 +78,7 @@ def align(
     width: int,
     options: AlignOptions = AlignOptions(),
 ) -> Alignment:
-    """The camera that lays a driver's skeleton over the keypoints of a reference of the same picture size.
+    """The camera that lays a driver's skeleton over the keypoints of a reference of the same image size.
 
     Raises:
         InputError: fewer than two points are known of both.

@@ -1,4 +1,4 @@
-"""Capsules to pictures, closed form in place of the original's sphere tracing (fact sheet, section 7.2)."""
+"""Capsules to images, closed form in place of the original's sphere tracing (docs/specs/scail_pose.md, section 7.2)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class CapsuleRenderer:
     cost: a ray is intersected only with the capsules whose outline on the image holds its pixel.
 
     Args:
-        height, width: of the pictures in pixels.
+        height, width: of the images in pixels.
         intrinsics: (3, 3) in pixels; a pixel's ray goes through its integer index.
         depths: smallest and largest z of the clip (`depth_range`), between which colours are dimmed.
         samples: samples x samples rays per pixel are averaged; 1 is the original's look.
@@ -81,7 +81,7 @@ class CapsuleRenderer:
     ) -> None:
         if min(height, width, samples) < 1 or height * width * samples**2 > MAX_PIXELS:
             raise InputError(
-                "Pictures of this size cannot be drawn.",
+                "Images of this size cannot be drawn.",
                 found=f"{height} x {width}, {samples} x {samples} samples",
                 expected=f"1 to {MAX_PIXELS:,} samples",
             )

@@ -45,7 +45,7 @@ def ray(lens: Lens, x: int, y: int) -> wp.vec3:
 
 @wp.func
 def shade(lens: Lens, bone: Bone, spot: wp.vec3, direction: wp.vec3) -> wp.vec4:
-    """Headlight: diffuse and specular, dimmed with depth (fact sheet, section 7.2)."""
+    """Headlight: diffuse and specular, dimmed with depth (docs/specs/scail_pose.md, section 7.2)."""
     axis = bone.end - bone.start
     along = wp.dot(spot - bone.start, axis) / wp.max(wp.dot(axis, axis), 1.0e-12)
     normal = wp.normalize(spot - bone.start - axis * wp.clamp(along, 0.0, 1.0))

@@ -1,4 +1,4 @@
-"""What `report.json` says of a clip."""
+"""The content of `report.json` about a clip."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def unlike_warnings(alignments: Mapping[int, Alignment], clip: ClipPoses) -> lis
     limit = _UNLIKE * max(clip.height, clip.width)
     return [
         f"person {number} stays {alignment.after:.0f} pixels from the reference, whose pose is another one, and may "
-        "leave the picture; take a reference in the video's first pose, or other points (align.mode)"
+        "leave the image; take a reference in the video's first pose, or other points (align.mode)"
         for number, alignment in alignments.items()
         if alignment.after > limit
     ]

@@ -1,4 +1,4 @@
-"""Figures of other proportions in the picture (fact sheet, section 9): the original's augmentation of keypoints."""
+"""Keypoints of other proportions, the original's augmentation in the image (docs/specs/scail_pose.md, section 9)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Lot:
     """What happens to the figures of a clip.
 
     Attributes:
-        offset: (x, y) of the whole picture.
+        offset: (x, y) of the whole image.
         scale: (x, y) by which all grows.
         methods: of `METHODS`, in order.
     """
@@ -103,7 +103,7 @@ def draw_lot(alpha: float, generator: Random) -> Lot:
 
 
 def reshape_pose(pose: WholeBodyPose, alpha: float, lot: Lot) -> WholeBodyPose:
-    """The people of a frame with other proportions; hands as pairs, coordinates divided by the picture's size."""
+    """The people of a frame with other proportions; hands as pairs, coordinates divided by the image's size."""
     work = WholeBodyPose(*(part.copy() for part in (pose.candidate, pose.subset, pose.faces, pose.hands)))
     for method in lot.methods:
         reshape_figures([Figure.of_pose(work, i) for i in range(len(work.candidate))], method, alpha, lot)

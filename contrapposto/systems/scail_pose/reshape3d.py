@@ -1,4 +1,4 @@
-"""Bodies of other proportions in 3D, with keypoints that follow (fact sheet, section 9).
+"""Bodies of other proportions in 3D, with keypoints that follow (docs/specs/scail_pose.md, section 9).
 
 The original's training augmentation: one body type is drawn per clip, and the same lengths change in all its frames.
 """
@@ -132,7 +132,7 @@ def reshape_body(
         pose: keypoints of the same people, hands as pairs.
         body: what changes. Where the start of a length is missing, the length stays, and the person's keypoints count
             as not seen, as in the original.
-        height, width: of the picture in pixels.
+        height, width: of the image in pixels.
     """
     work = WholeBodyPose(*(part.copy() for part in (pose.candidate, pose.subset, pose.faces, pose.hands)))
     moved = [None if one is None else one.copy() for one in joints]
@@ -157,7 +157,7 @@ def reshape_body(
 
 
 def _carry(pose: WholeBodyPose, person: int, joint: int, shift: np.ndarray) -> None:
-    """Add a joint's shift in the picture to the keypoints that go with it."""
+    """Add a joint's shift in the image to the keypoints that go with it."""
     if joint in _KEYPOINT_OF_JOINT:
         point = _KEYPOINT_OF_JOINT[joint]
         if pose.subset[person, point] != -1:

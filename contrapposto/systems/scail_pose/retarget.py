@@ -1,4 +1,4 @@
-"""Face and hands carried along with the re-fitted camera (fact sheet, section 8, steps 4 to 6)."""
+"""Face and hands carried along with the re-fitted camera (docs/specs/scail_pose.md, section 8, steps 4 to 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People of a clip at other times than its frames' (fact sheet, section 11, item 12)."""
+"""People of a clip at other times than its frames' (docs/specs/scail_pose.md, section 11, item 12)."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def retime(clip: ClipPoses, fps: float) -> ClipPoses:
 def _between(first: Sequence[Person], second: Sequence[Person], share: float) -> list[Person]:
     later = {person.id: person for person in second}
     earlier = {person.id for person in first}
-    found = []
+    people = []
     for person in first:
         if person.id in later:
-            found.append(_blend(person, later[person.id], share))
+            people.append(_blend(person, later[person.id], share))
         elif share < 0.5:
-            found.append(person)
-    return found + [person for person in second if person.id not in earlier and share >= 0.5]
+            people.append(person)
+    return people + [person for person in second if person.id not in earlier and share >= 0.5]
 
 
 def _blend(first: Person, second: Person, share: float) -> Person:

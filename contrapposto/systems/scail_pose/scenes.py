@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from contrapposto.body import BodyModel, load_body, motion_vertices
+from contrapposto.body.clothing import EYES, HAIR, SKIN, clothe
 from contrapposto.body.proportions import proportioned
 from contrapposto.data.plans import digest, holds_store
 from contrapposto.errors import InputError, MissingError
@@ -26,7 +27,6 @@ from contrapposto.motion import Motion
 from contrapposto.render import Camera, Ground, Mesh, Scene, VideoWriter, render, write_png
 from contrapposto.skeleton import SMPL24
 from contrapposto.synthetic import generate
-from contrapposto.body.clothing import EYES, HAIR, SKIN, clothe
 from contrapposto.systems.scail_pose.camera import project
 
 SCHEMA, VERSION = "contrapposto-pose-scenes", 1
@@ -86,7 +86,7 @@ class PeopleScene:
     people: Sequence[Performer]
     camera: Camera
 
-    def pictures(self) -> Iterator[np.ndarray]:
+    def images(self) -> Iterator[np.ndarray]:
         """(H, W, 3) uint8 frames, one after the other."""
         meshes = [Mesh(one.vertices(0), one.body.faces.numpy(), one.colors) for one in self.people]
         room = Scene(meshes, ground=Ground(fade=(8.0, 20.0)))
@@ -101,7 +101,7 @@ class PeopleScene:
 
 
 def people_scene(count: int, seed: int, *, seconds: float = 4.0, size: tuple[int, int]) -> PeopleScene:
-    """One person who acts, or two or four who walk and cross each other in the middle of the picture.
+    """One person who acts, or two or four who walk and cross each other in the middle of the image.
 
     Args:
         count: 1, 2 or 4 people.
@@ -197,8 +197,8 @@ def prepare_scenes(
         ConfigError: the folder holds something else.
     """
     output, width, height = Path(output), int(size[0]), int(size[1])
-    facts = {"people": list(people), "scenes": scenes, "seconds": seconds, "size": [width, height]}
-    key = digest(VERSION, facts)
+    metadata = {"people": list(people), "scenes": scenes, "seconds": seconds, "size": [width, height]}
+    key = digest(VERSION, metadata)
     if holds_store(output, SCHEMA) and _read_manifest(output).get("key") == key:
         return False
     wanted = [(count, seed) for count in people for seed in range(scenes)]
@@ -210,10 +210,10 @@ def prepare_scenes(
                 progress("scenes", done + 1, len(wanted))
         for name in REFERENCES:
             scene = reference_scene(name, (width, height))
-            write_png(folder / "references" / f"{name}.png", next(scene.pictures()))
+            write_png(folder / "references" / f"{name}.png", next(scene.images()))
             np.save(folder / "references" / f"{name}.npy", scene.joints()[0, 0].astype(np.float32))
         names = [f"{count}_people_{seed}" for count, seed in wanted]
-        write_json(folder / "manifest.json", {"schema": SCHEMA, "key": key, "folders": names, **facts})
+        write_json(folder / "manifest.json", {"schema": SCHEMA, "key": key, "folders": names, **metadata})
     return True
 
 
@@ -254,7 +254,7 @@ class Truth:
     fps: float
 
     def in_view(self, least: float) -> np.ndarray:
-        """(T, N) who has at least that share of the joints in the picture."""
+        """(T, N) who has at least that share of the joints in the image."""
         places = project(self.joints, self.intrinsics)
         inside = ((places[..., :2] >= 0) & (places[..., :2] < self.size[::-1])).all(-1) & (places[..., 2] > 0)
         return inside.mean(-1) >= least
@@ -280,8 +280,8 @@ def read_truth(folder: Path) -> Truth:
 def _write(folder: Path, scene: PeopleScene) -> None:
     size = scene.camera.width, scene.camera.height
     with VideoWriter(folder / "driving.mp4", _VIDEO_FPS, size) as writer:
-        for picture in scene.pictures():
-            writer.write(picture)
+        for image in scene.images():
+            writer.write(image)
     np.savez(
         folder / "truth.npz",
         joints=scene.joints().astype(np.float32),

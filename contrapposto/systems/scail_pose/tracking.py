@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 _POINTS = 14  # of the 134: the body without its face
 _LEAST_SCORE = 0.3
 _LEAP = 0.1  # distance from where somebody is expected in the next frame, in sizes, that nobody walks
-_MOTION_LASTS = 12  # frames for which the motion of the last ones says something
+_MOTION_LASTS = 12  # frames for which the motion of the last ones is a good guess
 # Places whose colours are compared, each the mean of some points on lines between keypoints.
 _PATCHES = (
     ((2, 8), (5, 11), (2, 11), (5, 8)),  # trunk

@@ -1,6 +1,6 @@
-"""Layouts of a 3D annotation tool, and keypoints checked against it (fact sheet, section 9: helpers).
+"""Layouts of a 3D annotation tool, and keypoints checked against it (docs/specs/scail_pose.md, section 9).
 
-The tool gives 20 points of a body, 9 of a face and 20 of each hand as (row, column, score), divided by the picture's
+The tool gives 20 points of a body, 9 of a face and 20 of each hand as (row, column, score), divided by the image's
 size.
 """
 
@@ -40,9 +40,9 @@ def hands_to_openpose(left: np.ndarray, right: np.ndarray, body: np.ndarray) -> 
 
 def face_points(face: np.ndarray) -> np.ndarray:
     """The tool's face (9, 3) as (9, 2) in (x, y): two points of it, the others -1, not known."""
-    found = np.full((9, 2), -1, face.dtype)
-    found[list(_FACE_KEPT)] = face[list(_FACE_KEPT), 1::-1]
-    return found
+    points = np.full((9, 2), -1, face.dtype)
+    points[list(_FACE_KEPT)] = face[list(_FACE_KEPT), 1::-1]
+    return points
 
 
 def to_pixel(
@@ -53,7 +53,7 @@ def to_pixel(
     height: int,
     width: int,
 ) -> np.ndarray:
-    """The point (3,) moved, at its depth, onto the ray of a pixel (2,) that is divided by the picture's size."""
+    """The point (3,) moved, at its depth, onto the ray of a pixel (2,) that is divided by the image's size."""
     away = pixel * np.array([width, height]) - np.asarray(center)
     return np.array([*(away / np.asarray(focal) * point[2]), point[2]])
 
@@ -71,7 +71,7 @@ def beside_displaced(
     answers of it that are.
 
     Args:
-        points, reference: (n, 2), divided by the picture's size.
+        points, reference: (n, 2), divided by the image's size.
         limbs: pairs of neighbours.
         limit: distance in the same unit.
     """

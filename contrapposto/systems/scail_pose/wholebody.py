@@ -1,4 +1,4 @@
-"""Whole-body keypoints: SimCC decoding, the 134-point order, the pose dict (fact sheet, sections 4.2 to 4.4)."""
+"""Whole-body keypoints: SimCC, the 134-point order, pose dicts (docs/specs/scail_pose.md, sections 4.2 to 4.4)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from contrapposto.systems.scail_pose.drawn_motion import clip_of_joints, clip_of
 from contrapposto.systems.scail_pose.pipeline import ClipDrawer, Look
 from contrapposto.systems.scail_pose.process import draw
 from contrapposto.systems.scail_pose.settings import Settings
-from contrapposto.systems.scail_pose.sources import read_source
+from contrapposto.systems.scail_pose.known_motion import read_source
 
 DOG = {
     "joints": ["head", "neck", "hip", "tail", "fore paw", "hind paw"],

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contrapposto.data.plans import digest, existing, find_plan
+from contrapposto.data.plans import StoreKind
 from contrapposto.systems.anerf.data.scene import SCHEMA, AvatarScene
 from contrapposto.systems.anerf.data.writing import SceneFacts
 
 Progress = Callable[[str, int, int], None]
 AVATAR_RECIPES = ("anerf_scene", "anerf_h5", "anerf_video", "anerf_spin", "anerf_zju", "anerf_surreal")
+
+_KIND = StoreKind(
+    "contrapposto.systems.anerf.data.recipes", AVATAR_RECIPES, "avatar scenes", SCHEMA, AvatarScene.open
+)
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,11 @@ class Plan:
     """What a recipe found, before the work.
 
     Args:
-        facts: where the data come from; its `input_hash` and `options` say whether a scene is up to date.
-        make: writes the scene: (folder, facts, progress) -> scene.
+        origin: where the data come from; its `input_hash` and `options` say whether a scene is up to date.
+        make: writes the scene: (folder, origin, progress) -> scene.
     """
 
-    facts: SceneFacts
+    origin: SceneFacts
     make: Callable[[Path, SceneFacts, Progress | None], AvatarScene]
 
 
@@ -71,13 +75,5 @@ def prepare_avatar(
         ConfigError: no such recipe or option, or `output` is something else than an avatar scene.
         MissingError, InputError: nothing usable in the input.
     """
-    output = Path(output).absolute()
-    package = "contrapposto.systems.anerf.data.recipes"
-    plan_of = find_plan(package, AVATAR_RECIPES, recipe, options, "avatar scenes")
-    old = existing(output, SCHEMA, AvatarScene.open)
-    plan: Plan = plan_of(None if raw is None else Path(raw).absolute(), **options)
-    facts = plan.facts
-    facts = replace(facts, input_hash=digest(facts.recipe, facts.input_hash, dict(facts.options)))
-    if old is not None and old.manifest.get("input_hash") == facts.input_hash:
-        return AvatarReport(old, unchanged=True)
-    return AvatarReport(plan.make(output, facts, progress))
+    scene, unchanged = _KIND.prepare(recipe, output, raw, progress, options)
+    return AvatarReport(scene, unchanged=unchanged)

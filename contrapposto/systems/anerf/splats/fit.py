@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,8 @@ from contrapposto.systems.anerf.poses import PosedFigures, PoseLayer
 from contrapposto.systems.anerf.splats.losses import LossWeights, Target, image_terms, target_of
 from contrapposto.systems.anerf.splats.model import SplatAvatar, SplatOptions
 from contrapposto.systems.anerf.splats.training import Refinement, RowAdam, SplatRates
+from contrapposto.systems.anerf.splats.unseen import LEAST, fill_unseen, visibility
+from contrapposto.systems.anerf.view import View
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ def fit_avatar(
     options: TrainingOptions | None = None,
     split: str = "train",
     seed: int = 0,
+    fill: bool = True,
     progress: Callable[[int, Subject, Shown], None] | None = None,
 ) -> Subject:
     """Train an avatar on a scene.
@@ -161,6 +164,7 @@ def fit_avatar(
         options: of the training.
         split: images to learn from.
         seed: of their order.
+        fill: parts that no image shows take after those around them, see `fill_unseen`.
         progress: called after every step.
     """
     options = options or TrainingOptions()
@@ -177,7 +181,22 @@ def fit_avatar(
         optimizer.step()
         if progress is not None:
             progress(step + 1, subject, shown)
+    if fill:
+        fill_unseen(subject.avatar, visibility(subject.avatar, _some_images(subject, sampler)) > LEAST)
     return subject
+
+
+def _some_images(subject: Subject, sampler: ImageSampler, most: int = 60) -> Iterator[tuple[Tensor, View]]:
+    """Poses and cameras of images of training, evenly spread."""
+    images = sampler.images[
+        np.linspace(0, len(sampler.images) - 1, min(len(sampler.images), most)).astype(int)
+    ]
+    for image in images:
+        batch = sampler.crop(int(image))
+        bones = batch["bone_to_world"]
+        if subject.poses is not None:
+            bones = subject.poses.posed(batch["pose"][None]).bone_to_world[0]
+        yield bones, target_of(batch).view
 
 
 def _factor(name: str, options: TrainingOptions) -> Callable[[float], float]:

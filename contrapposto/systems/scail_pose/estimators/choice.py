@@ -15,13 +15,7 @@ from contrapposto.systems.scail_pose.estimators.blazepose.roles import (
     BlazePoseKeypoints,
 )
 from contrapposto.systems.scail_pose.estimators.composed import ComposedEstimator
-from contrapposto.systems.scail_pose.estimators.files import (
-    FILES,
-    DwposeKeypoints,
-    NlfBody,
-    YoloxDetector,
-    model_path,
-)
+from contrapposto.systems.scail_pose.estimators.files import DwposeKeypoints, NlfBody, YoloxDetector
 from contrapposto.systems.scail_pose.estimators.lifted import LiftedEstimator, LifterBody
 from contrapposto.systems.scail_pose.interface import (
     Body3D,
@@ -29,6 +23,7 @@ from contrapposto.systems.scail_pose.interface import (
     PoseEstimator,
     WholeBody2D,
 )
+from contrapposto.systems.scail_pose.weights import model_files, model_path
 
 ESTIMATORS = ("auto", "blazepose", "files")
 _LOG = logging.getLogger(__name__)
@@ -104,11 +99,11 @@ def make_estimator(
 def _all_there(weights: str | Path) -> bool:
     """Whether all three files are; a message for each that is not, if some are."""
     missing = []
-    for name in FILES:
+    for name in model_files():
         try:
             model_path(name, weights)
         except MissingError as error:
             missing.append(str(error))
-    if 0 < len(missing) < len(FILES):
-        _LOG.warning("The embedded estimator is taken.\n%s", "\n".join(missing))
+    if 0 < len(missing) < len(model_files()):
+        _LOG.warning("BlazePose is used instead.\n%s", "\n".join(missing))
     return not missing

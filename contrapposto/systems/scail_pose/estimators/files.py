@@ -1,13 +1,12 @@
-"""Networks that a user may bring: YOLOX, DWPose, NLF (fact sheet, sections 2 to 5 and 12).
+"""Networks that a user may bring: YOLOX, DWPose, NLF (docs/specs/scail_pose.md, sections 2 to 5 and 12).
 
 An ONNX file is a list of operations that ONNX Runtime carries out. A TorchScript file is a program: PyTorch runs it
-in its own interpreter, without Python, but it is code all the same and should come from where this page says.
+in its own interpreter, without Python, but it is code all the same and should come from where `weights.yaml` states.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,59 +24,6 @@ _COCO_WHOLE_BODY = 133
 _YOLOX_SHAPE = (1, 8400, 85)
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """A file that the suite can use and may not ship.
-
-    Attributes:
-        place: below the folder of weights.
-        what: it does.
-        source: where it comes from.
-        licence: of it.
-    """
-
-    place: str
-    what: str
-    source: str
-    licence: str
-
-
-FILES = {
-    "yolox": ModelFile(
-        "DWPose/yolox_l.onnx", "finds people", "huggingface.co/yzd-v/DWPose", "YOLOX: Apache-2.0"
-    ),
-    "dwpose": ModelFile(
-        "DWPose/dw-ll_ucoco_384.onnx",
-        "finds 133 keypoints of a person",
-        "huggingface.co/yzd-v/DWPose",
-        "DWPose: Apache-2.0; the pictures it learnt from have terms of their own",
-    ),
-    "nlf": ModelFile(
-        "nlf_l_multi_0.3.2.torchscript",
-        "finds 24 joints in space",
-        "github.com/isarandi/nlf, release v0.3.2",
-        "non-commercial research only; it is a program that PyTorch runs: use the original only",
-    ),
-}
-
-
-def model_path(name: str, folder: str | Path) -> Path:
-    """The user's file.
-
-    Raises:
-        MissingError: it is not there; says where it comes from and under which licence.
-    """
-    file = FILES[name]
-    path = Path(folder) / file.place
-    if not path.is_file():
-        raise MissingError(
-            f"{path} is not there: the network that {file.what}.",
-            expected=f"the file from {file.source} ({file.licence})",
-            fix="put it there, or take estimator=blazepose, which needs no files",
-        )
-    return path
-
-
 class YoloxDetector:
     """People by a YOLOX network (ONNX) with 80 classes, input 640 x 640.
 
@@ -88,9 +34,9 @@ class YoloxDetector:
     def __init__(self, path: str | Path, *, threads: int = 1, least_score: float = 0.3) -> None:
         self._session, self.least_score = open_onnx(path, threads=threads, gpu=True), least_score
         self._input = self._session.get_inputs()[0].name
-        found = self._run(np.zeros((3, 640, 640), np.float32)).shape
-        if found != _YOLOX_SHAPE:
-            raise _not_the(path, "YOLOX", f"output {found}", f"output {_YOLOX_SHAPE}")
+        shape = self._run(np.zeros((3, 640, 640), np.float32)).shape
+        if shape != _YOLOX_SHAPE:
+            raise _not_the(path, "YOLOX", f"output {shape}", f"output {_YOLOX_SHAPE}")
 
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Image (H, W, 3) uint8 RGB to boxes (n, 4) xyxy pixels and scores (n,), best first."""
@@ -146,7 +92,7 @@ class NlfBody:
 
     Args:
         path: of the file.
-        masked: as the original calls it: a picture for each box, black outside of it, in which NLF's own detector
+        masked: as the original calls it: an image for each box, black outside of it, in which NLF's own detector
             searches again (needs CUDA); otherwise the boxes are given to NLF.
         device: where it runs.
 
@@ -166,8 +112,8 @@ class NlfBody:
         try:
             program = torch.jit.load(str(path), map_location=self.device).eval()
         except (RuntimeError, ValueError) as error:
-            found = str(error).splitlines()[0]
-            raise _not_the(path, "NLF", found, "a TorchScript file") from error
+            reason = str(error).splitlines()[0]
+            raise _not_the(path, "NLF", reason, "a TorchScript file") from error
         if not hasattr(program, method):
             raise _not_the(path, "NLF", f"no method {method}", "nlf_l_multi_0.3.2.torchscript")
         self._call = getattr(program, method)
@@ -181,20 +127,20 @@ class NlfBody:
         joints = [np.full((len(here), NUM_JOINTS, 3), np.nan, np.float32) for here in people]
         if self.masked:
             images = [_only_box(frames[f], people[f][number].box) for f, number in places]
-            for (f, number), found in zip(places, self._in_batches(images, None, intrinsics)):
-                if len(found):
-                    joints[f][number] = found[0]
+            for (f, number), lifted in zip(places, self._in_batches(images, None, intrinsics)):
+                if len(lifted):
+                    joints[f][number] = lifted[0]
             return joints
         busy = [f for f, here in enumerate(people) if here]
         boxes = [np.stack([person.box for person in people[f]]) for f in busy]
-        for f, found in zip(busy, self._in_batches([frames[f] for f in busy], boxes, intrinsics)):
-            joints[f] = found
+        for f, lifted in zip(busy, self._in_batches([frames[f] for f in busy], boxes, intrinsics)):
+            joints[f] = lifted
         return joints
 
     def _in_batches(
         self, images: list[np.ndarray], boxes: list[np.ndarray] | None, intrinsics: np.ndarray
     ) -> list[np.ndarray]:
-        found: list[np.ndarray] = []
+        joints: list[np.ndarray] = []
         for start in range(0, len(images), self.batch):
             part = np.stack(images[start : start + self.batch])
             arguments: list[Any] = [torch.from_numpy(part).permute(0, 3, 1, 2).to(self.device)]
@@ -206,10 +152,10 @@ class NlfBody:
                 raise InputError(
                     "NLF gave no joints.", found=", ".join(sorted(answer)), expected="joints3d_nonparam"
                 )
-            found += [
+            joints += [
                 one.float().cpu().numpy().reshape(-1, NUM_JOINTS, 3) for one in answer["joints3d_nonparam"]
             ]
-        return found
+        return joints
 
     def _corner_and_size(self, boxes: np.ndarray) -> torch.Tensor:
         values = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
@@ -227,5 +173,5 @@ def _only_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     return seen
 
 
-def _not_the(path: str | Path, name: str, found: str, expected: str) -> InputError:
-    return InputError(f"{path} is not the {name} network.", found=found, expected=expected)
+def _not_the(path: str | Path, name: str, text: str, expected: str) -> InputError:
+    return InputError(f"{path} is not the {name} network.", found=text, expected=expected)

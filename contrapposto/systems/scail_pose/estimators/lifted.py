@@ -70,16 +70,16 @@ class LifterBody:
             scores = np.zeros((last - first + 1, NUM_POINTS), np.float32)
             for frame, row in places:
                 rays[frame - first], scores[frame - first] = self._read(people[frame][row], intrinsics)
-            found = self._known(rays, scores)
+            lifted = self._known(rays, scores)
             for frame, row in places:
-                joints[frame][row] = found[frame - first]
+                joints[frame][row] = lifted[frame - first]
         return joints
 
     def _read(self, person: Person, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         points, scores = person.keypoints[list(KEYPOINTS)], person.scores[list(KEYPOINTS)]
-        found = (scores >= self.least_score) & np.isfinite(points).all(-1)
+        known = (scores >= self.least_score) & np.isfinite(points).all(-1)
         rays = (points - intrinsics[:2, 2]) / intrinsics[[0, 1], [0, 1]]
-        return np.where(found[:, None], rays, 0), np.where(found, scores.clip(0, 1), 0)
+        return np.where(known[:, None], rays, 0), np.where(known, scores.clip(0, 1), 0)
 
     def _known(self, rays: np.ndarray, scores: np.ndarray) -> np.ndarray:
         joints = lift_clip(self.lift, self.window, torch.from_numpy(rays), torch.from_numpy(scores)).numpy()
@@ -121,5 +121,5 @@ class LiftedEstimator:
         self, before: list[list[Person]], now: list[list[Person]], count: int, intrinsics: np.ndarray
     ) -> Iterator[list[Person]]:
         joints = self.body.estimate([], [*before, *now], intrinsics)[len(before) :]
-        for here, found in list(zip(now, joints))[:count]:
-            yield [replace(person, joints=one) for person, one in zip(here, found)]
+        for here, lifted in list(zip(now, joints))[:count]:
+            yield [replace(person, joints=one) for person, one in zip(here, lifted)]

@@ -87,8 +87,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _limits(options: argparse.Namespace) -> Limits:
-    given = {name: value for name, value in vars(options).items() if name.startswith(("max_", "keep_"))}
-    for name, value in given.items():
+    limits = {name: value for name, value in vars(options).items() if name.startswith(("max_", "keep_"))}
+    for name, value in limits.items():
         if not value > 0:
             raise ConfigError(
                 f"--{name.replace('_', '-')} {value:g} cannot be used.", expected="a positive number"

@@ -10,28 +10,39 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from contrapposto.errors import ContrappostoError
-from contrapposto.systems.scail_pose.service.formats import HEAD, image_suffix, video_suffix
+from contrapposto.systems.scail_pose.service.formats import (
+    HEAD,
+    IMAGE_FORMATS,
+    VIDEO_FORMATS,
+    image_suffix,
+    video_suffix,
+)
 from contrapposto.systems.scail_pose.service.limits import MIB, Limits, Refusal
 from contrapposto.systems.scail_pose.service.process import WorkerLost, WorkerProcess
+from contrapposto.systems.scail_pose.service.request import ProcessRequest
 from contrapposto.systems.scail_pose.service.runner import Runner
 from contrapposto.systems.scail_pose.service.store import Job, Store
 
 PAGE = Path(__file__).with_name("page.html")
 WORKER = (sys.executable, "-m", "contrapposto.systems.scail_pose.service.worker")
 _LOOK_SECONDS = 60.0
-_TYPES = {".mp4": "video/mp4", ".json": "application/json"}
+_TYPES = {
+    ".mp4": "video/mp4",
+    ".json": "application/json",
+    ".zip": "application/zip",
+    ".glb": "model/gltf-binary",
+}
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -57,46 +68,6 @@ _FORM = {
     }
 }
 _LOG = logging.getLogger(__name__)
-
-
-class ProcessRequest(BaseModel):
-    """What to make of an upload.
-
-    Attributes:
-        example_id: of the upload.
-        use_align: lay the people over those of the reference, where there is one.
-        resolution: short and long side of the pose video, even numbers.
-        use_multi: draw everybody instead of the one with the highest score; `people` overrides it.
-        people: all, first, largest, central, or ids as in report.json.
-        outputs: see docs/service.md.
-        frames: `time` resamples to 16 frames per second; `count` takes 65 or 81 frames as the original service does.
-        wait: answer when it is done; else at once.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-    example_id: str
-    use_align: bool = True
-    resolution: tuple[int, int] = (512, 896)
-    use_multi: bool = False
-    people: Literal["all", "first", "largest", "central"] | list[int] | None = None
-    outputs: list[Literal["video", "driving", "mask", "id", "depth", "scail2", "people", "nlfpred"]] = Field(
-        default=["video", "people"], min_length=1
-    )
-    frames: Literal["time", "count"] = "time"
-    wait: bool = True
-
-    def options(self, limits: Limits) -> dict[str, Any]:
-        """The same in the words of `worker.make`."""
-        low, high = min(self.resolution), max(self.resolution)
-        if low < 64 or high > limits.output_side or low % 2 or high % 2:
-            raise Refusal(400, f"resolution must be two even numbers from 64 to {limits.output_side}.")
-        return {
-            "align": self.use_align,
-            "resolution": list(self.resolution),
-            "people": self.people or ("all" if self.use_multi else "first"),
-            "outputs": sorted(set(self.outputs)),
-            "frames": self.frames,
-        }
 
 
 class Service:
@@ -142,16 +113,12 @@ class Service:
             await asyncio.sleep(min(self.limits.keep / 4, 60.0))
             self.store.expire()
 
-    async def upload(self, video: UploadFile, picture: UploadFile | None) -> Job:
+    async def upload(self, video: UploadFile, image: UploadFile | None) -> Job:
         """A new job with these files, looked at."""
         with self.store.new() as job:
-            job.video = await _keep(
-                video, job.folder, "driving", video_suffix, "an mp4, mov, webm, mkv or avi"
-            )
-            if picture is not None:
-                job.reference = await _keep(
-                    picture, job.folder, "ref_image", image_suffix, "a JPEG, PNG or WebP"
-                )
+            job.video = await _keep(video, job.folder, "driving", video_suffix, VIDEO_FORMATS)
+            if image is not None:
+                job.reference = await _keep(image, job.folder, "ref_image", image_suffix, IMAGE_FORMATS)
             job.facts = await self._look(job)
         return job
 
@@ -170,8 +137,8 @@ class Service:
         if "error" in answer:
             status = 400 if answer["fault"] == "input" else 500
             raise Refusal(status, answer["error"].replace(f"{job.folder}/", ""))
-        facts: dict[str, Any] = answer["result"]
-        return facts
+        metadata: dict[str, Any] = answer["result"]
+        return metadata
 
     def view(self, job: Job) -> dict[str, Any]:
         """What a client may know of a job."""
@@ -186,7 +153,9 @@ class Service:
             "message": job.message,
             "progress": round(job.progress, 4),
             "stage": job.stage,
+            "seconds_left": None if job.seconds_left is None else round(job.seconds_left, 1),
             "waiting_for": self.runner.position(job),
+            "changed": round(job.changed, 3),
             "video": job.facts,
             "has_reference": job.reference is not None,
             "output_path": next((file["url"] for file in files if file["name"].startswith("rendered")), None),
@@ -252,7 +221,7 @@ def create_app(
 def _add_work(app: FastAPI, service: Service) -> None:
     @app.post("/upload", openapi_extra=_FORM)
     async def upload(request: Request) -> JSONResponse:
-        """Take a driving video and perhaps a picture of the character."""
+        """Take a driving video and perhaps an image of the character."""
         size = _length(request)
         if size > service.limits.upload:
             await _drain(request)
@@ -263,10 +232,10 @@ def _add_work(app: FastAPI, service: Service) -> None:
                     asyncio.timeout(service.limits.upload_seconds),
                     request.form(max_files=2, max_fields=2) as form,
                 ):
-                    video, picture = form.get("driving_video"), form.get("ref_image")
+                    video, image = form.get("driving_video"), form.get("ref_image")
                     if not isinstance(video, UploadFile):
                         raise Refusal(400, "The form has no file driving_video.")
-                    job = await service.upload(video, picture if isinstance(picture, UploadFile) else None)
+                    job = await service.upload(video, image if isinstance(image, UploadFile) else None)
             except TimeoutError:
                 raise Refusal(408, "The upload took too long.") from None
             except ClientDisconnect:
@@ -277,7 +246,7 @@ def _add_work(app: FastAPI, service: Service) -> None:
     async def process(wanted: ProcessRequest) -> JSONResponse:
         """Make the pose video of an upload."""
         job = service.store.get(wanted.example_id)
-        service.runner.submit(job, wanted.options(service.limits))
+        service.runner.submit(job, wanted.options(service.limits, job.facts))
         if not wanted.wait:
             return JSONResponse(service.view(job), 202)
         await job.ended.wait()
@@ -405,7 +374,7 @@ async def _keep(
     head = await file.read(HEAD)
     suffix = kind(head)
     if suffix is None:
-        raise Refusal(400, f"{'The video' if stem == 'driving' else 'The picture'} is not {expected} file.")
+        raise Refusal(400, f"{'The video' if stem == 'driving' else 'The image'} is not {expected} file.")
     await file.seek(0)
 
     def copy() -> None:

@@ -1,4 +1,4 @@
-"""The frames that the original service chooses of an upload, by their count and not by time (fact sheet, section 10)."""
+"""Frames chosen by their number, as in the original service (docs/specs/scail_pose.md, section 10)."""
 
 from __future__ import annotations
 

@@ -25,10 +25,10 @@ class Limits:
     """What one service takes on.
 
     Attributes:
-        upload: bytes of one request, video and picture together.
+        upload: bytes of one request, video and image together.
         upload_seconds: for an upload to arrive.
         seconds: longest video; of one that does not say how long it is, no more than this is looked at.
-        side: longest side of an uploaded picture or video in pixels.
+        side: longest side of an uploaded image or video in pixels.
         output_side: longest side of a pose video in pixels.
         waiting: jobs in the queue.
         disk: bytes of all uploads and results together.

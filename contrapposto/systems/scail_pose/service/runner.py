@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -41,7 +42,7 @@ class Runner:
                 self._enqueue(job)
 
     def submit(self, job: Job, options: Mapping[str, Any]) -> None:
-        """Put a job into the queue; what was made of it before is removed.
+        """Put a job into the queue; what was made of it before stays until the new results are whole.
 
         Raises:
             Refusal: it is in it already, or there are too many.
@@ -50,8 +51,7 @@ class Runner:
             raise Refusal(409, "This upload is being processed already.")
         if len(self.queue) >= self.store.limits.waiting:
             raise Refusal(503, f"There are {len(self.queue)} jobs waiting; try again later.")
-        _clear(job)
-        job.options, job.starts, job.result = dict(options), 0, {}
+        job.options, job.starts = dict(options), 0
         self._enqueue(job)
 
     def position(self, job: Job) -> int | None:
@@ -59,7 +59,7 @@ class Runner:
         return self.queue.index(job) + (self.current is not None) if job in self.queue else None
 
     async def cancel(self, job: Job) -> None:
-        """Take a job out of the queue, or stop it; what it had made is removed."""
+        """Take a job out of the queue, or stop it; results in the making are removed."""
         if job in self.queue:
             self.queue.remove(job)
             job.become("cancelled", "Cancelled.")
@@ -93,7 +93,8 @@ class Runner:
     async def _do(self, job: Job) -> None:
         job.starts += 1
         _clear(job)
-        job.output.mkdir(mode=0o700)
+        job.work.mkdir(mode=0o700)
+        job.began = time.time()
         job.tell(0.0, "starting")
         job.become("running", "At work.")
         limit = self.store.limits.job_seconds
@@ -112,6 +113,7 @@ class Runner:
             _clear(job)
             job.become("cancelled", "Cancelled.")
         elif "result" in answer:
+            _replace(job)
             job.result = answer["result"]
             job.tell(1.0, "done")
             job.become("done", _summary(job.result))
@@ -120,7 +122,6 @@ class Runner:
 
     def _fail(self, job: Job, message: str) -> None:
         _clear(job)
-        job.result = {}
         try:
             job.become("failed", message)
         except Exception:
@@ -129,13 +130,11 @@ class Runner:
             job.ended.set()
 
     def _request(self, job: Job) -> dict[str, Any]:
-        known = job.facts.get("seconds", 0) > 0
         return {
             "do": "process",
             "video": str(job.folder / job.video),
             "reference": None if job.reference is None else str(job.folder / job.reference),
-            "output": str(job.output),
-            "seconds": None if known else self.store.limits.seconds,
+            "output": str(job.work),
             **job.options,
             **self.fixed,
         }
@@ -149,4 +148,10 @@ def _summary(result: Mapping[str, Any]) -> str:
 
 def _clear(job: Job) -> None:
     with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(job.output)
+        shutil.rmtree(job.work)
+
+
+def _replace(job: Job) -> None:
+    """Put new results in the place of the old ones."""
+    shutil.rmtree(job.output, ignore_errors=True)
+    job.work.rename(job.output)

@@ -20,6 +20,7 @@ from contrapposto.files import disk_error, write_json
 from contrapposto.systems.scail_pose.service.limits import MIB, Limits, Refusal
 
 ACTIVE = ("queued", "running")
+_LEAST_PROGRESS = 0.03
 _KEPT = ("state", "message", "options", "video", "reference", "facts", "result", "starts")
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _LOG = logging.getLogger(__name__)
@@ -37,10 +38,11 @@ class Job:
         options: of the last request for processing.
         video, reference: names of the uploaded files in `folder`; an upload may have no reference.
         facts: of the video, see `worker.look`.
-        result: see `worker.make`; empty unless done.
+        result: see `worker.make`; that of the last time it was done.
         starts: how often work has begun since it was last asked for.
         progress: share that is done, in [0, 1]. stage: what is being done.
         changed: seconds since 1970. size: bytes of all files.
+        began: seconds since 1970 at which the work on it began.
         cancelling: somebody asked to stop it.
         ended: set while nothing is queued or running.
     """
@@ -59,6 +61,7 @@ class Job:
     stage: str = ""
     changed: float = field(default_factory=time.time)
     size: int = 0
+    began: float = 0.0
     cancelling: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -66,6 +69,18 @@ class Job:
     def output(self) -> Path:
         """Folder of the results."""
         return self.folder / "output"
+
+    @property
+    def work(self) -> Path:
+        """Folder of results in the making; they replace those in `output` when they are whole."""
+        return self.folder / "work"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time until it is done, by the share that is done; None where it is too early to estimate."""
+        if self.state != "running" or self.progress < _LEAST_PROGRESS:
+            return None
+        return (time.time() - self.began) / self.progress * (1 - self.progress)
 
     @property
     def active(self) -> bool:

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -32,7 +33,7 @@ def look(request: Mapping[str, Any]) -> dict[str, Any]:
     """What an upload is: `video` and `reference` (or null) are files; `side` and `seconds` the limits.
 
     Raises:
-        InputError: not a video, not a picture, or too large or long.
+        InputError: not a video, not an image, or too large or long.
     """
     from contrapposto.io.video import VideoFile
 
@@ -43,55 +44,45 @@ def look(request: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(
             "The video is too long.", found=f"{file.seconds:.1f} s", expected=f"at most {longest:g} s"
         )
-    facts = {"width": file.width, "height": file.height, "fps": file.fps, "seconds": file.seconds}
+    attributes = {"width": file.width, "height": file.height, "fps": file.fps, "seconds": file.seconds}
     if request["reference"] is not None:
-        _check_picture(Path(request["reference"]), side)
-    return facts
+        _check_image(Path(request["reference"]), side)
+    return attributes
 
 
 def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Make a pose video: `video`, `reference` (or null) and `output` (a folder) are paths.
 
-    The rest: `estimator` (options of `make_estimator`), `device`, `seconds` (of the video, no more), `resolution`,
-    `align`, `people`, `outputs` (`driving`, and those of `Settings`), and `frames`: `time`, or `count` for the
-    original's choice.
+    The rest: `estimator` (options of `make_estimator`), `device`, `job` (options of `VideoJob`), `settings` (those of
+    `Settings.from_options`; `outputs` may also have `driving`), and `frames`: `time`, or `count` for the original's choice.
     """
-    from contrapposto.systems.scail_pose.clean import Clean
     from contrapposto.systems.scail_pose.jobs import VideoJob
-    from contrapposto.systems.scail_pose.pipeline import Look
     from contrapposto.systems.scail_pose.process import process
-    from contrapposto.systems.scail_pose.reference import AlignOptions
     from contrapposto.systems.scail_pose.service.counted import CountedJob
     from contrapposto.systems.scail_pose.service.preview import write_preview
     from contrapposto.systems.scail_pose.settings import Settings
 
-    kind, fps = (CountedJob, None) if request["frames"] == "count" else (VideoJob, 16.0)
+    outputs = request["settings"]["outputs"]
+    rest = [name for name in outputs if name != "driving"] or ["video"]
+    settings = Settings.from_options(**{**request["settings"], "outputs": rest, "device": request["device"]})
+    kind, more = (CountedJob, {"fps": None}) if request["frames"] == "count" else (VideoJob, {})
+    reference = request["reference"] if settings.align is not None else None
     job = kind(
         name="upload",
         video=Path(request["video"]),
-        reference=Path(request["reference"]) if request["reference"] and request["align"] else None,
-        resolution=tuple(request["resolution"]),
-        fps=fps,
-        seconds=request["seconds"],
-    )
-    settings = Settings(
-        people=request["people"],
-        look=Look(attach=True),
-        align=AlignOptions() if request["align"] else None,
-        outputs=[name for name in request["outputs"] if name != "driving"],
-        clean=Clean(),
-        device=request["device"],
+        reference=None if reference is None else Path(reference),
+        **{**request["job"], **more},
     )
 
-    def tell(stage: str, done: int, total: int) -> None:
+    def report_progress(stage: str, done: int, total: int) -> None:
         start, share = _SHARES.get(stage, (0.0, 0.0))
         progress(start + share * min(done / max(total, 1), 1.0), stage)
 
     progress(0.0, "starting")
     output = Path(request["output"])
-    report = process(job, _estimator(request["estimator"]), output, settings, tell)
-    files = [*report["files"], "report.json"]
-    if "driving" in request["outputs"]:
+    report = process(job, _estimator(request["estimator"]), output, settings, report_progress)
+    files = [*(_single_file(output / name) for name in report["files"]), "report.json"]
+    if "driving" in outputs:
         files.append(write_preview(job, output / "driving.mp4", report["size"], report["frames"]).name)
     return {
         "files": files,
@@ -99,6 +90,15 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         "people": len(report["people"]),
         "warnings": report["warnings"],
     }
+
+
+def _single_file(path: Path) -> str:
+    """The name of a result; a folder becomes a zip file."""
+    if not path.is_dir():
+        return path.name
+    archive = shutil.make_archive(str(path), "zip", path)
+    shutil.rmtree(path)
+    return Path(archive).name
 
 
 def answer(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def main() -> None:
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(1)
     )  # leaves every `with`: no encoder, no half file stays
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when to stop
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
     requests: queue.Queue[str] = queue.Queue()
@@ -164,15 +164,17 @@ def _estimator(options: Mapping[str, Any]) -> Any:
     return _estimators[key]
 
 
-def _check_picture(path: Path, side: int) -> None:
+def _check_image(path: Path, side: int) -> None:
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            _check_side("The picture", *image.size, side)
+            _check_side("The image", *image.size, side)
             image.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError("The picture cannot be read.", expected="a whole JPEG, PNG or WebP file") from error
+        raise InputError(
+            "The image cannot be read.", expected="a whole JPEG, PNG, WebP, TIFF or BMP file"
+        ) from error
 
 
 def _check_side(what: str, width: int, height: int, side: int) -> None:

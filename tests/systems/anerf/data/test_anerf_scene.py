@@ -9,9 +9,9 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial.transform import Rotation
 
 from contrapposto.body import load_body
+from contrapposto.body.clothing import clothe
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.systems.anerf.cameras import project
-from contrapposto.body.clothing import clothe
 from contrapposto.systems.anerf.data.prepare import prepare_avatar
 
 SMALL = {"poses": 3, "novel_poses": 1, "cameras": 3, "novel_cameras": [2], "size": 48}

@@ -9,7 +9,9 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 
+import av
 import httpx
 import pytest
 
@@ -288,3 +290,68 @@ def test_a_restart_loses_nothing(tmp_path: Path) -> None:
     with serving(folder) as client:  # it took the service down twice: not a third time
         wait_for(lambda: state(client, waiting) == "done")
         assert state(client, running) == "failed"
+
+
+def test_a_rerun_keeps_the_old_result_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    with serving(tmp_path) as client:
+        name = upload(client, video(b"slow"))
+        client.post("/process", json={"example_id": name})
+        url = client.get(f"/jobs/{name}").json()["output_path"]
+        start(client, name)
+        wait_for(lambda: state(client, name) == "running")
+        running = client.get(f"/jobs/{name}").json()
+        assert running["output_path"] == url and client.get(url).status_code == 200
+        client.post(f"/jobs/{name}/cancel")
+        assert state(client, name) == "cancelled" and client.get(url).status_code == 200
+        assert {path.name for path in (tmp_path / name).iterdir()} == {"driving.mp4", "job.json", "output"}
+
+
+def test_the_time_that_is_left(tmp_path: Path) -> None:
+    with serving(tmp_path) as client:
+        name = upload(client, video(b"slow"))
+        assert client.get(f"/jobs/{name}").json()["seconds_left"] is None
+        start(client, name)
+        wait_for(lambda: client.get(f"/jobs/{name}").json()["progress"] == 0.25)
+        assert 0 <= client.get(f"/jobs/{name}").json()["seconds_left"] < 30  # three times what has passed
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"start": -1},
+        {"seconds": 0},
+        {"fps": 0},
+        {"fps": "abc"},
+        {"resolution": 512},
+        {"resolution": [512, 511]},
+        {"resolution": "wide"},
+        {"outputs": []},
+        {"outputs": ["films"]},
+        {"hand_scale": 0},
+        {"fit": "stretch"},
+        {"align_mode": "hands"},
+        {"people": "tallest"},
+        {"retarget": [1]},
+    ],
+)
+def test_options_that_cannot_be_used(client: httpx.Client, options: dict[str, Any]) -> None:
+    name = upload(client, video())
+    answer = start(client, name, **options)
+    assert answer.status_code == 400 and next(iter(options)) in answer.json()["message"]
+    assert client.get(f"/jobs/{name}").json()["status"] == "uploaded"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [("flv", "flv"), ("ts", "mpeg2video"), ("mpg", "mpeg2video"), ("wmv", "wmv2"), ("gif", "gif")],
+)
+def test_kinds_of_videos(client: httpx.Client, tmp_path: Path, suffix: str, codec: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    with av.open(str(path), "w", format={"ts": "mpegts", "wmv": "asf"}.get(suffix)) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb8" if suffix == "gif" else "yuv420p"
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame(64, 48, "rgb24").reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode())
+    facts = client.get(f"/jobs/{upload(client, path.read_bytes())}").json()["video"]
+    assert facts["width"] == 64 and facts["seconds"] > 0

@@ -13,11 +13,11 @@ import torch
 
 from contrapposto import rotations as rot
 from contrapposto.body import BodyModel, load_body, named_shapes
+from contrapposto.body.clothing import LooseClothes, clothe
 from contrapposto.data.store import MotionStore
 from contrapposto.errors import ConfigError, InputError, nearest
 from contrapposto.render import Camera, Lights, Mesh, Scene, render
 from contrapposto.skeleton import SMPL24
-from contrapposto.body.clothing import LooseClothes, clothe
 from contrapposto.systems.anerf.data.poses import WORLD_AXES, pose_arrays, unit_scale, world_bones
 from contrapposto.systems.anerf.data.prepare import Plan, Progress
 from contrapposto.systems.anerf.data.scene import AvatarScene

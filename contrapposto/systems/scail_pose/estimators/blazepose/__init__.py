@@ -1,1 +1,1 @@
-"""The embedded estimator: BlazePose body, hands and face (fact sheet, section 12), run by LiteRT on the CPU."""
+"""The embedded estimator: BlazePose body, hands and face (docs/specs/scail_pose.md, section 12), run by LiteRT on the CPU."""

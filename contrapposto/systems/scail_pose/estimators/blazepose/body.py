@@ -1,7 +1,7 @@
 """BlazePose body: detector with four alignment points, and 33 landmarks in the image and in space.
 
-Sources: Bazarevsky and others, BlazePose, 2020; Grishchenko and others, BlazePose GHUM Holistic, 2022; fact sheet,
-section 12.
+Sources: Bazarevsky and others, BlazePose, 2020; Grishchenko and others, BlazePose GHUM Holistic, 2022;
+docs/specs/scail_pose.md, section 12.
 """
 
 from __future__ import annotations
@@ -103,12 +103,12 @@ class BodyDetector:
         chosen = scores >= self.threshold
         cells = values[chosen].astype(np.float64) / self._network.size
         anchors = _anchors()[chosen]
-        found = []
+        detections = []
         for score, cell, anchor in zip(scores[chosen], cells, anchors):
             middle, half = cell[:2] + anchor, cell[2:4] / 2
             box = region.to_image(np.stack([middle - half, middle + half])).ravel()
-            found.append(Detection(float(score), box, region.to_image(cell[4:].reshape(4, 2) + anchor)))
-        return found
+            detections.append(Detection(float(score), box, region.to_image(cell[4:].reshape(4, 2) + anchor)))
+        return detections
 
 
 class BodyNetwork:
@@ -158,9 +158,9 @@ def tiles(height: int, width: int) -> list[Region]:
     return squares
 
 
-def merge(found: list[Detection], threshold: float = 0.3) -> list[Detection]:
+def merge(detections: list[Detection], threshold: float = 0.3) -> list[Detection]:
     """One detection for each group whose boxes overlap: their mean, weighted by score; best first."""
-    rest = sorted(found, key=lambda one: -one.score)
+    rest = sorted(detections, key=lambda one: -one.score)
     merged = []
     while rest:
         best = rest[0]

@@ -68,15 +68,15 @@ def _without_greeting() -> Iterator[None]:
     """LiteRT greets on the process's error stream, past Python; whatever else is written there is passed on."""
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-            said.seek(0)
-            for line in said:
+            captured.seek(0)
+            for line in captured:
                 if not line.startswith(b"INFO: Created TensorFlow Lite"):
                     os.write(2, line)
 

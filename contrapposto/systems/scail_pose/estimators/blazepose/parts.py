@@ -1,4 +1,4 @@
-"""Hands and face of a person whose body is known: BlazePose's hand and face networks (fact sheet, section 12)."""
+"""Hands and face of a person whose body is known, by BlazePose's networks (docs/specs/scail_pose.md, section 12)."""
 
 from __future__ import annotations
 

@@ -25,9 +25,9 @@ class BlazePoseDetector:
 
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Image (H, W, 3) uint8 RGB to boxes (n, 4) xyxy pixels and scores (n,), best first."""
-        found = sorted(self._search(image, []), key=lambda body: -body.score)
-        boxes = np.array([box_of(body, image.shape) for body in found], np.float32).reshape(-1, 4)
-        return boxes, np.array([body.score for body in found], np.float32)
+        bodies = sorted(self._search(image, []), key=lambda body: -body.score)
+        boxes = np.array([box_of(body, image.shape) for body in bodies], np.float32).reshape(-1, 4)
+        return boxes, np.array([body.score for body in bodies], np.float32)
 
 
 class BlazePoseKeypoints:
@@ -61,11 +61,11 @@ class BlazePoseBody:
     ) -> list[np.ndarray]:
         """Joints (n, 24, 3) of the n people of each frame (see `Body3D`)."""
         joints = [np.full((len(here), NUM_JOINTS, 3), np.nan, np.float32) for here in people]
-        for image, here, found in zip(frames, people, joints):
+        for image, here, rows in zip(frames, people, joints):
             for row, person in enumerate(here):
                 body = self._look(image, person)
                 if body.score >= _LEAST_SCORE:
-                    found[row] = to_joints(body, intrinsics)
+                    rows[row] = to_joints(body, intrinsics)
         return joints
 
     def _look(self, image: np.ndarray, person: Person) -> BodyLandmarks:

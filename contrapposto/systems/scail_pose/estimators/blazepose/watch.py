@@ -64,11 +64,11 @@ class Watch:
         import cv2
 
         whole = cv2.dilate(moving.astype(np.uint8), np.ones((5, 3), np.uint8))
-        count, _, facts, _ = cv2.connectedComponentsWithStats(whole)
-        inside = [moving[y : y + h, x : x + w].sum() for x, y, w, h, _ in facts]
+        count, _, statistics, _ = cv2.connectedComponentsWithStats(whole)
+        inside = [moving[y : y + h, x : x + w].sum() for x, y, w, h, _ in statistics]
         order = sorted(range(1, count), key=lambda patch: -inside[patch])[:_PATCHES]
         places = []
-        for x, y, width, height, _ in facts[[patch for patch in order if inside[patch] >= _LEAST]]:
+        for x, y, width, height, _ in statistics[[patch for patch in order if inside[patch] >= _LEAST]]:
             size = max(float((np.array([width, height]) * cell).max()), 0.3 * min(self._shape))
             places.append(((np.array([x, y]) + np.array([width, height]) / 2) * cell, size))
         return places

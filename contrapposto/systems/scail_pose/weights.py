@@ -1,0 +1,117 @@
+"""The networks that a user may add, and their download: contrapposto fetch scail-weights [folder=...] [only=[yolox]]"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from contrapposto.errors import ConfigError, MissingError
+from contrapposto.files import need_space
+from contrapposto.options import parse_value
+from contrapposto.progress import Lines
+from contrapposto.systems.scail_pose import validate as check
+
+CATALOGUE = Path(__file__).with_name("weights.yaml")
+FOLDER = "pretrained_weights"
+HELP = """
+contrapposto fetch scail-weights [folder=pretrained_weights] [only=[yolox,dwpose,nlf]]
+
+Downloads YOLOX, DWPose and NLF from their official places, resumes broken downloads, and checks every file's hash.
+task=scail_pose uses them when all three are in the folder.
+"""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A file that the suite can use and may not ship.
+
+    Attributes:
+        place: below the folder of weights.
+        task: what the network does.
+        url: address. sha256: of the file. bytes: its size, about.
+        source: where it comes from, for people.
+        licence: of it.
+    """
+
+    place: str
+    task: str
+    url: str
+    sha256: str
+    bytes: int
+    source: str
+    licence: str
+
+
+@cache
+def model_files(catalogue: Path = CATALOGUE) -> Mapping[str, ModelFile]:
+    """The files of the catalogue by name."""
+    content = yaml.safe_load(catalogue.read_text(encoding="utf-8"))
+    return {name: ModelFile(**entry) for name, entry in content.items()}
+
+
+def model_path(name: str, folder: str | Path) -> Path:
+    """The user's file.
+
+    Raises:
+        MissingError: it does not exist; the message states where it comes from and under which licence.
+    """
+    file = model_files()[name]
+    path = Path(folder) / file.place
+    if not path.is_file():
+        raise MissingError(
+            f"{path} does not exist: the network that {file.task}.",
+            expected=f"the file from {file.source} ({file.licence})",
+            fix=f"contrapposto fetch scail-weights folder={folder}, or estimator=blazepose, which needs no files",
+        )
+    return path
+
+
+def fetch_weights(
+    folder: str | Path = FOLDER, names: Sequence[str] | None = None, catalogue: Path = CATALOGUE
+) -> list[Path]:
+    """Download files of the catalogue that the folder lacks, and check those that it has.
+
+    Args:
+        folder: for the files, laid out as the original's.
+        names: which; None: all.
+        catalogue: YAML file with addresses, hashes and licences.
+
+    Raises:
+        ConfigError: an unknown name. MissingError: an address cannot be reached.
+        InputError: a file has another hash, or the disk is full.
+    """
+    from contrapposto.data.download import download
+
+    files = model_files(catalogue)
+    chosen = check.words("only", list(files) if names is None else names, files)
+    missing = [name for name in chosen if not (Path(folder) / files[name].place).is_file()]
+    need_space(folder, sum(files[name].bytes for name in missing), "the networks")
+    progress, paths = Lines(), []
+    for name in chosen:
+        file = files[name]
+        print(
+            f"{name}: {file.place}, {file.bytes / 1e6:.0f} MB, from {file.source}\n  licence: {file.licence}",
+            flush=True,
+        )
+        path = Path(folder) / file.place
+        download(file.url, path, digest=file.sha256, progress=progress)
+        paths.append(path)
+    return paths
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command with `key=value` arguments."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP.strip())
+        return 0
+    options = {key: parse_value(value) for key, _, value in (one.partition("=") for one in arguments)}
+    unknown = set(options) - {"folder", "only"}
+    if unknown:
+        raise ConfigError(f"There is no option {unknown.pop()}.", expected="folder, only")
+    for path in fetch_weights(options.get("folder", FOLDER), options.get("only")):
+        print(path)
+    return 0

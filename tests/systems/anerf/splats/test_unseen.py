@@ -1,0 +1,35 @@
+"""What no image shows takes after what is beside it."""
+
+import numpy as np
+import torch
+
+from contrapposto.systems.anerf.avatar import Avatar
+from contrapposto.systems.anerf.paths import MODES
+from contrapposto.systems.anerf.splats.unseen import LEAST, fill_unseen, visibility
+from tests.systems.anerf.splats.test_mesh import avatar
+
+
+def test_the_back_is_filled_from_the_sides():
+    made = avatar(2000)
+    path = MODES["selected"](Avatar(made, made.figure.numpy(), 0.5).standing(), [0])
+    bones = torch.linalg.inv(path.world_to_bone[0])
+    seen = visibility(made, [(bones, path.view(0, (256, 256)))]) > LEAST
+    facing = made.frame[:, 2, 2]  # at rest a figure looks along z, as it does to this camera
+    assert float(seen[facing > 0.9].float().mean()) > 0.8 and float(seen[facing < -0.9].float().mean()) < 0.1
+    before = made.colour.detach().clone()
+    with torch.no_grad():
+        made.colour[~seen] = torch.randn(int((~seen).sum()), 3)
+    count = fill_unseen(made, seen)
+    assert count == int((~seen).sum())
+    assert torch.equal(made.colour[seen], before[seen])
+    back = (~seen).numpy() & (np.abs(made.position[:, 0].numpy()) > 0.15)
+    left = made.position[:, 0].numpy() > 0
+    red = (made.colour[:, 0] > made.colour[:, 2]).numpy()
+    assert (red[back] == left[back]).mean() > 0.95  # red on the left, blue on the right
+
+
+def test_an_avatar_that_is_seen_from_all_sides_stays():
+    made = avatar(200)
+    before = made.colour.detach().clone()
+    assert fill_unseen(made, torch.ones(200, dtype=torch.bool)) == 0
+    assert torch.equal(made.colour, before)
