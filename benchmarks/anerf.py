@@ -23,7 +23,8 @@ from contrapposto.systems.anerf.cameras import box_pixels, cylinder_box, pixel_r
 from contrapposto.systems.anerf.capsules import NUM_SEGMENTS, Capsules
 from contrapposto.systems.anerf.draws import Draws
 from contrapposto.systems.anerf.model import ANeRF
-from contrapposto.systems.anerf.renderer import Renderer, View
+from contrapposto.systems.anerf.renderer import Renderer
+from contrapposto.systems.anerf.view import View
 from contrapposto.systems.anerf.volume_rendering import Composite
 
 PLAIN = "every encoding spelled out, both networks on all samples"
@@ -86,8 +87,8 @@ def _training(model: ANeRF, bones: kinematics.Bones, cylinder: Tensor, threads: 
         def run_step() -> None:
             model.zero_grad()
             arguments = (origins, directions, bones.world_to_bone, cylinder.expand(RAYS, 5))
-            found = model(*arguments, pose_index=index, draws=draws, capsules=kept)
-            (found.fine.colour.square().mean() + found.coarse.colour.square().mean()).backward()
+            results = model(*arguments, pose_index=index, draws=draws, capsules=kept)
+            (results.fine.colour.square().mean() + results.coarse.colour.square().mean()).backward()
 
         return run_step
 

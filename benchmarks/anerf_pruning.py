@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from contrapposto.metrics.image import box_region, psnr
-from contrapposto.runs import load_config, read_result
+from contrapposto.systems.anerf.avatar import Avatar
 from contrapposto.systems.anerf.data import AvatarScene
+from contrapposto.systems.anerf.model import ANeRF
 from contrapposto.systems.anerf.paths import MODES
-from contrapposto.systems.anerf.renderer import Renderer, View
-from contrapposto.tasks.anerf_inputs import Avatar, view_of
-from contrapposto.tasks.base import load_module
+from contrapposto.systems.anerf.renderer import Renderer
+from contrapposto.systems.anerf.view import View
 
 _NEVER = 10**9
 
@@ -33,11 +33,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=4, help="of each held-out split")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    saved = load_config(options.run)
-    module = load_module(read_result(options.run).checkpoint)
-    scene = AvatarScene.open(saved.data.store)
-    avatar = Avatar(module.network.eval(), scene, module.poses, str(saved.data.train_split))
-    capsules = avatar.renderer("pruned").capsules
+    avatar = Avatar.from_pretrained(options.run)
+    scene, pruned = avatar.scene, avatar.renderer("pruned")
+    if scene is None or not isinstance(pruned, Renderer) or not isinstance(avatar.network, ANeRF):
+        raise SystemExit(f"{options.run} is no run of A-NeRF whose scene is still there.")
+    capsules = pruned.capsules
     assert capsules is not None
     plain = replace(capsules, stop=1e-30)
     renderers = {
@@ -57,30 +57,30 @@ def main() -> None:
     print(f"{len(images)} images; radii {capsules.radii.min():.2f} to {capsules.radii.max():.2f}")
     for name, draw in renderers.items():
         quality = [
-            _psnr(scene, image, draw, path.world_to_bone[n], view_of(path, n, scene.hw))
+            _psnr(scene, image, draw, path.world_to_bone[n], path.view(n, scene.hw))
             for n, image in enumerate(images)
         ]
-        said = f"{name:<12} PSNR {np.mean(quality):.3f} dB"
+        text = f"{name:<12} PSNR {np.mean(quality):.3f} dB"
         for height in options.height:
-            view = view_of(path, 0, scene.hw).scaled(height / scene.hw[0])
+            view = path.view(0, scene.hw).scaled(height / scene.hw[0])
             draw(path.world_to_bone[0], view)
             start = time.process_time()
             draw(path.world_to_bone[0], view)
-            said += f"   {height} pixels: {time.process_time() - start:.2f} s"
-        print(said, flush=True)
+            text += f"   {height} pixels: {time.process_time() - start:.2f} s"
+        print(text, flush=True)
 
 
 @torch.no_grad()
 def _psnr(scene: AvatarScene, image: int, draw: Renderer, pose: torch.Tensor, view: View) -> float:
     """In the box of the figure's cylinder."""
-    found = draw(pose, view)
+    results = draw(pose, view)
     true, behind = (
         torch.from_numpy(np.array(x)).float() / 255 for x in (scene.image(image), scene.background(image))
     )
     mask = torch.from_numpy(scene.mask(image).copy())
     true = torch.where(mask[..., None], true, behind)
-    box = box_region(found.low[None], found.high[None], *scene.hw)
-    return float(psnr(found.over(behind)[None], true[None], box))
+    box = box_region(results.low[None], results.high[None], *scene.hw)
+    return float(psnr(results.over(behind)[None], true[None], box))
 
 
 if __name__ == "__main__":

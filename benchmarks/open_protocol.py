@@ -1,6 +1,6 @@
 """Tables of the open protocol with bootstrap intervals: python -m benchmarks.open_protocol EVALUATION...
 
-An EVALUATION is a folder that evaluate.py wrote: `runs/MODEL/TIME/evaluation/open_motion-test...`. Every figure is a mean
+An EVALUATION is a folder that evaluate.py wrote: `runs/MODEL/TIME/evaluation/open_motion-test...`. Figures are means
 over clips, with the 95 % interval of 10,000 resamplings of the clips (docs/open_protocol.md).
 """
 

@@ -15,9 +15,12 @@ from callbacks.metrics import MetricsCallback, MetricSpec
 from callbacks.progress import ProgressLine
 from callbacks.provenance import ProvenanceCallback
 from callbacks.seeding import StepSeed
+from callbacks.shared import FID, MPJPE
 
 __all__ = [
     "EMA",
+    "FID",
+    "MPJPE",
     "AtomicCheckpointIO",
     "BestCheckpoint",
     "FiniteGuard",

@@ -111,9 +111,9 @@ class BestCheckpoint(pl.callbacks.ModelCheckpoint):
 class ResumeCheckpoint(Checkpoint):
     """Keep `last.ckpt` to resume from, and `previous.ckpt`, the one before, in case that one is damaged.
 
-    Saved every `every_n_steps` optimiser steps and every `every_minutes`, at the end of training, and when the process
-    is asked to end (SIGTERM, as SLURM sends before it takes a node away, or Ctrl-C). Where a validation is due right after a batch, the
-    save waits for the next batch or the epoch's end: a resume in between would lose the validation.
+    Saved every `every_n_steps` steps and every `every_minutes`, at the end of training, and when the process
+    is asked to end (SIGTERM, as SLURM sends before it takes a node away, or Ctrl-C). Where a validation is due right
+    after a batch, the save waits for the next batch or the epoch's end: a resume in between would lose the validation.
 
     Args:
         dirpath: folder of the checkpoints.

@@ -75,7 +75,8 @@ def _check_ranges(plain: dict[str, Any]) -> None:
         for key in keys:
             group, _, name = key.partition(".")
             value = (plain.get(group) or {}).get(name)
-            if isinstance(value, int | float) and not fits(value):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and fits(value)):
                 raise ConfigError(f"{key}={value} cannot be used.", expected=expected)
     epochs, steps = plain["trainer"].get("max_epochs"), plain["trainer"].get("max_steps")
     if epochs == 0 or steps == 0:

@@ -144,8 +144,8 @@ def markdown(comparison: Comparison) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",
-        f"Means over {len(comparison.clips)} clips with 95 % intervals (bootstrap over clips, {RESAMPLES} draws). A star: the",
-        f"difference to {comparison.names[0]}, clip by clip, is larger than chance among clips explains.",
+        f"Means over {len(comparison.clips)} clips with 95 % intervals (bootstrap over clips, {RESAMPLES} draws).",
+        f"A star: the difference to {comparison.names[0]}, clip by clip, is larger than chance explains.",
     ]
     return "\n".join(lines)
 

@@ -152,7 +152,7 @@ def _self_described(config: DictConfig, checkpoint: Path | None) -> DictConfig:
             )
     with open_dict(saved):
         for key in ("ckpt", "official", "stage", "paths", "logger", "overrides"):
-            saved[key] = config[key]
+            saved[key] = config.get(key)
         if "data" in typed:
             for key in ("name", "recipe", "store", "options"):
                 saved.data[key] = config.data[key]
@@ -214,18 +214,27 @@ def _report(
     entry["checkpoint"] = str(config.official or checkpoint)
     entry["weights"] = "official" if config.official else "checkpoint" if checkpoint else None
     entry["options"] = options
+    entry["settings"] = settings = _settings(config)
     entry["clips"] = len(clips)
     entry["frames"] = sum(int(row["frames"] or 0) for row in clips)
     entry["by_frame"] = {f"{prefix}{name}": value for name, value in weighted.items()}
     write_json(path, content)
     count = f": {len(clips):,} clips, {entry['frames']:,} frames" if clips else ""
     print(f"\n{config.name} on {config.data.name} ({config.stage}){count}\n")
+    if settings:
+        print("  " + ", ".join(f"{name}={value}" for name, value in settings.items()) + "\n")
     print(format_tables({n.removeprefix(prefix): v for n, v in values.items()}, weighted))
     _print_generation(output)
     print(f"\nresults: {output}")
     for path in sorted(p for pattern in ("*.json", "*.csv", "*.md", "media/*") for p in output.glob(pattern)):
-        said = "  (every metric and the length of every clip)" if path == table else ""
-        print(f"  {path.relative_to(output)}{said}")
+        note = "  (every metric and the length of every clip)" if path == table else ""
+        print(f"  {path.relative_to(output)}{note}")
+
+
+def _settings(config: DictConfig) -> dict[str, Any]:
+    """What is done to a model's output before it is measured, and how it is sampled."""
+    names = ("reach", "filter", "floor", "steps", "skip_seconds", "speed", "temperature")
+    return {name: config.module[name] for name in names if config.module.get(name) is not None}
 
 
 def _print_generation(output: Path) -> None:
@@ -234,8 +243,8 @@ def _print_generation(output: Path) -> None:
     if not path.is_file():
         return
     content = json.loads(path.read_text(encoding="utf-8"))
-    said = f"{content['samples']:,} samples from each source, {content['repeats']} repeats"
-    print(f"\ngenerated motion, mean ± half of the 95 % interval ({said}):\n")
+    note = f"{content['samples']:,} samples from each source, {content['repeats']} repeats"
+    print(f"\ngenerated motion, mean ± half of the 95 % interval ({note}):\n")
     print(generation_table(content))
     with atomic_path(output / "generation.md") as temporary:
         temporary.write_text(generation_table(content, as_markdown=True) + "\n", encoding="utf-8")

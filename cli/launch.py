@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.compose import CONFIGS, ROOT, compose_config, groups, open_option, quote, register
 from cli.help import HELP
+from cli.stopping import StoppedError
 from contrapposto.errors import ConfigError, ContrappostoError, nearest
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def launch(name: str, task: Callable[[DictConfig], Any] | None = None) -> None:
         else:
             check_names(name, arguments)
             run(compose_config(name, arguments))
+    except StoppedError as stopped:
+        print(f"\n{stopped}", file=sys.stderr)
+        sys.exit(stopped.status)
     except ContrappostoError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         sys.exit(2)
@@ -157,7 +161,16 @@ def check_sweep(name: str, arguments: Sequence[str]) -> None:
 
 def _first_of_sweep(override: str) -> str:
     """The first value of a sweep, so that a sweep's names are checked like a single run's."""
-    key, _, value = override.partition("=")
-    if "," in value and not re.search(r"[\[\]{}()'\"]", value):
-        return f"{key}={value.split(',')[0]}"
-    return override
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import IntervalSweep
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+        if not parsed.is_sweep_override():
+            return override
+        value = parsed.value()
+        first = value.start if isinstance(value, IntervalSweep) else next(parsed.sweep_string_iterator())
+    except HydraException:  # composing says what is wrong
+        return override
+    return f"{override.partition('=')[0]}={first}"

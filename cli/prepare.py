@@ -2,80 +2,73 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from cli.launch import groups
+from cli.compose import groups
 from contrapposto.errors import ConfigError
+from contrapposto.options import locate
 from contrapposto.progress import Lines
 
 
-def prepare(config: DictConfig) -> None:
-    """Prepare the store that `data=` names."""
+def prepare(config: DictConfig) -> Path:
+    """Prepare the store that `data=` names, by the function that `data.prepare._target_` names.
+
+    That function takes `output` and, where its signature has them, `recipe`, `raw`, `progress`, `workers` and
+    `launcher`, and the options in `data.options`; it returns something with a `summary()`, or whether there was work.
+
+    Returns:
+        The store.
+
+    Raises:
+        ContrappostoError: input is missing or cannot be used.
+    """
     if config.data is None:
         raise ConfigError("No data chosen.", expected=f"data= one of {', '.join(groups()['data'])}")
-    from contrapposto.systems.anerf.data.prepare import AVATAR_RECIPES, prepare_avatar
-    from contrapposto.systems.npr.data import MESH_RECIPES, prepare_meshes
-
     output = Path(config.data.store)
     if config.force:
         import shutil
 
         shutil.rmtree(output, ignore_errors=True)
+    function = locate(config.data.prepare._target_)
+    taken = inspect.signature(function).parameters
     options: Any = OmegaConf.to_container(config.data.options, resolve=True)
-    _check_launcher(config)
-    if config.data.recipe in MESH_RECIPES:
-        meshes = prepare_meshes(
-            config.data.recipe, output=output, raw=config.raw, progress=Lines(), **options
-        )
-        print(meshes.summary())
-        return
-    if config.data.recipe in AVATAR_RECIPES:
-        avatar = prepare_avatar(
-            config.data.recipe, output=output, raw=config.raw, progress=Lines(), **options
-        )
-        print(avatar.summary())
-        return
-    if config.data.recipe == "scail_scenes":
-        from contrapposto.systems.scail_pose.scenes import prepare_scenes
-
-        made = prepare_scenes(output, progress=Lines(), **options)
-        print(f"{output}: " + ("rendered." if made else "up to date: nothing was done."))
-        return
-    print(_prepare_motion(config, output, options))
-
-
-def _check_launcher(config: DictConfig) -> None:
-    """Only motion is prepared clip by clip."""
-    from contrapposto.data.recipes import RECIPES
-
-    if config.launcher.name != "processes" and config.data.recipe not in RECIPES:
+    values = {"recipe": config.data.recipe, "output": output, "raw": config.raw, "progress": Lines()}
+    arguments = {name: value for name, value in values.items() if name in taken}
+    if "launcher" in taken:
+        function, more = _launched(config, function)
+        arguments |= more
+    elif config.launcher.name != "processes":
         raise ConfigError(
-            f"launcher={config.launcher.name} is for stores of motion.",
+            f"launcher={config.launcher.name} is for stores of motion, whose clips are converted one by one.",
             found=f"recipe {config.data.recipe}",
-            expected=f"a recipe of {', '.join(sorted(RECIPES))}",
             fix="leave launcher= out",
         )
+    report = function(**arguments, **options)
+    if hasattr(report, "summary"):
+        print(report.summary())
+    else:
+        print(f"{output}: " + ("prepared." if report else "up to date: nothing was done."))
+    return output
 
 
-def _prepare_motion(config: DictConfig, output: Path, options: dict[str, Any]) -> str:
+def _launched(config: DictConfig, function: Any) -> tuple[Any, dict[str, Any]]:
+    """What to call for the chosen launcher, and the arguments that it takes."""
     from contrapposto.data.launchers import Launcher
     from contrapposto.data.parts import prepare_part
-    from contrapposto.data.prepare import prepare as run
 
     chosen = config.launcher
     cores = chosen.workers or os.cpu_count() or 1
-    shared: dict[str, Any] = {"output": output, "raw": config.raw, "workers": cores, "progress": Lines()}
     if chosen.name == "slurm_array":
         part, parts = _part(chosen)
-        return prepare_part(config.data.recipe, part=part, parts=parts, **shared, **options).summary()
-    launcher = Launcher(workers=cores)
+        return prepare_part, {"part": part, "parts": parts, "workers": cores}
     if chosen.name == "ray":
-        launcher = Launcher("ray", chosen.workers, chosen.address)
-    return run(config.data.recipe, launcher=launcher, **shared, **options).summary()
+        return function, {"launcher": Launcher("ray", chosen.workers, chosen.address), "workers": cores}
+    return function, {"launcher": Launcher(workers=cores), "workers": cores}
 
 
 def _part(chosen: DictConfig) -> tuple[int, int]:

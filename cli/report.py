@@ -1,4 +1,4 @@
-"""What a door prints and plots when it is done."""
+"""What train.py prints and plots when it is done."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def print_places(run: Path, checkpoint: Path, monitor: str | None, score: float 
     best = f"  ({monitor} {score:.4g})" if monitor and score is not None else ""
     rows = [
         ("checkpoint", f"{checkpoint}{best}"),
-        ("metrics", run / "metrics.csv"),
-        ("curves", run / "curves.png"),
+        *([("metrics", run / "metrics.csv")] if (run / "metrics.csv").is_file() else []),
     ]
+    rows += [("curves", run / "curves.png")] if (run / "curves.png").is_file() else []
     rows += [("video", path) for path in sorted((run / "media").glob("*.mp4"))[-1:]]
     for name, value in rows:
         print(f"  {name:<11}{value}")

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contrapposto.report.columns import FORECASTS, FURTHER, GENERATION, PUBLISHED, Column
+from contrapposto.report.columns import FORECASTS, FURTHER, GENERATION, PUBLISHED, Column, split_name
 from contrapposto.report.runs import Evaluation
 
 _COLUMNS = PUBLISHED + FURTHER
+_ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 
 
 def read_clips(path: Path) -> list[dict[str, str]]:
@@ -55,19 +56,28 @@ def format_tables(values: Mapping[str, float], weighted: Mapping[str, float]) ->
     known = {*shown, *(f"true_{n}" for n in shown), *(f"{n}_by_frame" for n in shown)}
     rest = {name: value for name, value in values.items() if name not in known}
     width = max(map(len, rest), default=0)
-    blocks.append("\n".join(f"  {name:<{width}}  {value:10.4f}" for name, value in rest.items()))
+    blocks.append("\n".join(_line(name, value, width) for name, value in rest.items()))
+    if any(arrow in block for block in blocks for arrow in ("↓", "↑")):
+        blocks.append("  ↓ lower is better, ↑ higher is better; the others are read beside the truth")
     return "\n\n".join(block for block in blocks if block)
+
+
+def _line(name: str, value: float, width: int) -> str:
+    """A metric without a column, in the unit of its family."""
+    column, _ = split_name(name)
+    if column is None:
+        return f"  {name:<{width}}  {value:10.4f}"
+    shown = value * column.scale
+    return f"  {name:<{width}}  {shown:10.4g} {column.unit} {_ARROWS[column.better]}".rstrip()
 
 
 def _block(columns: Sequence[Column], rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
     columns = [column for column in columns if column.name in rows[0][1]]
     if not columns:
         return ""
-    widths = [max(len(column.title), len(column.unit), 6) + 2 for column in columns]
-    lines = [
-        " " * 18 + "".join(f"{getattr(c, part):>{w}}" for c, w in zip(columns, widths))
-        for part in ("title", "unit")
-    ]
+    widths = [max(len(column.title) + 2, len(column.unit), 6) + 2 for column in columns]
+    heads = [(f"{c.title} {_ARROWS[c.better]}".strip(), c.unit) for c in columns]
+    lines = [" " * 18 + "".join(f"{head[row]:>{w}}" for head, w in zip(heads, widths)) for row in (0, 1)]
     for title, values in rows:
         cells = [f"{_cell(values, c):>{w}}" for c, w in zip(columns, widths)]
         if any(cell.strip() for cell in cells):

@@ -17,7 +17,10 @@ CLASSES = {
     "npr_residual": f"{_SYSTEMS}.npr.transfer.PoseTransfer",
     "npr_feature_diffusion": f"{_SYSTEMS}.npr.generation.PoseGenerator",
     "posegpt_gpt": f"{_SYSTEMS}.posegpt.generator.MotionGenerator",
+    "sage_refiner": f"{_SYSTEMS}.sage.tracker.SageTracker",
+    "sage_student": f"{_SYSTEMS}.sage.student.StudentTracker",
     "scail_lifter": f"{_SYSTEMS}.scail_pose.lifter.Lifter",
+    "sparse_transformer": f"{_SYSTEMS}.sage.sparse_transformer.TransformerTracker",
     "tracker": f"{_SYSTEMS}.sage.recurrent_tracker.Tracker",
 }
 """Inference class of each model; its `from_pretrained` loads it."""

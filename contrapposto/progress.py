@@ -1,9 +1,12 @@
-"""How far a prediction is."""
+"""Progress of long work: a `rich` bar on a terminal; elsewhere a line every few seconds, so that logs stay readable."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 
 def duration(seconds: float) -> str:
@@ -19,31 +22,85 @@ def duration(seconds: float) -> str:
     return f"{seconds} s"
 
 
-def say(done: int, total: int, started: float) -> None:
-    """A line with the time left: rewritten on a terminal, elsewhere at every tenth."""
-    terminal = sys.stderr.isatty()
-    if not terminal and done != total and done * 10 // total == (done - 1) * 10 // total:
-        return
-    left = (time.monotonic() - started) / done * (total - done)
-    end = "\r" if terminal and done < total else "\n"
-    print(f"  {done}/{total}, {duration(left)} left   ", end=end, file=sys.stderr, flush=True)
+class Report:
+    """Shows how far the stages of some work are; call it with (stage, done, total) as often as you like.
 
+    Args:
+        seconds: between two lines where the output is not a terminal.
+        stream: where to write; None: the standard error.
+    """
 
-class Lines:
-    """Progress as a line that is overwritten on a terminal, and as a line every few seconds elsewhere."""
-
-    def __init__(self, seconds: float = 5.0) -> None:
-        self.terminal = sys.stderr.isatty()
-        self.seconds = 0.1 if self.terminal else seconds
-        self.last = time.monotonic()
+    def __init__(self, seconds: float = 5.0, stream: TextIO | None = None) -> None:
+        self.seconds, self.stream = seconds, stream or sys.stderr
+        self.terminal = self.stream.isatty()
+        self._stage, self._begin, self._last = "", 0.0, 0.0
+        self._bar: Any = None
+        self._task: Any = None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Report that `done` of `total` items of `stage` are finished."""
         now = time.monotonic()
-        if now - self.last < self.seconds and done < total:
-            return
-        if done >= total and not self.terminal and now - self.last < self.seconds:
-            return
-        self.last = now
-        end = ("\n" if done >= total else "\r") if self.terminal else "\n"
-        print(f"  {stage} {done}/{total}   ", end=end, file=sys.stderr, flush=True)
+        if stage != self._stage:
+            self._end()
+            self._stage, self._begin, self._last = stage, now, now
+        if self.terminal:
+            self._draw(stage, done, total)
+        elif now - self._last >= self.seconds:
+            self._last = now
+            left = (
+                f", {duration((now - self._begin) / done * (total - done))} left" if 0 < done < total else ""
+            )
+            print(f"  {stage} {done:,}/{total:,}{left}".rstrip(), file=self.stream, flush=True)
+        if done >= total:
+            self._end()
+
+    def _draw(self, stage: str, done: int, total: int) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (
+                TextColumn("  {task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, transient=True, console=Console(file=self.stream))
+            self._bar.start()
+            self._task = self._bar.add_task(stage, total=total)
+        self._bar.update(self._task, completed=done, total=total)
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        self._stage = ""
+
+
+Lines = Report  # as tasks and recipes name it
+
+_REPORT: Report | None = None
+
+
+def say(done: int, total: int, started: float, title: str = "") -> None:
+    """Report one step of a loop; `started` is unused and kept for callers that time themselves."""
+    global _REPORT
+    if _REPORT is None or done <= 1:
+        _REPORT = Report()
+    _REPORT(title or "progress", done, total)
+
+
+def counter(title: str, seconds: float = 15.0) -> Callable[[int, int], None]:
+    """A function of (done, total) that reports under one title."""
+    report = Report(seconds)
+    return lambda done, total: report(title, done, total)
+
+
+@contextmanager
+def bar(total: int, title: str) -> Iterator[Callable[[int], None]]:
+    """A context manager that yields a function of the number of finished items."""
+    report = Report()
+    try:
+        yield lambda done: report(title, done, total)
+    finally:
+        report._end()

@@ -29,7 +29,7 @@ StateDict = dict[str, Tensor]
 _NUMPY_TYPES: list[Any] = [
     np.dtype,
     np.ndarray,
-    *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdFD"},
+    *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdFDUS"},
     np._core.multiarray.scalar,  # type: ignore[attr-defined]
     np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
     # The same two under the names that NumPy 1 wrote.

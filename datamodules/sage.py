@@ -1,4 +1,4 @@
-"""SAGE: windows of a store for training, whole clips for evaluation (sheet section 4)."""
+"""SAGE: windows of a store for training, whole clips for evaluation (docs/specs/sage.md, section 4)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from contrapposto.body import load_body
 from contrapposto.data.features import FeatureCache, Resample
-from contrapposto.data.frozen import WindowCache, WindowFunction, print_progress
+from contrapposto.data.frozen import WindowCache, WindowFunction
 from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset, Weighting
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import sha256
 from contrapposto.motion import Motion
+from contrapposto.progress import counter
 from contrapposto.systems.sage.features import sage_features
 from datamodules.base import StoreDataModule
 from datamodules.splitting import Split, split_clips, store_provenance
@@ -202,7 +203,7 @@ class SageDataModule(StoreDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             barrier=self.trainer.strategy.barrier,
-            progress=print_progress(title) if title else None,
+            progress=counter(title) if title else None,
         )
         if self.sequence and self.frozen.stride > 1:
             raise ConfigError(
@@ -303,8 +304,8 @@ class FrozenBatches(IterableDataset):
                 part["sparse_before"] = one["sparse"][0]
             parts.append(_tensors(part))
         padded = {name: pad_sequence([p[name] for p in parts], batch_first=True) for name in parts[0]}
-        facts = {"clip_ids": clips, "starts": starts, "lengths": crops - window + 1}
-        return {**padded, **_tensors(facts), "sample_ids": batch["sample_ids"], "step": batch["step"]}
+        keys = {"clip_ids": clips, "starts": starts, "lengths": crops - window + 1}
+        return {**padded, **_tensors(keys), "sample_ids": batch["sample_ids"], "step": batch["step"]}
 
 
 def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -201,18 +200,3 @@ class _Maker:
         facts = {"stride": self.stride, "arrays": list(self.shapes), "counts": self.counts.tolist()}
         write_json(self.partial / "windows.json", facts)
         self.partial.rename(self.path)
-
-
-def print_progress(title: str) -> Callable[[int, int], None]:
-    """A progress function that prints a line every 15 seconds."""
-    begin = last = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= 15:
-            last = now
-            left = (now - begin) / done * (total - done)
-            print(f"{title}: {done:,} of {total:,} windows, {left / 60:.0f} min left", flush=True)
-
-    return show

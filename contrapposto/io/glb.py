@@ -87,15 +87,20 @@ class Document:
     images: list[dict[str, Any]] = field(default_factory=list)
     textures: list[dict[str, Any]] = field(default_factory=list)
     binary: bytearray = field(default_factory=bytearray)
+    extensions: set[str] = field(default_factory=set)
+    _known: dict[bytes, int] = field(default_factory=dict)
 
     def image(self, data: bytes) -> int:
-        """Append an encoded PNG or JPEG; returns the texture."""
+        """Append an encoded PNG or JPEG, once; returns the texture."""
+        if data in self._known:
+            return self._known[data]
         self.views.append({"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data)})
         self.binary += data + bytes(-len(data) % 4)
         kind = "image/jpeg" if data[:2] == b"\xff\xd8" else "image/png"
         self.images.append({"bufferView": len(self.views) - 1, "mimeType": kind})
         self.textures.append({"source": len(self.images) - 1})
-        return len(self.textures) - 1
+        self._known[data] = len(self.textures) - 1
+        return self._known[data]
 
     def array(self, values: np.ndarray, target: int | None = None, *, bounds: bool = False) -> int:
         """Append (N,) or (N, C) values; returns the accessor. `bounds` where the specification asks for them."""
@@ -137,6 +142,7 @@ class Document:
                 "generator": "Contrapposto",
                 **({"copyright": credit} if credit else {}),
             },
+            "extensionsUsed": sorted(self.extensions),
             "scene": 0,
             "scenes": [{"nodes": self.roots}],
             "nodes": self.nodes,

@@ -33,6 +33,7 @@ _UNDERSTOOD = {
 _MOST = 2**28
 _MOST_ZEROS = 2**22  # values of an accessor without bytes behind it
 _SPARE, _TIMES = 2**28, 64  # bytes that arrays may take: so many, and so many times the file's own
+_IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
 _COMPRESSED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
 
 
@@ -126,7 +127,7 @@ class Gltf:
         if "bufferView" in image:
             return self._view(self.entry("bufferViews", image["bufferView"]))[0]
         uri = str(image.get("uri", ""))
-        data = self.resource(uri)
+        data = self.resource(uri, beside=True)
         if data is None:
             note(f"the texture {shorten(uri)} is not there: the surface is plain")
         return data
@@ -191,8 +192,11 @@ class Gltf:
             self._buffers[number] = data
         return self._buffers[number]
 
-    def resource(self, uri: str) -> bytes | None:
-        """What a URI holds: data inside it, or a file in the same folder, below, or in a folder beside it (`../`)."""
+    def resource(self, uri: str, *, beside: bool = False) -> bytes | None:
+        """What a URI holds: data inside it, or a file in the same folder or below; nothing else is opened.
+
+        `beside`: also PNG and JPEG images in folders beside the file's (`../textures/skin.png`).
+        """
         if uri.startswith("data:"):
             try:
                 return base64.b64decode(uri.partition(",")[2], validate=True)
@@ -203,8 +207,10 @@ class Gltf:
             if not name or "\0" in name or Path(name).is_absolute() or name.count("..") > 1:
                 continue
             file = (folder / name.replace("\\", "/")).resolve()
-            if file.is_relative_to(folder.parent) and file.is_file():
+            if file.is_relative_to(folder.parent if beside else folder) and file.is_file():
                 data = check_file(file, "glTF buffer").read_bytes()
+                if not file.is_relative_to(folder) and not data.startswith(_IMAGES):
+                    continue
                 self._held += len(data)
                 return data
         return None

@@ -22,8 +22,9 @@ def write_mesh_glb(
 ) -> Path:
     """Write a mesh, still or animated.
 
-    The first V vertices are those of the mesh in their order; vertices at texture seams follow once more. Axes are
-    written as they are: glTF wants y up.
+    The first V vertices are those of the mesh in their order; vertices at texture seams follow once more, and the
+    attribute `_SOURCE` says which they are, so that reading gives the same mesh back. Axes are written as they are:
+    glTF wants y up.
 
     Args:
         path: the .glb file.
@@ -113,6 +114,8 @@ def _attributes(
     if coordinates is not None:
         flipped = (coordinates * [1.0, -1.0] + [0.0, 1.0]).astype(np.float32)
         attributes["TEXCOORD_0"] = document.array(flipped, _VERTEX_DATA)
+    if len(sources) > len(vertices):
+        attributes["_SOURCE"] = document.array(sources.astype(np.float32), _VERTEX_DATA)
     if mesh.vertex_colors is not None:
         colors = mesh.vertex_colors[sources].astype(np.float32) / 255
         attributes["COLOR_0"] = document.array(colors, _VERTEX_DATA)
@@ -145,12 +148,24 @@ def _by_material(mesh: MeshAsset) -> list[tuple[int, np.ndarray]]:
 
 def _material(document: Document, mesh: MeshAsset, number: int) -> int:
     material = mesh.materials[number]
-    settings = dict(material.settings)
-    given = settings.pop("surface", None)
+    settings = {key: _with_textures(document, value) for key, value in material.settings.items()}
+    stated = settings.pop("surface", None)
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 0.8}
-    surface |= given if isinstance(given, dict) else {}
+    surface |= stated if isinstance(stated, dict) else {}
     surface["baseColorFactor"] = list(material.color)
     if material.texture is not None:
         surface["baseColorTexture"] = {"index": document.image(material.texture)}
     document.materials.append({"name": material.name, "pbrMetallicRoughness": surface, **settings})
     return len(document.materials) - 1
+
+
+def _with_textures(document: Document, value: Any) -> Any:
+    """A part of a material with numbers in place of encoded images; the extensions that it names are declared."""
+    if isinstance(value, list):
+        return [_with_textures(document, inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    document.extensions |= set(value.get("extensions") or {})
+    if isinstance(value.get("index"), bytes):
+        return {**value, "index": document.image(value["index"])}
+    return {key: _with_textures(document, inner) for key, inner in value.items()}

@@ -76,7 +76,7 @@ def read_poses(
     if suffix == ".anime":
         mesh, frames = read_anime(path)
         return MeshPoses(mesh, frames, _numbered(len(frames)), fps)
-    if suffix in (".glb", ".gltf"):
+    if suffix in (".glb", ".gltf", ".vrm"):
         rigged = RiggedMesh(path, only)
         if rigged.clips and template is None:
             return _clip(rigged, path, clip, fps)
@@ -144,7 +144,11 @@ def _clip(rigged: RiggedMesh, path: Path, clip: str | None, fps: float) -> MeshP
             found=", ".join(names),
             fix=f"did you mean {nearest(chosen, names)}?",
         )
-    frames = rigged.frames(chosen, fps)
+    times = rigged.key_times(chosen)
+    if times is not None:  # a sequence of meshes: every one of its own frames
+        frames, fps = rigged.pose(chosen, times), (len(times) - 1) / (times[-1] - times[0])
+    else:
+        frames = rigged.frames(chosen, fps)
     return MeshPoses(rigged.mesh, frames, _numbered(len(frames)), fps)
 
 

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from contrapposto.errors import InputError, nearest
-from contrapposto.io.checks import shorten
 from contrapposto.mesh.asset import Material, MeshAsset, joined
 from contrapposto.mesh.clean import MAX_FACES
-from contrapposto.mesh.gltf import Gltf
+from contrapposto.mesh.rig import Rig, Track, sample
 
-_PATHS = {"translation": 3, "rotation": 4, "scale": 3}
-_SETTINGS = ("alphaMode", "alphaCutoff", "doubleSided")
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """A channel of a clip: what becomes of a node's translation, rotation (x, y, z, w) or scale."""
-
-    node: int
-    path: str
-    times: np.ndarray
-    values: np.ndarray
-    interpolation: str
+_KNOWN = ("name", "pbrMetallicRoughness")
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """A primitive: vertices (V, 3) on a node, or on a skin's joints by (V, K) weights."""
+    """A primitive: vertices (V, 3) on a node, or on a skin's joints by (V, K) weights; (T, V, 3) morph targets.
+
+    Primitives that share their vertices are one part: `primitives` are their numbers in the mesh.
+    """
 
     node: int
-    primitive: int
+    primitives: tuple[int, ...]
     vertices: np.ndarray
     skin: int | None
     joints: np.ndarray
     weights: np.ndarray
+    targets: np.ndarray | None = None
 
 
-class RiggedMesh:
+class RiggedMesh(Rig):
     """A glTF file's meshes and clips.
 
     Args:
@@ -62,19 +53,13 @@ class RiggedMesh:
     """
 
     def __init__(self, path: str | Path, only: Sequence[str] | None = None) -> None:
-        self._file = Gltf(path)
-        self.path = self._file.path
-        try:
-            self._read(only)
-        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
-            raise self._file.error("The file is damaged.", shorten(str(error), 120)) from error
+        self._only = only
+        super().__init__(path)
 
-    def _read(self, only: Sequence[str] | None) -> None:
-        self.nodes = [self._file.entry("nodes", index) for index in range(len(self._file.items("nodes")))]
-        self.parents = self._find_parents()
+    def _read_tracks(self) -> None:
         self._parts: list[_Part] = []
         self._materials: dict[int, Material] = {}
-        assets = [asset for node in self._scene() for asset in self._read_node(node, only)]
+        assets = [asset for node in self._scene() for asset in self._read_node(node, self._only)]
         if not assets:
             names = sorted({name for node in range(len(self.nodes)) for name in self._names(node)})
             raise self._file.error(
@@ -83,14 +68,21 @@ class RiggedMesh:
         if sum(len(asset.faces) for asset in assets) > MAX_FACES:
             raise self._file.error("The mesh has too many faces.", fix=f"decimate it to at most {MAX_FACES}")
         self._inverse_binds = {
-            part.skin: self._binds(part.skin) for part in self._parts if part.skin is not None
+            part.skin: self.binds(part.skin) for part in self._parts if part.skin is not None
         }
-        self.tracks = self._read_clips()
-        self.clips = {
-            name: max((t.times[-1] for t in tracks), default=0.0) for name, tracks in self.tracks.items()
-        }
+        super()._read_tracks()
+        local = self._locals([], 0.0)
+        assets = [self._unmirrored(asset, part, local) for asset, part in zip(assets, self._parts)]
         self.mesh = joined(assets, self._file.path.stem)
-        self.mesh = self.mesh.moved(self._skinned(self._locals([], 0.0)))
+        self.mesh = self.mesh.moved(self._skinned(local))
+
+    def _unmirrored(self, asset: MeshAsset, part: _Part, local: np.ndarray) -> MeshAsset:
+        """A mesh whose faces look outward although its node mirrors it."""
+        world = self._worlds(local)[part.node]
+        if part.skin is not None or np.linalg.det(world[:3, :3]) >= 0:
+            return asset
+        textures = None if asset.texture_faces is None else asset.texture_faces[:, ::-1]
+        return replace(asset, faces=asset.faces[:, ::-1], texture_faces=textures)
 
     def pose(self, clip: str, times: np.ndarray | Sequence[float]) -> np.ndarray:
         """Vertices (T, V, 3) float64 of a clip at times in seconds, held at its ends.
@@ -107,62 +99,53 @@ class RiggedMesh:
 
     def posed_by(self, tracks: Sequence[Track], times: np.ndarray | Sequence[float]) -> np.ndarray:
         """Vertices (T, V, 3) float64 by tracks of any origin at times in seconds."""
-        return np.stack([self._skinned(self._locals(tracks, float(time))) for time in np.asarray(times)])
+        frames = []
+        for time in np.asarray(times):
+            weights = {t.node: sample(t, float(time)) for t in tracks if t.path == "weights"}
+            frames.append(self._skinned(self._locals(tracks, float(time)), weights))
+        return np.stack(frames)
 
     def frames(self, clip: str, fps: float = 30.0) -> np.ndarray:
         """Vertices (T, V, 3) of a whole clip at a rate."""
         return self.pose(clip, np.arange(int(self.clips.get(clip, 0.0) * fps + 1e-6) + 1) / fps)
 
-    @property
-    def file(self) -> Gltf:
-        """The container."""
-        return self._file
-
-    def rest_transforms(self) -> np.ndarray:
-        """(N, 4, 4) from each node to the world, in the pose of the file's nodes."""
-        return self._worlds(self._locals([], 0.0))
+    def key_times(self, clip: str) -> np.ndarray | None:
+        """(T,) even times of a clip that is a sequence of morph targets, one after the other; None of other clips."""
+        tracks = self.tracks.get(clip, [])
+        if not tracks or any(track.path != "weights" for track in tracks):
+            return None
+        times = tracks[0].times
+        steps = np.diff(times)
+        even = len(steps) and steps.min() > 0 and np.allclose(steps, steps[0], rtol=0.01)
+        return times if even else None
 
     def skin_joints(self) -> list[int]:
         """Nodes that the vertices of the taken meshes hang on."""
         skins = dict.fromkeys(part.skin for part in self._parts if part.skin is not None)
         return [node for skin in skins for node in self._file.entry("skins", skin)["joints"]]
 
+    def _num_targets(self, node: int) -> int:
+        return max(
+            (len(p.targets) for p in self._parts if p.node == node and p.targets is not None), default=0
+        )
+
     def mesh_nodes(self) -> list[tuple[int, list[tuple[int, int]]]]:
-        """Nodes that carry taken meshes, each with its primitives: (number in its mesh, vertices), as in `mesh`."""
+        """Nodes that carry taken meshes, each with its primitives: (number in its mesh, vertices), as in `mesh`.
+
+        Primitives that share the vertices of the one before have no vertices of their own: (number, 0).
+        """
         found: dict[int, list[tuple[int, int]]] = {}
         for part in self._parts:
-            found.setdefault(part.node, []).append((part.primitive, len(part.vertices)))
+            first, *others = part.primitives
+            found.setdefault(part.node, []).append((first, len(part.vertices)))
+            found[part.node] += [(other, 0) for other in others]
         return list(found.items())
-
-    def common(self, nodes: Sequence[int]) -> int:
-        """The lowest node that all of these hang on, or are."""
-
-        def path(node: int) -> list[int]:
-            return [] if node < 0 else [node, *path(self.parents[node])]
-
-        shared = set.intersection(*(set(path(node)) for node in nodes))
-        return next(node for node in path(nodes[0]) if node in shared)
 
     def _names(self, node: int) -> list[str]:
         mesh = self.nodes[node].get("mesh")
         if mesh is None:
             return []
         return [str(self.nodes[node].get("name", "")), str(self._file.entry("meshes", mesh).get("name", ""))]
-
-    def _find_parents(self) -> list[int]:
-        parents = [-1] * len(self.nodes)
-        for index, node in enumerate(self.nodes):
-            for child in node.get("children", []):
-                self._file.entry("nodes", child)
-                if parents[child] != -1:
-                    raise self._file.error("A node has two parents.", str(child))
-                parents[child] = index
-        self.order: list[int] = [index for index, parent in enumerate(parents) if parent < 0]
-        for index in self.order:  # grows while it is walked
-            self.order += self.nodes[index].get("children", [])
-        if len(self.order) != len(self.nodes):
-            raise self._file.error("The nodes go round in a circle.")
-        return parents
 
     def _scene(self) -> list[int]:
         if not self._file.items("scenes"):
@@ -178,18 +161,26 @@ class RiggedMesh:
         if not names or (only is not None and not any(fnmatch(name, p) for name in names for p in only)):
             return []
         mesh = self._file.entry("meshes", self.nodes[node]["mesh"])
+        groups: dict[str, list[int]] = {}
+        for number, primitive in enumerate(mesh.get("primitives", [])):
+            if primitive.get("mode", 4) in (4, 5, 6) and "POSITION" in primitive.get("attributes", {}):
+                shared = json.dumps([primitive["attributes"], primitive.get("targets")], sort_keys=True)
+                groups.setdefault(shared, []).append(number)
+        primitives = mesh.get("primitives", [])
         return [
-            self._read_primitive(node, number, primitive)
-            for number, primitive in enumerate(mesh.get("primitives", []))
-            if primitive.get("mode", 4) == 4 and "POSITION" in primitive.get("attributes", {})
+            self._read_primitives(node, numbers, [primitives[number] for number in numbers])
+            for numbers in groups.values()
         ]
 
-    def _read_primitive(self, node: int, number: int, primitive: dict[str, Any]) -> MeshAsset:
-        attributes = primitive["attributes"]
+    def _read_primitives(
+        self, node: int, numbers: Sequence[int], primitives: Sequence[dict[str, Any]]
+    ) -> MeshAsset:
+        """Primitives with the same vertices as one mesh."""
+        attributes = primitives[0]["attributes"]
         vertices = self._rows(attributes["POSITION"], 3).astype(np.float64)
         count = len(vertices)
-        flat = self._file.array(primitive["indices"]) if "indices" in primitive else np.arange(count)
-        faces = flat[: len(flat) // 3 * 3].astype(np.int64).reshape(-1, 3)
+        lists = [self._faces(primitive, count) for primitive in primitives]
+        faces = np.concatenate(lists)
         skin = self.nodes[node].get("skin")
         joints, weights = np.zeros((count, 0), np.int64), np.zeros((count, 0))
         if skin is not None and "JOINTS_0" in attributes:
@@ -201,30 +192,96 @@ class RiggedMesh:
             weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
         else:
             skin = None
-        self._parts.append(_Part(node, number, vertices, skin, joints, weights.astype(np.float64)))
+        targets = self._targets(primitives[0].get("targets") or [], count)
+        self._parts.append(
+            _Part(node, tuple(numbers), vertices, skin, joints, weights.astype(np.float64), targets)
+        )
         coordinates = colors = None
-        if "TEXCOORD_0" in attributes:
-            coordinates = self._rows(attributes["TEXCOORD_0"], 2, count) * [1.0, -1.0] + [0.0, 1.0]
+        turn = self._texture_transform(primitives[0].get("material"))
+        name = f"TEXCOORD_{turn.get('texCoord', 0)}"
+        if name in attributes:
+            coordinates = transformed(self._rows(attributes[name], 2, count), turn) * [1.0, -1.0] + [0.0, 1.0]
         if "COLOR_0" in attributes:
             shades = self._file.array(attributes["COLOR_0"])
             colors = np.full((count, 4), 255, np.uint8)
             colors[:, : shades.shape[1]] = np.clip(shades * 255, 0, 255).round().astype(np.uint8)
-        material = self._material(primitive.get("material"))
+        corners = faces
+        if "_SOURCE" in attributes and skin is None:
+            # Our own files name the vertex that each vertex at a seam of the texture is.
+            sources = self._sources(attributes["_SOURCE"], count)
+            kept = int(sources.max(initial=-1)) + 1
+            corners, vertices, colors = (
+                sources[faces],
+                vertices[:kept],
+                None if colors is None else colors[:kept],
+            )
+            part = self._parts[-1]
+            moves = None if part.targets is None else part.targets[:, :kept]
+            empty = np.zeros((kept, 0))
+            self._parts[-1] = replace(
+                part, vertices=vertices, targets=moves, joints=empty.astype(np.int64), weights=empty
+            )
+        looks = [self._material(primitive.get("material")) for primitive in primitives]
+        materials = tuple(dict.fromkeys(look for look in looks if look is not None))
+        paint = [-1 if look is None else materials.index(look) for look in looks]
         return MeshAsset(
             vertices,
-            faces,
+            corners,
             coordinates,
             None if coordinates is None else faces,
-            None if material is None else np.zeros(len(faces), np.int64),
-            () if material is None else (material,),
+            np.repeat(paint, [len(part) for part in lists]) if materials else None,
+            materials,
             colors,
         )
 
-    def _rows(self, accessor: object, width: int, count: int | None = None) -> np.ndarray:
+    def _sources(self, accessor: object, count: int) -> np.ndarray:
         values = self._file.array(accessor)
-        if values.ndim != 2 or values.shape[1] != width or (count is not None and len(values) != count):
-            raise self._file.error("A mesh has data of the wrong shape.", str(values.shape))
-        return values
+        sources = values.astype(np.int64).ravel()
+        kept = int(sources.max(initial=-1)) + 1
+        if len(sources) != count or not np.array_equal(sources[:kept], np.arange(kept)):
+            raise self._file.error("The attribute _SOURCE is not that of a file of this project.")
+        return sources
+
+    def _faces(self, primitive: dict[str, Any], count: int) -> np.ndarray:
+        """(F, 3) of a list, strip or fan of triangles; strips and fans without their empty ones."""
+        flat = self._file.array(primitive["indices"]) if "indices" in primitive else np.arange(count)
+        flat, mode = flat.astype(np.int64), primitive.get("mode", 4)
+        if mode == 4:
+            return flat[: len(flat) // 3 * 3].reshape(-1, 3)
+        if len(flat) < 3:
+            return np.zeros((0, 3), np.int64)
+        if mode == 6:
+            faces = np.stack([np.full(len(flat) - 2, flat[0]), flat[1:-1], flat[2:]], axis=1)
+        else:
+            faces = np.stack([flat[:-2], flat[1:-1], flat[2:]], axis=1)
+            faces[1::2] = faces[1::2, [1, 0, 2]]  # every other triangle of a strip is turned over
+        whole = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+        return faces[whole]
+
+    def _targets(self, targets: Sequence[dict[str, Any]], count: int) -> np.ndarray | None:
+        """(T, V, 3) float32 moves of the vertices by morph targets; a target without positions moves nothing."""
+        if not targets:
+            return None
+        still = np.zeros((count, 3), np.float32)
+        return np.stack(
+            [
+                self._rows(target["POSITION"], 3, count).astype(np.float32) if "POSITION" in target else still
+                for target in targets
+            ]
+        )
+
+    def _texture_transform(self, material: object) -> dict[str, Any]:
+        """KHR_texture_transform of a material's colour texture, with the number of its coordinates."""
+        if material is None:
+            return {}
+        texture = (
+            self._file.entry("materials", material).get("pbrMetallicRoughness", {}).get("baseColorTexture")
+        )
+        if not isinstance(texture, dict):
+            return {}
+        turn = dict((texture.get("extensions") or {}).get("KHR_texture_transform") or {})
+        turn.setdefault("texCoord", texture.get("texCoord", 0))
+        return turn
 
     def _material(self, index: object) -> Material | None:
         if index is None:
@@ -237,84 +294,62 @@ class RiggedMesh:
             texture = surface.pop("baseColorTexture", None)
             image = None if texture is None else self._file.image(texture.get("index"))
             surface = {key: value for key, value in surface.items() if key.endswith("Factor")}
-            settings = {key: entry[key] for key in _SETTINGS if key in entry}
+            turn = self._texture_transform(number)
+            kept = {key: self._carried(value, turn) for key, value in entry.items() if key not in _KNOWN}
+            rough = entry.get("pbrMetallicRoughness", {}).get("metallicRoughnessTexture")
+            if rough is not None:
+                surface["metallicRoughnessTexture"] = self._carried(rough, turn)
             self._materials[number] = Material(
                 str(entry.get("name", f"material {number}")),
                 tuple(color),
                 image,
-                {"surface": surface, **settings},
+                {"surface": surface, **kept},
             )
         return self._materials[number]
 
-    def _binds(self, skin: int) -> np.ndarray:
-        entry = self._file.entry("skins", skin)
-        joints = entry.get("joints", [])
-        for joint in joints:
-            self._file.entry("nodes", joint)
-        if "inverseBindMatrices" not in entry:
-            return np.tile(np.eye(4), (len(joints), 1, 1))
-        binds = self._rows(entry["inverseBindMatrices"], 16, len(joints))
-        return binds.reshape(-1, 4, 4).transpose(0, 2, 1).astype(np.float64)
+    def _carried(self, value: Any, turn: dict[str, Any]) -> Any:
+        """A part of a material as it is, with the images of its textures in place of their numbers.
 
-    def _read_clips(self) -> dict[str, list[Track]]:
-        clips: dict[str, list[Track]] = {}
-        for number, animation in enumerate(self._file.items("animations")):
-            samplers = animation.get("samplers", [])
-            tracks = []
-            for channel in animation.get("channels", []):
-                target = channel.get("target", {})
-                path, node, index = target.get("path"), target.get("node"), channel.get("sampler", -1)
-                if path not in _PATHS or node is None or not 0 <= index < len(samplers):
-                    continue
-                self._file.entry("nodes", node)
-                tracks.append(self._track(node, path, samplers[index]))
-            clips[str(animation.get("name", f"clip {number}"))] = tracks
-        return clips
+        The transform of the colour texture is in the coordinates already: what others have is taken relative to it.
+        """
+        if isinstance(value, list):
+            return [self._carried(inner, turn) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        if "index" not in value or not isinstance(value["index"], int):
+            return {key: self._carried(inner, turn) for key, inner in value.items()}
+        texture = dict(value)
+        texture["index"] = self._file.image(value["index"])
+        if turn.get("scale") or turn.get("offset") or turn.get("rotation"):
+            extensions = dict(texture.get("extensions") or {})
+            own = extensions.pop("KHR_texture_transform", {})
+            relative = relative_transform(own, turn)
+            if relative:
+                extensions["KHR_texture_transform"] = relative
+            texture["extensions"] = extensions
+        texture.pop("texCoord", None)
+        return {key: inner for key, inner in texture.items() if inner not in (None, {})}
 
-    def _track(self, node: int, path: str, sampler: dict[str, Any]) -> Track:
-        times = self._file.array(sampler.get("input")).astype(np.float64)
-        kind = sampler.get("interpolation", "LINEAR")
-        count = len(times) * (3 if kind == "CUBICSPLINE" else 1)
-        values = self._rows(sampler.get("output"), _PATHS[path], count).astype(np.float64)
-        if not len(times) or (np.diff(times) < 0).any() or not np.isfinite(values).all():
-            raise self._file.error("An animation has times that do not rise, or values that are not finite.")
-        return Track(node, path, times, values, kind)
-
-    def _locals(self, tracks: Sequence[Track], time: float) -> np.ndarray:
-        """(N, 4, 4) local transforms of all nodes."""
-        values: dict[tuple[int, str], np.ndarray] = {}
-        for track in tracks:
-            values[track.node, track.path] = _sample(track, time)
-        animated = {node for node, _ in values}
-        return np.stack([self._local(index, values, index in animated) for index in range(len(self.nodes))])
-
-    def _local(self, index: int, values: dict[tuple[int, str], np.ndarray], animated: bool) -> np.ndarray:
-        node = self.nodes[index]
-        if "matrix" in node and not animated:
-            return np.array(node["matrix"], np.float64).reshape(4, 4).T
-        defaults = {"translation": [0.0] * 3, "rotation": [0.0, 0.0, 0.0, 1.0], "scale": [1.0] * 3}
-        parts = {
-            path: np.asarray(values.get((index, path), node.get(path, default)), np.float64)
-            for path, default in defaults.items()
-        }
-        result = np.eye(4)
-        result[:3, :3] = Rotation.from_quat(parts["rotation"]).as_matrix() * parts["scale"]
-        result[:3, 3] = parts["translation"]
-        return result
-
-    def _worlds(self, local: np.ndarray) -> np.ndarray:
-        world = np.empty_like(local)
-        for index in self.order:
-            parent = self.parents[index]
-            world[index] = local[index] if parent < 0 else world[parent] @ local[index]
-        return world
-
-    def _skinned(self, local: np.ndarray) -> np.ndarray:
+    def _skinned(self, local: np.ndarray, weights: Mapping[int, np.ndarray] | None = None) -> np.ndarray:
         world = self._worlds(local)
-        return np.concatenate([self._place(part, world) for part in self._parts])
+        return np.concatenate([self._place(part, world, weights or {}) for part in self._parts])
 
-    def _place(self, part: _Part, world: np.ndarray) -> np.ndarray:
-        points = np.concatenate([part.vertices, np.ones((len(part.vertices), 1))], axis=1)
+    def _morphed(self, part: _Part, weights: Mapping[int, np.ndarray]) -> np.ndarray:
+        """(V, 3) vertices with morph targets by the weights of a clip, else of the node, else of the mesh."""
+        if part.targets is None:
+            return part.vertices
+        node = self.nodes[part.node]
+        stated = weights.get(part.node)
+        if stated is None:
+            stated = node.get("weights", self._file.entry("meshes", node["mesh"]).get("weights", []))
+        share = np.zeros(len(part.targets))
+        share[: len(stated)] = np.asarray(stated, np.float64)[: len(share)]
+        used = np.flatnonzero(share)
+        return part.vertices + np.tensordot(share[used], part.targets[used].astype(np.float64), axes=1)
+
+    def _place(self, part: _Part, world: np.ndarray, weights: Mapping[int, np.ndarray]) -> np.ndarray:
+        vertices = self._morphed(part, weights)
+        points = np.concatenate([vertices, np.ones((len(vertices), 1))], axis=1)
         if part.skin is None:
             return (points @ world[part.node].T)[:, :3]
         # glTF: the transform of a skinned mesh's own node is ignored.
@@ -328,32 +363,21 @@ class RiggedMesh:
         return result
 
 
-def _sample(track: Track, time: float) -> np.ndarray:
-    """Value of a track at a time: steps, lines (arcs for rotations), or cubic splines (Khronos specification, C)."""
-    times, values = track.times, track.values
-    after = int(np.searchsorted(times, time, side="right"))
-    low, high = max(after - 1, 0), min(after, len(times) - 1)
-    span = times[high] - times[low]
-    share = (time - times[low]) / span if span > 0 else 0.0
-    if track.interpolation == "STEP":
-        return values[low]
-    if track.interpolation == "CUBICSPLINE":
-        knots = values.reshape(len(times), 3, -1)
-        s2, s3 = share**2, share**3
-        leave, arrive = span * knots[low, 2], span * knots[high, 0]
-        start, end = knots[low, 1], knots[high, 1]
-        result = (2 * s3 - 3 * s2 + 1) * start + (s3 - 2 * s2 + share) * leave
-        return result + (3 * s2 - 2 * s3) * end + (s3 - s2) * arrive
-    first, second = values[low], values[high]
-    if track.path != "rotation":
-        return first + share * (second - first)
-    return _slerp(first, second, share)
+def transformed(coordinates: np.ndarray, turn: Mapping[str, Any]) -> np.ndarray:
+    """(V, 2) texture coordinates under KHR_texture_transform (Khronos): scaled, rotated, moved."""
+    angle = float(turn.get("rotation", 0.0))
+    scaled = np.asarray(coordinates, np.float64) * np.asarray(turn.get("scale", [1.0, 1.0]), np.float64)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return scaled @ np.array([[cosine, -sine], [sine, cosine]]) + np.asarray(turn.get("offset", [0.0, 0.0]))
 
 
-def _slerp(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    cosine = float(first @ second)
-    second, cosine = (second, cosine) if cosine >= 0 else (-second, -cosine)
-    angle = np.arccos(min(cosine, 1.0))
-    if angle < 1e-6:
-        return first + share * (second - first)
-    return (np.sin((1 - share) * angle) * first + np.sin(share * angle) * second) / np.sin(angle)
+def relative_transform(own: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """The transform that, after `base`, has the effect of `own`; exact where neither rotates."""
+    scales = [np.asarray(turn.get("scale", [1.0, 1.0]), np.float64) for turn in (own, base)]
+    offsets = [np.asarray(turn.get("offset", [0.0, 0.0]), np.float64) for turn in (own, base)]
+    scale = scales[0] / np.where(scales[1] == 0, 1.0, scales[1])
+    offset = offsets[0] - scale * offsets[1]
+    angle = float(own.get("rotation", 0.0)) - float(base.get("rotation", 0.0))
+    result = {"scale": scale.tolist(), "offset": offset.tolist(), "rotation": angle}
+    neutral: dict[str, Any] = {"scale": [1.0, 1.0], "offset": [0.0, 0.0], "rotation": 0.0}
+    return {key: value for key, value in result.items() if not np.allclose(value, neutral[key])}

@@ -13,11 +13,12 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.mesh.asset import MeshAsset
+from contrapposto.progress import bar
 from contrapposto.render.backends import make_renderer
 from contrapposto.render.camera import Camera, enclose, follow
 from contrapposto.render.scene import COOL, Ground, Mesh, Scene
 from contrapposto.render.text import draw_text
-from contrapposto.render.video import VideoWriter, console_progress, write_png
+from contrapposto.render.video import VideoWriter, write_png
 
 _SIZE = 1.8  # metres: every template is drawn as large as a person, so that light and ground suit it
 _UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # rows: y up to z up, front towards -y
@@ -138,9 +139,9 @@ def render_mesh_video(
         raise InputError("There are no meshes to draw.")
     count = max(len(panel.frames) for panel in panels.values())
     drawn = [_Drawn(panel, count, size, fps, turn) for panel in panels.values()]
-    bar: Any = console_progress(count, Path(path).name) if progress else nullcontext()
+    context: Any = bar(count, Path(path).name) if progress else nullcontext()
     letters = max(11, round(min(size) * 0.04))
-    with bar as shown, VideoWriter(path, fps, (size[0] * len(drawn), size[1]), progress=shown) as writer:
+    with context as shown, VideoWriter(path, fps, (size[0] * len(drawn), size[1]), progress=shown) as writer:
         for frame in range(count):
             images = [panel.image(frame) for panel in drawn]
             for image, title in zip(images, panels):

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from contrapposto.motion import Motion
+from contrapposto.progress import bar
 from contrapposto.render.backends import make_renderer
 from contrapposto.render.camera import Camera
 from contrapposto.render.drawables import Figure
 from contrapposto.render.staging import Stage, make_stage, scene_of
 from contrapposto.render.text import draw_text
-from contrapposto.render.video import VideoWriter, console_progress
+from contrapposto.render.video import VideoWriter
 
 if TYPE_CHECKING:
     from contrapposto.body import BodyModel
@@ -195,7 +196,7 @@ def _reporting(
 ) -> tuple[Callable[[int], None] | None, Any]:
     """The callback of the writer, and a context that may bring one of its own."""
     if progress is True:
-        return None, console_progress(total, title)
+        return None, bar(total, title)
     if callable(progress):
         return (lambda done: progress(done, total)), nullcontext()
     return None, nullcontext()

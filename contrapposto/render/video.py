@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -210,18 +210,3 @@ def write_png(path: str | Path, image: np.ndarray) -> Path:
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG")
     return path
-
-
-def console_progress(total: int, title: str) -> Any:
-    """A `rich` progress bar as a context manager that yields the callback for `VideoWriter`."""
-
-    @contextlib.contextmanager
-    def bar() -> Any:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, transient=True) as shown:
-            task = shown.add_task(title, total=total)
-            yield lambda done: shown.update(task, completed=done)
-
-    return bar()

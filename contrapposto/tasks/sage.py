@@ -306,7 +306,7 @@ def prepared(model: Any, steps: int | None, speed: str) -> Any:
 
 @contextmanager
 def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` on Ctrl+C and on a polite kill, also where a shell has made the process ignore the first."""
+    """Call `stop` on Ctrl+C and on SIGTERM, also where a shell has made the process ignore the first."""
     before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

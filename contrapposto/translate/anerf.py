@@ -18,7 +18,7 @@ _FILES = {  # training files of the released data sets
     ("mixamo", "archer"): "data/mixamo/Archer_processed_h5py.h5",
 }
 _STEPS = 1000  # of our epochs, data.steps_per_epoch
-_PUBLISHED = {  # what the released configurations say, beyond our defaults
+_PUBLISHED = {  # the released configurations, beyond our defaults
     "surreal": "dataset_type=surreal subject=female N_sample_images=128 N_rand=2048 n_iters=150000 loss_fn=MSE "
     "lrate_decay=500 decay_unit=1000",
     "surreal_single": "dataset_type=surreal subject=female N_sample_images=128 N_rand=2048 n_iters=150000 "
@@ -76,10 +76,10 @@ def _train_options() -> dict[str, Option]:
         "netwidth": Option("module.network.width={}"),
         "N_rand": Option("data.rays.rays_per_step={}"),
         "N_sample_images": Option("data.rays.images_per_step={}"),
-        "lrate": Option("module.learning_rate={}"),
-        "lrate_decay": Option("module.decay_steps={}"),
-        "lrate_decay_rate": Option("module.decay_rate={}"),
-        "decay_unit": Option("module.decay_unit={}"),
+        "lrate": Option("optimizer.lr={}"),
+        "lrate_decay": Option("scheduler.steps={}"),
+        "lrate_decay_rate": Option("scheduler.rate={}"),
+        "decay_unit": Option("scheduler.unit={}"),
         "weight_decay": unused("with it, the original trains no network parameter"),
         "single_net": Option("module.network.single_network=true"),
         "coarse_weight": Option("module.coarse_weight={}"),
@@ -271,7 +271,7 @@ COMMANDS = (
         "A-NeRF",
         "run_render.py",
         {
-            "nerf_args": unused("the checkpoint says how its network is built"),
+            "nerf_args": unused("the checkpoint contains the options of its network"),
             "ckptpath": used(),
             "render_res": Option(used=True, count=MANY),
             "dataset": used(),

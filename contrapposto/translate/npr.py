@@ -61,7 +61,7 @@ COMMANDS = (
             "dset-type": unused("it has no effect in the original"),
             "use-poisson": used(),
             "seed": Option("seed={}"),
-            "lr": Option("module.learning_rate={}"),
+            "lr": Option("optimizer.lr={}"),
             "batch-size": Option("data.batch_size={}"),
             "shuffle": unused("training poses are always drawn in random order"),
             "n-epoch": Option("trainer.max_epochs={}"),

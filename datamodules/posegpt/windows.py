@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from contrapposto.data.features import FeatureCache
-from contrapposto.data.frozen import WindowCache, WindowFunction, print_progress
+from contrapposto.data.frozen import WindowCache, WindowFunction
 from contrapposto.data.segments import (
     SegmentReader,
     Segments,
@@ -29,6 +29,7 @@ from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset
 from contrapposto.errors import ConfigError
 from contrapposto.motion import Motion
+from contrapposto.progress import counter
 from contrapposto.skeleton import SKELETONS
 from contrapposto.systems.posegpt.augment import Augment, Heading
 from contrapposto.systems.posegpt.clips import mirror_some
@@ -149,14 +150,15 @@ class PoseGPTDataModule(StoreDataModule):
         """Open the store, cut its clips into segments; make the pose vectors where they are not there yet."""
         self.store = MotionStore.open(self.store_path)
         self.vocabulary = open_vocabulary(self.source, self.store_path) if self.source else None
-        options = {"skeleton": self.skeleton, **({} if self.height == "start" else {"height": self.height})}
+        # Heights from the start have no option, so that caches of earlier versions stay valid.
+        height = {} if self.height == "start" else {"height": self.height}
         self.features = FeatureCache.build(
             self.store,
             "posegpt",
             FEATURES_VERSION,
-            partial(pose_features, **options),
+            partial(pose_features, skeleton=self.skeleton, height=self.height),
             fps=FPS,
-            options=options,
+            options={"skeleton": self.skeleton, **height},
             workers=self.num_workers,
         )
         self.segments = self._find_segments()
@@ -278,7 +280,7 @@ class PoseGPTDataModule(StoreDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             barrier=self.trainer.strategy.barrier,
-            progress=print_progress("tokens") if first else None,
+            progress=counter("tokens") if first else None,
         )
 
     @property

@@ -26,7 +26,8 @@ from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig, Rendering
 from contrapposto.systems.anerf.official import config_of, import_model, pose_layer_of
 from contrapposto.systems.anerf.pose_metrics import pose_errors
 from contrapposto.systems.anerf.poses import PosedFigures, PoseLayer, SharedPoseLayer, mean_joint_change
-from contrapposto.systems.anerf.renderer import Renderer, View, calibrate
+from contrapposto.systems.anerf.renderer import Renderer, calibrate
+from contrapposto.systems.anerf.view import View
 from contrapposto.weights import ImportReport, load_state_dicts
 from lightning_modules.anerf.optim import CameraOptions, GatheringAdam, PoseOptions
 from lightning_modules.base import StageModule

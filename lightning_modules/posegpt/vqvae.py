@@ -84,6 +84,7 @@ class PoseGPTVQVAEModule(PoseModule):
                 self.skeleton, figure.skeleton.offsets[: self.skeleton.num_joints], **(motion_loss or {})
             )
         else:
+            assert isinstance(self.network, PoseVQVAE)
             self.loss = PoseLoss(**(loss or {}))
             self.loss.train_spreads(self.network.log_sigmas)
         self.vertices = VertexSampler(figure, hand_mean=hands, **(vertices or {}))
@@ -228,5 +229,14 @@ class PoseGPTVQVAEModule(PoseModule):
         return joints[:, 0] - self.offsets[0]
 
     def load_official(self, path: Path) -> dict[str, ImportReport]:
-        """Load a checkpoint in the layout of the authors' code."""
+        """Load a checkpoint in the layout of the authors' code.
+
+        Raises:
+            ConfigError: the variant `ours` is not theirs.
+        """
+        if not isinstance(self.network, PoseVQVAE):
+            raise ConfigError(
+                "There are no weights of the authors for the variant ours.",
+                fix="module.network.variant=causal",
+            )
         return {"vqvae": load_official(self.network, path)}

@@ -1,4 +1,4 @@
-"""SAGE: one LightningModule per stage (sheet sections 2 and 3)."""
+"""SAGE: one LightningModule per stage (docs/specs/sage.md, sections 2 and 3)."""
 
 from lightning_modules.sage.decoder import SageDecoderModule
 from lightning_modules.sage.diffusion import SageDiffusionModule

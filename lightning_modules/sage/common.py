@@ -31,7 +31,7 @@ class SageBodyModule(StageModule):
     A subclass saves its hyper-parameters, and implements `predict_sixd` and
     `training_step`. Validation and test steps return named outputs of one clip of N frames: `pred_rotations`,
     `true_rotations` (1, N, 22, 3, 3) local; `pred_joints`, `true_joints` (1, N, 22, 3) metres, the prediction placed
-    such that its head stands where it was observed (sheet section 5); `fps`; `clips`; `num_frames`.
+    such that its head stands where it was observed (docs/specs/sage.md, section 5); `fps`; `clips`; `num_frames`.
 
     Args:
         body: file of the body whose zero shape gives joint positions; the default skeleton where None.

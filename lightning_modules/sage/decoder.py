@@ -23,7 +23,9 @@ from lightning_modules.sage.diffusion import SageDiffusionModule
 
 
 class SageDecoderModule(SageBodyModule):
-    """Trains `FullBodyDecoder`, then decoder and both diffusions through their samplers (sheet sections 2.4 and 3).
+    """Trains `FullBodyDecoder`, then decoder and both diffusions through their samplers.
+
+    See docs/specs/sage.md, sections 2.4 and 3.
 
     For `epochs_alone` epochs the diffusions are frozen and their latents come from the cache; from then on gradients
     run through both samplers, with a fresh optimiser state and another learning rate. The checkpoint holds all three

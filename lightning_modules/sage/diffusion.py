@@ -22,7 +22,7 @@ from lightning_modules.sage.common import SageBodyModule, frozen_vqvae
 
 
 class SageDiffusionModule(SageBodyModule):
-    """Trains `MotionDiffusion` on the quantised latents of the frozen auto-encoders (sheet sections 2.3 and 3).
+    """Trains `MotionDiffusion` on the quantised latents of the frozen auto-encoders (docs/specs/sage.md, sections 2.3 and 3).
 
     The first stage (`use_upper=False`) learns the upper latent; it is evaluated on the upper body, the lower held
     straight in prediction and truth. The second learns the lower latent given the upper one that the frozen first

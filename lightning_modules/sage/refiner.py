@@ -19,7 +19,7 @@ from lightning_modules.sage.decoder import SageDecoderModule, copy_weights
 
 
 class SageRefinerModule(SageBodyModule):
-    """Trains `Refiner`; the checkpoint holds the whole tracker (sheet sections 2.5 and 3).
+    """Trains `Refiner`; the checkpoint holds the whole tracker (docs/specs/sage.md, sections 2.5 and 3).
 
     Args:
         window, latent, diffusion: see `SageDecoderModule`.

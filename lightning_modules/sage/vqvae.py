@@ -1,4 +1,4 @@
-"""SAGE: training of the two vector-quantised auto-encoders (sheet sections 2.2 and 3)."""
+"""SAGE: training of the two vector-quantised auto-encoders (docs/specs/sage.md, sections 2.2 and 3)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SageVQVAEModule(StageModule):
 
     Validation and test steps return named outputs of one clip of N frames (J joints of the part):
     `pred_rotations`, `true_rotations` (1, N, 22, 3, 3) local, equal outside the part; `pred_joints`, `true_joints`
-    (1, N, 22, 3) metres, both on the true root position; `indices` (1, N, tokens, books); `fps`; `clips`;
+    (1, N, 22, 3) metres, both on the true root position; `indices` (1, N, tokens, codebooks); `fps`; `clips`;
     `num_frames`.
 
     Args:
@@ -38,7 +38,7 @@ class SageVQVAEModule(StageModule):
         network: options of `SageVQVAE`.
         loss: options of `VQLoss`.
         mask_ratio: share of joints hidden from the encoder in training.
-        quantize_after: steps without quantisation at the start; the books then start from the latents of one batch.
+        quantize_after: steps without quantisation at the start; the codebooks are then initialised from the latents of one batch.
         seed: of the masks, which are keyed by (seed, step, sample).
         window: frames per window.
         eval_batch_size: windows per forward pass in evaluation.

@@ -12,7 +12,7 @@ from contrapposto.rotations import axis_angle_to_matrix
 from contrapposto.synthetic import generate
 from contrapposto.systems.posegpt.augment import Augment
 from contrapposto.systems.posegpt.clips import mirror
-from contrapposto.systems.posegpt.poses import split_pose
+from contrapposto.systems.posegpt.poses import heading_of, split_pose
 from datamodules.posegpt.windows import PoseGPTDataModule
 
 
@@ -54,8 +54,28 @@ def test_canonical_windows_begin_facing_forward(stores):
     module = data(stores, heading="canonical", mirror=False)
     for loader in (module.train_dataloader(), module.val_dataloader()):
         for batch in loader:
-            left = axis_angle_to_matrix(batch["pose"][:, 0, :3])[:, :, 0]
-            assert (left[:, 0] > 0).all() and left[:, 2].abs().max() < 1e-5
+            root = axis_angle_to_matrix(batch["pose"][:, 0, :3])
+            assert (root[:, 0, 0] > 0).all() and heading_of(root).abs().max() < 1e-5
+
+
+def test_heights_above_the_floor_stay(stores):
+    batch = next(iter(data(stores, height="floor").val_dataloader()))
+    assert torch.equal(batch["pose"][:, 0, [-3, -1]], torch.zeros(len(batch["pose"]), 2))
+    assert batch["pose"][:, 0, -2].abs().min() > 0
+
+
+def test_half_of_the_windows_lie_around_labels(stores):
+    module = data(stores, unit="clip", balanced_share=0.5, window=16)
+    units = module.train_segments()
+    around = units[units >= module.num_whole]
+    assert len(around) == pytest.approx(len(units) / 2, abs=len(module.vocabulary))
+    counts = module.segments.actions[around].sum(0)
+    assert counts[counts > 0].min() >= 0.9 * counts.max() - 1, "every action equally often"
+    whole = data(stores, unit="clip", vocabulary=None, window=16)
+    windows = [m.evaluation_windows(m.split.val) for m in (module, whole)]
+    assert windows[0] == windows[1], "evaluation is that of whole clips"
+    with pytest.raises(ContrappostoError, match="balanced_share"):
+        data(stores, balanced_share=1.0)
 
 
 def test_random_headings_turn_about_the_vertical_only(stores):

@@ -13,6 +13,8 @@ from omegaconf.errors import InterpolationResolutionError
 from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ContrappostoError
+from contrapposto.retarget.ground import sole_heights
+from contrapposto.systems.posegpt.generator import MotionGenerator
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from lightning_modules.posegpt import PoseGPTClassifierModule, PoseGPTModule, PoseGPTVQVAEModule
 from tests.lightning_modules.posegpt_tiny import MODELS, door, only_run, tiny
@@ -39,7 +41,8 @@ def curve(run, name="train/loss"):
 
 def evaluation(run):
     (path,) = run.glob("evaluation/tiny-test*/metrics.json")
-    return json.loads(path.read_text())["test"]["metrics"]
+    metrics = json.loads(path.read_text())["test"]["metrics"]
+    return {name: float("nan") if value is None else value for name, value in metrics.items()}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,39 @@ def test_a_resumed_run_equals_an_uninterrupted_one(model, runs, stores, tmp_path
     one, two = (load_checkpoint(r / "checkpoints" / "last.ckpt")["state_dict"] for r in (whole, run))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+OURS = (
+    "data.height=floor",
+    "data.balanced_share=0.5",
+    "datamodule.vocabulary=auto",
+    "module.network={variant:ours,hidden:16,depth:2,num_books:2,num_codes:32,code_dim:8}",
+    "module.standardize_steps=2",
+)
+
+
+def test_our_networks_from_training_to_a_clip(stores, tmp_path):
+    """Killed before the codebooks start and resumed, they are those of a whole run; a generator on them makes clips."""
+    for name, more in (
+        ("whole", ()),
+        ("killed", ("callbacks.resume.every_n_steps=2", "trainer.max_epochs=1")),
+    ):
+        door("train", tiny("posegpt_vqvae", stores, tmp_path / name, *OURS, *more))
+    whole, run = (only_run(tmp_path / name, "posegpt_vqvae") for name in ("whole", "killed"))
+    (run / "checkpoints" / "previous.ckpt").replace(run / "checkpoints" / "last.ckpt")  # of step 2
+    (run / "result.json").unlink()
+    door("train", [*tiny("posegpt_vqvae", stores, tmp_path / "killed", *OURS), f"resume={run}"])
+    assert curve(run) == pytest.approx(curve(whole), rel=1e-4)
+    metrics = json.loads((whole / "metrics.json").read_text())["best"]["metrics"]
+    assert {"val/turn_kept", "val/foot_slide", "val/codebook_use"} <= set(metrics)
+    network = "module.network={width:16,num_layers:1,heads:2,block_size:33,head:depth,dropout:0}"
+    vqvae = f"module.vqvae={whole}/checkpoints/best.ckpt"
+    height = "data.height=floor"
+    door("train", tiny("posegpt_gpt", stores, tmp_path, network, vqvae, height, "trainer.max_epochs=1"))
+    generator = MotionGenerator.from_pretrained(only_run(tmp_path, "posegpt_gpt"))
+    (clip,) = generator.generate(["walk", "squat"], [40, 9]).motions
+    assert clip.num_frames == 49 and clip.metadata["post_processing"] == "smoothing of 1 frame, grounded"
+    assert sole_heights(clip)[0].min() > -1e-3
 
 
 def test_a_generators_checkpoint_is_enough(runs):

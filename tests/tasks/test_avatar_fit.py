@@ -28,7 +28,7 @@ def test_a_video_becomes_an_avatar_that_turns_and_walks(take, tmp_path):  # noqa
     )
     arguments = ["pipeline=avatar_from_video", f"output={tmp_path / 'me'}", *given, *SMALL, *more]
     run_chain(compose([*arguments, "+chain.dance.options.task.height=48"]))
-    me = tmp_path / "me"
+    me = tmp_path / "me" / "video"
     avatar = Avatar.from_pretrained(me / "01_avatar" / "model")
     assert len(avatar.network) == 400 and avatar.poses is not None and len(avatar.poses) == 6
     assert Image.open(me / "01_avatar" / "preview.png").size == (4 * SIDE, 2 * SIDE)

@@ -1,7 +1,7 @@
-"""Makes the small trained models that ship: python contrapposto/assets/zoo/build.py
+"""Makes the small trained models that ship: python contrapposto/assets/zoo/build.py MOTION
 
-Trains what is missing in runs/ and publishes it into this folder. All data is the shipped motion, clips made by the
-seeded generator, and pictures and meshes of the shipped body.
+Trains what is missing in runs/ and publishes it into this folder. All data is the shipped motion, synthetic motion, images
+and meshes of the shipped body, and the folder MOTION: clips of CMU and DeepMimic in AMASS layout with index.csv.
 """
 
 import json
@@ -14,7 +14,8 @@ COMMANDS = """
 prepare.py data=demo
 train.py pipeline=sage experiment=sage_demo
 train.py model=sage_student experiment=sage_demo
-train.py pipeline=posegpt experiment=posegpt_demo
+prepare.py data=free raw=MOTION
+train.py pipeline=posegpt data=free experiment=posegpt_free
 prepare.py data=smpl_poses
 train.py model=npr experiment=npr_demo
 train.py model=npr_keypoint_diffusion experiment=npr_demo NARROW data.steps_per_epoch=100
@@ -29,7 +30,7 @@ NARROW = f"{NETWORK} module.learning_rate=1.5e-3 data.max_val_poses=8"
 MODELS = [
     ("anerf_splat", None),
     ("sage_student", "sage_demo"),
-    ("posegpt_gpt", "posegpt_demo"),
+    ("posegpt_gpt", "posegpt_free"),
     ("npr_feature_diffusion", "npr_demo"),  # holds `npr` too
     ("anerf", "anerf_demo"),
 ]
@@ -43,7 +44,9 @@ def newest(model: str, experiment: str | None) -> Path:
 
 
 if __name__ == "__main__":
-    for command in COMMANDS.strip().splitlines():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    for command in COMMANDS.replace("MOTION", sys.argv[1]).strip().splitlines():
         subprocess.run([sys.executable, *command.replace("NARROW", NARROW).split()], check=True)
     runs = [newest(*model) for model in MODELS]
     subprocess.run([sys.executable, "-m", "contrapposto", "publish", *runs, f"output={ZOO}"], check=True)

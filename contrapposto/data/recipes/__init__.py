@@ -18,6 +18,8 @@ RECIPES = {
     "humanact12": "HumanAct12Recipe",
     "motion_files": "MotionFilesRecipe",
     "open_motion": "OpenMotionRecipe",
+    "posegpt_folder": "PoseGPTFolderRecipe",
+    "sage_folder": "SageFolderRecipe",
 }
 
 __all__ = ["RECIPES", "Discovery", "Progress", "Recipe", "Source", "get_recipe"]

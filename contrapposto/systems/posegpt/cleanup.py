@@ -82,9 +82,7 @@ def grounded(clip: Motion, flight: float = 0.6, num_past: int = 0) -> Motion:
     """
     soles = sole_heights(clip)[0].min(1)
     lift = -soles
-    joints = clip.to_skeleton(SMPLH52).joint_positions()[:, :22]
-    feet = SMPLH52.index("left_ankle", "right_ankle", "left_foot", "right_foot")
-    body = np.delete(joints, feet, axis=1)[..., 2].min(1) - BODY_RADIUS
+    body = body_height(clip)
     lies = (body < CONTACT) & (body < soles)
     lift[lies] = np.maximum(lift[lies], 0)
     for start, end in runs((soles > CONTACT) & ~lies):
@@ -99,6 +97,14 @@ def grounded(clip: Motion, flight: float = 0.6, num_past: int = 0) -> Motion:
     lift[num_past:] = np.maximum(lift, -soles)[num_past:]
     shift = np.outer(lift, [0, 0, 1])
     return replace(clip, root_translation=(clip.root_translation + shift).astype(np.float32))
+
+
+def body_height(clip: Motion) -> np.ndarray:
+    """(F,) height in metres of the lowest point of the body without the feet, about."""
+    joints = clip.to_skeleton(SMPLH52).joint_positions()[:, :22]
+    feet = SMPLH52.index("left_ankle", "right_ankle", "left_foot", "right_foot")
+    lowest: np.ndarray = np.delete(joints, feet, axis=1)[..., 2].min(1) - BODY_RADIUS
+    return lowest
 
 
 def planted(

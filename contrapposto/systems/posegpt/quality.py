@@ -13,7 +13,7 @@ import torch
 from contrapposto.metrics.movement import LARGE, movements
 from contrapposto.motion import Motion
 from contrapposto.retarget.ground import sole_heights
-from contrapposto.systems.posegpt.cleanup import BODY_RADIUS, CONTACT, runs
+from contrapposto.systems.posegpt.cleanup import CONTACT, body_height, runs
 from contrapposto.systems.posegpt.poses import from_motion
 
 NEAR = 0.03
@@ -40,7 +40,7 @@ def clip_quality(clip: Motion) -> dict[str, float]:
         else np.nan
     )
     near = heights < NEAR
-    lowest = np.minimum(heights.min(1), joints[..., 2].min(1) - BODY_RADIUS)
+    lowest = np.minimum(heights.min(1), body_height(clip))
     standing = np.ones(len(lowest), bool)
     for start, end in runs(lowest > CONTACT):
         if (end - start) / clip.fps <= FLIGHT and (start > 0 or end < len(lowest)):

@@ -1,4 +1,4 @@
-"""Losses of the decoder and refiner stages (SAGE sheet, section 3), by joints-only kinematics of the whole
+"""Losses of the decoder and refiner stages (docs/specs/sage.md, section 3), by joints-only kinematics of the whole
 body.
 """
 

@@ -1,4 +1,4 @@
-"""The device features as SAGE's networks embed them (sheet sections 2.3 and 2.4)."""
+"""The device features as SAGE's networks embed them (docs/specs/sage.md, sections 2.3 and 2.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SAGE's full-body decoder (sheet section 2.4) and refiner (section 2.5)."""
+"""SAGE's full-body decoder (docs/specs/sage.md, section 2.4) and refiner (section 2.5)."""
 
 from __future__ import annotations
 

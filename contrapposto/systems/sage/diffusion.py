@@ -1,4 +1,4 @@
-"""SAGE's latent diffusion: first the upper body, then the lower body given the upper (sheet section 2.3)."""
+"""SAGE's latent diffusion: first the upper body, then the lower body given the upper (docs/specs/sage.md, section 2.3)."""
 
 from __future__ import annotations
 

@@ -178,9 +178,9 @@ class ExportedStream:
         if not self._memory:
             self._memory = {name: self._start(name, frame) for name in self.inputs if name != "sparse"}
         values = self.session.run(None, {"sparse": frame, **self._memory})
-        found = dict(zip(self.outputs, values))
-        self._memory = {name: found[f"next_{name}"] for name in self._memory}
-        return TrackedBody(**{name: torch.from_numpy(found[name]) for name in _POSE})
+        outputs = dict(zip(self.outputs, values))
+        self._memory = {name: outputs[f"next_{name}"] for name in self._memory}
+        return TrackedBody(**{name: torch.from_numpy(outputs[name]) for name in _POSE})
 
     def _start(self, name: str, frame: np.ndarray) -> np.ndarray:
         memory = np.zeros(self.inputs[name], np.float32)

@@ -1,4 +1,4 @@
-"""Features of a motion clip as SAGE's networks take them (sheet section 4)."""
+"""Features of a motion clip as SAGE's networks take them (docs/specs/sage.md, section 4)."""
 
 from __future__ import annotations
 

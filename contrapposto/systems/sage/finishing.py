@@ -143,7 +143,7 @@ class Finisher:
                 self._smoothed = value
             else:
                 step = value - self._smoothed
-                speed = FPS * np.sqrt((step * step).sum(-1))
+                speed = FPS * np.sqrt((step * step) @ _SIX)
                 self._speed = self._speed + blend * (speed - self._speed)
                 share = _blend(settings.cutoff + settings.response * self._speed)
                 self._smoothed = self._smoothed + share[:, None] * step
@@ -175,7 +175,7 @@ class Finisher:
         if seen is not None:
             shift, wanted = self._hold(shift, wanted, rotations[:, hands], seen[:, 1:3])
         rotations[:, HEAD] = turns[:, 0]
-        if (weights >= 1).all():
+        if weights.min() >= 1:
             rotations[:, hands] = wanted
         else:
             rotations[:, hands] = _between(rotations[:, hands], wanted, weights)
@@ -196,8 +196,8 @@ class Finisher:
         flags = np.ones((frames, 2), bool) if seen is None else np.asarray(seen[:, 1:3], bool)
         if self._first:
             self._weights, self._first = flags[0].astype(float), False
-        if flags.all() and (self._weights >= 1).all():
-            return np.ones((frames, 2))
+        if seen is None and self._weights.min() >= 1:
+            return flags.astype(float)
         result, step = np.empty((frames, 2)), 1 / (_BACK * FPS)
         for index, flag in enumerate(flags):
             self._weights = np.clip(self._weights + np.where(flag, step, -step), 0, 1)
@@ -256,10 +256,12 @@ class Finisher:
 def matrices(sixd: np.ndarray) -> np.ndarray:
     """(..., 6) of the columns layout to (..., 3, 3) by Gram-Schmidt."""
     first, second = sixd[..., :3], sixd[..., 3:]
-    first = first / np.maximum(np.sqrt((first * first).sum(-1, keepdims=True)), 1e-12)
-    second = second - (first * second).sum(-1, keepdims=True) * first
-    second = second / np.maximum(np.sqrt((second * second).sum(-1, keepdims=True)), 1e-12)
-    return np.stack([first, second, limbs.cross(first, second)], axis=-1)
+    first = first / np.maximum(limbs.norm(first), 1e-12)[..., None]
+    second = second - limbs.dot(first, second)[..., None] * first
+    second = second / np.maximum(limbs.norm(second), 1e-12)[..., None]
+    result = np.empty((*sixd.shape[:-1], 3, 3), first.dtype)
+    result[..., 0], result[..., 1], result[..., 2] = first, second, limbs.cross(first, second)
+    return result
 
 
 def _between(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -283,7 +285,7 @@ def _ancestors() -> list[np.ndarray]:
 
 
 _ANCESTORS = _ancestors()
-_TOES = np.array([10, 11])
+_TOES, _SIX = np.array([10, 11]), np.ones(6)
 # Joints whose local rotation changes.
 _CHANGED = np.array([*limbs.COLLARS, *limbs.UPPER, *limbs.MIDDLE, *limbs.END, HEAD])
 _ABOVE = np.array([SMPL22.parents[joint] for joint in _CHANGED])

@@ -1,4 +1,4 @@
-"""Joints of the SMPL body as SAGE groups them (sheet section 1)."""
+"""Joints of the SMPL body as SAGE groups them (docs/specs/sage.md, section 1)."""
 
 from __future__ import annotations
 

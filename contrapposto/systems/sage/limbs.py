@@ -1,4 +1,4 @@
-"""Arms and legs bent in closed form so that their ends stand at given places (two-bone inverse kinematics)."""
+"""Arms and legs bent in closed form so that their ends stand at target positions (two-bone inverse kinematics)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ COLLARS = np.array([13, 14])
 # A straight limb bends with its elbow or knee towards this direction in the first bone's frame; metres, small.
 _BEND = 1e-3 * np.array([0, 0, 1.0])
 _BACKWARD = np.array([-1.0, -1.0, 1.0, 1.0])
+_EYE, _ONES = np.eye(3), np.ones(3)
 _NEXT, _AFTER = np.array([1, 2, 0]), np.array([2, 0, 1])
 _SKEW = np.array([[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0.0]])
 _SLACK = 1e-4  # metres by which a limb stays short of straight
@@ -18,11 +19,11 @@ _SLACK = 1e-4  # metres by which a limb stays short of straight
 def swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The smallest rotations (..., 3, 3) that turn unit vectors `start` (..., 3) into `end`."""
     axis = cross(start, end)
-    cosine = (start * end).sum(-1)
+    cosine = dot(start, end)
     matrix = skew(axis)
     # Directly opposite directions have no smallest rotation; the factor is cut where they nearly are.
     factor = 1 / np.maximum(1 + cosine, 1e-4)
-    return np.eye(3) + matrix + factor[..., None, None] * (matrix @ matrix)
+    return _EYE + matrix + factor[..., None, None] * (matrix @ matrix)
 
 
 def bend(
@@ -53,7 +54,7 @@ def bend(
     side = (
         swing(_unit(old_way), direction) @ (upper + _BACKWARD[:, None] * (first_rotation @ _BEND))[..., None]
     )[..., 0]
-    side = _unit(side - (side * direction).sum(-1, keepdims=True) * direction)
+    side = _unit(side - dot(side, direction)[..., None] * direction)
     new_upper = along[..., None] * direction + across[..., None] * side
     new_lower = distance[..., None] * direction - new_upper
     new_middle = first + new_upper
@@ -83,11 +84,11 @@ def shrug(positions: np.ndarray, targets: np.ndarray, most: float = 0.35) -> np.
     collar = positions[:, COLLARS]
     bone, way = shoulder - collar, targets - collar
     c, d = norm(bone), np.maximum(norm(way), 1e-6)
-    now = np.arccos(np.clip((bone * way).sum(-1) / (c * d), -1, 1))
+    now = np.arccos(np.clip(dot(bone, way) / (c * d), -1, 1))
     needed = np.arccos(np.clip((c**2 + d**2 - reach**2) / (2 * c * d), -1, 1))
     angle = np.clip(now - needed, 0, most)[..., None, None]
     matrix = skew(_unit(cross(bone, way)))
-    return np.eye(3) + np.sin(angle) * matrix + (1 - np.cos(angle)) * (matrix @ matrix)
+    return _EYE + np.sin(angle) * matrix + (1 - np.cos(angle)) * (matrix @ matrix)
 
 
 def skew(vectors: np.ndarray) -> np.ndarray:
@@ -95,9 +96,14 @@ def skew(vectors: np.ndarray) -> np.ndarray:
     return (vectors @ _SKEW).reshape(*vectors.shape, 3)
 
 
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(...) products of (..., 3); a matrix product is faster than a sum for single vectors."""
+    return (a * b) @ _ONES
+
+
 def norm(vectors: np.ndarray) -> np.ndarray:
     """Lengths (...) of (..., 3)."""
-    return np.sqrt((vectors * vectors).sum(-1))
+    return np.sqrt(dot(vectors, vectors))
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

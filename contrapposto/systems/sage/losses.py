@@ -1,4 +1,4 @@
-"""Losses of the VQ-VAE stage (SAGE sheet, section 3), with joints-only kinematics of the trained part."""
+"""Losses of the VQ-VAE stage (docs/specs/sage.md, section 3), with joints-only kinematics of the trained part."""
 
 from __future__ import annotations
 

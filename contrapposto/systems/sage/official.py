@@ -1,4 +1,6 @@
-"""The authors' released weights: where they lie in the unpacked archives, and which variant they are (sheet section 7).
+"""The authors' released weights: where they lie in the unpacked archives, and which variant they are.
+
+See docs/specs/sage.md, section 7.
 
 An archive unpacks to `outputs/<stage>/best.pth.tar`. The stages' folders are `upper_vqvae`, `lower_vqvae`, `decoder`,
 `refiner` in Setting 1; `body_vqvae_upper_FULL`, `body_vqvae_lower_FULL`, `decoder_FULL`, `refiner_FULL` in Setting 2;
@@ -84,7 +86,7 @@ def find_files(path: str | Path) -> OfficialFiles:
 
     Args:
         path: the unpacked `outputs` folder or one above it; the folder of one stage, whose setting is then taken; or one
-            file, whose stage is told from its content and whose neighbours are found if it lies where it was unpacked.
+            file, whose stage follows from its content; its neighbours are used if it lies where it was unpacked.
 
     Raises:
         MissingError: nothing is there, or no such file in it.
@@ -129,8 +131,8 @@ def vqvae_layers(state: StateDict) -> tuple[int, int]:
     """Blocks of encoder and decoder: 4 and 4, or 6 and 6 in Settings 2 and 3."""
 
     def count(stack: str) -> int:
-        found = (re.match(rf"{stack}_stacks\.0\.blocks\.(\d+)\.", name) for name in state)
-        return len({match[1] for match in found if match})
+        matches = (re.match(rf"{stack}_stacks\.0\.blocks\.(\d+)\.", name) for name in state)
+        return len({match[1] for match in matches if match})
 
     return count("encoder"), count("decoder")
 
@@ -237,18 +239,18 @@ def _collect(folders: Mapping[tuple[str, str], Path], setting: str, path: Path) 
 
 def _stage_folders(parent: Path) -> dict[tuple[str, str], Path]:
     """(stage, setting) to folder."""
-    found: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    folders: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for folder in sorted(parent.iterdir()):
         stage = _stage_of(folder.name)
         if stage and folder.is_dir() and _file_in(folder):
-            found[stage, _setting(folder.name)].append(folder)
-    for (stage, _), several in found.items():
+            folders[stage, _setting(folder.name)].append(folder)
+    for (stage, _), several in folders.items():
         if len(several) > 1:
             raise InputError(
                 f"There are several folders of the {stage} in {parent}.",
                 found=", ".join(f.name for f in several),
             )
-    return {key: several[0] for key, several in found.items()}
+    return {key: several[0] for key, several in folders.items()}
 
 
 def _stage_of(name: str) -> str | None:
@@ -271,14 +273,14 @@ def _pattern(stage: str) -> str:
 
 def _vqvae_sizes(state: StateDict) -> dict[str, Any]:
     """Options of `SageVQVAE` that the shapes of its weights tell; none where it is something else."""
-    books = [
+    codebooks = [
         value for name, value in state.items() if re.fullmatch(r"quantizer\.embeddings\.\d+\.weight", name)
     ]
-    if not books or "quant_emb.weight" not in state:
+    if not codebooks or "quant_emb.weight" not in state:
         return {}
     code_dim, hidden = state["quant_emb.weight"].shape
-    codes = sum(len(book) for book in books)
-    sizes = {"hidden": hidden, "code_dim": code_dim, "num_books": len(books), "num_codes": codes}
+    codes = sum(len(book) for book in codebooks)
+    sizes = {"hidden": hidden, "code_dim": code_dim, "num_books": len(codebooks), "num_codes": codes}
     return {**sizes, "num_layers": vqvae_layers(state)}
 
 

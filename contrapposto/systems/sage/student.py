@@ -65,8 +65,8 @@ class StudentNetwork(nn.Module):
         states = [None] * len(self.units) if state is None else [s[None] for s in state.unbind(0)]
         after = []
         for norm, unit, before in zip(self.norms, self.units, states):
-            found, final = unit(norm(features), before)
-            features = features + found
+            update, final = unit(norm(features), before)
+            features = features + update
             after.append(final)
         sixd = self.head(features)
         root = _turn(sixd[..., :6].unflatten(-1, (2, 3)), facing, back=True).flatten(-2)
@@ -113,7 +113,7 @@ class StudentTracker(nn.Module):
     `finishing` says what is done to its poses in evaluation and use.
 
     Args:
-        network: the network; a freshly made one where absent.
+        network: the network; a freshly initialised one where absent.
         rest_positions: (22, 3) of the body, metres; the default skeleton's where absent.
     """
 

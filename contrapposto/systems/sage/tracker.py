@@ -1,4 +1,4 @@
-"""From head and hands to the whole body: SAGE's networks in a row (sheet section 1), for clips and live."""
+"""From head and hands to the whole body: SAGE's networks in a row (docs/specs/sage.md, section 1), for clips and live."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class CoarseTracker(nn.Module):
     live.
 
     Args:
-        first, second, decoder: the networks; freshly made ones of the original's size where absent.
+        first, second, decoder: the networks; freshly initialised ones of the original's size where absent.
         steps: inference steps of each diffusion.
         seed: of the start noise; None starts from zero (the noise is small: a hundredth of a normal number).
     """
@@ -131,7 +131,7 @@ class SageTracker(CoarseTracker):
 
     Args:
         first, second, decoder, steps, seed: see `CoarseTracker`.
-        refiner: the network; a freshly made one of the original's size where absent.
+        refiner: the network; a freshly initialised one of the original's size where absent.
         rest_positions: (22, 3) of the body, metres; the default skeleton's where absent.
     """
 

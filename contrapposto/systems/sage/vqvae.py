@@ -1,4 +1,4 @@
-"""SAGE's vector-quantised auto-encoder of one body part (sheet section 2.2)."""
+"""SAGE's vector-quantised auto-encoder of one body part (docs/specs/sage.md, section 2.2)."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def test_every_key_of_the_decoder_file_is_reported(tmp_path):
         import_decoder(find_files(tmp_path).need("refiner")[0], fresh)
 
 
-# Numbers of tensors and weights in the released files (SAGE sheet, section 7 and 10; sage_state_dict.json).
+# Numbers of tensors and weights in the released files (docs/specs/sage.md, section 7 and 10; sage_state_dict.json).
 RELEASED = {
     "upper_vqvae": (161, 7_239_436),
     "lower_vqvae": (161, 7_200_986),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TICK = 1 / 60
 _DRIFT_FRAMES = 120
-_MOST_WAITING = 48  # packets, more than the 20 frames of a window; beyond it the oldest are given up
+_MOST_WAITING = 48  # packets, more than the 20 frames of a window; beyond that the oldest are dropped
 
 
 def udp_address(text: str) -> tuple[str, int] | None:
@@ -153,13 +153,13 @@ class LiveSession:
         for thread in threads:
             thread.start()
         end = None if seconds is None else time.monotonic() + seconds
-        told = 0.0
+        last_shown = 0.0
         try:
             while not self._stopped.is_set() and (end is None or time.monotonic() < end):
                 self._show()
                 now = time.monotonic()
-                if now - told > 0.5:
-                    told = now
+                if now - last_shown > 0.5:
+                    last_shown = now
                     if self.page is not None:
                         self.page.tell(self.describe())
                     if tick is not None:
@@ -211,8 +211,8 @@ class LiveSession:
             if name in summary["latency_ms"]:
                 quantiles = summary["latency_ms"][name]
                 lines.append(f"| {title} | {quantiles['p50']:.1f} | {quantiles['p95']:.1f} |")
-        told = {name: count for name, count in counts.items() if name not in ("packets", "bodies")}
-        lines += ["", "  \n".join(f"{count} {name}" for name, count in sorted(told.items()))]
+        shown = {name: count for name, count in counts.items() if name not in ("packets", "bodies")}
+        lines += ["", "  \n".join(f"{count} {name}" for name, count in sorted(shown.items()))]
         lines += ["", f"drift {summary['drift_ms']:+.1f} ms", "", self.wearer.describe()]
         return "\n".join(lines)
 

@@ -1,0 +1,110 @@
+"""Post-processing and the figures that show its effect."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from contrapposto.errors import ConfigError
+from contrapposto.retarget.ground import sole_heights
+from contrapposto.synthetic import generate
+from contrapposto.systems.posegpt.cleanup import Cleanup, gaussian, grounded, planted, runs, smoothed
+from contrapposto.systems.posegpt.quality import clip_quality, kept_by_action
+
+
+def clip(action="walk", seconds=2.0):
+    return generate(action, seconds=seconds, seed=2, fps=30.0)
+
+
+def lifted(motion, by):
+    shift = np.zeros((motion.num_frames, 3), np.float32)
+    shift[:, 2] = by
+    return replace(motion, root_translation=motion.root_translation + shift)
+
+
+@pytest.mark.parametrize("height", [0.3, -0.2])
+def test_a_hovering_or_sinking_figure_stands_on_the_floor(height):
+    result = grounded(lifted(clip(), height))
+    lowest = sole_heights(result)[0].min(1)
+    assert lowest.min() > -1e-4
+    assert np.abs(lowest).max() < 0.03
+    assert np.abs(result.root_translation[:, :2] - clip().root_translation[:, :2]).max() < 1e-6
+
+
+def test_a_jump_stays_a_jump_and_a_long_flight_does_not():
+    jump = clip("jump", 4.0)
+    before, after = (sole_heights(motion)[0].min(1) for motion in (jump, grounded(jump)))
+    assert before.max() > 0.05, "the clip has a flight"
+    assert after.max() > 0.7 * before.max()
+    long = lifted(clip("stand", 4.0), np.r_[np.zeros(30), np.full(60, 0.5), np.zeros(30)][:120])
+    inside = slice(40, 80)  # away from the sudden steps
+    assert sole_heights(grounded(long, flight=0.6))[0].min(1)[inside].max() < 0.02
+    assert sole_heights(grounded(long, flight=3.0))[0].min(1)[inside].max() > 0.4
+
+
+def test_smoothing_takes_jitter_away_and_little_else():
+    motion = clip()
+    generator = np.random.default_rng(0)
+    noisy = replace(
+        motion,
+        rotations=motion.rotations + generator.normal(0, 0.03, motion.rotations.shape).astype(np.float32),
+    )
+    assert clip_quality(smoothed(noisy, 1.0))["jerk"] < 0.3 * clip_quality(noisy)["jerk"]
+    moved = np.linalg.norm(smoothed(motion, 1.0).joint_positions() - motion.joint_positions(), axis=-1)
+    assert moved[:, :22].mean() < 0.01
+    assert smoothed(motion, 0.0) is motion
+
+
+def test_the_past_stays_as_it_is():
+    motion = lifted(clip(), 0.2)
+    result = Cleanup()(motion, num_past=20)
+    assert np.array_equal(result.rotations[:20], motion.rotations[:20])
+    assert np.array_equal(result.root_translation[:20], motion.root_translation[:20])
+    assert sole_heights(result)[0].min(1)[40:].max() < 0.05
+
+
+def test_planted_feet_slide_less():
+    motion = clip("squat", 2.0)
+    sliding = np.zeros((motion.num_frames, 3), np.float32)
+    sliding[:, 0] = np.linspace(0, 0.15, motion.num_frames)
+    slid = replace(motion, root_translation=motion.root_translation + sliding)
+    assert clip_quality(planted(slid))["slide"] < 0.5 * clip_quality(slid)["slide"]
+
+
+def test_gaussian_keeps_lines_and_constants():
+    line = np.arange(20.0)[:, None] * [1.0, -2.0]
+    assert np.allclose(gaussian(line, 2.0), line)
+    assert np.allclose(gaussian(np.ones((2, 3)), 5.0), 1)
+
+
+def test_runs():
+    assert list(runs(np.array([True, False, True, True]))) == [(0, 1), (2, 4)]
+    assert list(runs(np.zeros(3, bool))) == []
+
+
+def test_figures_of_known_clips():
+    hovering = clip_quality(lifted(clip("stand"), 0.1))
+    assert hovering["floating"] == pytest.approx(10, abs=1) and hovering["sinking"] == 0
+    assert clip_quality(lifted(clip("stand"), -0.1))["sinking"] == pytest.approx(10, abs=1)
+    turn = clip_quality(clip("turn left", 4.0))
+    assert abs(turn["turn"]) > 40 and abs(turn["drop"]) < 0.2
+    assert turn["turn"] * clip_quality(clip("turn right", 4.0))["turn"] < 0
+    assert clip_quality(clip("walk"))["ahead"] > 0.4 and clip_quality(clip("walk backwards"))["ahead"] < -0.4
+    assert clip_quality(clip("squat", 3.0))["drop"] > 0.2
+
+
+def test_kept_is_one_for_the_same_and_half_for_half():
+    real = {"turn left": [clip("turn left", 4.0)], "walk backwards": [clip("walk backwards")]}
+    kept = kept_by_action(real, real)
+    assert kept["turn"] == pytest.approx(1) and kept["back"] == pytest.approx(1)
+    assert np.isnan(kept["drop"])
+    half = {"turn left": [clip("turn left", 4.0), clip("stand", 4.0)], "walk backwards": [clip("stand")]}
+    kept = kept_by_action(half, real)
+    assert kept["turn"] == pytest.approx(0.5, abs=0.1) and kept["back"] == pytest.approx(0, abs=0.1)
+
+
+def test_wrong_numbers_are_refused():
+    with pytest.raises(ConfigError, match="smooth"):
+        Cleanup(smooth=-1)
+    assert Cleanup().describe() == "smoothing of 1 frame, grounded"
+    assert Cleanup(smooth=0, ground=False).describe() == "none"
