@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,32 @@ def check_character(path: Path) -> Path:
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(f"{path} has no skeleton.", expected=", ".join(_SUFFIXES))
     return path
+
+
+def check_rig(path: str | Path) -> Path:
+    """A character whose skeleton is recognised; looked at before the first long step.
+
+    Raises:
+        InputError: see `check_character`; or no human skeleton.
+    """
+    from contrapposto.mesh.figure import read_figure
+    from contrapposto.mesh.rig import Rig
+
+    read_figure(Rig(check_character(Path(path))))
+    return Path(path)
+
+
+def on_rig(paths: Sequence[Path], rig: Path) -> list[Path]:
+    """Every motion (`.npz`) among the files that a task wrote, on a character as well."""
+    from contrapposto.io.amass import written_here
+
+    made: list[Path] = []
+    for path in paths:
+        if path.suffix == ".npz" and written_here(path):
+            suffix = ".vrm" if rig.suffix.lower() == ".vrm" else ".glb"
+            stem = free_stem(path.with_name(f"{path.stem}_{rig.stem}"), (suffix,))
+            made += character_files(stem, suffix, read_clip(path), rig, video=False)
+    return made
 
 
 def character_files(
