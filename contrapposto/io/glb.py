@@ -296,5 +296,4 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 def _credits(clips: Mapping[str, Motion]) -> str:
     """Licences and attributions of the clips, which must travel with what is made of them."""
-    lines = [clip.metadata.get(key, "") for clip in clips.values() for key in ("attribution", "licence")]
-    return "; ".join(dict.fromkeys(line for line in lines if line))
+    return "; ".join(dict.fromkeys(line for clip in clips.values() for line in clip.credits))

@@ -114,9 +114,8 @@ def character_files(
     from contrapposto.mesh.character import animate_character
 
     names = read_joint_map(joint_map) if isinstance(joint_map, str) else joint_map
-    rights = [motion.metadata.get(key, "") for key in ("attribution", "licence")]
     path = stem.with_name(f"{stem.name}{suffix}")
-    credit = "; ".join(dict.fromkeys(text for text in rights if text))
+    credit = "; ".join(dict.fromkeys(motion.credits))
     made = animate_character(path, motion, target, joint_map=names, name=stem.name, fps=fps, credit=credit)
     rate = fps or motion.fps
     slide, height = foot_contact(made.joints / made.scale, made.index, rate, made.floor / made.scale)

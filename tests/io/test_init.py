@@ -116,3 +116,12 @@ def test_names_of_other_programs(names: str, suffix: str, tmp_path: Path) -> Non
     np.testing.assert_allclose(*places, atol=1e-4)
     with pytest.raises(ConfigError, match="mixamo"):
         write_motion(path, motion, names="mixammo")
+
+
+def test_licences_travel_with_glb_and_mp4(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    motion = replace(clip(), metadata={"licence": "CC-BY", "attribution": "by somebody"})
+    for suffix, options in ((".glb", {}), (".mp4", {"size": (64, 64)})):
+        path = write_motion(tmp_path / f"a{suffix}", motion, **options)
+        assert b"by somebody; CC-BY" in path.read_bytes()
