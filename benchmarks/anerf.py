@@ -87,8 +87,8 @@ def _training(model: ANeRF, bones: kinematics.Bones, cylinder: Tensor, threads: 
         def run_step() -> None:
             model.zero_grad()
             arguments = (origins, directions, bones.world_to_bone, cylinder.expand(RAYS, 5))
-            found = model(*arguments, pose_index=index, draws=draws, capsules=kept)
-            (found.fine.colour.square().mean() + found.coarse.colour.square().mean()).backward()
+            results = model(*arguments, pose_index=index, draws=draws, capsules=kept)
+            (results.fine.colour.square().mean() + results.coarse.colour.square().mean()).backward()
 
         return run_step
 

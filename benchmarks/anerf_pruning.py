@@ -60,27 +60,27 @@ def main() -> None:
             _psnr(scene, image, draw, path.world_to_bone[n], path.view(n, scene.hw))
             for n, image in enumerate(images)
         ]
-        said = f"{name:<12} PSNR {np.mean(quality):.3f} dB"
+        text = f"{name:<12} PSNR {np.mean(quality):.3f} dB"
         for height in options.height:
             view = path.view(0, scene.hw).scaled(height / scene.hw[0])
             draw(path.world_to_bone[0], view)
             start = time.process_time()
             draw(path.world_to_bone[0], view)
-            said += f"   {height} pixels: {time.process_time() - start:.2f} s"
-        print(said, flush=True)
+            text += f"   {height} pixels: {time.process_time() - start:.2f} s"
+        print(text, flush=True)
 
 
 @torch.no_grad()
 def _psnr(scene: AvatarScene, image: int, draw: Renderer, pose: torch.Tensor, view: View) -> float:
     """In the box of the figure's cylinder."""
-    found = draw(pose, view)
+    results = draw(pose, view)
     true, behind = (
         torch.from_numpy(np.array(x)).float() / 255 for x in (scene.image(image), scene.background(image))
     )
     mask = torch.from_numpy(scene.mask(image).copy())
     true = torch.where(mask[..., None], true, behind)
-    box = box_region(found.low[None], found.high[None], *scene.hw)
-    return float(psnr(found.over(behind)[None], true[None], box))
+    box = box_region(results.low[None], results.high[None], *scene.hw)
+    return float(psnr(results.over(behind)[None], true[None], box))
 
 
 if __name__ == "__main__":

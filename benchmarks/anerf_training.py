@@ -80,15 +80,15 @@ class Curve(pl.Callback):
 @torch.no_grad()
 def _scores(trainer: pl.Trainer, module: Any) -> dict[str, float]:
     """Means over the images of validation, by split."""
-    found: dict[str, list[float]] = {}
+    results: dict[str, list[float]] = {}
     module.eval()
     for item in trainer.datamodule.val_dataloader().dataset:  # type: ignore[attr-defined]
         outputs = module.evaluate_batch(item)
         for name, measure in (("psnr", psnr), ("ssim", ssim)):
             value = float(measure(outputs["predicted"], outputs["true"], outputs["box"]))
-            found.setdefault(f"{name}_{outputs['group']}", []).append(value)
+            results.setdefault(f"{name}_{outputs['group']}", []).append(value)
     module.train()
-    return {name: float(np.mean(values)) for name, values in found.items()}
+    return {name: float(np.mean(values)) for name, values in results.items()}
 
 
 def main() -> None:

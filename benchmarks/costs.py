@@ -43,11 +43,11 @@ def make_stores(folder: Path) -> None:
 def overrides(run: FullRun, folder: Path) -> list[str]:
     """Of train.py, for the small step."""
     data = {"demo": "demo", "mesh": "smpl_poses", "avatar": "anerf_scene"}[run.store]
-    given = [f"model={run.model}", f"data={data}", f"data.name={run.store}", f"paths.stores={folder}"]
+    inputs = [f"model={run.model}", f"data={data}", f"data.name={run.store}", f"paths.stores={folder}"]
     if run.store == "mesh":
-        given += ["data.identities=[average]", "data.test_share=0.2", "data.val_share=0.2"]
+        inputs += ["data.identities=[average]", "data.test_share=0.2", "data.val_share=0.2"]
     return [
-        *given,
+        *inputs,
         *run.small,
         *(f"{key}={folder / f'{model}.ckpt'}" for key, model in run.starts_from.items()),
     ]

@@ -90,7 +90,7 @@ def compare(store: Path, lifters: Sequence[Path], count: int, frames: int, show:
     """Print a line for each way, over all clips."""
     generator = np.random.default_rng(0)
     bodies = {str(path): LifterBody.from_pretrained(path) for path in lifters}
-    found: dict[str, list[np.ndarray]] = {name: [] for name in ("truth", "blazepose", *bodies)}
+    results: dict[str, list[np.ndarray]] = {name: [] for name in ("truth", "blazepose", *bodies)}
     for name, motion in held_out(store, count, frames):
         camera = camera_for(motion, generator)
         images = rendered(motion, camera)
@@ -98,14 +98,14 @@ def compare(store: Path, lifters: Sequence[Path], count: int, frames: int, show:
             write_png(show / f"{Path(name).stem}.png", images[len(images) // 2])
         seen = BlazePoseEstimator(hands=False, face=False, most=1).people(images, camera.intrinsics)
         people = [here[:1] for here in seen]
-        found["truth"].append(true_joints(motion, camera))
-        found["blazepose"].append(_joints([[p.joints for p in here] for here in people]))
+        results["truth"].append(true_joints(motion, camera))
+        results["blazepose"].append(_joints([[p.joints for p in here] for here in people]))
         for title, body in bodies.items():
-            found[title].append(_joints(body.estimate(images, people, camera.intrinsics)))
-        line = {title: judge(rows[-1], found["truth"][-1])["mpjpe"] for title, rows in found.items()}
+            results[title].append(_joints(body.estimate(images, people, camera.intrinsics)))
+        line = {title: judge(rows[-1], results["truth"][-1])["mpjpe"] for title, rows in results.items()}
         print(name, {title: round(value, 1) for title, value in line.items()}, flush=True)
-    true = np.concatenate(found["truth"])
-    for title, rows in found.items():
+    true = np.concatenate(results["truth"])
+    for title, rows in results.items():
         result = judge(np.concatenate(rows), true)
         print(f"{title}:", "  ".join(f"{key} {value:.1f}" for key, value in result.items()))
 
@@ -124,8 +124,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--show", type=Path, help="folder for one image of each clip")
-    given = parser.parse_args()
-    compare(given.store, given.lifters, given.clips, given.frames, given.show)
+    options = parser.parse_args()
+    compare(options.store, options.lifters, options.clips, options.frames, options.show)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Some real training steps of a model at its full size, with a small batch: counted operations, time, kept memory.
 
-The doors' own configuration, data module and Lightning module are used, under a Trainer of no callback but the meter.
+The suite's own configuration, data module and Lightning module are used, under a Trainer of no callback but the meter.
 """
 
 from __future__ import annotations

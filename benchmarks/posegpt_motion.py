@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
     row("real", [clip for clips in real.values() for clip in clips], None)
     for name, model in models.items():
         for post, cleanup in POST.items():
-            made = {
+            created = {
                 action: model.generate(
                     [action],
                     options["frames"],
@@ -74,7 +74,11 @@ def main(arguments: list[str]) -> int:
                 ).motions
                 for action in real
             }
-            row(f"{name}, {post}", [c for clips in made.values() for c in clips], kept_by_action(made, real))
+            row(
+                f"{name}, {post}",
+                [c for clips in created.values() for c in clips],
+                kept_by_action(created, real),
+            )
     return 0
 
 

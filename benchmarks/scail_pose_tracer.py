@@ -15,7 +15,7 @@ def nearest(
 ) -> wp.vec2:
     """Distance to the nearest capsule, and its number."""
     best = float(1.0e6)
-    found = float(0.0)
+    index = float(0.0)
     for number in range(starts.shape[0]):
         axis = ends[number] - starts[number]
         away = point - starts[number]
@@ -23,8 +23,8 @@ def nearest(
         distance = wp.length(away - axis * along) - radii[number]
         if distance < best:
             best = distance
-            found = float(number)
-    return wp.vec2(best, found)
+            index = float(number)
+    return wp.vec2(best, index)
 
 
 @wp.kernel
@@ -44,8 +44,8 @@ def march(
     ray = wp.normalize(wp.vec3((float(x) - cx) / fx, (float(y) - cy) / fy, 1.0))
     t = float(0.1)
     for _ in range(300):
-        found = nearest(ray * t, starts, ends, radii)
-        if found[0] < 1.0e-3:
+        hit = nearest(ray * t, starts, ends, radii)
+        if hit[0] < 1.0e-3:
             spot = ray * t
             dx = wp.vec3(1.0e-3, 0.0, 0.0)
             dy = wp.vec3(0.0, 1.0e-3, 0.0)
@@ -54,8 +54,8 @@ def march(
             down = nearest(spot + dy, starts, ends, radii)[0] - nearest(spot - dy, starts, ends, radii)[0]
             far = nearest(spot + dz, starts, ends, radii)[0] - nearest(spot - dz, starts, ends, radii)[0]
             normal = wp.normalize(wp.vec3(right, down, far))
-            image[y, x] = colors[int(found[1])] * (0.3 + 0.7 * wp.max(-normal[2], 0.0))
+            image[y, x] = colors[int(hit[1])] * (0.3 + 0.7 * wp.max(-normal[2], 0.0))
             return
         if t > 10000.0:
             return
-        t = t + wp.max(found[0], 1.0e-4)
+        t = t + wp.max(hit[0], 1.0e-4)

@@ -27,7 +27,7 @@ def plan_table(series: dict[str, Series], store: Path) -> str:
     """Markdown. `series` by what is done; `store` has many clips, of which the manifest is measured."""
     clips = len(MotionStore.open(store))
     record = (store / "manifest.json").stat().st_size / clips
-    made = last_each(series["clips of 240 frames to a store"]) / CLIP_FRAMES
+    preparing = last_each(series["clips of 240 frames to a store"]) / CLIP_FRAMES
     opening = last_each(series["opening a store"])
     drawn = series["drawing 20 batches of 512 windows"]
     share = series["reading its share of 64 batches of 512"]
@@ -38,8 +38,8 @@ def plan_table(series: dict[str, Series], store: Path) -> str:
         ("store: arrays", f"{STORE_FRAME} B a frame", size(FRAMES * STORE_FRAME)),
         ("store: manifest", f"{record:.0f} B a clip", size(CLIPS * record)),
         ("hashing the files", f"{hashing / 1e6:.0f} MB/s of one core", core_hours(FRAMES * RAW_FRAME / hashing)),
-        ("preparing, hashing included", f"{1e6 * made:.0f} µs a frame", core_hours(FRAMES * made)),
-        (f"the same on {NODES} nodes of {CORES} cores", "", duration(FRAMES * made / NODES / CORES)),
+        ("preparing, hashing included", f"{1e6 * preparing:.0f} µs a frame", core_hours(FRAMES * preparing)),
+        (f"the same on {NODES} nodes of {CORES} cores", "", duration(FRAMES * preparing / NODES / CORES)),
         ("traffic of the disks", f"{DISK / 1e9:.0f} GB/s, assumed", f"{size(moved)}, {duration(moved / DISK)}"),
         ("opening the store, in every process", f"{1e6 * opening:.0f} µs a clip", duration(CLIPS * opening)),
         ("memory for its clips, in every process", f"{memory(store) / clips:,.0f} B a clip",

@@ -121,7 +121,12 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def open_option(argument: str) -> str:
-    """Let `data.options.NAME=` add names: a recipe refuses those that it does not know."""
+    """What Hydra does not do by itself: `data.options.NAME=` adds names (a recipe refuses those that it does not know),
+    and `logger=null` leaves a group out.
+    """
+    key, _, value = argument.partition("=")
+    if value == "null" and key in ("logger", "callbacks", "optimizer", "scheduler"):
+        return f"~{key}"
     return f"++{argument}" if argument.startswith("data.options.") else argument
 
 

@@ -152,7 +152,7 @@ def _self_described(config: DictConfig, checkpoint: Path | None) -> DictConfig:
             )
     with open_dict(saved):
         for key in ("ckpt", "official", "stage", "paths", "logger", "overrides"):
-            saved[key] = config[key]
+            saved[key] = config.get(key)
         if "data" in typed:
             for key in ("name", "recipe", "store", "options"):
                 saved.data[key] = config.data[key]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.compose import CONFIGS, ROOT, compose_config, groups, open_option, quote, register
 from cli.help import HELP
+from cli.stopping import StoppedError
 from contrapposto.errors import ConfigError, ContrappostoError, nearest
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def launch(name: str, task: Callable[[DictConfig], Any] | None = None) -> None:
         else:
             check_names(name, arguments)
             run(compose_config(name, arguments))
+    except StoppedError as stopped:
+        print(f"\n{stopped}", file=sys.stderr)
+        sys.exit(stopped.status)
     except ContrappostoError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         sys.exit(2)

@@ -94,9 +94,12 @@ def _is_free(key: str) -> bool:
 
 def apply_group(config: DictConfig, saved: DictConfig, group: str) -> None:
     """What a group's option (`trainer=ddp_cpu`) sets otherwise than the group's default does."""
-    choice = next(o.partition("=")[2] for o in config.overrides if o.partition("=")[0].lstrip("+") == group)
-    if choice not in groups()[group]:
+    choices = [o.partition("=")[2] for o in config.overrides if o.partition("=")[0].lstrip("+") == group]
+    if not choices:  # ~logger
+        saved[group] = None
+    if not choices or choices[0] not in groups()[group]:
         return
+    choice = choices[0]
     chosen = compose_config("train", [f"{group}={choice}"])[group]
     usual = compose_config("train", [])[group]
     for key in chosen:

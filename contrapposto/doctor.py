@@ -1,4 +1,4 @@
-"""`python -m contrapposto.doctor`: versions, devices, optional back-ends, assets and data, in one page."""
+"""`contrapposto doctor`: versions, devices, optional packages, assets and data on one page."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CORE = (
     "cholespy imageio-ffmpeg av"
 ).split()
 OPTIONAL = {
-    "viser": "view.py; pip install 'contrapposto[viewer]'",
-    "smplx": "official SMPL-X tools; pip install 'contrapposto[smpl]'",
+    "viser": "contrapposto view; pip install viser",
+    "smplx": "official body models; pip install smplx",
     "nvdiffrast": "image back-end for GPUs; needs CUDA",
     "pytorch3d": "image back-end for GPUs; needs CUDA",
-    "wandb-workspaces": "makes the dashboard; pip install 'contrapposto[dashboard]'",
+    "wandb-workspaces": "the wandb dashboard; pip install wandb-workspaces",
 }
 
 
 def report(stores: Path = Path("stores")) -> str:
-    """Everything worth putting into a bug report, as text; nothing that names the user."""
+    """Text for a bug report; it contains nothing that names the user."""
     sections = {
         "Versions": _versions(),
         "Devices": _devices(),
@@ -105,15 +105,15 @@ def _body_models() -> Iterator[tuple[str, str]]:
 
 
 def _data(stores: Path) -> Iterator[tuple[str, str]]:
-    found = sorted(path.parent for path in stores.glob("*/manifest.json"))
-    if not found:
+    folders = sorted(path.parent for path in stores.glob("*/manifest.json"))
+    if not folders:
         yield "stores", f"none in {stores}/; python prepare.py data=demo makes the first"
-    for folder in found:
+    for folder in folders:
         yield folder.name, _store(folder)
 
 
 def _store(folder: Path) -> str:
-    """What a store holds, or what is wrong with it."""
+    """Content of a store, or its error."""
     from contrapposto.data.store import MotionStore
     from contrapposto.errors import ContrappostoError
     from contrapposto.systems.anerf.data.scene import SCHEMA as SCENE

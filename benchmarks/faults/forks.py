@@ -1,4 +1,4 @@
-"""Doors in child processes that start warm: everything heavy is imported once, then forked, so that a run takes a second
+"""Entry points in child processes that start warm: everything heavy is imported once, then forked, so that a run takes one
 or two and a kill falls into its work and not into its imports."""
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def warm() -> None:
         import_module(name)
 
 
-def start(door: str, arguments: Sequence[str], log: Path) -> int:
-    """Run `python <door>.py <arguments>` in a forked process of a session of its own; returns its number."""
+def start(entry: str, arguments: Sequence[str], log: Path) -> int:
+    """Run `python <entry>.py <arguments>` in a forked process of a session of its own; returns its number."""
     child = os.fork()
     if child:
         return child
@@ -65,8 +65,8 @@ def start(door: str, arguments: Sequence[str], log: Path) -> int:
         with open(log, "ab") as file:
             os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
         os.environ.pop("CONTRAPPOSTO_RUN", None)
-        sys.argv = [f"{door}.py", *arguments]
-        status = _run(door)
+        sys.argv = [f"{entry}.py", *arguments]
+        status = _run(entry)
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException:
@@ -78,14 +78,14 @@ def start(door: str, arguments: Sequence[str], log: Path) -> int:
         os._exit(status)
 
 
-def _run(door: str) -> int:
-    if door == "predict":
+def _run(entry: str) -> int:
+    if entry == "predict":
         from contrapposto.cli import main
 
         return main(["predict", *sys.argv[1:]])
     from cli.launch import launch
 
-    launch(door)
+    launch(entry)
     return 0
 
 
@@ -130,15 +130,15 @@ def _processor_time(process: int) -> float:
 def survivors(session: int, seconds: float = 10.0) -> list[str]:
     """Names of processes of a session that outlive their killed leader for more than some seconds; they are ended."""
     deadline = time.monotonic() + seconds
-    while (found := _members(session)) and time.monotonic() < deadline:
+    while (results := _members(session)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    for number in found:
+    for number in results:
         os.kill(number, signal.SIGKILL)
-    return list(found.values())
+    return list(results.values())
 
 
 def _members(session: int) -> dict[int, str]:
-    found = {}
+    results = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             name, _, rest = stat.read_text().rpartition(")")
@@ -146,5 +146,5 @@ def _members(session: int) -> dict[int, str]:
             continue
         state, _, _, own = rest.split()[:4]
         if int(own) == session and state != "Z":
-            found[int(stat.parent.name)] = name.partition("(")[2]
-    return found
+            results[int(stat.parent.name)] = name.partition("(")[2]
+    return results

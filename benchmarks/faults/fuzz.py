@@ -86,13 +86,13 @@ def attempt(reader: Reader, folder: Path) -> str:
         with _limited_time(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             reader.read(folder)
-        found = "read"
+        results = "read"
     except ContrappostoError as error:
-        found = "refused" if str(error).strip() else "an error without words"
+        results = "refused" if str(error).strip() else "an error without words"
     except (Exception, TooSlow) as error:
-        found = _describe(error)
+        results = _describe(error)
     grown = _most_memory() - before
-    return f"memory grew by {grown / 2**20:.0f} MiB" if grown > MEMORY else found
+    return f"memory grew by {grown / 2**20:.0f} MiB" if grown > MEMORY else results
 
 
 def fuzz(name: str, seconds: float, first: int = 0, corpus: Path | None = None) -> Outcome:
@@ -141,14 +141,14 @@ def _one_child(
         last = number
         with os.fdopen(source, "rb") as answers:
             for line in _lines(answers):
-                found = json.loads(line)
-                last = found["case"]
-                if "what" not in found:
+                results = json.loads(line)
+                last = results["case"]
+                if "what" not in results:
                     continue
                 outcome.cases += 1
-                outcome.refused += found["what"] == "refused"
-                if found["what"] not in ("read", "refused"):
-                    outcome.failures.setdefault(found["what"], []).append(last)
+                outcome.refused += results["what"] == "refused"
+                if results["what"] not in ("read", "refused"):
+                    outcome.failures.setdefault(results["what"], []).append(last)
                 last += 1
         if _reap(child):
             outcome.cases += 1

@@ -73,13 +73,13 @@ class Trouble:
     """Runs a command, kills it, and finishes it.
 
     Args:
-        door: `train`, `predict` or `prepare`.
+        entry: `train`, `predict` or `prepare`.
         log: file of all that is printed.
         random: draws the moments.
     """
 
-    def __init__(self, door: str, log: Path, random: Random) -> None:
-        self.door, self.log, self.random, self.series = door, log, random, Series()
+    def __init__(self, entry: str, log: Path, random: Random) -> None:
+        self.entry, self.log, self.random, self.series = entry, log, random, Series()
 
     def whole(self, arguments: Sequence[str]) -> None:
         """An undisturbed run, twice: the first one fills caches."""
@@ -88,16 +88,16 @@ class Trouble:
 
     def finish(self, arguments: Sequence[str], again: Sequence[str] | None = None) -> float:
         """Run to the end; where that is refused, as there is nothing to go on from, with other arguments."""
-        status, seconds = forks.wait(forks.start(self.door, arguments, self.log))
+        status, seconds = forks.wait(forks.start(self.entry, arguments, self.log))
         if status == 2 and again is not None:
-            status, seconds = forks.wait(forks.start(self.door, again, self.log))
+            status, seconds = forks.wait(forks.start(self.entry, again, self.log))
         if status != 0:
             self.series.problems.append(f"{' '.join(arguments)} ended with status {status}, see {self.log}")
         return seconds
 
     def disturb(self, arguments: Sequence[str]) -> bool:
         """Start, and kill at a random moment; tells whether the kill met a running process."""
-        process = forks.start(self.door, arguments, self.log)
+        process = forks.start(self.entry, arguments, self.log)
         met = forks.kill_after(process, self.random.random() * self.series.seconds)
         self.series.kills += met
         left = forks.survivors(process)
@@ -107,7 +107,7 @@ class Trouble:
 
     def disturb_child(self, arguments: Sequence[str]) -> bool:
         """Start, and kill a child of it at a random moment; tells whether there was one, and training noticed."""
-        process = forks.start(self.door, arguments, self.log)
+        process = forks.start(self.entry, arguments, self.log)
         met = forks.kill_child_after(process, self.random.random() * self.series.seconds)
         status, _ = forks.wait(process)
         if status not in (0, 2):
@@ -118,7 +118,7 @@ class Trouble:
 
 def train(times: int, random: Random, place: Path) -> dict[str, Series]:
     """Kill trainings; the resumed ones end with the same weights, losses and metrics."""
-    stores, found, share = place / "stores", {}, times / len(TRAININGS)
+    stores, results, share = place / "stores", {}, times / len(TRAININGS)
     _make_store(stores)
     for model, options in TRAININGS.items():
         trouble = Trouble("train", place / f"{model}.log", random)
@@ -127,8 +127,8 @@ def train(times: int, random: Random, place: Path) -> dict[str, Series]:
         (expected, _) = sorted((place / "whole" / model).iterdir())
         while trouble.series.kills < share and len(trouble.series.problems) < 20:
             _disturbed_training(trouble, command, model, expected, place / "cut")
-        found[model] = trouble.series
-    return found
+        results[model] = trouble.series
+    return results
 
 
 def workers(times: int, random: Random, place: Path) -> dict[str, Series]:
@@ -169,14 +169,14 @@ def _disturbed_training(
 
 def _other_losses(whole: Path, resumed: Path, trouble: Trouble) -> list[str]:
     """Rows that are not those of the whole run; those that a kill kept from following their checkpoint are counted."""
-    expected, found = (path.read_text().splitlines() for path in (whole, resumed))
-    if found == expected:
+    expected, results = (path.read_text().splitlines() for path in (whole, resumed))
+    if results == expected:
         return []
-    if len(expected) - len(found) <= 2 and set(found) < set(expected):
+    if len(expected) - len(results) <= 2 and set(results) < set(expected):
         trouble.series.moments["a kill between a checkpoint and the row of its step in metrics.csv"] += 1
         return []
     return [
-        f"metrics.csv has {len(set(found) - set(expected))} other rows and lacks {len(set(expected) - set(found))}"
+        f"metrics.csv has {len(set(results) - set(expected))} other rows and lacks {len(set(expected) - set(results))}"
     ]
 
 
@@ -193,7 +193,7 @@ def _training_moment(runs: Path) -> str:
 
 def prepare(times: int, random: Random, place: Path) -> dict[str, Series]:
     """Kill preparations; the same command again ends with the same store, to the byte."""
-    found, share = {}, times / len(PREPARATIONS)
+    results, share = {}, times / len(PREPARATIONS)
     raw = {"amass": place / "raw", "npr_meshes": place / "meshes", "anerf_h5": place / "scene.h5"}
     _make_raw(raw["amass"], 40)
     _make_meshes(raw["npr_meshes"])
@@ -211,8 +211,8 @@ def prepare(times: int, random: Random, place: Path) -> dict[str, Series]:
                     _look(trouble, stores, _store_moment)
             trouble.finish(here)
             trouble.series.problems += [f"{kind}: {x}" for x in difference(place / "whole" / kind, stores)]
-        found[kind] = trouble.series
-    return found
+        results[kind] = trouble.series
+    return results
 
 
 def _store_moment(stores: Path) -> str:
@@ -229,7 +229,7 @@ def predict(times: int, random: Random, place: Path) -> dict[str, Series]:
     from contrapposto.io import write_motion
     from contrapposto.synthetic import generate
 
-    source, found, share = place / "walk.npz", {}, times / len(PREDICTIONS)
+    source, results, share = place / "walk.npz", {}, times / len(PREDICTIONS)
     write_motion(source, generate("walk", seconds=1.0))
     for task, options in PREDICTIONS.items():
         trouble = Trouble("predict", place / f"{task}.log", random)
@@ -252,8 +252,8 @@ def predict(times: int, random: Random, place: Path) -> dict[str, Series]:
             trouble.series.problems += [f"{task}, at the kill: {line}" for line in wrong]
             trouble.finish(here)
             trouble.series.problems += [f"{task}: {x}" for x in difference(place / "whole" / task, output)]
-        found[task] = trouble.series
-    return found
+        results[task] = trouble.series
+    return results
 
 
 def _result_moment(place: Path) -> str:
@@ -320,8 +320,8 @@ def main(options: dict[str, str]) -> int:
     for name in names:
         place = Path(tempfile.mkdtemp(prefix=f"kill_{name}_"))
         os.chdir(place)
-        found = kinds[name](int(options.get("times", "50")), Random(int(options.get("seed", "0"))), place)
-        for what, series in found.items():
+        results = kinds[name](int(options.get("times", "50")), Random(int(options.get("seed", "0"))), place)
+        for what, series in results.items():
             failed += len(series.problems)
             undisturbed = f"undisturbed {series.seconds:.1f} s of processor time"
             print(

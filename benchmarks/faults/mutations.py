@@ -93,9 +93,9 @@ def _raw(data: bytes, random: Random) -> bytes:
 def _text(data: bytes, random: Random) -> bytes:
     kind = random.randrange(6)
     if kind <= 1:
-        found = list(_NUMBER.finditer(data))
-        if found:
-            place = random.choice(found)
+        results = list(_NUMBER.finditer(data))
+        if results:
+            place = random.choice(results)
             return data[: place.start()] + random.choice(_WORDS[:7]) + data[place.end() :]
     if kind == 2:
         return data.replace(

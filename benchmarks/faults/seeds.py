@@ -336,8 +336,8 @@ def official(folder: Path) -> None:
     state = ANeRF(config).state_dict()
     parts: dict[str, dict[str, Any]] = {}
     for name, own in _PLACES.items():
-        found = {key[len(own) + 1 :]: value for key, value in state.items() if key.startswith(f"{own}.")}
-        parts[f"{name}_state_dict"] = found
+        results = {key[len(own) + 1 :]: value for key, value in state.items() if key.startswith(f"{own}.")}
+        parts[f"{name}_state_dict"] = results
     torch.save(parts, folder / "model.tar")
 
 
@@ -386,8 +386,8 @@ def features(folder: Path) -> None:
     """A cache of two features."""
     np.save(folder / "poses.npy", np.ones((9, 4), np.float32))
     np.save(folder / "times.npy", np.ones((9, 1), np.float32))
-    facts = {"arrays": ["poses", "times"], "lengths": [4, 5], "skipped": {}}
-    (folder / "features.json").write_text(json.dumps(facts))
+    metadata = {"arrays": ["poses", "times"], "lengths": [4, 5], "skipped": {}}
+    (folder / "features.json").write_text(json.dumps(metadata))
 
 
 def labels(folder: Path) -> None:

@@ -22,7 +22,7 @@ _OTHER = (
 
 def half_written(folder: Path) -> list[str]:
     """Files below a folder, hidden ones aside, that are not whole."""
-    found = []
+    results = []
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if path.is_file() and not any(
@@ -30,23 +30,23 @@ def half_written(folder: Path) -> list[str]:
         ):
             problem = _problem(path)
             if problem:
-                found.append(f"{inside}: {problem}")
-    return found
+                results.append(f"{inside}: {problem}")
+    return results
 
 
 def difference(first: Path, second: Path, ignore: tuple[str, ...] = ()) -> list[str]:
     """Files (or two folders' files) that say something else, times and processes aside."""
     names = {f.relative_to(root) for root in (first, second) for f in root.rglob("*") if f.is_file()}
-    found = []
+    results = []
     for name in sorted(names):
         if any(part.startswith(".") for part in name.parts) or name.name in ignore:
             continue
         one, two = first / name, second / name
         if not (one.is_file() and two.is_file()):
-            found.append(f"{name} is only in {'the first' if one.is_file() else 'the second'}")
+            results.append(f"{name} is only in {'the first' if one.is_file() else 'the second'}")
         elif one.read_bytes() != two.read_bytes() and (place := unlike(_content(one), _content(two))):
-            found.append(f"{name} differs at {place}")
-    return found
+            results.append(f"{name} differs at {place}")
+    return results
 
 
 def unlike(first: Any, second: Any, place: str = "") -> str | None:
@@ -67,7 +67,7 @@ def unlike(first: Any, second: Any, place: str = "") -> str | None:
         elif equal:
             equal = bool(first == second) or (first != first and second != second)
         return None if equal else place or "/"
-    return next((found for where, one, two in pairs if (found := unlike(one, two, where))), None)
+    return next((results for where, one, two in pairs if (results := unlike(one, two, where))), None)
 
 
 def _problem(path: Path) -> str:

@@ -153,5 +153,5 @@ def _parents(arrays: Mapping[str, Any], name: str) -> tuple[int, ...]:
     return tuple(int(parent) for parent in parents)
 
 
-def _wrong(name: str, key: str, found: str, expected: str) -> InputError:
-    return InputError(f"The entry {key} of the body {name} cannot be used.", found=found, expected=expected)
+def _wrong(name: str, key: str, actual: str, expected: str) -> InputError:
+    return InputError(f"The entry {key} of the body {name} cannot be used.", found=actual, expected=expected)

@@ -103,8 +103,8 @@ def find_dmpls(gender: str = "male") -> Path:
 
 def search_folders() -> list[Path]:
     """Where official bodies are looked for: the folders in $CONTRAPPOSTO_BODY_MODELS, then the defaults."""
-    given = [Path(entry) for entry in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if entry]
-    return [*given, Path("body_models"), Path.home() / ".cache" / "contrapposto" / "body_models"]
+    listed = [Path(entry) for entry in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if entry]
+    return [*listed, Path("body_models"), Path.home() / ".cache" / "contrapposto" / "body_models"]
 
 
 def read_body_file(path: str | Path) -> Mapping[str, Any]:

@@ -102,9 +102,9 @@ def load_packed(path: str | Path = SHIPPED) -> PackedBody:
         InputError: another format, or another version of it.
     """
     with np.load(path, allow_pickle=False) as file:
-        found = str(file["format"]) if "format" in file.files else "no format entry"
-        if found != FORMAT:
-            raise InputError(f"{path} is not a packed body.", found=found, expected=FORMAT)
+        actual = str(file["format"]) if "format" in file.files else "no format entry"
+        if actual != FORMAT:
+            raise InputError(f"{path} is not a packed body.", found=actual, expected=FORMAT)
         return PackedBody(**{field.name: file[field.name] for field in fields(PackedBody)})
 
 

@@ -63,8 +63,10 @@ class ClipMetric(Metric):
         else:
             count = torch.as_tensor(lengths, device=values.device).reshape(-1) - lost
             if len(count) != len(values) or int(count.max()) > frames:
-                found = torch.as_tensor(lengths).tolist()
-                raise ValueError(f"lengths {found} do not fit {len(values)} clips of {frames + lost} frames")
+                results = torch.as_tensor(lengths).tolist()
+                raise ValueError(
+                    f"lengths {results} do not fit {len(values)} clips of {frames + lost} frames"
+                )
         valid = torch.arange(frames, device=values.device) < count[:, None]
         # Not a product with the mask: padding may hold anything, also NaN.
         sums = torch.where(valid, values, 0).sum(1)

@@ -145,8 +145,8 @@ def _onnx(path: Path) -> PerceptualDistance:
         raise InputError(f"{path.name} is no LPIPS.", found=f"{len(names)} inputs", expected="two images")
 
     def distance(predicted: Tensor, true: Tensor) -> Tensor:
-        given = [(2 * x - 1).movedim(-1, 1).contiguous().float().cpu().numpy() for x in (predicted, true)]
-        answer = session.run(None, dict(zip(names, given)))[0]
+        inputs = [(2 * x - 1).movedim(-1, 1).contiguous().float().cpu().numpy() for x in (predicted, true)]
+        answer = session.run(None, dict(zip(names, inputs)))[0]
         return torch.from_numpy(answer).reshape(len(predicted), -1).mean(1).to(predicted.device)
 
     return distance

@@ -66,7 +66,7 @@ def volume_change(posed: np.ndarray, template: np.ndarray, faces: np.ndarray) ->
 
     def volume(vertices: np.ndarray) -> np.ndarray:
         centred = torch.as_tensor(np.asarray(vertices, np.float64))
-        found: np.ndarray = signed_volume(centred - centred.mean(-2, keepdim=True), corners).numpy()
-        return found
+        volume: np.ndarray = signed_volume(centred - centred.mean(-2, keepdim=True), corners).numpy()
+        return volume
 
     return volume(posed) / volume(template) - 1

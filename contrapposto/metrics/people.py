@@ -27,20 +27,20 @@ def match_people(pred_joints: Tensor, true_joints: Tensor, reach: float = 0.5) -
         reach: metres, mean over the joints, within which a prediction may be of a person.
     """
     pred, true = (joints.double().cpu().numpy() for joints in (pred_joints, true_joints))
-    found = np.full(true.shape[:2], -1, np.int64)
+    results = np.full(true.shape[:2], -1, np.int64)
     last = np.full(true.shape[1], -1, np.int64)
     for frame, (here, there) in enumerate(zip(pred, true)):
         cost = _across(here, there)
         cost[~(cost <= reach)] = _NEVER
         kept = [n for n, m in enumerate(last) if m >= 0 and cost[n, m] < _NEVER]
-        found[frame, kept] = last[kept]
+        results[frame, kept] = last[kept]
         rest = np.setdiff1d(np.arange(len(there)), kept)
         free = np.setdiff1d(np.arange(len(here)), last[kept])
         for row, column in zip(*linear_sum_assignment(cost[np.ix_(rest, free)])):
             if cost[rest[row], free[column]] < _NEVER:
-                found[frame, rest[row]] = free[column]
-        last = np.where(found[frame] >= 0, found[frame], last)
-    return torch.from_numpy(found)
+                results[frame, rest[row]] = free[column]
+        last = np.where(results[frame] >= 0, results[frame], last)
+    return torch.from_numpy(results)
 
 
 def _across(pred: np.ndarray, true: np.ndarray) -> np.ndarray:

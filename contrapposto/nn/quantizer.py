@@ -124,7 +124,7 @@ class ProductQuantizer(nn.Module):
     def start_books(self, z: Tensor, seed: int, rounds: int = 10) -> Tensor:
         """Initialise the codebooks by k-means on the latents (B, L, D) of all processes, by Lloyd's algorithm.
 
-        Books that start far from the latents, at the originals' +-1/V, can leave a deep auto-encoder with one code for
+        Codebooks that start far from the latents, at the originals' +-1/V, can leave a deep auto-encoder with one code for
         everything; from here every code is in use.
 
         Args:

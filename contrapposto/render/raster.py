@@ -142,7 +142,7 @@ class Pytorch3dRenderer(RasterRenderer):
 
         screen = ndc_coordinates(points, camera)
         behind = bool((points[:, 2] < NEAR).any())
-        found, _, weights, _ = rasterize_meshes(
+        nearest, _, weights, _ = rasterize_meshes(
             Meshes(verts=[screen], faces=[faces.long()]),
             image_size=(camera.height, camera.width),
             blur_radius=0.0,
@@ -150,7 +150,7 @@ class Pytorch3dRenderer(RasterRenderer):
             perspective_correct=True,
             z_clip_value=NEAR if behind else None,
         )
-        return found[0, ..., 0].to(torch.int32), weights[0, ..., 0, :]
+        return nearest[0, ..., 0].to(torch.int32), weights[0, ..., 0, :]
 
 
 def clip_coordinates(points: Tensor, camera: Camera, width: int, height: int) -> Tensor:

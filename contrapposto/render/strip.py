@@ -52,13 +52,13 @@ def video_sheet(
 
 def _at_times(video: VideoFile, times: np.ndarray) -> list[np.ndarray]:
     """The frames (H, W, 3) shown at increasing times; the last one where the video ends before."""
-    found: list[np.ndarray] = []
+    results: list[np.ndarray] = []
     last = None
     for time, frame in video.frames():
-        while last is not None and len(found) < len(times) and times[len(found)] < time - 1e-6:
-            found.append(last)
-        if len(found) == len(times):
-            return found
+        while last is not None and len(results) < len(times) and times[len(results)] < time - 1e-6:
+            results.append(last)
+        if len(results) == len(times):
+            return results
         last = frame
     assert last is not None
-    return found + [last] * (len(times) - len(found))
+    return results + [last] * (len(times) - len(results))

@@ -33,7 +33,7 @@ class Column:
     @property
     def shown_unit(self) -> str:
         """The unit with raised exponents."""
-        return re.sub(r"\^(-?\d)", lambda found: found[1].translate(_RAISED), self.unit)
+        return re.sub(r"\^(-?\d)", lambda match: match[1].translate(_RAISED), self.unit)
 
     @property
     def bounds(self) -> str:

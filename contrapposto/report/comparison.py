@@ -36,7 +36,7 @@ def write_comparison(paths: Sequence[Path], output: Path) -> Path:
     for run in sorted(runs, key=lambda run: (run.model, run.folder.name)):
         models.setdefault(run.model, []).append(run)
     title = f"{len(runs)} runs of {len(models)} models" if len(models) > 1 else f"Runs of {runs[0].model}"
-    found = [f"{_place(run)}: {text}" for run in runs for text in run.problems]
+    results = [f"{_place(run)}: {text}" for run in runs for text in run.problems]
     body = [
         f"<header><h1>{escape(title)}</h1></header>",
         section("Runs", _runs_table(models), note=_RUNS_NOTE),
@@ -46,7 +46,7 @@ def write_comparison(paths: Sequence[Path], output: Path) -> Path:
             *(_curves(model, members) for model, members in models.items()),
             note="Runs of one model over their steps; logarithmic where values span more than a factor of 20.",
         ),
-        problems(found),
+        problems(results),
     ]
     return write_page(output, title, body, wide=True)
 
@@ -130,10 +130,10 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _evaluations(found: Sequence[Evaluation]) -> list[str]:
+def _evaluations(results: Sequence[Evaluation]) -> list[str]:
     """A table for each family of metrics."""
     groups: dict[str, list[Evaluation]] = {}
-    for evaluation in found:
+    for evaluation in results:
         groups.setdefault(family_of(list(evaluation.values)), []).append(evaluation)
     return [
         section(f"Evaluations: {family.lower()}", _evaluation_table(groups[family], family))

@@ -105,14 +105,14 @@ class Run:
 
 def find_runs(path: Path) -> list[Path]:
     """Run directories at or below a path, empty ones that carry a time for a name included."""
-    found: list[Path] = []
+    results: list[Path] = []
     for name, folders, _ in os.walk(path):
         folder = Path(name)
         if any((folder / file).exists() for file in _RUN_FILES) or _STAMP.match(folder.name):
-            found.append(folder)
+            results.append(folder)
             folders.clear()
         folders[:] = sorted(inner for inner in folders if inner not in _PASSED)
-    return found
+    return results
 
 
 def evaluation_folders(path: Path) -> list[Path]:
@@ -257,8 +257,8 @@ def _finite(values: Mapping[str, Any], stage: str) -> dict[str, float]:
 
 
 def _count(value: Any) -> int:
-    found = number(value)
-    return int(found) if found is not None and math.isfinite(found) else 0
+    results = number(value)
+    return int(results) if results is not None and math.isfinite(results) else 0
 
 
 def _inside(value: Any, *keys: str) -> Any:

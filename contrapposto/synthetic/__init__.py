@@ -1,7 +1,7 @@
-"""Made motion: labelled clips of a walking, waving, jumping figure, from a seed, of any length.
+"""Synthetic motion: labelled clips of a walking, waving, jumping body, from a seed, of any length.
 
-Nothing here is recorded: gaits follow published descriptions of human gait, gestures are keyframed, feet are locked by
-inverse kinematics. It is a supply of motion with known truth for tests and first trainings, not a stand-in for
+Nothing is recorded: gaits follow published descriptions of human gait, gestures are keyframed, feet are locked by
+inverse kinematics. It provides motion with known truth for tests and first trainings; it does not replace
 captured data.
 """
 

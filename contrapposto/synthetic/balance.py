@@ -27,9 +27,9 @@ def centre_of_mass(joints: Array) -> Array:
 
 
 def balanced(channels: Array, path: Array, heading: Array, feet: Feet, rate: float) -> Array:
-    """Move the pelvis so that the centre of mass is over the feet, as much as `balance` says.
+    """Move the pelvis so that the centre of mass is over the feet, by the share `balance`.
 
-    `support` says over which: -1 the right foot, 0 the middle, 1 the left foot.
+    `support` selects the foot: -1 the right foot, 0 the middle, 1 the left foot.
 
     Args and returns as `rig.solve`; channels (F, C) come back with pelvis_left and pelvis_forward changed.
     """

@@ -83,14 +83,14 @@ def generate_sequence(
 
 def _check(actions: Sequence[tuple[str, float]], style: str, fps: float) -> list[float]:
     if not actions:
-        raise InputError("No action was given.", expected="at least one (action, seconds)")
+        raise InputError("There is no action.", expected="at least one (action, seconds)")
     for name, _ in actions:
         if name not in ACTIONS:
             raise InputError(f"There is no action {name!r}.", fix=f"use {nearest(name, ACTIONS)}")
     if style not in styles.STYLES:
         raise InputError(f"There is no style {style!r}.", fix=f"use {nearest(style, STYLES)}")
     if not np.isfinite(fps) or not 5 <= fps <= 480:
-        raise InputError(f"A clip cannot be made with {fps} frames/s.", expected="a number from 5 to 480")
+        raise InputError(f"A clip cannot have {fps} frames/s.", expected="a number from 5 to 480")
     ends: list[float] = []
     for name, seconds in actions:
         if not np.isfinite(seconds) or seconds * fps < 1:

@@ -112,7 +112,7 @@ def _change(before: Bout, after: Bout) -> tuple[float, float]:
     if before.gait and after.gait:
         half = min(0.55, room)
         return at - half, at + half
-    # A figure gets going after the label says so, and has nearly stopped when the next one begins.
+    # A body starts moving after its label begins, and has nearly stopped when the next label begins.
     if before.gait:
         span = min(ramp(before.gait), 0.45 * before.length)
         return at - 1.08 * span, at - 0.08 * span

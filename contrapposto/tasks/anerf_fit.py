@@ -129,6 +129,8 @@ class AnerfFit:
                 say(step, self.steps, started)
             if step % self.preview == 0 or step == self.steps:
                 write_preview(output / "preview.png", scene, subject)
+                if step == self.preview:
+                    print(f"preview, which is updated: {output / 'preview.png'}", flush=True)
 
         return fit_avatar(
             scene,

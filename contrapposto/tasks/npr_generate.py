@@ -63,7 +63,9 @@ class NPRGenerate:
         from contrapposto.systems.npr import PoseGenerator, PoseTransfer
 
         found = config.ckpt or best_run(config.paths.runs, "npr_feature_diffusion", *self.run).checkpoint
-        generator, trained = PoseGenerator.from_pretrained(found)
+        generator = PoseGenerator.from_pretrained(found)
+        trained = generator.trained
+        assert trained is not None
         print(trained.report)
 
         own = Template(next(iter(trained.templates.values())), normalize=trained.normalize)

@@ -18,7 +18,7 @@ _FILES = {  # training files of the released data sets
     ("mixamo", "archer"): "data/mixamo/Archer_processed_h5py.h5",
 }
 _STEPS = 1000  # of our epochs, data.steps_per_epoch
-_PUBLISHED = {  # what the released configurations say, beyond our defaults
+_PUBLISHED = {  # the released configurations, beyond our defaults
     "surreal": "dataset_type=surreal subject=female N_sample_images=128 N_rand=2048 n_iters=150000 loss_fn=MSE "
     "lrate_decay=500 decay_unit=1000",
     "surreal_single": "dataset_type=surreal subject=female N_sample_images=128 N_rand=2048 n_iters=150000 "
@@ -271,7 +271,7 @@ COMMANDS = (
         "A-NeRF",
         "run_render.py",
         {
-            "nerf_args": unused("the checkpoint says how its network is built"),
+            "nerf_args": unused("the checkpoint contains the options of its network"),
             "ckptpath": used(),
             "render_res": Option(used=True, count=MANY),
             "dataset": used(),

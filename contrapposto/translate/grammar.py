@@ -38,7 +38,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a command line says.
+    """Options and words of a command line.
 
     Args:
         options: values by option, without dashes, in the order of the line.

@@ -9,6 +9,7 @@ from cli import plan
 from cli.compose import compose_config, groups
 from cli.evaluate import evaluate
 from cli.plan import plan_models, prepare_command, show, stage_links
+from cli.runs import new_run_directory, save_config, write_result
 from cli.same import differences
 from cli.stopping import StoppedError
 from cli.train import train
@@ -116,20 +117,34 @@ def test_a_stage_counts_as_finished_only_with_the_same_options(tmp_path):
     assert "seed: 10, not 99" in changed("seed=99")
 
 
-def test_a_pipeline_trains_stages_of_another_seed_anew(stores, tmp_path, monkeypatch):
-    shared = [
-        o for o in tiny("sage_upper_vqvae", stores, tmp_path, "trainer.max_epochs=1") if "model=" not in o
-    ]
-    train(compose_config("train", ["model=sage_upper_vqvae", *shared]))
-    train(compose_config("train", ["model=sage_lower_vqvae", *shared]))
+def finish(runs, model, *options):
+    """A finished run, without training."""
+    run = new_run_directory(runs, model)
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "best.ckpt").write_bytes(b"weights")
+    config = compose_config("train", [f"model={model}", f"paths.runs={runs}", *options])
+    save_config(config, run)
+    best = run / "checkpoints" / "best.ckpt"
+    return write_result(run, config, {"name": config.data.name}, best, "val/mpjpe", "min", 1.0)
+
+
+def test_a_pipeline_trains_stages_of_another_seed_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for model in ("sage_upper_vqvae", "sage_lower_vqvae"):
+        finish(tmp_path, model, "experiment=sage_demo")
 
     def finished(*more):
-        config = compose_config("train", ["pipeline=sage_vqvae", *shared, *more])
-        return [step.finished is not None for step in plan_models(config, list(config.stages), strict=True)]
+        options = ["pipeline=sage_vqvae", "experiment=sage_demo", f"paths.runs={tmp_path}", *more]
+        config = compose_config("train", options)
+        steps = plan_models(config, list(config.stages), strict=True)
+        return [step.finished is not None for step in steps if step.kind == "train"]
 
     assert finished() == [True, True]
+    assert finished("trainer.log_every_n_steps=3", "logger=csv") == [True, True]
     assert finished("seed=99") == [False, False]
-    assert finished("seed=99", "trainer.log_every_n_steps=3") == [False, False]
+    assert finished("trainer.max_epochs=50") == [False, False]
+    finish(tmp_path, "sage_lower_vqvae", "experiment=sage_demo", "seed=99")
+    assert finished("seed=99") == [False, True]
 
 
 def test_a_pipeline_names_its_models_itself():

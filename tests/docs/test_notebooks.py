@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from cli.launch import groups
+from tests.docs.known import known_names
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -42,7 +42,7 @@ def test_words_name_what_there_is(path):
     text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
     for page in re.findall(r"`(docs/\w+\.md)`", text):
         assert (ROOT / page).is_file(), page
-    known = groups()
+    known = known_names()
     for group, value in re.findall(r"\b(model|task|experiment|pipeline|data)=(\w+)", text):
         assert value in known[group], f"{group}={value}"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.launch import groups
+from tests.docs.known import known_names
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
 
 
 def test_the_site_builds_strictly(tmp_path):
@@ -25,29 +25,51 @@ def test_the_site_builds_strictly(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     pages = {page.stem for page in PAGES} - {"README"}
-    built = {page.stem for page in tmp_path.glob("*.html")}
+    built = {page.stem for page in tmp_path.rglob("*.html")}
     assert pages <= built
+    assert "search/search_index.js" in {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.js")
+    }
     html = (tmp_path / "start.html").read_text()
     assert not re.search(
         r'(src|href)="https?://(?!github)[^"]*\.(js|css|woff2?)"', html
     )  # nothing from elsewhere
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_of_a_page_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_name_what_there_is(page):
     """Models, tasks, experiments and the like of the commands in the pages exist."""
-    known = groups()
+    known = known_names()
     ours = {"recurrent", "studio"}  # of the tutorials
     for line in re.findall(
-        r"^\s*(?:srun )?\S*python (?:train|evaluate|predict|prepare)\.py .*", page.read_text(), re.MULTILINE
+        r"(?:python (?:train|evaluate|predict|prepare)\.py|contrapposto predict) [^`\n]*", page.read_text()
     ):
         command = line.partition(" #")[0]
         for group, value in re.findall(r"\s(model|task|experiment|pipeline|data|trainer)=([\w|]+)", command):
             for option in value.split("|"):
-                assert option in {*known[group], *ours}, f"{group}={option} in: {line}"
+                assert option.isupper() or option in {*known[group], *ours}, f"{group}={option} in: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_page_installs_the_package_from_an_index(page):
+    assert not re.search(r"pip install [\"']?contrapposto", page.read_text())
+
+
+def test_every_system_page_begins_with_what_it_does():
+    """An image, then the command that works at once, the one with official weights, and the one that trains."""
+    for name in ("sage", "posegpt", "npr", "anerf", "scail_pose"):
+        start = (ROOT / f"docs/{name}.md").read_text()[:1800]
+        order = [start.find(part) for part in ("![", "| works at once |", "official weights |", "| trains |")]
+        order[2] = max(order[2], start.find("authors' weights |"))
+        assert min(order) > 0 and order == sorted(order), name
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+    assert len((ROOT / "docs/glossary.md").read_text().splitlines()) <= 60

@@ -24,15 +24,17 @@ class PoseGenerator:
     Args:
         network: the auto-encoder that the codes belong to.
         keypoints, features: the two diffusions.
+        trained: the auto-encoder with its templates and the origin of its data, where it was loaded.
     """
 
     network: NPR
     keypoints: KeypointDiffusion
     features: FeatureDiffusion
+    trained: PretrainedNetwork | None = None
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path = MODEL) -> tuple[PoseGenerator, PretrainedNetwork]:
-        """Load a model of `npr_feature_diffusion`, with what is known of its auto-encoder.
+    def from_pretrained(cls, name_or_path: str | Path = MODEL) -> PoseGenerator:
+        """Load a model of `npr_feature_diffusion`.
 
         Raises:
             MissingError, ConfigError, InputError: see `contrapposto.pretrained`.
@@ -53,7 +55,7 @@ class PoseGenerator:
         features.share_scaling(keypoints)
         trained.load_into(keypoints, "keypoints.")
         trained.load_into(features, "diffusion.")
-        return cls(described.network, keypoints.eval(), features.eval()), described
+        return cls(described.network, keypoints.eval(), features.eval(), described)
 
     @torch.no_grad()
     def generate(self, count: int, seed: int, first: int = 0, steps: int | None = None) -> PoseCode:

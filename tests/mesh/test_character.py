@@ -1,0 +1,111 @@
+"""A motion on rigged characters: bones follow, feet stand, everything else of the file stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contrapposto.errors import InputError
+from contrapposto.io import read_motion
+from contrapposto.mesh import RiggedMesh, read_mesh
+from contrapposto.mesh.character import animate_character, two_bones
+from contrapposto.mesh.gltf import Gltf
+from contrapposto.motion import Motion
+from contrapposto.skeleton import SMPL22
+from contrapposto.synthetic import generate
+from contrapposto.tasks.predict import compose, predict
+from tests.mesh.characters import write_character
+from tests.mesh.shapes import sphere
+from tests.retarget.rigs import FAMILIES
+
+
+@pytest.fixture(scope="module")
+def clip() -> Motion:
+    return generate("walk", seconds=1, seed=4).resample(10)
+
+
+def shape(motion: Motion) -> np.ndarray:
+    """Joints relative to the hips' place in the first frame, in units of the legs' length."""
+    places = motion.joint_positions()[:, :22].astype(np.float64)
+    return places - places[:1, :1]
+
+
+CHARACTERS = {
+    "smpl": {},
+    "mixamo": {"names": FAMILIES["mixamo"]},
+    "mixamo, centimetres": {"names": FAMILIES["mixamo"], "armature": 0.01},
+    "unreal, turned": {"names": FAMILIES["unreal"], "turn": 180.0},
+    "rigify": {"names": FAMILIES["rigify"], "turn": 90.0},
+    "vrm 0": {"names": tuple(f"bone{n}" for n in range(22)), "vrm": "0", "turn": 180.0},
+    "vrm 1": {"names": tuple(f"bone{n}" for n in range(22)), "vrm": "1"},
+}
+
+
+@pytest.mark.parametrize("kind", CHARACTERS)
+def test_a_character_does_what_the_motion_does(kind: str, clip: Motion, tmp_path: Path) -> None:
+    suffix = ".vrm" if "vrm" in kind else ".glb"
+    character = write_character(tmp_path / f"mine{suffix}", size=1.2, **CHARACTERS[kind])  # type: ignore[arg-type]
+    made = animate_character(tmp_path / f"out{suffix}", clip, character)
+    assert made.scale == pytest.approx(1.2, rel=1e-4)
+    back = read_motion(made.path)
+    assert back.fps == 10 and back.num_frames == clip.num_frames
+    np.testing.assert_allclose(shape(back), shape(clip), atol=2e-3)
+    heights = made.joints[:, [made.index["left_ankle"], made.index["right_ankle"]], 1] / made.scale
+    ankles = clip.joint_positions()[:, [7, 8], 2]
+    np.testing.assert_allclose(heights - made.floor / made.scale, ankles, atol=0.01)  # feet on the floor
+
+
+def test_what_the_file_holds_stays(clip: Motion, tmp_path: Path) -> None:
+    character = write_character(tmp_path / "mine.vrm", vrm="1")
+    animate_character(tmp_path / "out.vrm", clip, character, name="walk", credit="made by me")
+    first, second = Gltf(character), Gltf(tmp_path / "out.vrm")
+    for name in ("nodes", "meshes", "materials", "skins", "scenes", "extensions"):
+        assert first.json[name] == second.json[name]
+    assert second.json["asset"]["copyright"] == "a licence; made by me"
+    assert [entry["name"] for entry in second.json["animations"]] == ["walk"]
+    before, after = read_mesh(character), read_mesh(tmp_path / "out.vrm")
+    np.testing.assert_array_equal(before.faces, after.faces)
+    np.testing.assert_allclose(before.vertices, after.vertices, atol=1e-6)
+    frames = RiggedMesh(tmp_path / "out.vrm").frames("walk", 10)
+    assert frames[..., 1].min() == pytest.approx(after.vertices[:, 1].min(), abs=0.05)
+
+
+def test_characters_that_cannot_be_used_are_refused(clip: Motion, tmp_path: Path) -> None:
+    from contrapposto.mesh import write_mesh
+
+    still = write_mesh(tmp_path / "ball.glb", sphere(1))
+    with pytest.raises(InputError, match="no joints"):
+        animate_character(tmp_path / "out.glb", clip, still)
+    odd = write_character(tmp_path / "odd.glb", tuple(f"bone{n}" for n in range(22)))
+    with pytest.raises(InputError, match="joint_map"):
+        animate_character(tmp_path / "out.glb", clip, odd)
+    names = {f"bone{n}": name for n, name in enumerate(SMPL22.joint_names)}
+    animate_character(tmp_path / "out.glb", clip, odd, joint_map=names)
+
+
+def test_the_task(clip: Motion, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from contrapposto.io import write_motion
+
+    write_motion(tmp_path / "walk.npz", clip)
+    character = write_character(tmp_path / "mine.glb")
+    given = ["task=retarget", f"input={tmp_path / 'walk.npz'}", f"target={character}", f"output={tmp_path}"]
+    predict(compose([*given, "task.video=false"]))
+    assert (tmp_path / "mine_walk.glb").exists() and "feet slide" in capsys.readouterr().out
+    with pytest.raises(InputError, match="Blender"):
+        (tmp_path / "mine.fbx").write_bytes(b"x")
+        predict(compose([*given[:2], f"target={tmp_path / 'mine.fbx'}", given[3]]))
+
+
+def test_two_bones_reach_their_target() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        start, middle, end, direction = rng.normal(size=(4, 3))
+        upper, lower = np.linalg.norm(middle - start), np.linalg.norm(end - middle)
+        length = rng.uniform(abs(upper - lower) + 0.01, upper + lower - 0.01)
+        target = start + direction / np.linalg.norm(direction) * length
+        knee, ankle = two_bones(start, middle, end, target)
+        np.testing.assert_allclose(ankle, target, atol=1e-9)
+        assert np.linalg.norm(knee - start) == pytest.approx(upper)
+        assert np.linalg.norm(ankle - knee) == pytest.approx(lower)
