@@ -2,12 +2,15 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.browser import Browser
 from tests.docs.known import known_names
 
 ROOT = Path(__file__).parents[2]
@@ -30,10 +33,33 @@ def test_the_site_builds_strictly(tmp_path):
     assert "search/search_index.js" in {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.js")
     }
+    for page in tmp_path.rglob("*.html"):
+        assert not re.search(r'<(?:script|iframe)[^>]*src="https?:', page.read_text()), page
     html = (tmp_path / "start.html").read_text()
+    if shutil.which("chromedriver"):
+        assert search_from_disk(tmp_path, "codebook") > 3
     assert not re.search(
         r'(src|href)="https?://(?!github)[^"]*\.(js|css|woff2?)"', html
     )  # nothing from elsewhere
+
+
+def search_from_disk(site, word):
+    """Pages that the search of an opened file lists for a word."""
+    browser = Browser()
+    script = """
+        const box = document.querySelector(".md-search__input");
+        box.focus(); box.value = arguments[0];
+        for (const kind of ["input", "keyup"]) box.dispatchEvent(new Event(kind, {bubbles: true}));
+        return document.querySelectorAll(".md-search-result__item").length"""
+    try:
+        browser.call("/url", {"url": (site / "index.html").as_uri()})
+        deadline, count = time.monotonic() + 60, 0
+        while not count and time.monotonic() < deadline:
+            time.sleep(1)
+            count = browser.call("/execute/sync", {"script": script, "args": [word]})
+        return count
+    finally:
+        browser.close()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
