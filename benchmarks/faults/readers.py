@@ -244,7 +244,9 @@ def _archive(folder: Path) -> None:
 
 READERS: dict[str, Reader] = {
     "amass": Reader(seeds.amass, _motion),
+    "pose_parts": Reader(seeds.pose_parts, _motion),
     "bvh": Reader(seeds.bvh, _motion),
+    "rigged_glb": Reader(seeds.rigged_glb, _motion),
     "asf_amc": Reader(seeds.asf_amc, _motion),
     "quest": Reader(seeds.quest, _devices(False)),
     "device_csv": Reader(seeds.device_csv, _devices(True)),
