@@ -151,13 +151,13 @@ class GenerationCallback(EvaluationCallback):
             "multimodality": Multimodality(),
         }
 
-    def _forecast(self, found: tuple[Mapping[str, Tensor], Tensor] | None, repeat: int) -> None:
-        for name, joints in (found[0] if found else {}).items():
+    def _forecast(self, forecasts: tuple[Mapping[str, Tensor], Tensor] | None, repeat: int) -> None:
+        for name, joints in (forecasts[0] if forecasts else {}).items():
             metrics = self._of(
                 name, repeat, "ade", lambda: {"ade": ADE(), "fde": FDE(), "apd": APD()}, joints.device
             )
-            metrics["ade"].update(joints, found[1])  # type: ignore[index]
-            metrics["fde"].update(joints, found[1])  # type: ignore[index]
+            metrics["ade"].update(joints, forecasts[1])  # type: ignore[index]
+            metrics["fde"].update(joints, forecasts[1])  # type: ignore[index]
             if joints.shape[1] > 1:
                 metrics["apd"].update(joints)
 
@@ -197,17 +197,18 @@ class GenerationCallback(EvaluationCallback):
                 if math.isfinite(value):
                     values.setdefault(name, {}).setdefault(key, []).append(value)
         return {
-            name: {key: _summary(found) for key, found in by_key.items()} for name, by_key in values.items()
+            name: {key: _summary(numbers) for key, numbers in by_key.items()}
+            for name, by_key in values.items()
         }
 
     def _by_class(self, name: str) -> dict[str, dict[str, float]]:
         """Class to share of recognised samples of a source and their number, over all repeats."""
-        found = [
+        accuracies = [
             m["class_accuracy"] for (source, _), m in self._metrics.items() if source == name and "fid" in m
         ]
-        if not found or self._sources is None:
+        if not accuracies or self._sources is None:
             return {}
-        hits, counts = (sum(getattr(m, part) for m in found).tolist() for part in ("hits", "counts"))
+        hits, counts = (sum(getattr(m, part) for m in accuracies).tolist() for part in ("hits", "counts"))
         return {
             label: {"accuracy": hit / count, "samples": count}
             for label, hit, count in zip(self._sources.classes, hits, counts)

@@ -128,13 +128,13 @@ def git_state() -> dict[str, Any] | None:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide about numbers."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def describe_device(trainer: pl.Trainer) -> dict[str, Any]:

@@ -131,12 +131,12 @@ class FID(OneMetric):
     @torch.no_grad()
     def inputs(self, outputs: Any) -> dict[str, Any]:
         """See the class."""
-        found: dict[str, Any] = {}
+        features: dict[str, Any] = {}
         for key, name in self.names.items():
             value = output_of(outputs, name, self.name)
             parts = value if isinstance(value, list | tuple) else [value]
-            found[key] = torch.cat([self.features(part) for part in parts])
-        return found
+            features[key] = torch.cat([self.features(part) for part in parts])
+        return features
 
 
 def root_relative(joints: Tensor) -> Tensor:

@@ -12,19 +12,19 @@ from contrapposto.report.runs import evaluation_folders, read_evaluation
 
 
 def find_evaluations(path: Path) -> list[Path]:
-    """Folders of evaluations: the given one, or all below it (a run directory, a model's runs, `runs` itself).
+    """Folders of evaluations: this one, or all below it (a run directory, a model's runs, `runs` itself).
 
     Raises:
         MissingError: there is none.
     """
-    found = evaluation_folders(path)
-    if not found:
+    folders = evaluation_folders(path)
+    if not folders:
         raise MissingError(
             f"There is no evaluation in {path}.",
             expected="a run directory with evaluation/DATA-STAGE/metrics.json, or such a folder",
             fix="python evaluate.py ckpt=RUN",
         )
-    return found
+    return folders
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,10 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--by-frame", action="store_true", help="means over frames in place of means over clips"
     )
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        folders = dict.fromkeys(f for path in given.folders for f in find_evaluations(path))
-        print(markdown([read_evaluation(folder) for folder in folders], frames=given.by_frame))
+        folders = dict.fromkeys(f for path in options.folders for f in find_evaluations(path))
+        print(markdown([read_evaluation(folder) for folder in folders], frames=options.by_frame))
     except ContrappostoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -135,11 +135,11 @@ def markdown(comparison: Comparison) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for run, name in enumerate(comparison.names):
         cells = [name]
-        for metric, scale in enumerate(scales):
+        for number, scale in enumerate(scales):
             value, low, high = (
-                getattr(comparison, part)[run, metric] * scale for part in ("mean", "low", "high")
+                getattr(comparison, part)[run, number] * scale for part in ("mean", "low", "high")
             )
-            star = " *" if holds[run, metric] else ""
+            star = " *" if holds[run, number] else ""
             cells.append(f"{value:.2f} [{low:.2f}, {high:.2f}]{star}")
         lines.append("| " + " | ".join(cells) + " |")
     lines += [

@@ -127,12 +127,12 @@ def _is_own(key: str, *, pipeline: bool) -> bool:
 def stage_links(config: DictConfig) -> dict[str, str]:
     """Options that name the checkpoint of an earlier stage (`${best:MODEL}`), with the model."""
     raw: Any = OmegaConf.to_container(config, resolve=False)
-    found = {}
+    links = {}
     for key, value in {"init_from": raw.get("init_from"), **_prefixed(raw.get("module"), "module")}.items():
         match = re.fullmatch(r"\$\{best:(\w+)\}", value) if isinstance(value, str) else None
         if match:
-            found[key] = match[1]
-    return found
+            links[key] = match[1]
+    return links
 
 
 def _prefixed(node: Any, prefix: str) -> dict[str, Any]:
@@ -300,8 +300,10 @@ def ensure(config: DictConfig, steps: Sequence[Step], goal: str) -> bool:
     Raises:
         MissingError: `requires=fail`, and something is missing.
     """
+    if not steps and config.requires == "plan":
+        print(f"{goal}: nothing is missing")
     if not steps:
-        return config.requires != "plan"
+        return bool(config.requires != "plan")
     if config.requires not in ("train", "plan", "fail"):
         raise ConfigError(f"requires={config.requires}", expected="train, plan or fail")
     if config.requires == "fail" or config.trainer.fast_dev_run:

@@ -16,7 +16,7 @@ from contrapposto.progress import Lines
 
 
 def prepare(config: DictConfig) -> Path:
-    """Prepare the store that `data=` names, by the function that `data.prepare._target_` names.
+    """Prepare the store that `data=` names, by the function that `data.prepare._target_` names; without one, as motion.
 
     That function takes `output` and, where its signature has them, `recipe`, `raw`, `progress`, `workers` and
     `launcher`, and the options in `data.options`; it returns something with a `summary()`, or whether there was work.
@@ -34,7 +34,9 @@ def prepare(config: DictConfig) -> Path:
         import shutil
 
         shutil.rmtree(output, ignore_errors=True)
-    function = locate(config.data.prepare._target_)
+    function = locate(
+        OmegaConf.select(config, "data.prepare._target_") or "contrapposto.data.prepare.prepare"
+    )
     taken = inspect.signature(function).parameters
     options: Any = OmegaConf.to_container(config.data.options, resolve=True)
     values = {"recipe": config.data.recipe, "output": output, "raw": config.raw, "progress": Lines()}
@@ -72,7 +74,7 @@ def _launched(config: DictConfig, function: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _part(chosen: DictConfig) -> tuple[int, int]:
-    """The number of this part, from 0, and how many there are: as given, else by the variables of a SLURM array."""
+    """The number of this part, from 0, and how many there are: as configured, else by the variables of a SLURM array."""
     values = {name: os.environ.get(f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "COUNT", "MIN", "STEP")}
     part, parts = chosen.part, chosen.parts
     if part is None and values["ID"] is not None:

@@ -66,14 +66,14 @@ def resumed_config(config: DictConfig, run: Path) -> DictConfig:
 
 def differences(config: DictConfig, saved: DictConfig) -> list[str]:
     """Options of the command line that contradict what a run was begun with, as `key: old, not new`."""
-    found = []
+    changed = []
     for key in typed_keys(config):
         if key in _FREE_GROUPS or _is_free(key):
             continue
         before, now = _value(saved, key), _value(config, key)
         if before != now:
-            found.append(f"{key}: {before}, not {now}")
-    return found
+            changed.append(f"{key}: {before}, not {now}")
+    return changed
 
 
 def _value(config: DictConfig, key: str) -> Any:

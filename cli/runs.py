@@ -67,14 +67,14 @@ def announce(runs: str | Path, run: Path) -> Iterator[None]:
 
 
 def announced_run(runs: str | Path, seconds: float = 120.0) -> Path:
-    """For a process of a rank above 0: the directory that `announce` tells.
+    """For a process of a rank above 0: the directory that `announce` names.
 
     Raises:
-        MissingError: none was told in time.
+        MissingError: none was announced in time.
     """
-    told, pointer = os.environ.get(RUN_VARIABLE), _pointer(runs)
-    if told:
-        return Path(told)
+    announced, pointer = os.environ.get(RUN_VARIABLE), _pointer(runs)
+    if announced:
+        return Path(announced)
     deadline = time.monotonic() + seconds
     while pointer is None or not pointer.is_file():
         if pointer is None or time.monotonic() > deadline:
@@ -156,7 +156,7 @@ def unfinished_runs(runs: str | Path, model: str, data: str | None, experiment: 
 
     Those that another process is training are left out.
     """
-    found = []
+    folders = []
     for folder in sorted((Path(runs) / model).glob("*/"), reverse=True):
         if (folder / "result.json").exists() or not any((folder / "checkpoints").glob("*.ckpt")):
             continue
@@ -166,8 +166,8 @@ def unfinished_runs(runs: str | Path, model: str, data: str | None, experiment: 
             continue
         same = (OmegaConf.select(config, "data.name"), config.get("experiment_name")) == (data, experiment)
         if same and not _in_use(folder):
-            found.append(folder.absolute())
-    return found
+            folders.append(folder.absolute())
+    return folders
 
 
 @contextmanager

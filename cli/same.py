@@ -22,11 +22,12 @@ def differences(saved: DictConfig, wanted: DictConfig) -> list[str]:
     Checkpoints of earlier stages are the same where model, run and file have the same names: runs may be moved.
     """
     before, after = _deciding(saved), _deciding(wanted)
-    return [
-        f"{key}: {before[key]!s}, not {after[key]!s}"
-        for key in before
-        if key in after and before[key] != after[key]
-    ]
+    changed = [key for key in before if key in after and before[key] != after[key]]
+    return [f"{key}: {_text(before[key])}, not {_text(after[key])}" for key in changed]
+
+
+def _text(value: Any) -> str:
+    return str(value)
 
 
 def _deciding(config: DictConfig) -> dict[str, Any]:

@@ -72,12 +72,12 @@ def train(config: DictConfig) -> Result | None:
         return fit(saved, run, _resume_checkpoint(run) if saved.get("resumed") else None)
     config = config.copy()
     adopt_networks(config)
-    if not _is_given(config.resume):
+    if not config.resume or (not _is_given(config.resume) and not _unfinished(config)):
         steps = requirements(config)
         if not ensure(config, steps, f"train {config.name}"):
             return None
         if steps and not _unfinished(config):
-            config.resume = None  # it has not begun yet
+            config.resume = None  # the plan was interrupted before this model began
     if config.resume:
         run = run_to_resume(config)
         with hold(run):

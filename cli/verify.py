@@ -99,8 +99,8 @@ def card(folder: Path, stores: str, runs: str) -> Check:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run all checks, print them, write JSON; returns 1 where one fails."""
-    given = sys.argv[1:] if arguments is None else arguments
-    options: dict[str, Any] = dict(argument.partition("=")[::2] for argument in given)
+    words = sys.argv[1:] if arguments is None else arguments
+    options: dict[str, Any] = dict(argument.partition("=")[::2] for argument in words)
     stores = options.get("stores", "stores")
     os.environ.setdefault("WANDB_MODE", "offline")
     checks = check_models()

@@ -82,6 +82,11 @@ class Motion:
         """Seconds from the first frame to the last."""
         return (self.num_frames - 1) / self.fps
 
+    @property
+    def credits(self) -> list[str]:
+        """Attribution and licence of the clip, which must travel with what is made of it; those that are stated."""
+        return [self.metadata[key] for key in ("attribution", "licence") if self.metadata.get(key)]
+
     def local_matrices(self) -> torch.Tensor:
         """(F, J, 3, 3) local rotation matrices."""
         return rot.axis_angle_to_matrix(torch.from_numpy(self.rotations))

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ def check_models(zoo: Path = ZOO) -> list[Check]:
     checks = []
     for folder in published_folders(zoo):
         name = f"{folder.parent.name}/{folder.name}"
-        checks.append(timed(f"files of {name}", lambda folder=folder: whole(folder)))
-        checks.append(timed(f"weights of {name}", lambda folder=folder: finite(folder)))
+        checks.append(timed(f"files of {name}", partial(whole, folder)))
+        checks.append(timed(f"weights of {name}", partial(finite, folder)))
     return checks
 
 

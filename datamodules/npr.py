@@ -1,4 +1,4 @@
-"""NPR: poses of templates for training; poses, targets and their truth for evaluation (sheet, sections 6 and 7)."""
+"""NPR: poses for training; poses, targets and their truth for evaluation (docs/specs/npr.md, sections 6 and 7)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class NPRDataModule(StoreDataModule):
     identity; the batch of a step is a function of (seed, step). With `rows_only` there is nothing but `rows`,
     `sample_ids`, `step`, and poses of all identities are mixed.
 
-    An evaluation batch holds `source`, `target`, `vertices`, `truth` (None where nobody knows it), `names`, and `group`:
+    An evaluation batch holds `source`, `target`, `vertices`, `truth` (None where it is not known), `names`, and `group`:
     `unseen_poses` (targets trained on), `unseen_shapes` (other identities), `other_connectivity` (remeshed copies).
 
     Args:
@@ -237,10 +237,10 @@ class NPRDataModule(StoreDataModule):
 
     def provenance(self) -> dict[str, Any]:
         """Hash, source and licence of the data, for provenance files and checkpoints."""
-        facts = {key: self.store.manifest[key] for key in ("source", "licence", "attribution")}
+        origin = {key: self.store.manifest[key] for key in ("source", "licence", "attribution")}
         poses = {item.name: len(item.vertices) for item in self.train_poses}
         return {
-            **facts,
+            **origin,
             "store": self.store.path.name,
             "content_hash": self.store.content_hash,
             "train_poses": poses,
@@ -260,8 +260,8 @@ class _TrainBatches(IterableDataset):
     def __iter__(self) -> Iterator[Batch]:
         for step in self.steps:
             ids = step * self.data.batch_size + self.places
-            facts = {"sample_ids": ids, "step": torch.tensor(step)}
-            yield {**(self._rows(step) if self.data.rows_only else self._posed(step)), **facts}
+            keys = {"sample_ids": ids, "step": torch.tensor(step)}
+            yield {**(self._rows(step) if self.data.rows_only else self._posed(step)), **keys}
 
     def _rows(self, step: int) -> Batch:
         high = int(self.starts[-1])

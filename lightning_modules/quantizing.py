@@ -1,4 +1,4 @@
-"""A start without quantisation, after which the books begin from the latents."""
+"""A start without quantisation, after which the codebooks begin from the latents."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def start_quantizing(
 ) -> None:
     """Call it before every training step.
 
-    Books that start far from the latents can leave a deep auto-encoder on a plateau where the decoder ignores them.
+    Codebooks that start far from the latents can leave a deep auto-encoder on a plateau where the decoder ignores them.
 
     Args:
         quantizer: passes latents as they are before step `first`.
         step: number of the step.
-        first: step from which on latents are quantised; 0 quantises from the beginning, with the books as they are.
-        seed: of the books.
+        first: step from which on latents are quantised; 0 quantises from the beginning, with the codebooks as they are.
+        seed: of the codebooks.
         latent: gives the latents (B, L, D) of the batch; called in step `first` only, without gradients.
     """
     quantizer.bypass = step < first

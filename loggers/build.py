@@ -42,15 +42,6 @@ class RunWandbLogger(WandbLogger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Do nothing: hyper-parameters are parts of the run's configuration, which stands there already."""
 
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:  # type: ignore[override]
-        """Log under wandb's own step too, which otherwise starts at 0 again after a resume."""
-        values = {f"{self._prefix}-{key}" if self._prefix else key: value for key, value in metrics.items()}
-        if step is None:
-            self.experiment.log(values)
-        else:
-            self.experiment.log({**values, "trainer/global_step": step}, step=step)
-
 
 def build_loggers(
     run_dir: str | Path,

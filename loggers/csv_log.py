@@ -18,6 +18,7 @@ from contrapposto.files import atomic_path, disk_error
 class CSVRunLogger(Logger):
     """`metrics.csv` directly in the run directory: one row per logged step, columns that may grow.
 
+    (Lightning's `CSVLogger` keeps rows in memory between saves and cannot take back those of a resumed run.)
     Rows are appended and flushed as they come, so that a killed process loses none. A new column rewrites the
     file (atomically). `drop_rows_from` lets a resumed run take up the file where its checkpoint stands.
 
@@ -111,5 +112,5 @@ def _is_before(row: Mapping[str, str], step: int) -> bool:
         return int(row["step"]) < step
     except (KeyError, ValueError):
         raise InputError(
-            "metrics.csv has a row without a step.", found=str(dict(row)), fix="mend or remove the file"
+            "metrics.csv has a row without a step.", found=str(dict(row)), fix="correct or remove the file"
         ) from None

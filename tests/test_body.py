@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from contrapposto.body import BodyModel, export_shipped, load_body, motion_vertices
+from contrapposto.body.loading import find_body
 from contrapposto.body.shipped import SHIPPED, shipped_arrays
 from contrapposto.body.skinning import dense_skinning
 from contrapposto.errors import ConfigError, InputError, MissingError
@@ -307,6 +309,36 @@ def test_official_files_are_found(
     assert body.pose_directions is not None
     with pytest.raises(MissingError, match=r"(?s)searched.*tue\.mpg\.de"):
         load_body(layout, "female", path="official")
+
+
+ARCHIVES = {
+    "mano_v1_2/models/SMPLH_male.pkl": ("smplh", "male", 52),
+    "mano_v1_2/models/SMPLH_female.pkl": ("smplh", "female", 52),
+    "smplh/male/model.npz": ("smplh", "male", 52),
+    "smplh/neutral/model.npz": ("smplh", "neutral", 52),
+    "SMPL_python_v.1.1.0/smpl/models/basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl": ("smpl", "neutral", 24),
+    "SMPL_python_v.1.1.0/smpl/models/basicmodel_f_lbs_10_207_0_v1.1.0.pkl": ("smpl", "female", 24),
+    "SMPL_python_v.1.0.0/smpl/models/basicModel_f_lbs_10_207_0_v1.0.0.pkl": ("smpl", "female", 24),
+    "SMPL_python_v.1.0.0/smpl/models/basicmodel_m_lbs_10_207_0_v1.0.0.pkl": ("smpl", "male", 24),
+    "smplify_public/code/models/basicModel_neutral_lbs_10_207_0_v1.0.0.pkl": ("smpl", "neutral", 24),
+    "models_smplx_v1_1/models/smplx/SMPLX_NEUTRAL.npz": ("smplx", "neutral", 55),
+    "models_smplx_v1_1/models/smplx/SMPLX_FEMALE.pkl": ("smplx", "female", 55),
+}
+
+
+def test_bodies_are_found_where_official_archives_unpack_them(tmp_path: Path) -> None:
+    for number, (name, (layout, gender, joints)) in enumerate(ARCHIVES.items()):
+        folder = tmp_path / str(number)
+        path = folder / name
+        path.parent.mkdir(parents=True)
+        (folder / "dmpls" / gender).mkdir(parents=True)
+        np.savez(folder / "dmpls" / gender / "model.npz", eigvec=np.zeros((40, 3, 2)))
+        if path.suffix == ".npz":
+            np.savez(path, **official(joints))
+        else:
+            path.write_bytes(pickle.dumps(official(joints), protocol=2))
+        assert find_body(layout, gender, folder) == path
+        assert load_body(layout, gender, path=folder).skeleton.num_joints == joints
 
 
 @pytest.mark.parametrize(("stored", "shapes"), [(400, 16), (20, 10)])

@@ -20,6 +20,7 @@ from contrapposto.pickles import read_pickle
 LAYOUTS = {"smpl": 24, "smplh": 52, "smplx": 55}
 GENDERS = ("neutral", "male", "female")
 ENVIRONMENT = "CONTRAPPOSTO_BODY_MODELS"
+_DEPTH, _MOST_ENTRIES = 5, 20_000  # of folders that are searched
 _KEYS = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table")
 _SITES = {
     "smpl": "https://smpl.is.tue.mpg.de",
@@ -190,10 +191,26 @@ def _shape_count(layout: str, entries: Mapping[str, Any]) -> int:
 
 
 def _names(layout: str, gender: str) -> list[str]:
-    """Where a body may lie inside a search folder, most usual first."""
-    stems = [f"{layout.upper()}_{gender.upper()}", f"{gender}/model", *_ALIASES.get((layout, gender), ())]
-    files = [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".pkl")]
-    return [prefix + file for prefix in (f"{layout}/", "", f"{layout}/models/", "models/") for file in files]
+    """Names of a body's file, with the folder that tells its gender, most usual first."""
+    stems = [
+        f"{layout}/{layout.upper()}_{gender.upper()}",
+        f"{layout.upper()}_{gender.upper()}",
+        f"{layout}/{gender}/model",
+        *_ALIASES.get((layout, gender), ()),
+        f"{gender}/model",
+    ]
+    return [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".pkl")]
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Files of a folder down to the depth at which official archives hold them (`SMPL_python_v.1.1.0/smpl/models/`)."""
+    found: list[Path] = []
+    level = [folder]
+    for _ in range(_DEPTH):
+        entries = [entry for place in level for entry in sorted(place.iterdir())][:_MOST_ENTRIES]
+        found += [entry for entry in entries if entry.suffix.lower() in (".npz", ".pkl")]
+        level = [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
+    return found
 
 
 def _first(folders: list[Path], names: list[str], what: str, kind: str) -> Path:
@@ -201,6 +218,14 @@ def _first(folders: list[Path], names: list[str], what: str, kind: str) -> Path:
         for name in names:
             if (folder / name).is_file():
                 return folder / name
+        if not folder.is_dir():
+            continue
+        # Archives are unpacked into folders of their own, and write names in other cases (SMPLH_male.pkl).
+        files = {f"/{file.relative_to(folder).as_posix().lower()}": file for file in _inside(folder)}
+        for name in names:
+            for path, file in files.items():
+                if path.endswith(f"/{name.lower()}") and (kind == "dmpls") == ("/dmpls/" in path):
+                    return file
     searched = ", ".join(str(folder) for folder in folders)
     raise MissingError(
         f"No {what} was found.",

@@ -7,6 +7,7 @@ channels stand (intrinsic). Source: M. Meredith and S. Maddock, Motion Capture F
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from contrapposto.files import atomic_path
 from contrapposto.io.bvh_text import Joint, Tree, parse_bvh
 from contrapposto.io.checks import naming, read_text
 from contrapposto.motion import Motion
+from contrapposto.retarget.names import written_name
 from contrapposto.retarget.upright import to_z_up
 from contrapposto.skeleton import Skeleton
 
@@ -159,7 +161,7 @@ class _Poser:
         return np.min([place @ self.up for place in places], axis=0)
 
 
-def write_bvh(path: str | Path, motion: Motion, *, scale: float = 0.01) -> Path:
+def write_bvh(path: str | Path, motion: Motion, *, scale: float = 0.01, names: str = "smplh") -> Path:
     """Write a clip as BVH, atomically: y up, centimetres unless `scale` (metres per unit) says otherwise.
 
     Channels are `Xposition Yposition Zposition` at the root (absolute: its OFFSET is zero, because some
@@ -167,13 +169,24 @@ def write_bvh(path: str | Path, motion: Motion, *, scale: float = 0.01) -> Path:
     Yrotation` at every joint, continuous over time. Offsets are those of the clip's skeleton. Leaves named
     `<joint>_end` are written as end sites; other leaves get an end site half their own bone further on.
 
+    Args:
+        path: the file.
+        motion: the clip.
+        scale: metres per unit.
+        names: of the joints of an SMPL figure: `smplh` (ours), `smpl` (L_Hip), `mixamo` or `vrm`.
+
     Raises:
         InputError: the file cannot be written, or `scale` is not positive.
+        ConfigError: no such names.
     """
     if not (np.isfinite(scale) and scale > 0):
         raise InputError(f"scale is {scale}.", expected="a positive number of metres per unit")
     path = Path(path)
-    order, lines = _hierarchy(motion.skeleton, scale)
+    skeleton = motion.skeleton
+    if names != "smplh":
+        written = tuple(written_name(joint, names) for joint in skeleton.joint_names)
+        skeleton = replace(skeleton, joint_names=written)
+    order, lines = _hierarchy(skeleton, scale)
     columns = [UPRIGHT.inv().apply(motion.root_translation + motion.skeleton.rest_positions[0]) / scale]
     for joint in order:
         rotation = Rotation.from_rotvec(motion.rotations[:, joint].astype(np.float64))

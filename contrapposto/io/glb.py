@@ -20,6 +20,7 @@ from contrapposto import rotations as rot
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.motion import Motion
+from contrapposto.retarget.names import written_name
 
 if TYPE_CHECKING:
     from contrapposto.body import BodyModel
@@ -38,6 +39,7 @@ def write_glb(
     body: BodyModel | None = None,
     fps: float | None = None,
     colors: np.ndarray | None = None,
+    names: str = "smplh",
 ) -> Path:
     """Write one clip, or several as figures that move in the same space at the same time.
 
@@ -47,6 +49,7 @@ def write_glb(
         body: the mesh; the shipped body where absent. A clip's own betas are used as in `motion_vertices`.
         fps: key frames per second; each clip's own rate where absent.
         colors: (V, 3) uint8 sRGB of the body's vertices, in place of one colour for each figure.
+        names: of the joints: `smplh` (ours), `smpl` (L_Hip), `mixamo` or `vrm`.
 
     Returns:
         The path.
@@ -65,6 +68,9 @@ def write_glb(
     document = Document()
     for name, clip in clips.items():
         _add_figure(document, name, clip if fps is None else clip.resample(fps), body, colors)
+    for node in document.nodes:
+        if node.get("name") in body.skeleton.joint_names:
+            node["name"] = written_name(str(node["name"]), names)
     path = Path(path)
     with atomic_path(path) as temporary:
         temporary.write_bytes(document.encode(_credits(clips)))
@@ -290,5 +296,4 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 def _credits(clips: Mapping[str, Motion]) -> str:
     """Licences and attributions of the clips, which must travel with what is made of them."""
-    lines = [clip.metadata.get(key, "") for clip in clips.values() for key in ("attribution", "licence")]
-    return "; ".join(dict.fromkeys(line for line in lines if line))
+    return "; ".join(dict.fromkeys(line for clip in clips.values() for line in clip.credits))

@@ -118,7 +118,7 @@ def _read_plain(path: Path, suffix: str) -> MeshAsset:
 def _ply_coordinates(metadata: Any, count: int) -> np.ndarray | None:
     """(V, 2) texture coordinates of a PLY file's vertices, under the names that programs give them."""
     data = (metadata.get("_ply_raw") or {}).get("vertex", {}).get("data")
-    names = getattr(getattr(data, "dtype", None), "names", None) or ()
+    names = data if isinstance(data, dict) else getattr(getattr(data, "dtype", None), "names", None) or ()
     for pair in (("s", "t"), ("u", "v"), ("texture_u", "texture_v")):
         if set(pair) <= set(names):
             values = np.stack([np.asarray(data[name], np.float64).ravel() for name in pair], axis=1)

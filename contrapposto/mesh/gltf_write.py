@@ -149,6 +149,7 @@ def _by_material(mesh: MeshAsset) -> list[tuple[int, np.ndarray]]:
 def _material(document: Document, mesh: MeshAsset, number: int) -> int:
     material = mesh.materials[number]
     settings = {key: _with_textures(document, value) for key, value in material.settings.items()}
+    document.extensions |= set(settings.get("extensions") or {})
     stated = settings.pop("surface", None)
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 0.8}
     surface |= stated if isinstance(stated, dict) else {}

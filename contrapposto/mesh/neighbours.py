@@ -48,8 +48,8 @@ def _by_tree(queries: Tensor, points: Tensor, count: int) -> Tensor:
     # Measured on meshes: the fastest of these settings for building and asking once.
     leaf = 8 if len(points) <= 512 else 24
     tree = cKDTree(points.double().numpy(), leafsize=leaf, balanced_tree=False)
-    found = tree.query(queries.double().numpy(), k=count)[1]
-    return torch.from_numpy(np.asarray(found, np.int64).reshape(len(queries), count))
+    index = tree.query(queries.double().numpy(), k=count)[1]
+    return torch.from_numpy(np.asarray(index, np.int64).reshape(len(queries), count))
 
 
 def _by_distance(queries: Tensor, points: Tensor, count: int) -> Tensor:

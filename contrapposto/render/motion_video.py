@@ -74,7 +74,8 @@ def render_motion_video(
     stage = replace(make_stage(clips, size, fps, body, camera, style), extras=extras)
     width, height = stage.image_size
     report, bar = _reporting(progress, stage.num_frames, Path(path).name)
-    with bar as shown, VideoWriter(path, fps, (width, height), quality, shown or report) as writer:
+    credit = "; ".join(dict.fromkeys(line for clip in stage.clips for line in clip.credits))
+    with bar as shown, VideoWriter(path, fps, (width, height), quality, shown or report, credit) as writer:
         for image in _in_order(stage, backend, device):
             writer.write(image)
     return Path(path)

@@ -32,6 +32,7 @@ class VideoWriter:
         size: width and height of the frames.
         quality: 0 (small file) to 10 (hardly any loss).
         progress: called with the number of frames written after each frame.
+        credit: licence and attribution, for the file's copyright entry.
 
     Raises:
         InputError: settings that cannot be used, a frame of another shape, no frames at all, a folder that cannot be
@@ -46,8 +47,10 @@ class VideoWriter:
         size: tuple[int, int],
         quality: float = 8,
         progress: Callable[[int], None] | None = None,
+        credit: str = "",
     ) -> None:
         self.path, self.fps, self.size, self.quality = Path(path), float(fps), size, quality
+        self.credit = " ".join(credit.split())
         self.num_frames = 0
         self._progress = progress
         check_size(*size)
@@ -180,6 +183,7 @@ class VideoWriter:
                 "pipe:0",
             ),
             *("-vf", colour, "-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf)),
+            *(("-metadata", f"copyright={self.credit}") if self.credit else ()),
             *("-movflags", "+faststart", "-f", "mp4", str(target)),
         ]
 

@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from contrapposto.errors import ConfigError
+
 # Preferred words first. The order of the parts matters too: a joint is used once, so that `LeftLeg` is the knee
 # where there is a `LeftUpLeg`, and the hip where there is a `LeftShin`; likewise `LeftShoulder`, and `LeftFoot`, which
 # is the toe where there is a `LeftAnkle`.
@@ -52,6 +54,60 @@ _HELPERS = frozenset(
 )  # fmt: skip
 _KNOWN = {word for group in PARTS.values() for word in group}
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[左右]|[\u3040-\u30ff\u4e00-\u9fff]+")
+
+
+_MIXAMO = {
+    **{
+        "pelvis": "Hips",
+        "spine1": "Spine",
+        "spine2": "Spine1",
+        "spine3": "Spine2",
+        "neck": "Neck",
+        "head": "Head",
+    },
+    **{"hip": "UpLeg", "knee": "Leg", "ankle": "Foot", "foot": "ToeBase"},
+    **{"collar": "Shoulder", "shoulder": "Arm", "elbow": "ForeArm", "wrist": "Hand"},
+    **{f"{finger}{n}": f"Hand{finger.capitalize()}{n}" for finger in FINGERS for n in (1, 2, 3)},
+}
+_VRM_ENDS = {1: "Proximal", 2: "Intermediate", 3: "Distal"}
+_VRM = {
+    **{
+        "pelvis": "hips",
+        "spine1": "spine",
+        "spine2": "chest",
+        "spine3": "upperChest",
+        "neck": "neck",
+        "head": "head",
+    },
+    **{"hip": "UpperLeg", "knee": "LowerLeg", "ankle": "Foot", "foot": "Toes"},
+    **{"collar": "Shoulder", "shoulder": "UpperArm", "elbow": "LowerArm", "wrist": "Hand"},
+    **{
+        f"{finger}{n}": ("Little" if finger == "pinky" else finger.capitalize()) + end
+        for finger in FINGERS
+        for n, end in _VRM_ENDS.items()
+    },
+    **{"thumb1": "ThumbMetacarpal", "thumb2": "ThumbProximal", "thumb3": "ThumbDistal"},
+}
+WRITTEN = ("smplh", "smpl", "mixamo", "vrm")
+"""Names that written files may have."""
+
+
+def written_name(joint: str, names: str) -> str:
+    """The name of an SMPL-H joint in a family of `WRITTEN`: `mixamorig:LeftUpLeg`, `leftUpperLeg`, `L_Hip`.
+
+    Raises:
+        ConfigError: no such family.
+    """
+    if names not in WRITTEN:
+        raise ConfigError(f"There are no joint names {names!r}.", expected=", ".join(WRITTEN))
+    side, _, part = joint.partition("_") if joint.startswith(("left_", "right_")) else ("", "", joint)
+    if names == "smplh":
+        return joint
+    if names == "smpl":
+        return f"{side[0].upper()}_{part.capitalize()}" if side else part.capitalize()
+    if names == "mixamo":
+        return f"mixamorig:{side.capitalize()}{_MIXAMO.get(part, part)}"
+    return f"{side}{_VRM.get(part, part)}"
 
 
 def clean_name(name: str) -> str:

@@ -64,8 +64,8 @@ def endings(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(f".{name}" for name in formats)
 
 
-def write_formats(motion: Motion, stem: Path, formats: Sequence[str]) -> list[Path]:
-    """Write a motion as `<stem>.<format>` for every format.
+def write_formats(motion: Motion, stem: Path, formats: Sequence[str], names: str = "smplh") -> list[Path]:
+    """Write a motion as `<stem>.<format>` for every format; `names` are those of the joints in BVH and GLB files.
 
     Raises:
         ConfigError: an unknown format.
@@ -75,7 +75,8 @@ def write_formats(motion: Motion, stem: Path, formats: Sequence[str]) -> list[Pa
     endings(formats)
     paths = [stem.with_name(f"{stem.name}.{name}") for name in formats]
     for path in paths:
-        write_motion(path, motion)
+        options = {"names": names} if path.suffix in (".bvh", ".glb") else {}
+        write_motion(path, motion, **options)
     return paths
 
 

@@ -16,6 +16,7 @@ from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import atomic_path, write_json
 from contrapposto.motion import Motion
 from contrapposto.outputs import free_stem
+from contrapposto.retarget.names import written_name
 from contrapposto.skeleton import SMPL22
 from contrapposto.tasks.base import FORMATS, endings, read_clip, write_formats
 
@@ -28,17 +29,24 @@ class Convert:
     Args:
         formats: of npz (AMASS layout), bvh, glb (skinned), mp4 (video).
         fps: resample to this frame rate; None keeps the file's.
+        names: of the joints in BVH and GLB files: smplh, smpl, mixamo or vrm.
+
+    Raises:
+        ConfigError: no such names.
     """
 
-    def __init__(self, formats: Sequence[str] = FORMATS, fps: float | None = None) -> None:
-        self.formats, self.fps = list(formats), fps
+    def __init__(
+        self, formats: Sequence[str] = FORMATS, fps: float | None = None, names: str = "smplh"
+    ) -> None:
+        written_name("pelvis", names)
+        self.formats, self.fps, self.names = list(formats), fps, names
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Convert `source` into files in `output`."""
         motion = read_clip(source)
         stem = free_stem(output / source.stem, endings(self.formats), "smplh")
         motion = motion.resample(self.fps) if self.fps else motion
-        return write_formats(motion, stem, self.formats)
+        return write_formats(motion, stem, self.formats, self.names)
 
 
 class PeopleMotion:

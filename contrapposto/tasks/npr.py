@@ -221,7 +221,7 @@ class _Job:
         from contrapposto.systems.npr.methods import Posed
         from contrapposto.systems.npr.residual import ResidualNPR
 
-        transfer, taken = self._encoded()
+        transfer, encoded = self._encoded()
         task, template, turns = self.task, target.template, None
         if (
             isinstance(transfer.model, ResidualNPR)
@@ -234,10 +234,10 @@ class _Job:
                 found = f"{len(self.source)} poses"
                 raise InputError("Between which two poses?", found=found, expected="a source of two")
             shares = np.linspace(0, 1, task.between).tolist()
-            frames = transfer.interpolate(taken, template, shares, by=task.by)
+            frames = transfer.interpolate(encoded, template, shares, by=task.by)
         else:
             smooth = 0.0 if self.source.fps is None else task.smooth
-            frames = transfer.transfer(taken, template, smooth=smooth, turns=turns)
+            frames = transfer.transfer(encoded, template, smooth=smooth, turns=turns)
         reason = f"the network {self.network.model}"
         reason += (
             ", asked for each part where it lies on the source"

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.options import build, locate, parse_value
 from contrapposto.tasks.base import READING, open_outputs, stated_reading
+from contrapposto.tasks.retarget import check_rig, on_rig
 
 TASKS = Path(__file__).parent / "configs"
 CHAINS = Path(__file__).parent / "chain_configs"
@@ -37,9 +38,9 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     """The configuration that arguments `key=value` describe.
 
     `task=` or `pipeline=` chooses a file; every other argument sets an option that the file has, or one of `input`,
-    `output`, `overwrite` (replace files that this command did not write), `paths`, and for motion files those of
-    `contrapposto.tasks.base.READING`. A leading `+` adds an
-    option that is not listed.
+    `output`, `overwrite` (replace files that this command did not write), `paths`, `target_rig` (a rigged character
+    that takes every motion of the result), and for motion files those of `contrapposto.tasks.base.READING`. A leading
+    `+` adds an option that is not listed.
 
     Raises:
         ConfigError: an argument that is not `key=value`, an unknown task, chain or option.
@@ -50,6 +51,7 @@ def compose(arguments: Sequence[str]) -> DictConfig:
             "input": None,
             "output": "out",
             "overwrite": False,
+            "target_rig": None,
             **dict.fromkeys(READING),
             "task": None,
             "chain": None,
@@ -149,8 +151,10 @@ def run_task(config: DictConfig) -> list[Path]:
     if not config.input and getattr(locate(options["_target_"]), "needs_input", True):
         raise ConfigError("No input given.", expected="input=FILE")
     task = build_task(options)
+    rig = check_rig(config.target_rig) if config.get("target_rig") else None
     with open_outputs(config), stated_reading(config):
-        return list(task(config, Path(config.input or ""), Path(config.output)))
+        paths = list(task(config, Path(config.input or ""), Path(config.output)))
+        return paths if rig is None else [*paths, *on_rig(paths, rig)]
 
 
 def build_task(options: dict[str, Any]) -> Any:

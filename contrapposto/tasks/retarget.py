@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,34 @@ def check_character(path: Path) -> Path:
     return path
 
 
+def check_rig(path: str | Path) -> Path:
+    """A character whose skeleton is recognised; looked at before the first long step.
+
+    Raises:
+        InputError: see `check_character`; or no human skeleton.
+    """
+    from contrapposto.io.checks import parsing
+    from contrapposto.mesh.figure import read_figure
+    from contrapposto.mesh.rig import Rig
+
+    with parsing(path, "a rigged human figure"):
+        read_figure(Rig(check_character(Path(path))))
+    return Path(path)
+
+
+def on_rig(paths: Sequence[Path], rig: Path) -> list[Path]:
+    """Every motion (`.npz`) among the files that a task wrote, on a character as well."""
+    from contrapposto.io.amass import written_here
+
+    made: list[Path] = []
+    for path in paths:
+        if path.suffix == ".npz" and written_here(path):
+            suffix = ".vrm" if rig.suffix.lower() == ".vrm" else ".glb"
+            stem = free_stem(path.with_name(f"{path.stem}_{rig.stem}"), (suffix,))
+            made += character_files(stem, suffix, read_clip(path), rig, video=False)
+    return made
+
+
 def character_files(
     stem: Path,
     suffix: str,
@@ -88,9 +116,8 @@ def character_files(
     from contrapposto.mesh.character import animate_character
 
     names = read_joint_map(joint_map) if isinstance(joint_map, str) else joint_map
-    rights = [motion.metadata.get(key, "") for key in ("attribution", "licence")]
     path = stem.with_name(f"{stem.name}{suffix}")
-    credit = "; ".join(dict.fromkeys(text for text in rights if text))
+    credit = "; ".join(dict.fromkeys(motion.credits))
     made = animate_character(path, motion, target, joint_map=names, name=stem.name, fps=fps, credit=credit)
     rate = fps or motion.fps
     slide, height = foot_contact(made.joints / made.scale, made.index, rate, made.floor / made.scale)

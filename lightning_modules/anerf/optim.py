@@ -118,7 +118,7 @@ def warmup_decay(
     *,
     steps_per_epoch: int = 0,
     rate: float = 0.1,
-    steps: float = 500_000,
+    steps: int = 500_000,
     unit: int = 1,
     warmup_steps: int = 0,
 ) -> LambdaLR:

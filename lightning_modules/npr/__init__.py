@@ -1,4 +1,4 @@
-"""NPR: one LightningModule per network (sheet, sections 6, 8 and 9)."""
+"""NPR: one LightningModule per network (docs/specs/npr.md, sections 6, 8 and 9)."""
 
 from lightning_modules.npr.autoencoder import NJFModule, NPRModule, NPRResidualModule
 from lightning_modules.npr.diffusion import NPRFeatureDiffusionModule, NPRKeypointDiffusionModule

@@ -1,4 +1,4 @@
-"""NPR: training of extractor and applier, and of the baseline (sheet, section 6)."""
+"""NPR: training of extractor and applier, and of the baseline (docs/specs/npr.md, section 6)."""
 
 from __future__ import annotations
 

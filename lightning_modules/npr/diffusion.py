@@ -1,4 +1,4 @@
-"""NPR: training of the two diffusions that make new poses (sheet, section 9)."""
+"""NPR: training of the two diffusions that make new poses (docs/specs/npr.md, section 9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NPR: refinement of a source's poses for one target (sheet, section 8)."""
+"""NPR: refinement of a source's poses for one target (docs/specs/npr.md, section 8)."""
 
 from __future__ import annotations
 

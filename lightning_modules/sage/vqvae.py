@@ -38,7 +38,8 @@ class SageVQVAEModule(StageModule):
         network: options of `SageVQVAE`.
         loss: options of `VQLoss`.
         mask_ratio: share of joints hidden from the encoder in training.
-        quantize_after: steps without quantisation at the start; the codebooks are then initialised from the latents of one batch.
+        quantize_after: steps without quantisation at the start; the codebooks are then
+            initialised from the latents of one batch.
         seed: of the masks, which are keyed by (seed, step, sample).
         window: frames per window.
         eval_batch_size: windows per forward pass in evaluation.

@@ -286,8 +286,8 @@ def test_a_configuration_of_an_earlier_version_still_works(tmp_path):
     config = OmegaConf.load(run / "config.yaml")
     with open_dict(config):
         del config.optimizer, config.scheduler
-        config.module |= {"learning_rate": 0.02, "betas": [0.9, 0.9], "weight_decay": 0.1, "milestones": [1]}
-        config.module |= {"gamma": 0.5, "warmup_steps": 3}
+        config.module.update({"learning_rate": 0.02, "betas": [0.9, 0.9], "weight_decay": 0.1})
+        config.module.update({"milestones": [1], "gamma": 0.5, "warmup_steps": 3})
         config.logger._target_ = "callbacks.loggers.build_loggers"
     OmegaConf.save(config, run / "config.yaml")
     loaded = load_config(run)

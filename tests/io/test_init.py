@@ -100,3 +100,28 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = f"import contrapposto.io, sys; print([m for m in '{heavy}'.split() if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("names", ["smplh", "smpl", "mixamo", "vrm"])
+@pytest.mark.parametrize("suffix", [".bvh", ".glb"])
+def test_names_of_other_programs(names: str, suffix: str, tmp_path: Path) -> None:
+    motion = clip()
+    path = write_motion(tmp_path / f"a{suffix}", motion, names=names)
+    joint = {"smplh": "left_hip", "smpl": "L_Hip", "mixamo": "mixamorig:LeftUpLeg", "vrm": "leftUpperLeg"}[
+        names
+    ]
+    assert joint.encode() in path.read_bytes()
+    back = read_motion(path)
+    places = [m.joint_positions()[:, :22] - m.joint_positions()[:, :1] for m in (back, motion)]
+    np.testing.assert_allclose(*places, atol=1e-4)
+    with pytest.raises(ConfigError, match="mixamo"):
+        write_motion(path, motion, names="mixammo")
+
+
+def test_licences_travel_with_glb_and_mp4(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    motion = replace(clip(), metadata={"licence": "CC-BY", "attribution": "by somebody"})
+    for suffix, options in ((".glb", {}), (".mp4", {"size": (64, 64)})):
+        path = write_motion(tmp_path / f"a{suffix}", motion, **options)
+        assert b"by somebody; CC-BY" in path.read_bytes()

@@ -28,6 +28,7 @@ DIFFUSION = (
 )
 OPTIONS = {
     "npr": (*NETWORK, "data.batch_size=2", "optimizer.lr=1e-3"),
+    "npr_residual": (*NETWORK, "module.network.blend_points=60"),
     "npr_vertices": NETWORK,
     "njf": ("module.network={code:24,width:24,layers:3}", "module.jacobian_weight=0.1"),
     "npr_refiner": ("module.network={width:32,heads:2,layers:1}", "data.target=egg"),

@@ -128,8 +128,8 @@ def test_what_does_not_fit_is_refused(bent_store, stages, tmp_path):
     with pytest.raises(Exception, match="auto-encoder of Jacobians"):
         vertices = only_run(stages, "npr_vertices") / "checkpoints" / "last.ckpt"
         door("train", tiny("npr_refiner", bent_store, tmp_path, f"module.autoencoder={vertices}"))
-    with pytest.raises(Exception, match="There is no finished run of npr with"):
-        door("train", tiny("npr_refiner", bent_store, tmp_path))
+    with pytest.raises(Exception, match="train npr_refiner needs train npr first"):
+        door("train", tiny("npr_refiner", bent_store, tmp_path, "requires=fail"))
     with pytest.raises(ConfigError, match="scaled in another way"):
         path = only_run(stages, "npr") / "checkpoints" / "last.ckpt"
         more = (f"module.autoencoder={path}", "data.normalize=none")

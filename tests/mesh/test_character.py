@@ -93,6 +93,11 @@ def test_the_task(clip: Motion, tmp_path: Path, capsys: pytest.CaptureFixture[st
     given = ["task=retarget", f"input={tmp_path / 'walk.npz'}", f"target={character}", f"output={tmp_path}"]
     predict(compose([*given, "task.video=false"]))
     assert (tmp_path / "mine_walk.glb").exists() and "feet slide" in capsys.readouterr().out
+    convert = ["task=convert", given[1], f"output={tmp_path / 'out'}", "task.formats=[npz]"]
+    predict(compose([*convert, f"target_rig={character}"]))
+    assert (tmp_path / "out" / "walk_mine.glb").exists()
+    with pytest.raises(InputError, match="no file"):
+        predict(compose([*convert, f"target_rig={tmp_path / 'none.glb'}"]))
     with pytest.raises(InputError, match="Blender"):
         (tmp_path / "mine.fbx").write_bytes(b"x")
         predict(compose([*given[:2], f"target={tmp_path / 'mine.fbx'}", given[3]]))

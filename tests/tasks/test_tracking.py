@@ -68,7 +68,8 @@ def track(runs, tmp_path):
         arguments = [f"input='{source}'", f"output='{tmp_path / 'out'}'", f"paths.runs='{runs}'"]
         method = [f"task.method={method}"] if method else []
         predict(compose(["task=sage_track", "task.formats=[npz,bvh]", *method, *arguments, *options]))
-        return {path.name: path for path in (tmp_path / "out").iterdir()}
+        files = (tmp_path / "out").iterdir()
+        return {path.name: path for path in files if path.name != "provenance.json"}
 
     return run
 

@@ -16,6 +16,8 @@ train.py pipeline=sage experiment=sage_demo
 train.py model=sage_student experiment=sage_demo
 prepare.py data=free raw=MOTION
 train.py pipeline=posegpt data=free experiment=posegpt_free
+prepare.py data=open_motion raw=MOTION
+train.py model=tracker data=open_motion experiment=sage_open
 prepare.py data=smpl_poses
 train.py model=npr experiment=npr_demo
 train.py model=npr_keypoint_diffusion experiment=npr_demo NARROW data.steps_per_epoch=100
@@ -30,6 +32,7 @@ NARROW = f"{NETWORK} module.learning_rate=1.5e-3 data.max_val_poses=8"
 MODELS = [
     ("anerf_splat", None),
     ("sage_student", "sage_demo"),
+    ("tracker", "sage_open_free"),
     ("posegpt_gpt", "posegpt_free"),
     ("npr_feature_diffusion", "npr_demo"),  # holds `npr` too
     ("anerf", "anerf_demo"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from contrapposto import rotations as rot
 from contrapposto.systems.anerf.paths import PoseFrames
 
-MARGIN = 0.35
+MARGIN = 0.33
 """World units from the outermost joint to the skin, at most: 0.2 m from the head joint to the crown."""
 _STEEPEST = math.radians(25)
 
@@ -56,7 +56,7 @@ def framing_camera(
     *,
     yaw: float,
     pitch: float = 0.0,
-    fill: float = 0.9,
+    fill: float = 0.97,
     margin: float = MARGIN,
     tumbling: bool = False,
 ) -> Tensor:

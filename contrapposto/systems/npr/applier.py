@@ -1,4 +1,4 @@
-"""Pose applier h': the Jacobian of a pose at any point of any template (NPR sheet, section 4)."""
+"""Pose applier h': the Jacobian of a pose at any point of any template (docs/specs/npr.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vector attention over pairs of points: a softmax over neighbours for each channel (NPR sheet, sections 3 and 4).
+"""Vector attention over pairs of points: a softmax over neighbours for each channel (docs/specs/npr.md, sections 3 and 4).
 
 Where a gradient is asked for, all pairs are there at once. Else they are worked through in chunks that stay in the
 processor's cache, in buffers that are used again, so memory does not grow with the number of points.

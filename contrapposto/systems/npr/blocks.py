@@ -1,4 +1,4 @@
-"""Vector attention among points, and set abstraction to fewer points (NPR sheet, section 3)."""
+"""Vector attention among points, and set abstraction to fewer points (docs/specs/npr.md, section 3)."""
 
 from __future__ import annotations
 

@@ -85,9 +85,9 @@ def rig_truth(
     posed = {"template": np.broadcast_to(target.mesh.vertices, truth.shape)}
     for name, transfer in transfers.items():
         figure = figure_poses(clip.motion, transfer.source.mesh)
-        taken = transfer.encode(figure.vertices, figure.rotations, figure.means)
+        encoded = transfer.encode(figure.vertices, figure.rotations, figure.means)
         turns = target.face_turns() if isinstance(transfer.model, ResidualNPR) else None
-        posed[name] = transfer.transfer(taken, template, turns=turns) @ axes
+        posed[name] = transfer.transfer(encoded, template, turns=turns) @ axes
         if "nearest face" not in posed:
             shape = nearest_face(
                 transfer.source,
@@ -95,7 +95,7 @@ def rig_truth(
                 template,
                 transfer.places(template),
             )
-            posed["nearest face"] = template.restored(shape @ taken.rotations.transpose(-1, -2)) @ axes
+            posed["nearest face"] = template.restored(shape @ encoded.rotations.transpose(-1, -2)) @ axes
     with suppress(InputError):
         posed["skin"] = pose_by_skin(target, clip).frames
     side = template.side

@@ -1,4 +1,4 @@
-"""Poses nobody made: diffusion of keypoints, then of their features (NPR sheet, section 9).
+"""New poses: diffusion of keypoints, then of their features (docs/specs/npr.md, section 9).
 
 The networks are those of the SALAD paper (Koo et al., ICCV 2023), from which NPR says its own are adapted, in NPR's
 sizes; the state dicts have that code's names.
@@ -56,8 +56,8 @@ class _MLP(nn.Module):
             self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
     def forward(self, tokens: Tensor, context: Tensor | None) -> Tensor:
-        given = () if context is None else (context,)
-        return self.fc2(F.relu(self.fc1(tokens, *given)), *given)
+        extra = () if context is None else (context,)
+        return self.fc2(F.relu(self.fc1(tokens, *extra)), *extra)
 
 
 class _Attention(nn.Module):
@@ -107,7 +107,7 @@ class PointDiffusion(nn.Module):
     Args:
         channels: of a point.
         schedule: of the noise; 1000 steps where absent.
-        time_input: what the network is told of time: `beta` of the step (as the original) or the `step` itself.
+        time_input: the time that the network reads: `beta` of the step (as the original) or the `step` itself.
     """
 
     mean: Tensor
@@ -144,7 +144,7 @@ class PointDiffusion(nn.Module):
         return data * self.scale + self.mean
 
     def time(self, steps: Tensor) -> Tensor:
-        """(B,) steps to (B,) what the network is told."""
+        """(B,) steps to the (B,) times that the network reads."""
         return self.schedule.betas[steps] if self.time_input == "beta" else steps.float()
 
     def loss(self, clean: Tensor, noise: Tensor, steps: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pose extractor g: a posed mesh to keypoints with features (NPR sheet, section 3)."""
+"""Pose extractor g: a posed mesh to keypoints with features (docs/specs/npr.md, section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What NPR's extractor and applier are made of beside attention: norms over points, small layers (sheet, section 3).
+"""NPR's layers beside attention: norms over points and small networks (docs/specs/npr.md, section 3).
 
 Point features are (B, N, C).
 """
@@ -20,7 +20,7 @@ TrainNorm = Literal["sample", "batch"]
 class PointNorm(nn.BatchNorm1d):
     """Batch normalisation over points, with a choice of statistics. State as `nn.BatchNorm1d`.
 
-    The original evaluates in training mode with one sample at a time (sheet, section 13). `batch` gives its numbers
+    The original evaluates in training mode, one sample at a time (docs/specs/npr.md, section 13). `batch` gives its numbers
     for any batch: the statistics of each sample's own points, without touching the running ones.
 
     Attributes:

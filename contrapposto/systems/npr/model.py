@@ -1,4 +1,4 @@
-"""NPR's auto-encoder: pose extractor and pose applier together (arXiv 2406.09728; sheet, sections 1 to 6)."""
+"""NPR's auto-encoder: pose extractor and pose applier together (arXiv 2406.09728; docs/specs/npr.md, sections 1 to 6)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class NPR(nn.Module):
         return self.encoder(face_centroids(vertices, faces), field.flatten(-2))
 
     def decode(self, template: PoissonSolver, pose: PoseCode, points: Tensor | None = None) -> Tensor:
-        """What the network says of a template: Jacobians (B, F, 9), or vertices (B, V, 3).
+        """The output for a template: Jacobians (B, F, 9), or vertices (B, V, 3).
 
         `points` (F, 3): where to ask for the Jacobians, in place of the faces' centroids.
         """

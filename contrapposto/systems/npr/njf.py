@@ -1,4 +1,4 @@
-"""The baseline: Neural Jacobian Fields (Aigerman et al., SIGGRAPH 2022), as NPR's tables use it (sheet, section 10).
+"""The baseline of NPR's tables: Neural Jacobian Fields, Aigerman et al. 2022 (docs/specs/npr.md, section 10).
 
 A PointNet reads the posed source as one code; a network maps the code and a face of the template to its Jacobian. There
 is nothing local in the code, which is what NPR changes.

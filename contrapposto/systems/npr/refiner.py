@@ -1,4 +1,4 @@
-"""Refinement of pose codes for one target template (NPR sheet, section 8; paper, section on per-identity refinement).
+"""Refinement of pose codes for one target template (docs/specs/npr.md, section 8; paper, section on per-identity refinement).
 
 The paper names the losses and says "shallow transformer"; width, depth and reductions are ours.
 """

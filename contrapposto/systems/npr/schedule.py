@@ -1,4 +1,4 @@
-"""Noise schedule of the pose diffusions: DDPM with noise prediction (Ho et al. 2020; NPR sheet, section 9)."""
+"""Noise schedule of the pose diffusions: DDPM with noise prediction (Ho et al. 2020; docs/specs/npr.md, section 9)."""
 
 from __future__ import annotations
 

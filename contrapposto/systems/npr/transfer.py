@@ -1,4 +1,4 @@
-"""Poses of one mesh on any other mesh (NPR sheet, sections 1, 11 and 13)."""
+"""Poses of one mesh on any other mesh (docs/specs/npr.md, sections 1, 11 and 13)."""
 
 from __future__ import annotations
 
@@ -164,8 +164,8 @@ class PoseTransfer:
             centres = vertices.mean(1, keepdim=True)
         heights = ((vertices - centres) @ turns.transpose(-1, -2))[..., 1].amin(1) + places[:, 1]
         reference = next(self.model.parameters())
-        given = vertices.to(reference.device, reference.dtype).split(self.batch_size)
-        codes = _joined([self.model.encode(self.source.solver, part) for part in given])
+        inputs = vertices.to(reference.device, reference.dtype).split(self.batch_size)
+        codes = _joined([self.model.encode(self.source.solver, part) for part in inputs])
         return SourcePoses(codes, turns, places - rest.mean(0), heights - rest[:, 1].min())
 
     def transfer(
@@ -188,12 +188,12 @@ class PoseTransfer:
         Returns:
             (T, V_target, 3) float64 in the target's vertex order and units. One factorisation serves all poses.
         """
-        taken = poses if isinstance(poses, SourcePoses) else self.encode(poses)
+        encoded = poses if isinstance(poses, SourcePoses) else self.encode(poses)
         template = target if isinstance(target, Template) else Template(target)
-        shape = self.apply(taken.codes, template, turns)
+        shape = self.apply(encoded.codes, template, turns)
         if smooth > 0:
             shape = torch.from_numpy(gaussian_filter1d(shape.numpy(), smooth, axis=0, mode="nearest"))
-        return self._put(template, shape @ taken.rotations.transpose(-1, -2), taken.shifts, taken.lows)
+        return self._put(template, shape @ encoded.rotations.transpose(-1, -2), encoded.shifts, encoded.lows)
 
     @torch.no_grad()
     def apply(self, codes: Codes, template: Template, turns: Tensor | None = None) -> Tensor:
@@ -248,21 +248,21 @@ class PoseTransfer:
             (S, V_target, 3).
         """
         template = target if isinstance(target, Template) else Template(target)
-        taken = poses if isinstance(poses, SourcePoses) else self.encode(poses)
-        if len(taken.codes) != 2 or by not in ("jacobians", "codes") or self.model.output != "jacobians":
+        encoded = poses if isinstance(poses, SourcePoses) else self.encode(poses)
+        if len(encoded.codes) != 2 or by not in ("jacobians", "codes") or self.model.output != "jacobians":
             raise ValueError(
-                f"interpolation of {len(taken.codes)} poses by {by!r}: expected 2, jacobians or codes"
+                f"interpolation of {len(encoded.codes)} poses by {by!r}: expected 2, jacobians or codes"
             )
         if by == "codes":
-            shape = self.apply(self._blended(taken.codes, shares), template)
+            shape = self.apply(self._blended(encoded.codes, shares), template)
         else:
-            ends = [self._completed(taken.codes[i : i + 1], template) for i in range(2)]
+            ends = [self._completed(encoded.codes[i : i + 1], template) for i in range(2)]
             shape = torch.cat([template.solve(blend_jacobians(ends[0], ends[1], share)) for share in shares])
         fraction = torch.tensor(shares, dtype=torch.float64)[:, None]
-        first, second = taken.rotations[:1], taken.rotations[1:]
+        first, second = encoded.rotations[:1], encoded.rotations[1:]
         turn = torch.cat([blend_jacobians(first, second, share) for share in shares])
-        shifts = torch.lerp(taken.shifts[:1], taken.shifts[1:], fraction)
-        lows = torch.lerp(taken.lows[:1], taken.lows[1:], fraction[:, 0])
+        shifts = torch.lerp(encoded.shifts[:1], encoded.shifts[1:], fraction)
+        lows = torch.lerp(encoded.lows[:1], encoded.lows[1:], fraction[:, 0])
         return self._put(template, shape @ turn.transpose(-1, -2), shifts, lows)
 
     def _blended(self, codes: Codes, shares: Sequence[float]) -> Codes:

@@ -1,4 +1,4 @@
-"""The recurrent tracker at tiny size: live equals offline, lost and additional devices, loading, its augmentation and loss."""
+"""The recurrent tracker at tiny size: live equals offline, lost and further devices, loading, augmentation and loss."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def test_values_of_devices_that_are_not_seen_do_not_matter(tracker: Tracker, spa
 @pytest.mark.parametrize("degrees", [37.0, -170.0])
 def test_turning_and_moving_the_room_turns_and_moves_the_body(tracker: Tracker, degrees: float) -> None:
     clip = motion(frames=31)
-    turn = Rotation.from_euler("z", degrees, degrees=True)
+    turn, shift = Rotation.from_euler("z", degrees, degrees=True), np.array([1.0, -2.0, 0.0])
     moved = motion(frames=31)
     root = (turn * Rotation.from_rotvec(clip.rotations[:, 0])).as_rotvec()
     moved.rotations[:, 0] = root
     pelvis = clip.root_translation + SMPL22.offsets[0]
-    moved.root_translation[:] = turn.apply(pelvis) + [1.0, -2.0, 0.0] - SMPL22.offsets[0]
+    moved.root_translation[:] = turn.apply(pelvis) + shift - SMPL22.offsets[0]
     joints = tracker.track(sage_features(clip)["sparse"]).joints.double().numpy()
-    expected = turn.apply(joints.reshape(-1, 3)).reshape(joints.shape) + [1.0, -2.0, 0.0]
+    expected = turn.apply(joints.reshape(-1, 3)).reshape(joints.shape) + shift
     # The root's 6D is filtered in the world, where the filter is the same for every direction.
     found = tracker.track(sage_features(moved)["sparse"]).joints.numpy()
     np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -171,7 +171,7 @@ def mirrored_offsets(offsets: torch.Tensor) -> torch.Tensor:
 
 
 def test_other_proportions_keep_the_standing_height() -> None:
-    local, root, lengths, offsets, ids = _batch()
+    _, _, lengths, offsets, ids = _batch()
     options = Augmentation(mirror=0.0, lost_hands=0.0, proportions=0.2)
     upright = torch.eye(3).repeat(1, 31, 22, 1, 1)
     upright[:, :, 0] = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])

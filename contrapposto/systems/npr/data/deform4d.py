@@ -1,4 +1,4 @@
-"""DeformingThings4D animals: folders of `.anime` files (NPR sheet, section 7.3)."""
+"""DeformingThings4D animals: folders of `.anime` files (docs/specs/npr.md, section 7.3)."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def plan(
     )
 
     def make(progress: Progress | None) -> Sequence[Identity]:
-        found = []
+        result = []
         for number, (name, group) in enumerate(files.items()):
-            found.append(_identity(name, group, poses, every, normalize, seed))
+            result.append(_identity(name, group, poses, every, normalize, seed))
             if progress:
                 progress("identities", number + 1, len(files))
-        return found
+        return result
 
     return Plan(origin, make)
 

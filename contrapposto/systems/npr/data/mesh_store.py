@@ -218,10 +218,10 @@ def write_store(path: str | Path, identities: Sequence[Identity], origin: Origin
                 written.append(pose_file)
             arrays.update({file.relative_to(work).as_posix(): sha256(file) for file in written})
             records.append(_record(identity))
-        facts = {"schema": SCHEMA, "version": VERSION, **asdict(origin)}
+        header = {"schema": SCHEMA, "version": VERSION, **asdict(origin)}
         write_json(
             work / "manifest.json",
-            {**facts, "arrays": arrays, "identities": [asdict(record) for record in records]},
+            {**header, "arrays": arrays, "identities": [asdict(record) for record in records]},
         )
     return MeshStore.open(path)
 

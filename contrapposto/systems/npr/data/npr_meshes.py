@@ -4,7 +4,7 @@
 * `FOLDER/template/mesh.obj` and `FOLDER/0000001/mesh.obj`, ...: likewise (the official human data);
 * `FOLDER/<identity>/...` as above: several identities; poses of equal names are the same pose;
 * an animated GLB or glTF file, or a folder of them: the rest pose is the template, frames of all clips are poses;
-* a JSON list of the official release (NPR sheet, section 7.2).
+* a JSON list of the official release (docs/specs/npr.md, section 7.2).
 """
 
 from __future__ import annotations

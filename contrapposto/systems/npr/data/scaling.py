@@ -11,7 +11,7 @@ PCA_SCALE = 0.35
 
 
 def scaled(poses: np.ndarray, normalize: str) -> np.ndarray:
-    """Poses (N, V, 3), each by itself: `none`, `unit_cube` or `centroid_pca` (NPR sheet, section 7.3).
+    """Poses (N, V, 3), each by itself: `none`, `unit_cube` or `centroid_pca` (docs/specs/npr.md, section 7.3).
 
     Raises:
         ConfigError: another name.

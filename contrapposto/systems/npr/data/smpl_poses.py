@@ -76,12 +76,12 @@ def plan(
         **{"body": sha256(Path(body)) if body else None, "include": include},
     }
     figure = "a body file of the user's" if body else "the shipped body (CC0-1.0)"
-    facts = store.manifest
+    manifest = store.manifest
     origin = Origin(
         recipe="smpl_poses",
-        source=f"{facts['source']}; posed on {figure}",
-        licence=str(facts["licence"]),
-        attribution=str(facts["attribution"]),
+        source=f"{manifest['source']}; posed on {figure}",
+        licence=str(manifest["licence"]),
+        attribution=str(manifest["attribution"]),
         options=options,
         input_hash=store.content_hash,
     )
@@ -166,16 +166,16 @@ def _identities(
     rests = {name: _rest(*shape) for name, shape in shapes.items()}
     first = next(iter(rests.values()))
     common = _reduced(first, num_faces)
-    found: list[Identity] = []
+    identities: list[Identity] = []
     for number, (name, shape) in enumerate(shapes.items()):
         full = _posed(*shape, rotations)
-        found.append(_ridden(name, rests[name], full, common, names, groups))
+        identities.append(_ridden(name, rests[name], full, common, names, groups))
         for kind in (copy for copy in remeshed if _split(copy)[1] == name):
-            found.append(_copy(kind, rests[name], full, common, names, groups, generator))
+            identities.append(_copy(kind, rests[name], full, common, names, groups, generator))
         if progress:
             progress("shapes", number + 1, len(shapes))
     order = {name: place for place, name in enumerate((*shapes, *remeshed))}
-    return sorted(found, key=lambda identity: order[identity.name])
+    return sorted(identities, key=lambda identity: order[identity.name])
 
 
 def _rest(body: BodyModel, betas: np.ndarray) -> MeshAsset:

@@ -134,7 +134,7 @@ PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile:///etc/hostname\
         (b"\0\0\0\x18ftypisom" + b"\0" * 200, None, "video that can be read"),
         (video(frames=40), None, "too long"),
         (video(), b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a JPEG"),
-        (video(), picture()[:40], "picture cannot be read"),
+        (video(), picture()[:40], "image cannot be read"),
         (video(), picture(size=(5000, 4)), "5000 x 4"),
         (video(size=(4352, 16)), None, "4352 x 16"),
     ],
