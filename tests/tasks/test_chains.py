@@ -108,7 +108,7 @@ def test_a_motion_is_found_again_from_its_trackers(
         tmp_path / "out",
         f"input={clip}",
         *QUICK,
-        "chain.track.options.task.reach=true",
+        "chain.track.options.task.reach=false",
     )
     assert capsys.readouterr().out.count("done before") == 1  # what comes after the change is made again
     os.utime(clip, ns=(1, 1))
@@ -118,7 +118,7 @@ def test_a_motion_is_found_again_from_its_trackers(
         tmp_path / "out",
         f"input={clip}",
         *QUICK,
-        "chain.track.options.task.reach=true",
+        "chain.track.options.task.reach=false",
     )
     assert "done before" not in capsys.readouterr().out
 
