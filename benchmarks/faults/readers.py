@@ -67,8 +67,8 @@ def _clip_people(folder: Path) -> None:
 
 
 def _pose_source(folder: Path) -> None:
-    from contrapposto.systems.scail_pose.settings import Settings
     from contrapposto.systems.scail_pose.known_motion import read_source
+    from contrapposto.systems.scail_pose.settings import Settings
 
     read_source(folder / "joints.npz", 64, 64, Settings(), figure=folder / "figure.json")
 
@@ -244,7 +244,9 @@ def _archive(folder: Path) -> None:
 
 READERS: dict[str, Reader] = {
     "amass": Reader(seeds.amass, _motion),
+    "pose_parts": Reader(seeds.pose_parts, _motion),
     "bvh": Reader(seeds.bvh, _motion),
+    "rigged_glb": Reader(seeds.rigged_glb, _motion),
     "asf_amc": Reader(seeds.asf_amc, _motion),
     "quest": Reader(seeds.quest, _devices(False)),
     "device_csv": Reader(seeds.device_csv, _devices(True)),

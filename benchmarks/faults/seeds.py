@@ -20,6 +20,36 @@ def amass(folder: Path) -> None:
     write_motion(folder / "clip.npz", _clip())
 
 
+def pose_parts(folder: Path) -> None:
+    """A pose in parts under smplx's names."""
+    clip = _clip()
+    poses = clip.rotations[:, :22]
+    arrays = {"global_orient": poses[:, 0], "body_pose": poses[:, 1:].reshape(len(poses), -1)}
+    np.savez(folder / "clip.npz", transl=clip.root_translation, fps=30.0, **arrays)
+
+
+def rigged_glb(folder: Path) -> None:
+    """An animated skeleton with a skin and no mesh."""
+    from contrapposto.io.glb import Document
+    from contrapposto.skeleton import SMPL22
+
+    document, rest = Document(), SMPL22.rest_positions
+    for joint, parent in enumerate(SMPL22.parents):
+        children = [child for child, above in enumerate(SMPL22.parents) if above == joint]
+        node = {"name": SMPL22.joint_names[joint], "translation": SMPL22.offsets[joint].tolist()}
+        document.nodes.append(node | ({"children": children} if children else {}))
+        if parent < 0:
+            document.roots.append(joint)
+    binds = np.tile(np.eye(4, dtype=np.float32), (22, 1, 1))
+    binds[:, 3, :3] = -rest
+    document.skins.append({"joints": list(range(22)), "inverseBindMatrices": document.array(binds)})
+    times = document.array(np.array([0, 0.5, 1], np.float32), bounds=True)
+    turns = np.array([[0, 0, 0, 1], [0.1, 0, 0, 0.995], [0, 0.1, 0, 0.995]], np.float32)
+    for joint in (0, 4, 17):
+        document.track(joint, "rotation", times, turns)
+    (folder / "rig.glb").write_bytes(document.encode(""))
+
+
 def bvh(folder: Path) -> None:
     """The same clip of the body joints as BVH."""
     from contrapposto.io import write_motion

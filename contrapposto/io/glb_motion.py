@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from contrapposto.errors import InputError, nearest
-from contrapposto.io.checks import naming, note
+from contrapposto.io.checks import naming, note, parsing
 from contrapposto.mesh.figure import read_figure, rotation_of
 from contrapposto.mesh.rig import Rig
 from contrapposto.motion import Motion
@@ -31,7 +31,7 @@ def read_glb(path: str | Path, *, clip: str | None = None) -> Motion:
         InputError: no animation of joints, or no figure whose joints are known by name.
     """
     rig = Rig(path)
-    with naming(path):
+    with naming(path), parsing(path, "an animated skeleton"):
         name = _clip(rig, clip)
         figure = read_figure(rig)
         times, fps = _times(rig, name)

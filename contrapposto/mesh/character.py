@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from contrapposto.errors import InputError
+from contrapposto.io.checks import parsing
 from contrapposto.mesh.figure import Figure, read_figure, rotation_of
 from contrapposto.mesh.rig import Rig, Track
 from contrapposto.mesh.rig_write import GltfEditor
@@ -74,7 +75,8 @@ def animate_character(
     motion = motion.to_skeleton(SMPLH52)
     motion = motion if fps is None else motion.resample(fps)
     rig = Rig(character)
-    figure = read_figure(rig, joint_map)
+    with parsing(character, "a rigged human figure"):
+        figure = read_figure(rig, joint_map)
     rest = Motion(np.zeros((1, figure.skeleton.num_joints, 3)), np.zeros((1, 3)), 1.0, figure.skeleton)
     alignment = align(rest, figure.source, figure.index)
     turns = {

@@ -78,10 +78,12 @@ def check_rig(path: str | Path) -> Path:
     Raises:
         InputError: see `check_character`; or no human skeleton.
     """
+    from contrapposto.io.checks import parsing
     from contrapposto.mesh.figure import read_figure
     from contrapposto.mesh.rig import Rig
 
-    read_figure(Rig(check_character(Path(path))))
+    with parsing(path, "a rigged human figure"):
+        read_figure(Rig(check_character(Path(path))))
     return Path(path)
 
 
