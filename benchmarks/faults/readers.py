@@ -67,8 +67,8 @@ def _clip_people(folder: Path) -> None:
 
 
 def _pose_source(folder: Path) -> None:
-    from contrapposto.systems.scail_pose.settings import Settings
     from contrapposto.systems.scail_pose.known_motion import read_source
+    from contrapposto.systems.scail_pose.settings import Settings
 
     read_source(folder / "joints.npz", 64, 64, Settings(), figure=folder / "figure.json")
 
