@@ -197,7 +197,8 @@ class GenerationCallback(EvaluationCallback):
                 if math.isfinite(value):
                     values.setdefault(name, {}).setdefault(key, []).append(value)
         return {
-            name: {key: _summary(numbers) for key, numbers in by_key.items()} for name, by_key in values.items()
+            name: {key: _summary(numbers) for key, numbers in by_key.items()}
+            for name, by_key in values.items()
         }
 
     def _by_class(self, name: str) -> dict[str, dict[str, float]]:

@@ -34,7 +34,9 @@ def prepare(config: DictConfig) -> Path:
         import shutil
 
         shutil.rmtree(output, ignore_errors=True)
-    function = locate(OmegaConf.select(config, "data.prepare._target_") or "contrapposto.data.prepare.prepare")
+    function = locate(
+        OmegaConf.select(config, "data.prepare._target_") or "contrapposto.data.prepare.prepare"
+    )
     taken = inspect.signature(function).parameters
     options: Any = OmegaConf.to_container(config.data.options, resolve=True)
     values = {"recipe": config.data.recipe, "output": output, "raw": config.raw, "progress": Lines()}

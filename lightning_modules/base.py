@@ -99,19 +99,24 @@ def load_stage(kind: type[pl.LightningModule], checkpoint: str | Path | None, mo
         MissingError: there is no such checkpoint.
         InputError: it is damaged, or of another model.
     """
-    if checkpoint is None:
-        raise MissingError(
-            f"The checkpoint of the earlier stage {model} is missing.",
-            fix=f"train it: python train.py model={model}, or name one",
-        )
-    path = find_checkpoint(checkpoint)
+    missing = MissingError(
+        f"The checkpoint of the earlier stage {model} is missing.",
+        found=str(checkpoint),
+        fix=f"train it: python train.py model={model}, or name one",
+    )
+    if not checkpoint:
+        raise missing
+    try:
+        path = find_checkpoint(checkpoint)
+    except MissingError:
+        raise missing from None
     content = load_checkpoint(path)
     options = content.get("hyper_parameters") or {}
     taken = inspect.signature(kind).parameters
-    missing = [name for name, p in taken.items() if p.default is p.empty and name not in options]
-    if missing or "state_dict" not in content:
+    absent = [name for name, p in taken.items() if p.default is p.empty and name not in options]
+    if absent or "state_dict" not in content:
         raise InputError(
-            f"{path} is not a checkpoint of {model}.", found=f"no {', '.join(missing) or 'weights'} in it"
+            f"{path} is not a checkpoint of {model}.", found=f"no {', '.join(absent) or 'weights'} in it"
         )
     module = kind(**{name: value for name, value in options.items() if name in taken})
     load_content(module, content, path)

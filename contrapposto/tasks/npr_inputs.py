@@ -138,7 +138,11 @@ def read_source(
     from contrapposto.io import READABLE as MOTION
 
     if path.suffix.lower() in MOTION:
-        return _figure(path, fps or 30.0, start, seconds)
+        try:
+            return _figure(path, fps or 30.0, start, seconds, clip)
+        except InputError:
+            if path.suffix.lower() not in (".glb", ".gltf"):
+                raise  # a glTF file may also hold poses of a mesh that is no figure
     from contrapposto.mesh.poses import read_poses
     from contrapposto.systems.npr.methods import SourceClip
 
@@ -163,12 +167,15 @@ def _animated(path: Path, clip: str | None, parts: Sequence[str] | None) -> Any:
     return (rigged, clip or next(iter(rigged.clips))) if rigged.clips else None
 
 
-def _figure(path: Path, fps: float, start: float | None, seconds: float | None) -> Source:
+def _figure(
+    path: Path, fps: float, start: float | None, seconds: float | None, clip_name: str | None
+) -> Source:
     from contrapposto.io import read_motion
     from contrapposto.systems.npr.body_poses import figure_poses
     from contrapposto.systems.npr.methods import SourceClip
 
-    motion = read_motion(path).resample(fps)
+    options = {"clip": clip_name} if clip_name and path.suffix.lower() in (".glb", ".gltf") else {}
+    motion = read_motion(path, **options).resample(fps)
     motion = motion.frames(*_part(motion.num_frames, fps, start, seconds, path.stem))
     posed = figure_poses(motion)
     lows = posed.world[..., 1].min(axis=1) - posed.mesh.vertices[:, 1].min()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 
@@ -24,7 +23,7 @@ _KEYPOINTS = (
 )
 _JOINTS = ([(13, 14), (16, 17), (18, 19), (20, 21), (22, 23)], [(1, 2), (4, 5), (7, 8), (10, 11)])
 _BODY = 14  # keypoints whose motion is compared
-_STATES = tuple(product((False, True), repeat=2))  # which parts are swapped
+_STATES = ((False, False), (False, True), (True, False), (True, True))  # which parts are swapped
 # In sizes of the person: what a swapped part costs per frame, and parts that disagree.
 _SWAPPED, _DISAGREE = 0.01, 0.04
 _TRUST = 0.6  # in a frame in which the network took left for right

@@ -14,15 +14,16 @@ from contrapposto.body.proportions import proportioned
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.io import write_motion
 from contrapposto.io.glb import write_glb
-from contrapposto.mesh import MeshAsset, RiggedMesh, write_mesh
+from contrapposto.mesh import MeshAsset, RiggedMesh, write_mesh, write_mesh_glb
 from contrapposto.mesh.rig_write import GltfEditor
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPLH52
 from contrapposto.synthetic import generate
 from contrapposto.systems.npr.methods import SourceClip, Target, choose, pose_by_rig, pose_by_skin
 from contrapposto.systems.npr.orientation import orientation
+from contrapposto.tasks.npr_inputs import read_source
 from contrapposto.tasks.predict import compose, predict
-from tests.mesh.shapes import sphere
+from tests.mesh.shapes import bent, sphere
 from tests.mesh.test_files import painted
 
 Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # y up to z up
@@ -171,3 +172,13 @@ def test_the_tasks(motion: Motion, tmp_path: Path, capsys: pytest.CaptureFixture
     predict(compose(["task=rig", f"target={target}", f"output={tmp_path / 'rigged.glb'}"]))
     rigged = RiggedMesh(tmp_path / "rigged.glb")
     assert len(rigged.skin_joints()) == 22 and not rigged.clips
+
+
+def test_a_glb_is_motion_or_poses_of_a_mesh(clip: SourceClip, motion: Motion, tmp_path: Path) -> None:
+    """A rigged figure's clip moves any figure; a bending ball's frames are poses for a network."""
+    figure = read_source(write_glb(tmp_path / "kick.glb", motion), {}, fps=4)
+    assert figure.clip.motion is not None and figure.clip.motion.num_frames == motion.num_frames
+    ball = sphere(1)
+    frames = np.stack([bent(ball.vertices, 0.1 * number) for number in range(3)])
+    bending = read_source(write_mesh_glb(tmp_path / "ball.glb", ball, frames, 4.0), {}, fps=4)
+    assert bending.clip.motion is None and np.allclose(bending.shown, frames, atol=1e-6)

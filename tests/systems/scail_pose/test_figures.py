@@ -10,10 +10,10 @@ from contrapposto.io import read_motion, write_motion
 from contrapposto.synthetic import generate
 from contrapposto.systems.scail_pose.camera import project
 from contrapposto.systems.scail_pose.drawn_motion import clip_of_joints, clip_of_motion, read_figure
+from contrapposto.systems.scail_pose.known_motion import read_source
 from contrapposto.systems.scail_pose.pipeline import ClipDrawer, Look
 from contrapposto.systems.scail_pose.process import draw
 from contrapposto.systems.scail_pose.settings import Settings
-from contrapposto.systems.scail_pose.known_motion import read_source
 
 DOG = {
     "joints": ["head", "neck", "hip", "tail", "fore paw", "hind paw"],

@@ -15,6 +15,7 @@ from contrapposto.systems.scail_pose.estimators.blazepose.body import (
     Detection,
     overlap,
 )
+from contrapposto.systems.scail_pose.estimators.blazepose.exposure import brightened
 from contrapposto.systems.scail_pose.estimators.blazepose.layout import to_joints, to_keypoints
 from contrapposto.systems.scail_pose.estimators.blazepose.networks import Region
 from contrapposto.systems.scail_pose.estimators.blazepose.parts import (
@@ -105,7 +106,7 @@ class BlazePoseEstimator:
         """Each frame with the bodies in it."""
         tracker, tracks, watch = Tracker(), list[Track](), Watch()
         lost_at = -self.patience
-        for number, image in enumerate(frames):
+        for number, image in enumerate(map(brightened, frames)):
             cut = watch.see(image)
             before = len(tracks)
             tracks = [] if cut else self._follow(image, tracks, tracker, number)
