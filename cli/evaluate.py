@@ -233,8 +233,9 @@ def _report(
 
 def _settings(config: DictConfig) -> dict[str, Any]:
     """What is done to a model's output before it is measured, and how it is sampled."""
-    names = ("reach", "filter", "floor", "steps", "skip_seconds", "speed", "temperature")
-    return {name: config.module[name] for name in names if config.module.get(name) is not None}
+    names = ("reach", "finishing", "steps", "skip_seconds", "speed", "temperature")
+    module: Any = OmegaConf.to_container(config.module, resolve=True)
+    return {name: module[name] for name in names if module.get(name) is not None}
 
 
 def _print_generation(output: Path) -> None:

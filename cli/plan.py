@@ -311,6 +311,11 @@ def ensure(config: DictConfig, steps: Sequence[Step], goal: str) -> bool:
         raise MissingError(f"{goal} needs {', '.join(step.name for step in steps)} first.", fix=commands)
     last = Step(goal, "train", [], seconds=seconds_of(config) if goal.startswith("train") else None)
     print(show([*steps, last]), flush=True)
+    small = next(
+        (name for name in groups()["experiment"] if name == f"{config.name.partition('_')[0]}_demo"), None
+    )
+    if small and config.get("experiment_name") is None and sum(s.seconds or 0 for s in [*steps, last]) > 7200:
+        print(f"experiment={small} is a small version of it that takes minutes.", flush=True)
     if config.requires == "plan":
         return False
     print("The same command continues after an interruption; requires=fail stops here instead.\n", flush=True)

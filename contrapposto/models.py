@@ -19,6 +19,7 @@ CLASSES = {
     "posegpt_gpt": f"{_SYSTEMS}.posegpt.generator.MotionGenerator",
     "sage_refiner": f"{_SYSTEMS}.sage.tracker.SageTracker",
     "sage_student": f"{_SYSTEMS}.sage.student.StudentTracker",
+    "sage_decoder": f"{_SYSTEMS}.sage.tracker.SageTracker",
     "scail_lifter": f"{_SYSTEMS}.scail_pose.lifter.Lifter",
     "sparse_transformer": f"{_SYSTEMS}.sage.sparse_transformer.TransformerTracker",
     "tracker": f"{_SYSTEMS}.sage.recurrent_tracker.Tracker",

@@ -16,9 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from contrapposto.checks import parsing
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import parsing
 
 _TREE = "contrapposto"
 _LARGEST_HALF = 65504.0

@@ -14,9 +14,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from contrapposto.checks import parsing
 from contrapposto.errors import MissingError
 from contrapposto.files import ASSETS
-from contrapposto.io.checks import parsing
 
 ZOO = ASSETS / "zoo"  # small trained models that ship, laid out like runs (contrapposto/publish.py)
 _HELD_BY = {"npr": "npr_feature_diffusion"}  # which ships once, inside of the stage that builds on it

@@ -17,7 +17,6 @@ from contrapposto import rotations as rot
 from contrapposto.errors import InputError, MissingError
 from contrapposto.io.device_csv import write_csv
 from contrapposto.io.devices import DeviceTrack, devices_of
-from contrapposto.io.video import VideoFile
 from contrapposto.mesh import write_mesh, write_mesh_glb
 from contrapposto.render import VideoWriter
 from contrapposto.report.runs import read_run
@@ -25,6 +24,7 @@ from contrapposto.systems.scail_pose.camera import default_intrinsics, project
 from contrapposto.systems.scail_pose.estimators import Person
 from contrapposto.systems.scail_pose.interchange import write_people
 from contrapposto.systems.scail_pose.people import ClipPoses
+from contrapposto.video_file import VideoFile
 from contrapposto.viewer import Viewer, open_paths
 from contrapposto.viewer.differences import joint_errors, shades
 from contrapposto.viewer.drawables import CamerasDrawable, DevicesDrawable, MeshDrawable, ScreenDrawable

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-_SHIM = re.compile(r"https://unpkg\.com/iframe-worker/shim")
+# Material's offline search loads this script from the web; docs/worker_shim.js does its work.
+_ADDRESS = "https://unpkg.com/iframe-worker/shim"
 
 
 def on_post_page(output: str, page: Any, config: Any) -> str:
-    """The offline search's script, which Material takes from the web, is our own file."""
-    return _SHIM.sub("../" * page.url.count("/") + "worker_shim.js", output)
+    """Pages find the script beside themselves."""
+    return output.replace(_ADDRESS, "../" * page.url.count("/") + "worker_shim.js")
+
+
+def on_post_template(output_content: str, template_name: str, config: Any) -> str:
+    """The page for missing addresses is only seen on a server."""
+    return output_content.replace(_ADDRESS, "/worker_shim.js")

@@ -42,7 +42,7 @@ def _devices(strict: bool) -> Callable[[Path], None]:
 
 
 def _video(folder: Path) -> None:
-    from contrapposto.io.video import VideoFile
+    from contrapposto.video_file import VideoFile
 
     _exhaust(VideoFile.open(_only(folder)).frames())
 

@@ -30,7 +30,7 @@ def pose_parts(folder: Path) -> None:
 
 def rigged_glb(folder: Path) -> None:
     """An animated skeleton with a skin and no mesh."""
-    from contrapposto.io.glb import Document
+    from contrapposto.mesh.gltf_document import Document
     from contrapposto.skeleton import SMPL22
 
     document, rest = Document(), SMPL22.rest_positions

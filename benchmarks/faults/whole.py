@@ -117,7 +117,7 @@ def _glb(path: Path) -> str:
 
 
 def _video(path: Path) -> str:
-    from contrapposto.io.video import VideoFile
+    from contrapposto.video_file import VideoFile
 
     return "" if sum(1 for _ in VideoFile.open(path).frames()) else "no frames"
 

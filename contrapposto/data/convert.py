@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from contrapposto.checks import parsing
 from contrapposto.data.launchers import Launcher
 from contrapposto.data.recipes.base import Progress, Recipe, Source
 from contrapposto.data.store import FIGURE, ClipRecord
 from contrapposto.errors import ContrappostoError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import parsing
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPLH52
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from contrapposto.checks import MAX_BYTES, check_file, check_text, naming, note, shorten
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import MAX_BYTES, check_file, check_text, naming, note, shorten
 from contrapposto.io.pose_arrays import LAYOUTS, TRANSLATION, USED, read_poses
 from contrapposto.motion import Label, Motion
 from contrapposto.skeleton import SKELETONS

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from contrapposto.checks import naming, read_text, shorten
 from contrapposto.errors import InputError
 from contrapposto.io.bvh import UPRIGHT
-from contrapposto.io.checks import naming, read_text, shorten
 from contrapposto.motion import Motion
 from contrapposto.skeleton import Skeleton
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from contrapposto.checks import naming, read_text
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.io.bvh_text import Joint, Tree, parse_bvh
-from contrapposto.io.checks import naming, read_text
 from contrapposto.motion import Motion
 from contrapposto.retarget.names import written_name
 from contrapposto.retarget.upright import to_z_up

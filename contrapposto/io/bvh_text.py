@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from contrapposto.checks import note, shorten
 from contrapposto.errors import InputError
-from contrapposto.io.checks import note, shorten
 
 MAX_JOINTS = 4096
 """No figure has more; a file that has is damaged or hostile."""

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from contrapposto import rotations as rot
+from contrapposto.checks import naming
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import naming
 from contrapposto.io.device_units import Units, find_units
 from contrapposto.io.devices import (
     CONVENTIONS,

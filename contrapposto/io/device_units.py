@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from contrapposto.checks import note
 from contrapposto.errors import InputError
-from contrapposto.io.checks import note
 from contrapposto.io.devices import Convention
 
 _TIMES = {"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}

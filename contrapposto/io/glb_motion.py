@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from contrapposto.checks import naming, note, parsing
 from contrapposto.errors import InputError, nearest
-from contrapposto.io.checks import naming, note, parsing
 from contrapposto.mesh.figure import read_figure, rotation_of
 from contrapposto.mesh.rig import Rig
 from contrapposto.motion import Motion

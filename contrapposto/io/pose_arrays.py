@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from contrapposto.checks import note
 from contrapposto.errors import InputError
-from contrapposto.io.checks import note
 from contrapposto.skeleton import SKELETONS, SMPL22, SMPL24, SMPLH52, SMPLX55, Skeleton
 
 WHOLE = ("poses", "smpl_poses", "pose", "fullpose", "full_pose", "thetas")

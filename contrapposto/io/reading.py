@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from contrapposto.checks import naming, note, parsing, read_text
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.io import READABLE, unknown_format
 from contrapposto.io.amass import read_amass, written_here
-from contrapposto.io.checks import naming, note, parsing, read_text
 from contrapposto.motion import Motion
 from contrapposto.retarget import SourceSkeleton, joint_index, recognise, to_smpl, with_joint_map
 from contrapposto.retarget.upright import check_axes, find_up, to_z_up, turned

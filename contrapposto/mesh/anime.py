@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from contrapposto.checks import check_file
 from contrapposto.errors import InputError
-from contrapposto.io.checks import check_file
 from contrapposto.mesh.asset import MeshAsset
 
 

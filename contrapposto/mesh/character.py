@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from contrapposto.checks import parsing
 from contrapposto.errors import InputError
-from contrapposto.io.checks import parsing
 from contrapposto.mesh.figure import Figure, read_figure, rotation_of
 from contrapposto.mesh.rig import Rig, Track
 from contrapposto.mesh.rig_write import GltfEditor

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from contrapposto.checks import check_file, naming, shorten
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import check_file, naming, shorten
 from contrapposto.mesh.asset import Material, MeshAsset
 from contrapposto.mesh.gltf_write import write_mesh_glb
 from contrapposto.mesh.obj import read_obj, write_obj

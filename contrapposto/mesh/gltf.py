@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from contrapposto.checks import check_file, note, shorten
 from contrapposto.errors import InputError
-from contrapposto.io.checks import check_file, note, shorten
 
 _TYPES: dict[int, Any] = {
     5120: np.int8,

@@ -9,8 +9,8 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.glb import Document, vertex_normals
 from contrapposto.mesh.asset import MeshAsset
+from contrapposto.mesh.gltf_document import Document, vertex_normals
 
 _VERTEX_DATA, _INDEX_DATA = 34962, 34963
 _MOST_FRAMES = 2000

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from contrapposto.checks import read_text, shorten
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import read_text, shorten
 from contrapposto.mesh.asset import Material, MeshAsset
 from contrapposto.mesh.clean import MAX_FACES
 from contrapposto.mesh.polygons import cut_polygon

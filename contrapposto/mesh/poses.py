@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from contrapposto.checks import check_file, naming
 from contrapposto.errors import InputError, nearest
-from contrapposto.io.checks import check_file, naming
 from contrapposto.mesh.anime import read_anime
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.files import READABLE, read_mesh

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from contrapposto.io.checks import shorten
+from contrapposto.checks import shorten
 from contrapposto.mesh.gltf import Gltf
 
 _PATHS = {"translation": 3, "rotation": 4, "scale": 3}

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from contrapposto.files import atomic_path
-from contrapposto.io.glb import Document, pack_glb
 from contrapposto.mesh.gltf import Gltf
+from contrapposto.mesh.gltf_document import Document, pack_glb
 from contrapposto.mesh.rigged import Track
 
 _VERTEX_DATA = 34962

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from contrapposto.io.video import VideoFile
 from contrapposto.render.text import draw_text
 from contrapposto.render.video import write_png
+from contrapposto.video_file import VideoFile
 
 _GAP, _HEAD = 3, 24  # pixels between frames, and for a title
 

@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from contrapposto.errors import ConfigError
 from contrapposto.files import sha256, write_json
-from contrapposto.io.video import VideoFile
 from contrapposto.portable import save_portable
 from contrapposto.progress import say
 from contrapposto.systems.anerf.data.images import clean_image
@@ -24,6 +23,7 @@ from contrapposto.systems.anerf.splats.model import SplatOptions
 from contrapposto.systems.anerf.splats.renderer import SplatRenderer
 from contrapposto.systems.anerf.splats.training import Refinement
 from contrapposto.systems.anerf.view import View
+from contrapposto.video_file import VideoFile
 
 
 class AnerfFit:

@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.motion import Motion
 from contrapposto.outputs import Outputs, existing_paths
-from contrapposto.runs import load_config
 
 FORMATS = ("npz", "bvh", "glb", "mp4")
 
@@ -78,18 +77,6 @@ def write_formats(motion: Motion, stem: Path, formats: Sequence[str], names: str
         options = {"names": names} if path.suffix in (".bvh", ".glb") else {}
         write_motion(path, motion, **options)
     return paths
-
-
-def load_module(checkpoint: Path) -> Any:
-    """The LightningModule of a checkpoint, from the configuration in its run directory, in evaluation mode."""
-    from hydra.utils import instantiate
-
-    from lightning_modules.base import load_weights
-
-    run = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
-    module = instantiate(load_config(run).module, _convert_="all")
-    load_weights(module, checkpoint)
-    return module.eval()
 
 
 READING = ("up", "forward", "scale", "fps", "reference_frame", "joint_map", "asf")

@@ -238,7 +238,7 @@ def _plot(path: Path, errors: np.ndarray, fps: float) -> None:
 def _draw(path: Path, truth: Motion, motion: Motion) -> Path:
     from contrapposto.io.devices import devices_of
     from contrapposto.render import render_motion_video
-    from contrapposto.render.trackers import tracker_marks
+    from contrapposto.systems.sage.device_marks import tracker_marks
 
     marks = tracker_marks(devices_of(truth))
     return render_motion_video(path, {"truth": truth, "found": motion}, camera="follow", extras=marks)

@@ -78,7 +78,7 @@ def check_rig(path: str | Path) -> Path:
     Raises:
         InputError: see `check_character`; or no human skeleton.
     """
-    from contrapposto.io.checks import parsing
+    from contrapposto.checks import parsing
     from contrapposto.mesh.figure import read_figure
     from contrapposto.mesh.rig import Rig
 

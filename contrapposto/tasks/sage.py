@@ -180,7 +180,7 @@ class SageTrack:
         devices = recording.devices()
         paths.append(write_csv(stem.with_name(f"{stem.name}_devices.csv"), devices))
         if "mp4" in self.formats:
-            from contrapposto.render.trackers import tracker_marks
+            from contrapposto.systems.sage.device_marks import tracker_marks
 
             clips = {"tracked": motion} if truth is None else {"truth": truth, "tracked": motion}
             path = stem.with_name(f"{stem.name}.mp4")

@@ -12,8 +12,8 @@ import numpy as np
 
 from contrapposto.errors import InputError, MissingError
 from contrapposto.io import READABLE
-from contrapposto.io.video import SUFFIXES as VIDEO
 from contrapposto.motion import Motion
+from contrapposto.video_file import SUFFIXES as VIDEO
 from contrapposto.viewer.drawables import (
     CamerasDrawable,
     DevicesDrawable,
@@ -231,7 +231,7 @@ def _images(path: Path) -> tuple[list[float], list[np.ndarray], tuple[int, int]]
     """Times and JPEG images of a video, small enough to be held; of a long one every second, fourth, ... image."""
     import cv2
 
-    from contrapposto.io.video import VideoFile
+    from contrapposto.video_file import VideoFile
 
     video = VideoFile.open(path)
     scale = min(1.0, _TALL / video.height)

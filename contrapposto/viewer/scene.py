@@ -16,7 +16,7 @@ import torch
 
 from contrapposto.body import BodyModel
 from contrapposto.errors import MissingError
-from contrapposto.io.glb import top_four
+from contrapposto.mesh.gltf_document import top_four
 
 HOST = "127.0.0.1"
 COLORS = ((112, 158, 204), (226, 138, 96), (128, 178, 132), (178, 146, 196), (220, 182, 96), (124, 178, 184))

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrapposto.io.video import VideoFile
 from contrapposto.systems.scail_pose.bones import typical_lengths
 from contrapposto.systems.scail_pose.extract import extract, read_image
 from contrapposto.systems.scail_pose.framing import target_size
@@ -22,6 +21,7 @@ from contrapposto.systems.scail_pose.proportions import reshape_clip
 from contrapposto.systems.scail_pose.reference_people import reference_people
 from contrapposto.systems.scail_pose.retime import retime
 from contrapposto.systems.scail_pose.sides import steady_sides
+from contrapposto.video_file import VideoFile
 from lightning_modules.base import StageModule
 
 _LIMBS = (

@@ -15,7 +15,8 @@ from scipy.spatial.transform import Rotation, Slerp
 from contrapposto.body import BodyModel, load_body, motion_vertices
 from contrapposto.errors import InputError
 from contrapposto.io import write_motion
-from contrapposto.io.glb import continuous, top_four, write_glb
+from contrapposto.io.glb import continuous, write_glb
+from contrapposto.mesh.gltf_document import top_four
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22, SMPLH52, Skeleton
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from contrapposto.body import load_body
-from contrapposto.io.glb import Document, pack_glb, top_four
+from contrapposto.mesh.gltf_document import Document, pack_glb, top_four
 from contrapposto.skeleton import SMPL22
 
 NAMES = SMPL22.joint_names

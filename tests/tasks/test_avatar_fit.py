@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from contrapposto.io import write_motion
-from contrapposto.io.video import VideoFile
 from contrapposto.synthetic import generate
 from contrapposto.systems.anerf.avatar import Avatar
 from contrapposto.tasks.chains import run_chain
 from contrapposto.tasks.predict import compose, predict
+from contrapposto.video_file import VideoFile
 from tests.systems.anerf.data.test_anerf_video import SIDE, take  # noqa: F401
 
 SMALL = ("steps=60", "+chain.avatar.options.task.gaussians=400", "+chain.avatar.options.task.preview=30")

@@ -16,7 +16,6 @@ from PIL import Image
 from cli.launch import CONFIGS, compose_config
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.io import read_motion, write_motion
-from contrapposto.io.video import VideoFile
 from contrapposto.mesh import MeshAsset, write_mesh
 from contrapposto.synthetic import generate
 from contrapposto.systems.npr.body_poses import figure_poses
@@ -26,6 +25,7 @@ from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.tasks.chains import RECORD
 from contrapposto.tasks.motion import compare_motions
 from contrapposto.tasks.predict import compose, predict
+from contrapposto.video_file import VideoFile
 from lightning_modules.npr import NPRModule
 from lightning_modules.posegpt import PoseGPTModule
 from lightning_modules.sage import SageRefinerModule

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from contrapposto.errors import InputError
-from contrapposto.io.video import VideoFile
 from contrapposto.render import VideoWriter
 from contrapposto.systems.scail_pose.interchange import read_people
 from contrapposto.systems.scail_pose.scenes import people_scene
 from contrapposto.tasks.predict import compose, predict
+from contrapposto.video_file import VideoFile
 
 SIZE = (448, 256)
 BLACK = np.zeros((*SIZE[::-1], 3), np.uint8)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from contrapposto.errors import ConfigError, ContrappostoError, InputError
-from contrapposto.io.video import VideoFile
 from contrapposto.render import VideoWriter
 from contrapposto.systems.scail_pose.interchange import read_clip_people
 from contrapposto.systems.scail_pose.jobs import find_jobs
 from contrapposto.systems.scail_pose.settings import Settings
 from contrapposto.tasks.predict import compose, predict
+from contrapposto.video_file import VideoFile
 
 
 def run(*options):

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from contrapposto.errors import ConfigError, InputError
-from contrapposto.io.video import VideoFile
 from contrapposto.render import VideoWriter
 from contrapposto.systems.scail_pose.interchange import read_people
 from contrapposto.tasks.predict import compose, predict
+from contrapposto.video_file import VideoFile
 from datamodules.scail_pose.videos import VideoDataModule
 
 ROOT = Path(__file__).parents[2]

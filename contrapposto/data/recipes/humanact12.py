@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from contrapposto.checks import parsing
 from contrapposto.data.recipes.base import Discovery, Progress, Source, need_folder, suffix_of, walk
 from contrapposto.data.recipes.labels import with_labels
 from contrapposto.data.vocabulary import Vocabulary
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import sha256
-from contrapposto.io.checks import parsing
 from contrapposto.motion import Motion
 from contrapposto.pickles import read_pickle
 from contrapposto.skeleton import SMPL24, SMPLH52

@@ -19,8 +19,8 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from contrapposto.body import load_body
-from contrapposto.io.glb import vertex_normals
 from contrapposto.mesh.clean import components
+from contrapposto.mesh.gltf_document import vertex_normals
 from contrapposto.mesh.operators import doubled_areas, laplacian
 from contrapposto.skeleton import SMPLH52
 from contrapposto.systems.npr.alignment import FigureLandmarks, carried, figure_landmarks

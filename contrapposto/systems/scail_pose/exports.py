@@ -12,7 +12,8 @@ import numpy as np
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.io import write_motion
-from contrapposto.io.glb import Document, continuous, write_glb
+from contrapposto.io.glb import continuous, write_glb
+from contrapposto.mesh.gltf_document import Document
 from contrapposto.motion import Motion
 from contrapposto.systems.scail_pose.body_fit import clip_motions
 from contrapposto.systems.scail_pose.cylinders import SMPL_FIGURE, StickFigure, make_cylinders

@@ -9,7 +9,6 @@ from typing import Any
 
 from contrapposto.errors import ContrappostoError
 from contrapposto.files import write_json
-from contrapposto.io.video import VideoFile
 from contrapposto.systems.scail_pose.estimators import make_estimator
 from contrapposto.systems.scail_pose.estimators.lifted import LiftedEstimator
 from contrapposto.systems.scail_pose.extract import extract, read_image
@@ -21,6 +20,7 @@ from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.systems.scail_pose.process import Progress, draw, process, repair
 from contrapposto.systems.scail_pose.reference_people import reference_people
 from contrapposto.systems.scail_pose.settings import Settings
+from contrapposto.video_file import VideoFile
 
 _ESTIMATORS = ("blazepose", "auto", "files")
 

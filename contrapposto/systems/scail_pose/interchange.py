@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from contrapposto.checks import parsing
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path, write_json
-from contrapposto.io.checks import parsing
 from contrapposto.systems.scail_pose.camera import default_intrinsics
 from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.openpose import load_json, read_openpose

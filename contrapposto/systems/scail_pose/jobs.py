@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from contrapposto.errors import ConfigError, InputError
-from contrapposto.io.video import SUFFIXES, ReadLog, VideoFile, at_rate
 from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.framing import FITS, target_size
+from contrapposto.video_file import SUFFIXES, ReadLog, VideoFile, at_rate
 
 FPS = 16.0
 DRIVING = "driving.mp4"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from contrapposto.checks import parsing
 from contrapposto.errors import ConfigError
 from contrapposto.io import READABLE, read_motion
-from contrapposto.io.checks import parsing
 from contrapposto.systems.scail_pose.drawn_motion import clip_of_joints, clip_of_motion, read_figure
 from contrapposto.systems.scail_pose.interchange import read_clip_people
 from contrapposto.systems.scail_pose.people import ClipPoses, choose_people

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from contrapposto.checks import parsing
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import parsing
 from contrapposto.systems.scail_pose.camera import default_intrinsics
 from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.people import ClipPoses

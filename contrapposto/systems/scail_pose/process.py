@@ -11,7 +11,6 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.files import write_json
-from contrapposto.io.video import ReadLog, VideoFile
 from contrapposto.systems.scail_pose.cropping import CropWatch, crop_warning, reference_warning
 from contrapposto.systems.scail_pose.exports import EXPORTS, write_exports
 from contrapposto.systems.scail_pose.extract import extract, read_image
@@ -43,6 +42,7 @@ from contrapposto.systems.scail_pose.report import (
 from contrapposto.systems.scail_pose.retime import retime
 from contrapposto.systems.scail_pose.settings import Settings
 from contrapposto.systems.scail_pose.sides import steady_sides
+from contrapposto.video_file import ReadLog, VideoFile
 
 Progress = Callable[[str, int, int], None]
 

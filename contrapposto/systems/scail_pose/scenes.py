@@ -19,10 +19,10 @@ import torch
 from contrapposto.body import BodyModel, load_body, motion_vertices
 from contrapposto.body.clothing import EYES, HAIR, SKIN, clothe
 from contrapposto.body.proportions import proportioned
+from contrapposto.checks import parsing
 from contrapposto.data.plans import digest, holds_store
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import atomic_path, write_json
-from contrapposto.io.checks import parsing
 from contrapposto.motion import Motion
 from contrapposto.render import Camera, Ground, Mesh, Scene, VideoWriter, render, write_png
 from contrapposto.skeleton import SMPL24

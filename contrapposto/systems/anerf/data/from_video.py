@@ -18,11 +18,11 @@ from torch import Tensor
 from contrapposto import rotations as rot
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.video import VideoFile
 from contrapposto.skeleton import SMPL24
 from contrapposto.systems.anerf.data.masks import fitting
 from contrapposto.systems.anerf.data.people import Person
 from contrapposto.systems.anerf.kinematics import PARENTS, pose_bones
+from contrapposto.video_file import VideoFile
 
 if TYPE_CHECKING:
     from contrapposto.systems.scail_pose.clean import Track

@@ -10,9 +10,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from contrapposto.checks import parsing
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import atomic_path
-from contrapposto.io.checks import parsing
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.data.validate import mask_problems, value_problems
 from contrapposto.systems.anerf.data.views import takes_of_paths

@@ -11,8 +11,8 @@ import torch
 
 from contrapposto import rotations as rot
 from contrapposto.body import load_body
+from contrapposto.checks import parsing
 from contrapposto.errors import InputError, MissingError
-from contrapposto.io.checks import parsing
 from contrapposto.pickles import read_pickle
 from contrapposto.systems.anerf.cameras import weak_perspective_camera
 from contrapposto.systems.anerf.data.h5 import opened_h5

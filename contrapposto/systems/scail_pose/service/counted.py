@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from contrapposto.errors import InputError
-from contrapposto.io.video import ReadLog, VideoFile
 from contrapposto.systems.scail_pose.jobs import VideoJob
+from contrapposto.video_file import ReadLog, VideoFile
 
 LEAST, MIDDLE, MOST = 65, 81, 96
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contrapposto.io.video import VideoFile
 from contrapposto.render.video import VideoWriter
 from contrapposto.systems.scail_pose.framing import frame_image
 from contrapposto.systems.scail_pose.jobs import VideoJob
+from contrapposto.video_file import VideoFile
 
 
 def write_preview(job: VideoJob, path: Path, size: tuple[int, int], frames: int) -> Path:

@@ -35,7 +35,7 @@ def look(request: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: not a video, not an image, or too large or long.
     """
-    from contrapposto.io.video import VideoFile
+    from contrapposto.video_file import VideoFile
 
     file = VideoFile.open(request["video"])
     side, longest = request["side"], request["seconds"]

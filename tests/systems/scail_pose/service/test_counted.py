@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from contrapposto.errors import InputError
-from contrapposto.io.video import VideoFile
 from contrapposto.render.video import VideoWriter
 from contrapposto.systems.scail_pose.service.counted import CountedJob, chosen_frames
+from contrapposto.video_file import VideoFile
 
 
 @pytest.mark.parametrize(("count", "expected"), [(65, 65), (80, 65), (81, 81), (95, 81), (96, 81), (500, 81)])

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contrapposto.io.video import VideoFile
 from contrapposto.render.video import VideoWriter
 from contrapposto.systems.scail_pose.jobs import VideoJob
 from contrapposto.systems.scail_pose.service.counted import CountedJob
 from contrapposto.systems.scail_pose.service.preview import write_preview
+from contrapposto.video_file import VideoFile
 
 
 def ramp(path: Path, fps: float, frames: int) -> Path:

@@ -17,9 +17,9 @@ import httpx
 import numpy as np
 import pytest
 
-from contrapposto.io.video import VideoFile, at_rate
 from contrapposto.render.video import VideoWriter
 from contrapposto.systems.scail_pose.service.limits import Limits
+from contrapposto.video_file import VideoFile, at_rate
 from tests.browser import free_port
 from tests.systems.scail_pose.service.common import picture, serving, upload, video, wait_for
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.files import sha256
-from contrapposto.io.video import VideoFile
 from contrapposto.systems.anerf.data.masks import (
     MaskFolder,
     PersonSegmenter,
@@ -30,6 +29,7 @@ from contrapposto.systems.anerf.data.writing import (
     temporal_validity,
     write_scene,
 )
+from contrapposto.video_file import VideoFile
 
 _MEDIAN_OF = 40  # frames
 _CHECKED = 8  # frames whose masks are compared with the joints

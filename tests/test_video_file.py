@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from contrapposto.errors import InputError
-from contrapposto.io.video import VideoFile, at_rate
 from contrapposto.render import VideoWriter
+from contrapposto.video_file import VideoFile, at_rate
 
 
 def write(path, times, size=(32, 48)):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrapposto.io.video import ReadLog, VideoFile
 from contrapposto.systems.scail_pose.extract import read_image
+from contrapposto.video_file import ReadLog, VideoFile
 
 FRAMES = 24
 
