@@ -94,7 +94,7 @@ def _run_in_ray(
     except ImportError:
         raise MissingError(
             "launcher=ray needs the package ray, which is not installed.",
-            fix="pip install 'contrapposto[ray]'",
+            fix="pip install ray",
         ) from None
     mine = not ray.is_initialized()
     try:

@@ -17,7 +17,7 @@ def decimate(mesh: MeshAsset, num_faces: int) -> MeshAsset:
     try:
         import fast_simplification
     except ImportError as error:
-        fix = "pip install 'contrapposto[mesh]'"
+        fix = "pip install fast-simplification"
         raise MissingError("Decimation needs the package fast-simplification.", fix=fix) from error
     if not 4 <= num_faces < len(mesh.faces):
         found, expected = f"{num_faces} of {len(mesh.faces)} faces", "at least 4, fewer than there are"

@@ -128,7 +128,7 @@ def test_without_ray(corpus: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'contrapposto[ray]'")
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install ray")
 def test_ray_gives_the_same_store(
     corpus: Path, tmp_path: Path, tree_hash: Callable, clip_writer, capsys: pytest.CaptureFixture[str]
 ) -> None:

