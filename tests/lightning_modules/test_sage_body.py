@@ -108,6 +108,7 @@ OVERFIT = {
     "sage_refiner": 0.5,
     "sage_student": 0.5,
     "sparse_transformer": 0.3,
+    "tracker": 0.6,
 }
 
 
