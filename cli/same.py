@@ -49,7 +49,7 @@ def _flat(node: DictConfig, prefix: str) -> dict[str, Any]:
         return {}
     leaves: dict[str, Any] = {}
     for key in section:
-        name = f"{prefix}.{key}"
+        name = f"{prefix}.{key!s}"
         try:
             value = OmegaConf.select(node, name)
         except OmegaConfBaseException:

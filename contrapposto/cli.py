@@ -19,6 +19,7 @@ contrapposto COMMAND [key=value ...]; contrapposto COMMAND --help says more.
   publish    a finished run as a folder to pass on
   fetch      a published model from a web address; scail-weights: YOLOX, DWPose and NLF
   doctor     versions, devices, optional packages, data
+  verify     whether the installation and the shipped models work
   translate  our commands for a command line of one of the original systems
 
 train, evaluate and prepare are commands of a checkout: python train.py model=...
@@ -136,6 +137,13 @@ def fetch(arguments: list[str]) -> int:
     return run(arguments)
 
 
+def verify(arguments: list[str]) -> int:
+    """Check the installation and the shipped models; in a checkout `python -m cli.verify` checks training too."""
+    from contrapposto.verify import main as run
+
+    return run(arguments)
+
+
 def doctor(arguments: list[str]) -> None:
     """Print what a bug report needs."""
     from contrapposto.doctor import report as text
@@ -160,6 +168,7 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "publish": publish,
     "fetch": fetch,
     "doctor": doctor,
+    "verify": verify,
     "translate": translate,
 }
 

@@ -87,7 +87,7 @@ def _rows(path: Path, repairs: Repairs) -> Iterator[list[float]]:
     decimal = "," if delimiter != "," else ""
     indices = _indices(path, _cells(header, delimiter))
     columns, flags = indices[:22], indices[22:]
-    before, last = -np.inf, max(indices[:22])
+    before, last, usual = -np.inf, max(indices[:22]), None
     for number, line in lines:
         if not line.strip():
             continue
@@ -109,8 +109,16 @@ def _rows(path: Path, repairs: Repairs) -> Iterator[list[float]]:
             )
         before = values[0]
         tracked = [float(i < 0 or i >= len(cells) or _is_true(cells[i])) for i in flags]
-        _check_devices(values, tracked, cells, columns, where, repairs)
+        usual = usual or _quaternion_length(values)
+        _check_devices(values, tracked, cells, columns, where, repairs, usual or 1.0)
         yield [*values, *tracked]
+
+
+def _quaternion_length(values: list[float]) -> float | None:
+    """The usual length of a row's quaternions; nothing where there is none."""
+    lengths = [float(np.linalg.norm(values[start : start + 4])) for start in (4, 11, 18)]
+    known = [length for length in lengths if np.isfinite(length) and length > 1e-3]
+    return float(np.median(known)) if known else None
 
 
 def _check_devices(
@@ -120,6 +128,7 @@ def _check_devices(
     columns: list[int],
     where: str,
     repairs: Repairs,
+    usual: float,
 ) -> None:
     """Note poses that cannot be used although they are not stated to be untracked."""
     for device, name in enumerate(DEVICES):
@@ -130,8 +139,8 @@ def _check_devices(
             continue
         if not np.isfinite(pose).all():
             repairs.note(f"has no usable pose of {name}", where, found="values that are not finite numbers")
-        elif np.linalg.norm(pose[3:]) < 1e-3:
-            repairs.note(f"has a rotation of {name} that is no quaternion", where, found="length 0")
+        elif abs(float(np.linalg.norm(pose[3:])) / usual - 1) > 0.1:
+            repairs.note(f"has a rotation of {name} that is no unit quaternion", where)
 
 
 def _indices(path: Path, header: list[str]) -> list[int]:

@@ -25,11 +25,13 @@ class Units:
         time: seconds per unit.
         length: metres per unit.
         exchanged: whether the columns of left and right are exchanged.
+        quaternion: usual length of the quaternions; one of quite another length is damaged.
     """
 
     time: float = 1.0
     length: float = 1.0
     exchanged: bool = False
+    quaternion: float = 1.0
 
     def apply(self, block: np.ndarray) -> np.ndarray:
         """Rows of time, 21 numbers (position, wxyz of head, left, right) and three flags, in seconds and metres."""
@@ -38,7 +40,8 @@ class Units:
         devices = block[:, 1:22].reshape(-1, 3, 7)
         devices[..., :3] *= self.length
         lengths = np.linalg.norm(devices[..., 3:], axis=-1, keepdims=True)
-        devices[..., 3:] /= np.where(lengths > 1e-3, lengths, np.nan)
+        whole = np.abs(lengths / self.quaternion - 1) < 0.1
+        devices[..., 3:] /= np.where(whole, lengths, np.nan)
         if self.exchanged:
             devices[:, [1, 2]] = devices[:, [2, 1]]
             block[:, [23, 24]] = block[:, [24, 23]]
@@ -64,13 +67,13 @@ def find_units(block: np.ndarray, convention: Convention) -> Units:
     whole = devices[flags.all(axis=1)]
     if len(whole) < 10:
         return Units(time)
-    norms = np.linalg.norm(whole[..., 3:], axis=-1)
-    if abs(float(np.median(norms)) - 1) > 0.05:
-        note(f"quaternions have the length {np.median(norms):.3g}: they are scaled to 1")
+    usual = float(np.median(np.linalg.norm(whole[..., 3:], axis=-1)))
+    if abs(usual - 1) > 0.05:
+        note(f"quaternions have the length {usual:.3g}: they are scaled to 1")
     vertical = 1 if convention.y_up else 2
     _check_vertical(whole, vertical)
     length = _length_unit(whole, vertical)
-    return Units(time, length, _exchanged(whole, convention))
+    return Units(time, length, _exchanged(whole, convention), usual if usual > 1e-3 else 1.0)
 
 
 def _time_unit(times: np.ndarray) -> float:
@@ -112,7 +115,7 @@ def _check_vertical(devices: np.ndarray, vertical: int) -> None:
     height, spread = np.median(devices[:, 0, :3], axis=0), np.ptp(devices[:, 0, :3], axis=0)
     other = 3 - vertical  # y where z is said to be up, z where y is
     stands = above[other] > 0.25 * apart and height[other] > 1.5 * apart and spread[other] < height[other]
-    if stands and above[vertical] < 0.1 * apart and height[vertical] < 1.5 * apart:
+    if stands and above[vertical] < 0.1 * apart:
         axis, stated = "xyz"[other], "xyz"[vertical]
         raise InputError(
             f"{axis} points up in this recording, not {stated}.",

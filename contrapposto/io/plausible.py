@@ -89,6 +89,7 @@ def _impossible(track: DeviceTrack, seen: np.ndarray) -> dict[str, np.ndarray]:
     far[:, 1:] = (away[:, 1:] > FARTHEST) & seen[:, :1]
     steps = np.linalg.norm(np.diff(places, axis=0), axis=-1)
     times = np.maximum(np.diff(track.times), 1e-6)[:, None]
+    seen = seen & ~high & ~far
     jumps = (steps > FASTEST * times) & (steps > 0.1) & seen[1:] & seen[:-1]
     fast[1:] = jumps
     return {"have a head that is too high": high, "have a hand too far from the head": far, "jump": fast}

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from omegaconf import DictConfig, OmegaConf
 
 from contrapposto.errors import ConfigError, InputError
-from contrapposto.motion import Motion
 from contrapposto.outputs import Outputs, existing_paths
+
+if TYPE_CHECKING:
+    from contrapposto.motion import Motion
 
 FORMATS = ("npz", "bvh", "glb", "mp4")
 

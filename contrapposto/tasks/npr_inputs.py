@@ -174,7 +174,9 @@ def _figure(
     from contrapposto.systems.npr.body_poses import figure_poses
     from contrapposto.systems.npr.methods import SourceClip
 
-    options = {"clip": clip_name} if clip_name and path.suffix.lower() in (".glb", ".gltf") else {}
+    options: dict[str, Any] = (
+        {"clip": clip_name} if clip_name and path.suffix.lower() in (".glb", ".gltf") else {}
+    )
     motion = read_motion(path, **options).resample(fps)
     motion = motion.frames(*_part(motion.num_frames, fps, start, seconds, path.stem))
     posed = figure_poses(motion)

@@ -132,7 +132,7 @@ def test_impossible_places_are_not_tracked(table: list[Row], tmp_path: Path) -> 
 
 
 def test_nonsense_is_refused_with_its_numbers(table: list[Row], tmp_path: Path) -> None:
-    rows = scaled(table, is_place, 17.0)
+    rows = scaled(table, is_place, 1e-3)
     with pytest.raises(InputError, match=r"(?s)in any unit of length.*above the floor"):
         read(save(tmp_path / "a.csv", rows))
 

@@ -106,7 +106,7 @@ class AmassRecipe:
         if arrays is not None and arrays.isdisjoint((*WHOLE, *BODY)):
             return "npz files without poses"
         if arrays is not None and arrays.isdisjoint((*RATE_KEYS, *PERIOD_KEYS)) and self.reading.fps is None:
-            return "npz files without a frame rate (data.options.fps= states one)"
+            return "npz files without a frame rate"
         return ""
 
     def frames(self, source: Source) -> int:

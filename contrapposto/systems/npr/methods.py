@@ -232,7 +232,7 @@ def torn_edges(target: Target, frames: np.ndarray) -> float:
 
 def choose(target: Target, clip: SourceClip) -> tuple[Posed | None, list[str]]:
     """The first of rig and skin that suits a target; None: neither does. And why those before it do not."""
-    reasons = []
+    reasons: list[str] = []
     for name, method in (("rig", pose_by_rig), ("skin", pose_by_skin)):
         try:
             return method(target, clip), reasons

@@ -117,7 +117,7 @@ def _add_person(
         }
         document.materials.append({"pbrMetallicRoughness": look})
         ends = places[:, first], places[:, second]
-        known = np.isfinite(ends[0]).all(-1) & np.isfinite(ends[1]).all(-1)
+        known: np.ndarray = np.isfinite(ends[0]).all(-1) & np.isfinite(ends[1]).all(-1)
         middle, turn, length = _axis(*(np.where(known[:, None], end, 0.0) for end in ends))
         scale = np.stack([known, known * length, known], axis=-1)
         label = f"{name} limb {first}-{second}"
