@@ -77,6 +77,8 @@ def kept_by_action(
 ) -> dict[str, float]:
     """Slope of generated on real movements over actions, each the mean of its clips; actions that hardly move count not.
 
+    Of drops, and of turns and side steps whose action names no side (a circle goes either way), the size counts alone.
+
     Args:
         generated, real: clips of the same length by action.
 
@@ -85,7 +87,7 @@ def kept_by_action(
     """
     means = []
     for clips in (generated, real):
-        rows = {action: [clip_movement(clip) for clip in clips[action]] for action in real}
+        rows = {action: [_unsigned(action, clip_movement(clip)) for clip in clips[action]] for action in real}
         means.append(
             {
                 action: {k: float(np.mean([row[k] for row in some])) for k in some[0]}
@@ -100,6 +102,12 @@ def kept_by_action(
         square = sum(true * true for _, true in chosen)
         kept[kind] = sum(pred * true for pred, true in chosen) / square if square else float("nan")
     return kept
+
+
+def _unsigned(action: str, movement: dict[str, float]) -> dict[str, float]:
+    sided = {"left", "right"} & set(action.split())
+    signed = {"ahead"} | ({"turn", "side"} if sided else set())
+    return {name: value if name in signed else abs(value) for name, value in movement.items()}
 
 
 def _large(kind: str, value: float) -> bool:

@@ -103,6 +103,15 @@ def test_kept_is_one_for_the_same_and_half_for_half():
     assert kept["turn"] == pytest.approx(0.5, abs=0.1) and kept["back"] == pytest.approx(0, abs=0.1)
 
 
+def test_a_circle_may_go_either_way_and_a_turn_to_the_left_may_not():
+    circle = clip("walk in a circle", 4.0)
+    assert kept_by_action({"circle": [circle.mirror()]}, {"circle": [circle]})["turn"] == pytest.approx(
+        1, abs=0.05
+    )
+    left = clip("turn left", 4.0)
+    assert kept_by_action({"turn left": [left.mirror()]}, {"turn left": [left]})["turn"] < -0.9
+
+
 def test_wrong_numbers_are_refused():
     with pytest.raises(ConfigError, match="smooth"):
         Cleanup(smooth=-1)
