@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: python evaluate.py model=...; --help says more."""
+"""Evaluate a checkpoint: python evaluate.py model=...; --help states more."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Prepare a store of training data: python prepare.py data=...; --help says more."""
+"""Prepare a store of training data: python prepare.py data=...; --help states more."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Train a model, or all stages of a system: python train.py model=...; --help says more."""
+"""Train a model, or all stages of a system: python train.py model=...; --help states more."""
 
 from typing import Any
 

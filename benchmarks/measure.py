@@ -19,7 +19,7 @@ class Row:
     Args:
         name: what was measured.
         value: the median.
-        unit: of the value, a rate per second unless it says otherwise.
+        unit: of the value, a rate per second unless it states otherwise.
         threads: of torch.
         dtype: of the work.
         floor_share: (time that the counted matrix work needs at this machine's matmul speed) / (time taken), 0 to 1.

@@ -185,7 +185,7 @@ class ResumeCheckpoint(Checkpoint):
 def find_resume_checkpoint(run_directory: str | Path) -> Path | None:
     """Return the newest undamaged checkpoint of a run to resume from, or None where none was written yet.
 
-    A damaged `last.ckpt` is passed over in favour of `previous.ckpt`, with a warning that says so.
+    A damaged `last.ckpt` is ignored in favour of `previous.ckpt`, with a warning that states so.
 
     Raises:
         InputError: there are checkpoints and all of them are damaged.

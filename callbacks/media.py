@@ -1,4 +1,4 @@
-"""Videos, pictures, meshes and histograms that a model offers, on disk and in wandb."""
+"""Videos, images, meshes and histograms that a model offers, on disk and in wandb."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class MediaCallback(EvaluationCallback):
     """Draw what a module's `media` method returns at the end of validations and tests, on the first process.
 
     A module may have a method `media(stage, outputs, batch) -> dict` that turns the named outputs of one
-    evaluation batch into items by name. What an item is says its type:
+    evaluation batch into items by name. What an item is states its type:
 
     * a mapping of titles to `Motion`: a video with the clips side by side (a single `Motion` likewise);
-    * an (H, W, 3) uint8 array: a picture;
+    * an (H, W, 3) uint8 array: an image;
     * a `contrapposto.render.Mesh`: a mesh in metres, z up;
     * a 1-D array of whole numbers from 0: a histogram of these values.
 
@@ -44,10 +44,10 @@ class MediaCallback(EvaluationCallback):
     gets them as `media_<stage>/video_1`, `picture_1`, `mesh_1`, ... in the order of the items, and histograms
     as `<stage>/<name>`.
 
-    **Privacy.** Pictures, and everything else when the datamodule's attribute `from_user_media` is true
+    **Privacy.** Images, and everything else when the datamodule's attribute `from_user_media` is true
     (frames, avatars and poses of people who were filmed or photographed), are only put into wandb, be it
-    online or offline, with `logger.media_upload=true`; a datamodule that shows no such people says `from_user_media =
-    False`, and its pictures are logged. Drawn figures from motion capture are not pictures of people. The
+    online or offline, with `logger.media_upload=true`; a datamodule that shows no such people states `from_user_media =
+    False`, and its images are logged. Drawn figures from motion capture are not images of people. The
     files on disk are always written.
 
     Drawing never stops a training: what fails is a warning. It takes at most `time_share` of the training's
@@ -171,7 +171,7 @@ def _item(name: str, value: Any) -> _Item:
     raise InputError(
         f"The media item {name} is of no kind that can be drawn.",
         found=f"{type(value).__name__} {array.dtype} {array.shape}",
-        expected="motions by title, an (H, W, 3) uint8 picture, a Mesh, or 1-D whole numbers from 0",
+        expected="motions by title, an (H, W, 3) uint8 image, a Mesh, or 1-D whole numbers from 0",
     )
 
 
@@ -227,7 +227,7 @@ def _counts(values: np.ndarray) -> str:
 def _log(trainer: pl.Trainer, stage: str, number: int, item: _Item, path: Path) -> None:
     import wandb
 
-    if item.kind == "histogram":  # a statistic, no picture of anybody
+    if item.kind == "histogram":  # a statistic, no image of anybody
         log_histogram(trainer, f"{stage}/{item.name}", np.bincount(item.value))
         return
     makers: dict[str, Any] = {

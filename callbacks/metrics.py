@@ -1,4 +1,4 @@
-"""Metrics of any model: torchmetrics objects fed by named outputs, as the configuration says."""
+"""Metrics of any model: torchmetrics objects fed by named outputs, as the configuration states."""
 
 from __future__ import annotations
 

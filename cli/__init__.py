@@ -1,1 +1,1 @@
-"""What stands behind the doors: launching, run directories, training, evaluation, pipelines."""
+"""What stands behind the entry points: launching, run directories, training, evaluation, pipelines."""

@@ -15,7 +15,7 @@ def complete(config: DictConfig) -> DictConfig:
     """Write the arguments of module and data module that follow from `data` and `seed` into the configuration.
 
     An argument that a constructor takes and that its node leaves out is the option of the same name in `data`, or the
-    seed. So an option is written once, in `data`, and a run's config.yaml still says everything.
+    seed. So an option is written once, in `data`, and a run's config.yaml still states everything.
     """
     with open_dict(config):
         if config.get("models") and config.get("name") in config.models and not config.get("model_options"):

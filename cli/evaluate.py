@@ -136,7 +136,7 @@ def _run_of(checkpoint: Path) -> Path | None:
 
 
 def _self_described(config: DictConfig, checkpoint: Path | None) -> DictConfig:
-    """The configuration that the checkpoint was trained with, under what the command line says."""
+    """The configuration that the checkpoint was trained with, under what the command line states."""
     run = _run_of(checkpoint) if checkpoint else None
     if run is None:
         if not config.name:

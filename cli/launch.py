@@ -171,6 +171,6 @@ def _first_of_sweep(override: str) -> str:
             return override
         value = parsed.value()
         first = value.start if isinstance(value, IntervalSweep) else next(parsed.sweep_string_iterator())
-    except HydraException:  # composing says what is wrong
+    except HydraException:  # composing states what is wrong
         return override
     return f"{override.partition('=')[0]}={first}"

@@ -140,7 +140,7 @@ def _prefixed(node: Any, prefix: str) -> dict[str, Any]:
 
 
 def _finished(config: DictConfig, strict: bool) -> tuple[Result | None, str]:
-    """The best finished run that will do for a stage, and how it differs from what the command line says."""
+    """The best finished run that will do for a stage, and how it differs from what the command line states."""
     name, data, experiment = config.name, config.data.name, config.get("experiment_name")
     same, other = [], []
     for result in finished_runs(config.paths.runs, name):
@@ -295,7 +295,7 @@ def requirements(config: DictConfig) -> list[Step]:
 
 
 def ensure(config: DictConfig, steps: Sequence[Step], goal: str) -> bool:
-    """Do what `requires=` says about missing steps; returns whether to go on with the goal.
+    """Do what `requires=` states about missing steps; returns whether to go on with the goal.
 
     Raises:
         MissingError: `requires=fail`, and something is missing.

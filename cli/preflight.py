@@ -1,4 +1,4 @@
-"""Checks before long work: whatever would fail in an hour fails now, with the command that mends it."""
+"""Checks before long work: whatever would fail in an hour fails now, with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def preflight(config: DictConfig, *, parameters: int = 0, start: bool = True) ->
         parameters: number of weights of the model, for the room that its checkpoints take.
 
     Raises:
-        ContrappostoError: the first thing that is missing, and how to mend it.
+        ContrappostoError: the first thing that is missing, and how to fix it.
     """
     _check_data(config)
     _check_lists(config)

@@ -91,7 +91,7 @@ def card(folder: Path, stores: str, runs: str) -> Check:
         metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))["val"]["metrics"]
         value = metrics[result["monitor"]]
         if abs(value - result["score"]) > TOLERANCE * abs(result["score"]):
-            raise AssertionError(f"{result['monitor']} is {value:.4g}, the card says {result['score']:.4g}")
+            raise AssertionError(f"{result['monitor']} is {value:.4g}, the card states {result['score']:.4g}")
         return f"{result['monitor']} {value:.4g}"
 
     return timed(name, work)

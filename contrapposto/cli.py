@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 HELP = """
-contrapposto COMMAND [key=value ...]; contrapposto COMMAND --help says more.
+contrapposto COMMAND [key=value ...]; contrapposto COMMAND --help states more.
 
   predict    use a model on your files: task=sage_track, posegpt_sample, npr_transfer, anerf_render, scail_pose, ...
   convert    a motion file into npz, bvh, glb and mp4

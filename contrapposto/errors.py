@@ -1,6 +1,6 @@
 """Errors that a user can act on.
 
-Every error of the suite that is caused by input, configuration or environment is a `ContrappostoError`; the doors
+Every error of the suite that is caused by input, configuration or environment is a `ContrappostoError`; the entry points
 print its text without a traceback and exit with status 2. Anything else that escapes is a bug and keeps its traceback.
 """
 

@@ -60,7 +60,7 @@ def atomic_path(path: str | Path, *, directory: bool = False) -> Iterator[Path]:
 
 
 def disk_error(path: str | Path, error: OSError) -> Exception:
-    """Translate an operating system error of a write into one that says what to do; others come back unchanged."""
+    """Translate an operating system error of a write into one that states what to do; others come back unchanged."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(existing_parent(path)).free
         return InputError(

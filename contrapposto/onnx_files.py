@@ -44,7 +44,9 @@ def write_onnx(
     """
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
     if missing:
-        raise MissingError(f"Export needs {', '.join(missing)}.", fix="pip install onnx onnxruntime onnxscript")
+        raise MissingError(
+            f"Export needs {', '.join(missing)}.", fix="pip install onnx onnxruntime onnxscript"
+        )
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     path = Path(path)

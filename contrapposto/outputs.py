@@ -155,12 +155,12 @@ class Outputs:
 
     def _files(self) -> dict[str, str]:
         """Hashes of what was written, by its path inside the folder."""
-        found: dict[str, str] = {}
+        matches: dict[str, str] = {}
         for path, directory in self.written.items():
             for file in path.rglob("*") if directory and path.is_dir() else [path]:
                 if file.is_file() and file.is_relative_to(self.folder) and file.name != RECORD:
-                    found[file.relative_to(self.folder).as_posix()] = sha256(file)
-        return found
+                    matches[file.relative_to(self.folder).as_posix()] = sha256(file)
+        return matches
 
     def _remove_stale(self, written: Mapping[str, str]) -> None:
         """Remove files of the earlier run from the series that this run wrote anew (frames of a longer sequence)."""
@@ -252,18 +252,18 @@ def existing_paths(options: Mapping[str, Any], skip: Iterable[str] = ("output", 
 
     Nested options count if their value looks like a path: a bare word there is the name of a model or of data.
     """
-    found: dict[str, Path] = {}
+    matches: dict[str, Path] = {}
     for name, value in options.items():
         if name in skip:
             continue
         if isinstance(value, Mapping):
             nested = existing_paths(value, ())
-            found |= {
+            matches |= {
                 f"{name}.{inner}": path for inner, path in nested.items() if set("/\\.") & set(str(path))
             }
         elif isinstance(value, str) and _exists(value):
-            found[str(name)] = Path(value)
-    return found
+            matches[str(name)] = Path(value)
+    return matches
 
 
 def _exists(value: str) -> bool:

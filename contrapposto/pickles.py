@@ -69,10 +69,10 @@ class _Array:
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        found = _allowed(module, name)
-        if found is None:
+        matches = _allowed(module, name)
+        if matches is None:
             raise _Refused(f"{module}.{name}")
-        return found
+        return matches
 
 
 class _ObjectDType(_DType):
@@ -97,10 +97,10 @@ class _ObjectArray(_Array):
 
 class _ObjectUnpickler(_Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        found = super().find_class(module, name)
-        if found is _empty_array:
+        matches = super().find_class(module, name)
+        if matches is _empty_array:
             return lambda subtype, shape, code: _ObjectArray()
-        return {_DType: _ObjectDType, _Array: _ObjectArray}.get(found, found)
+        return {_DType: _ObjectDType, _Array: _ObjectArray}.get(matches, matches)
 
 
 class _Refused(Exception):

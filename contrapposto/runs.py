@@ -105,7 +105,7 @@ def read_result(run: Path) -> Result:
 
 
 def finished_runs(runs: str | Path, model: str) -> list[Result]:
-    """Finished runs of a model, oldest first; folders that cannot be read are passed over."""
+    """Finished runs of a model, oldest first; folders that cannot be read are ignored."""
     results = []
     for folder in sorted((Path(runs) / model).glob("*/")):
         try:

@@ -115,25 +115,25 @@ def load_state_dicts(path: str | Path) -> dict[str, StateDict]:
         MissingError, InputError: see `load_file_safely`; also where the file holds no state dict.
     """
     content = load_file_safely(path)
-    found: dict[str, StateDict] = {}
+    matches: dict[str, StateDict] = {}
     if isinstance(content, Mapping):
         if content and all(isinstance(value, Tensor) for value in content.values()):
-            found[""] = dict(content)
+            matches[""] = dict(content)
         for key in ("state_dict", "model_state_dict", "model"):
             if isinstance(content.get(key), Mapping):
-                found[""] = dict(content[key])
+                matches[""] = dict(content[key])
         for key, value in content.items():
             name = str(key).removesuffix("_state_dict")
             if name != key and name not in ("model", "optimizer", "scheduler") and isinstance(value, Mapping):
-                found[name] = dict(value)
-    if not found:
+                matches[name] = dict(value)
+    if not matches:
         kind = (
             f"keys {sorted(map(str, content))[:8]}"
             if isinstance(content, Mapping)
             else type(content).__name__
         )
         raise InputError(f"{path} holds no state dict.", found=kind, expected="names and tensors")
-    return {name: _without_prefix(state) for name, state in found.items()}
+    return {name: _without_prefix(state) for name, state in matches.items()}
 
 
 def load_official_state_dict(path: str | Path, name: str = "") -> StateDict:
@@ -142,14 +142,14 @@ def load_official_state_dict(path: str | Path, name: str = "") -> StateDict:
     Raises:
         MissingError, InputError: see `load_state_dicts`; also where the file holds several and none is named.
     """
-    found = load_state_dicts(path)
-    if name in found:
-        return found[name]
-    if len(found) == 1 and not name:
-        return next(iter(found.values()))
+    matches = load_state_dicts(path)
+    if name in matches:
+        return matches[name]
+    if len(matches) == 1 and not name:
+        return next(iter(matches.values()))
     raise InputError(
         f"{path} holds several state dicts." if not name else f"{path} holds no state dict for {name}.",
-        found=", ".join(key or "(unnamed)" for key in found),
+        found=", ".join(key or "(unnamed)" for key in matches),
         expected=name or "one",
     )
 
@@ -237,26 +237,26 @@ def import_official(
     Raises:
         InputError: strict, and the report is not complete.
     """
-    given = {_renamed(name, rename or {}): value for name, value in state_dict.items()}
-    given = {name: value for name, value in given.items() if not _fits(name, ignore)}
+    inputs = {_renamed(name, rename or {}): value for name, value in state_dict.items()}
+    inputs = {name: value for name, value in inputs.items() if not _fits(name, ignore)}
     own = model.state_dict(keep_vars=True)
     buffers = {name: value for name, value in model.named_buffers() if _fits(name, constructed)}
-    built = {name: _difference(given.get(name), value) for name, value in buffers.items()}
-    for name in given.keys() - own.keys() - buffers.keys():
+    built = {name: _difference(inputs.get(name), value) for name, value in buffers.items()}
+    for name in inputs.keys() - own.keys() - buffers.keys():
         if _fits(name, constructed) and name.endswith("mask"):
-            built[name] = _difference(given[name], torch.ones(given[name].shape[-2:]).tril())
-    given = {name: value for name, value in given.items() if name not in built}
-    matched = [name for name in own if name in given and given[name].shape == own[name].shape]
+            built[name] = _difference(inputs[name], torch.ones(inputs[name].shape[-2:]).tril())
+    inputs = {name: value for name, value in inputs.items() if name not in built}
+    matched = [name for name in own if name in inputs and inputs[name].shape == own[name].shape]
     report = ImportReport(
         matched=tuple(matched),
-        missing=tuple(name for name in own if name not in given and not _fits(name, [*optional, *built])),
-        unexpected=tuple(name for name in given if name not in own),
+        missing=tuple(name for name in own if name not in inputs and not _fits(name, [*optional, *built])),
+        unexpected=tuple(name for name in inputs if name not in own),
         wrong_shape={
-            name: (tuple(given[name].shape), tuple(own[name].shape))
+            name: (tuple(inputs[name].shape), tuple(own[name].shape))
             for name in own
-            if name in given and name not in matched
+            if name in inputs and name not in matched
         },
-        not_finite=tuple(name for name in matched if not bool(torch.isfinite(given[name]).all())),
+        not_finite=tuple(name for name in matched if not bool(torch.isfinite(inputs[name]).all())),
         constructed=built,
     )
     if strict and not report.complete:
@@ -268,7 +268,7 @@ def import_official(
         )
     with torch.no_grad():
         for name in matched:
-            own[name].copy_(given[name])
+            own[name].copy_(inputs[name])
     return report
 
 
@@ -288,7 +288,7 @@ def save_weights(
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error that says something; torch wraps the blocked name in an essay."""
+    """The first line of an error that states something; torch wraps the blocked name in an essay."""
     text = str(error)
     for line in text.splitlines():
         if "GLOBAL" in line or "Unsupported" in line:

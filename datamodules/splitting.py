@@ -109,7 +109,7 @@ def store_provenance(store: MotionStore, split: Split) -> dict[str, object]:
 
 
 def _joined(store: MotionStore, split: Split, key: str) -> str:
-    """What the training clips say, each text once; the store's own where a clip says nothing."""
+    """What the training clips say, each text once; the store's own where a clip states nothing."""
     if key == "source":  # of single clips: file names
         return str(store.manifest[key])
     own = [store.clips[index].metadata.get(key) for index in split.train]

@@ -29,7 +29,7 @@ class RunWandbLogger(WandbLogger):
     datamodule.
 
     Args:
-        media_upload: whether pictures of people given as input may go to wandb; see `MediaCallback`.
+        media_upload: whether images of people given as input may go to wandb; see `MediaCallback`.
         init: what Lightning's logger takes, among it what `wandb.init` takes.
     """
 
@@ -69,7 +69,7 @@ def build_loggers(
         online: send to the wandb server; done only when the user is logged in and WANDB_MODE does not forbid
             it.
         project, entity, name, group, tags: where wandb files the run; the name comes from the run directory.
-        media_upload: whether pictures of people given as input may leave the machine; see `MediaCallback`.
+        media_upload: whether images of people given as input may leave the machine; see `MediaCallback`.
         tensorboard: write TensorBoard files into the run directory.
         mlflow: log to MLflow.
         tracking_uri: of MLflow; None is the folder `mlruns` beside the model's runs.
@@ -187,7 +187,7 @@ def _run_name(run_dir: Path) -> str:
 
 
 def _settings() -> Any:
-    """Quiet, and without what says more about the machine than the run needs: no code, packages, host, console."""
+    """Quiet, and without what states more about the machine than the run needs: no code, packages, host, console."""
     import wandb
 
     return wandb.Settings(

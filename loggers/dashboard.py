@@ -27,7 +27,7 @@ class Panel:
 
     Args:
         title: what is written above it, with the unit.
-        kind: `line` (over training steps), `bar` (last value of each run), `media` (videos, pictures,
+        kind: `line` (over training steps), `bar` (last value of each run), `media` (videos, images,
             histograms) or `table`.
         keys: what it shows.
     """

@@ -27,7 +27,7 @@ CPU_SECONDS = 10.0
 """Of one read of a few kilobytes; most take milliseconds."""
 MEMORY = 400 * 2**20
 """Bytes by which a read may let the process grow."""
-_SILENT = 120.0  # seconds of wall time after which a child that says nothing hangs in native code
+_SILENT = 120.0  # seconds of wall time after which a child that states nothing hangs in native code
 
 
 class TooSlow(BaseException):

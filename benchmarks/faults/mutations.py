@@ -161,7 +161,7 @@ def _zip(data: bytes, random: Random) -> bytes:
 
 def _npy(data: bytes, random: Random) -> bytes:
     end = 10 + struct.unpack("<H", data[8:10])[0]
-    if random.random() < 0.3:  # a header that says something else than the data, of the same length
+    if random.random() < 0.3:  # a header that states something else than the data, of the same length
         header = _text(data[10:end], random)[: end - 10].ljust(end - 10)
         return data[:10] + header + data[end:]
     array = np.load(io.BytesIO(data), allow_pickle=False)

@@ -224,7 +224,7 @@ def _run(folder: Path) -> None:
     for place in evaluation_folders(run):
         try:
             read_evaluation(place)
-        except (ValueError, KeyError, TypeError, AttributeError):  # as it says; its callers tell of it
+        except (ValueError, KeyError, TypeError, AttributeError):  # as it states; its callers tell of it
             continue
     finished_runs(folder, "model"), unfinished_runs(folder, "model", "demo", None)
     load_config(run)

@@ -76,7 +76,7 @@ def _problem(path: Path) -> str:
         return "" if path.stat().st_size or path.suffix == ".lock" else "it is empty"
     try:
         return check(path) or ""
-    except Exception as error:  # whatever a reader says of a file that is not whole
+    except Exception as error:  # whatever a reader states of a file that is not whole
         return f"{type(error).__name__}: {error}"[:200]
 
 
@@ -142,7 +142,7 @@ _CHECKS: dict[str, Callable[[Path], str | None]] = {
 
 
 def _content(path: Path) -> Any:
-    """What a file says, without the times at which it was said."""
+    """What a file states, without the times at which it was said."""
     if path.suffix == ".json":
         return _timeless(json.loads(path.read_text(encoding="utf-8")))
     if path.suffix == ".npz":

@@ -57,7 +57,7 @@ def load_body(
 
     Raises:
         ConfigError: no such layout or gender.
-        MissingError: no official file was found; says where to register and where to put it.
+        MissingError: no official file was found; states where to register and where to put it.
         InputError: the file cannot be used.
     """
     for value, choices, what in ((layout, LAYOUTS, "body layout"), (gender, GENDERS, "gender")):
@@ -204,13 +204,13 @@ def _names(layout: str, gender: str) -> list[str]:
 
 def _inside(folder: Path) -> list[Path]:
     """Files of a folder down to the depth at which official archives hold them (`SMPL_python_v.1.1.0/smpl/models/`)."""
-    found: list[Path] = []
+    matches: list[Path] = []
     level = [folder]
     for _ in range(_DEPTH):
         entries = [entry for place in level for entry in sorted(place.iterdir())][:_MOST_ENTRIES]
-        found += [entry for entry in entries if entry.suffix.lower() in (".npz", ".pkl")]
+        matches += [entry for entry in entries if entry.suffix.lower() in (".npz", ".pkl")]
         level = [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
-    return found
+    return matches
 
 
 def _first(folders: list[Path], names: list[str], what: str, kind: str) -> Path:

@@ -36,7 +36,7 @@ _SMPL24_OF_52 = [*range(22), 25, 40]  # SMPL's hand joints lie at the roots of t
 
 @dataclass(frozen=True, eq=False)
 class PackedBody:
-    """The arrays of the file, as the table above says."""
+    """The arrays of the file, as the table above states."""
 
     format: np.ndarray
     steps: np.ndarray

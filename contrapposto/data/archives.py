@@ -17,7 +17,7 @@ from contrapposto.errors import InputError
 from contrapposto.files import disk_error, need_space
 
 MAX_RATIO = 100
-_SMALL = 64 * 2**20  # a ratio says nothing about small archives
+_SMALL = 64 * 2**20  # a ratio states nothing about small archives
 
 
 @dataclass(frozen=True)

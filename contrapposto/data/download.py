@@ -60,19 +60,19 @@ def download(
             _fetch(url, target, progress, attempts, pause, timeout)
         except OSError as error:
             raise disk_error(target, error) from error
-    found = sha256(target)
-    if expected and found != expected:
+    matches = sha256(target)
+    if expected and matches != expected:
         target.unlink()
         raise InputError(
             f"The download {url} is not the expected file; it was deleted.",
-            found=f"SHA-256 {found}",
+            found=f"SHA-256 {matches}",
             expected=f"SHA-256 {expected}",
             fix="repeat the command; if it fails again, the file has changed at its origin: get it by hand, "
             f"check it, and use raw={'' if digest else f' (or delete {recorded})'}",
         )
     if not digest and not recorded.is_file():
-        recorded.write_text(found + "\n")
-    return found
+        recorded.write_text(matches + "\n")
+    return matches
 
 
 def _fetch(

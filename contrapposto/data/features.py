@@ -101,7 +101,7 @@ class FeatureCache:
             InputError: nothing could be computed, the arrays of clips do not fit together, or it cannot be
                 written.
         """
-        facts = {
+        metadata = {
             "name": name,
             "version": version,
             "store": store.content_hash,
@@ -110,7 +110,7 @@ class FeatureCache:
             "resample": resample,
             "options": dict(options or {}),
         }
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        key = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()[:16]
         folder = (root or store.path / "features") / f"{name}-v{version}-{key}"
         if not (folder / "features.json").is_file():
             try:
@@ -118,7 +118,7 @@ class FeatureCache:
                 with FileLock(folder.with_name(f".{folder.name}.lock")):
                     if not (folder / "features.json").is_file():
                         clips = _computed(store, function, fps, resample, workers)
-                        _write(folder, facts, store, clips, progress)
+                        _write(folder, metadata, store, clips, progress)
             except OSError as error:
                 raise disk_error(folder, error) from error
         return cls.open(folder)

@@ -41,10 +41,10 @@ class WindowCache:
 
     def __init__(self, path: Path) -> None:
         try:
-            facts = json.loads((path / "windows.json").read_text(encoding="utf-8"))
-            self.stride: int = facts["stride"]
-            self.arrays = {name: open_rows(path / f"{name}.npy") for name in facts["arrays"]}
-            counts = np.array(facts["counts"], np.int64)
+            metadata = json.loads((path / "windows.json").read_text(encoding="utf-8"))
+            self.stride: int = metadata["stride"]
+            self.arrays = {name: open_rows(path / f"{name}.npy") for name in metadata["arrays"]}
+            counts = np.array(metadata["counts"], np.int64)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"The cache {path} is damaged.", found=repr(error), fix="delete the folder; it is made again"
@@ -197,6 +197,6 @@ class _Maker:
 
     def finish(self) -> None:
         """Say what is in it and give it its name."""
-        facts = {"stride": self.stride, "arrays": list(self.shapes), "counts": self.counts.tolist()}
-        write_json(self.partial / "windows.json", facts)
+        metadata = {"stride": self.stride, "arrays": list(self.shapes), "counts": self.counts.tolist()}
+        write_json(self.partial / "windows.json", metadata)
         self.partial.rename(self.path)

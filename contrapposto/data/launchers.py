@@ -39,7 +39,7 @@ class Launcher:
     address: str | None = None
 
     def run(self, work: Work, items: Sequence[Any], done: Callable[[int], None]) -> None:
-        """Call `work` with every item, in any order; `done` is told how many are finished.
+        """Call `work` with every item, in any order; `done` is passed how many are finished.
 
         Args:
             work: picklable, as the items are; it writes its result by itself.

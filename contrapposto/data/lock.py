@@ -20,7 +20,7 @@ def hold(lock: Path, owner: Path, what: str) -> Iterator[None]:
 
     Args:
         lock: the lock file; it stays behind, empty, because removing it would open a race.
-        owner: a file that says who holds it, for the message.
+        owner: a file that states who holds it, for the message.
         what: the thing that is locked, as the subject of a sentence.
 
     Raises:

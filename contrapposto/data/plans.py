@@ -33,8 +33,8 @@ def find_plan(
     """
     if name not in names:
         raise ConfigError(f"There is no recipe {name} for {what}.", expected=", ".join(names))
-    found: Callable[..., Any] = import_module(f"{package}.{name}").plan
-    known = [key for key in inspect.signature(found).parameters if key != "raw"]
+    matches: Callable[..., Any] = import_module(f"{package}.{name}").plan
+    known = [key for key in inspect.signature(matches).parameters if key != "raw"]
     for option in options:
         if option not in known:
             raise ConfigError(
@@ -42,7 +42,7 @@ def find_plan(
                 expected=", ".join(known),
                 fix=f"did you mean {nearest(option, known)}?",
             )
-    return found
+    return matches
 
 
 def holds_store(output: Path, schema: str) -> bool:
@@ -60,13 +60,13 @@ def holds_store(output: Path, schema: str) -> bool:
             fix="choose another place: paths.stores=FOLDER, or another name: data.name=NAME",
         )
     try:
-        found = json.loads((output / "manifest.json").read_text()).get("schema")
+        matches = json.loads((output / "manifest.json").read_text()).get("schema")
     except (OSError, ValueError, AttributeError, RecursionError):  # damaged
         return True
-    if found != schema:
+    if matches != schema:
         raise ConfigError(
             f"The output {output} is a store of other things.",
-            found=f"schema {found}",
+            found=f"schema {matches}",
             expected=f"schema {schema}",
             fix="choose another name: data.name=NAME",
         )

@@ -78,9 +78,7 @@ class PrepareReport:
             lines.append(f"{len(self.rejects)} rejected ({counts}); all reasons are in manifest.json:")
             lines += [f"  {reject.name}: {reject.reason}: {reject.detail}" for reject in self.rejects[:5]]
         if self.ignored:
-            lines.append(
-                "passed over: " + ", ".join(f"{count} {kind}" for kind, count in self.ignored.items())
-            )
+            lines.append("ignored: " + ", ".join(f"{count} {kind}" for kind, count in self.ignored.items()))
         return "\n".join(lines)
 
 
@@ -142,20 +140,20 @@ def _prepare(
 ) -> PrepareReport:
     place = Path(downloads) if downloads is not None else output.parent / "downloads"
     folder = kind.obtain(None if raw is None else Path(raw).absolute(), place / kind.name, progress)
-    found = survey(kind, folder, workers, progress)
-    done = _unchanged(output, found.fingerprint)
+    matches = survey(kind, folder, workers, progress)
+    done = _unchanged(output, matches.fingerprint)
     if done is not None:
         return _report(kind, output, done, unchanged=True)
     clips = work / "clips"
     clips.mkdir(exist_ok=True)
-    _check_disk(output, clips, sum(task.frames for task in found.tasks))
-    fresh = convert_all(kind, found.tasks, clips, folder, launcher, progress)
+    _check_disk(output, clips, sum(task.frames for task in matches.tasks))
+    fresh = convert_all(kind, matches.tasks, clips, folder, launcher, progress)
     store = work / "store"
     shutil.rmtree(store, ignore_errors=True)
-    assemble(kind, found, clips, store, progress)
+    assemble(kind, matches, clips, store, progress)
     publish(store, output, work / "old")
     report = _report(kind, output, MotionStore.open(output))
-    return replace(report, converted=fresh, resumed=len(found.tasks) - fresh)
+    return replace(report, converted=fresh, resumed=len(matches.tasks) - fresh)
 
 
 def places(output: str | Path) -> tuple[Path, Path]:
@@ -225,9 +223,11 @@ def disk_errors(output: Path) -> Iterator[None]:
     except OSError as error:
         translated = disk_error(output, error)
         if translated is error:
-            found = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            matches = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             translated = InputError(
-                f"The store {output} cannot be made.", found=found, expected="a folder that can be written to"
+                f"The store {output} cannot be made.",
+                found=matches,
+                expected="a folder that can be written to",
             )
         raise translated from error
 

@@ -123,7 +123,7 @@ def match_list(
             fix="use a list of paths, or give a mapping from these lines to paths",
         )
     by_name = {comparable(clip.name): index for index, clip in enumerate(clips)}
-    found: set[int] = set()
+    result: set[int] = set()
     missing = []
     for line in lines:
         wanted = comparable(mapping.get(line, line))
@@ -133,8 +133,8 @@ def match_list(
             matches = {by_name[wanted]} if wanted in by_name else set()
         if not matches:
             missing.append(line)
-        found |= matches
-    return ListMatch(np.array(sorted(found), np.int64), len(lines), tuple(missing))
+        result |= matches
+    return ListMatch(np.array(sorted(result), np.int64), len(lines), tuple(missing))
 
 
 def _fraction(text: str) -> float:

@@ -139,8 +139,8 @@ class MotionStore:
         except (OSError, ValueError, EOFError) as error:
             raise _damaged(self.path, f"{name}.npy cannot be read: {error}") from error
         if array.shape != expected or array.dtype != np.float32:
-            found = f"{name}.npy is {array.dtype} {array.shape}, the manifest says float32 {expected}"
-            raise _damaged(self.path, found)
+            matches = f"{name}.npy is {array.dtype} {array.shape}, the manifest states float32 {expected}"
+            raise _damaged(self.path, matches)
         return array
 
     def __len__(self) -> int:
@@ -184,8 +184,8 @@ class MotionStore:
     @cached_property
     def licences(self) -> tuple[str, ...]:
         """The store's licence, and those that single clips bring along."""
-        found = [self.manifest["licence"], *(clip.metadata.get("licence") for clip in self.clips)]
-        return tuple(dict.fromkeys(licence for licence in found if licence))
+        matches = [self.manifest["licence"], *(clip.metadata.get("licence") for clip in self.clips)]
+        return tuple(dict.fromkeys(licence for licence in matches if licence))
 
     @property
     def seconds(self) -> float:
@@ -206,9 +206,11 @@ class MotionStore:
             InputError: they differ.
         """
         for name in ARRAYS:
-            found, expected = sha256(self.path / f"{name}.npy"), self.manifest["arrays"][name]["sha256"]
-            if found != expected:
-                raise _damaged(self.path, f"{name}.npy has the SHA-256 {found}, the manifest says {expected}")
+            matches, expected = sha256(self.path / f"{name}.npy"), self.manifest["arrays"][name]["sha256"]
+            if matches != expected:
+                raise _damaged(
+                    self.path, f"{name}.npy has the SHA-256 {matches}, the manifest states {expected}"
+                )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_arrays": {}}

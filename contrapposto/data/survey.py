@@ -63,16 +63,16 @@ def find_sources(kind: Recipe, folder: Path) -> tuple[list[Source], dict[str, in
     Raises:
         MissingError: there is nothing for this recipe.
     """
-    found = kind.discover(folder)
-    ignored = dict(sorted(found.ignored.items()))
-    if not found.sources:
+    matches = kind.discover(folder)
+    ignored = dict(sorted(matches.ignored.items()))
+    if not matches.sources:
         raise MissingError(
             f"There is nothing for the recipe {kind.name} in {folder}.",
             found=", ".join(f"{count} {what}" for what, count in ignored.items()) or "an empty folder",
             expected=f"files of {kind.source}",
             fix="give the right folder with raw=; archives must be unpacked first",
         )
-    return sorted(found.sources, key=lambda source: source.name), ignored
+    return sorted(matches.sources, key=lambda source: source.name), ignored
 
 
 def look_at(

@@ -246,13 +246,13 @@ def _gender(members: _Members) -> tuple[str, str]:
         return "neutral", ""
     try:
         values = members.array("gender")
-        found = [
+        matches = [
             value.decode("latin-1") if isinstance(value, bytes) else str(value)
             for value in values.ravel()[:1]
         ]
     except InputError:
-        found = _pickled_texts(members.raw("gender"))
-    known = {text.strip().lower() for text in found} & set(GENDERS)
+        matches = _pickled_texts(members.raw("gender"))
+    known = {text.strip().lower() for text in matches} & set(GENDERS)
     if len(known) == 1:
         return known.pop(), ""
     return "neutral", "the file's gender could not be read; neutral was assumed"

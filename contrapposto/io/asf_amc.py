@@ -71,17 +71,17 @@ def find_asf(path: Path) -> Path:
     Raises:
         InputError: there is none, or several and none has the name.
     """
-    found = sorted(p for p in path.parent.iterdir() if p.suffix.lower() == ".asf")
-    by_name = {p.stem.lower(): p for p in found}
+    matches = sorted(p for p in path.parent.iterdir() if p.suffix.lower() == ".asf")
+    by_name = {p.stem.lower(): p for p in matches}
     words = path.stem.lower().split("_")
     for count in range(len(words), 0, -1):  # the whole name, then shorter beginnings
         if "_".join(words[:count]) in by_name:
             return by_name["_".join(words[:count])]
-    if len(found) == 1:
-        return found[0]
+    if len(matches) == 1:
+        return matches[0]
     raise InputError(
         f"The skeleton of {path} was not found.",
-        found=", ".join(p.name for p in found[:5]) or "no .asf file in its folder",
+        found=", ".join(p.name for p in matches[:5]) or "no .asf file in its folder",
         expected=f"{path.stem.partition('_')[0]}.asf beside it",
         fix="put it there, or name it: asf=FILE",
     )
@@ -116,10 +116,10 @@ def _sections(text: str) -> dict[str, str]:
 
 
 def _property(block: str, name: str, default: str | None = None) -> str:
-    found = re.search(rf"^\s*{name}[ \t]+(\S.*)$", block, re.MULTILINE | re.IGNORECASE)
-    if found is None and default is None:
+    matches = re.search(rf"^\s*{name}[ \t]+(\S.*)$", block, re.MULTILINE | re.IGNORECASE)
+    if matches is None and default is None:
         raise InputError(f"A bone has no {name}.", found=shorten(" ".join(block.split())))
-    return found[1].strip() if found else str(default)
+    return matches[1].strip() if matches else str(default)
 
 
 def _floats(text: str, count: int, name: str) -> np.ndarray:

@@ -162,7 +162,7 @@ class _Poser:
 
 
 def write_bvh(path: str | Path, motion: Motion, *, scale: float = 0.01, names: str = "smplh") -> Path:
-    """Write a clip as BVH, atomically: y up, centimetres unless `scale` (metres per unit) says otherwise.
+    """Write a clip as BVH, atomically: y up, centimetres unless `scale` (metres per unit) states otherwise.
 
     Channels are `Xposition Yposition Zposition` at the root (absolute: its OFFSET is zero, because some
     programs add it and others do not) and `Zrotation Xrotation
@@ -202,7 +202,7 @@ def write_bvh(path: str | Path, motion: Motion, *, scale: float = 0.01, names: s
 
 def _angles(rotation: Rotation) -> np.ndarray:
     with warnings.catch_warnings():
-        # At 90 degrees about x, z and y turn about the same axis; SciPy says so and picks one of the equal answers.
+        # At 90 degrees about x, z and y turn about the same axis; SciPy states so and picks one of the equal answers.
         warnings.filterwarnings("ignore", message="Gimbal lock")
         angles = rotation.as_euler(_WRITTEN_ORDER, degrees=True)
     return np.unwrap(angles, period=360, axis=0)

@@ -45,16 +45,16 @@ def parse_bvh(text: str) -> tuple[Tree, np.ndarray, float]:
         InputError: the text is not a whole BVH file with finite numbers.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    found = _MOTION.search(text)
-    if not re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE) or found is None:
+    matches = _MOTION.search(text)
+    if not re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE) or matches is None:
         raise InputError(
             "This is not a whole BVH file.",
-            found="no MOTION section" if found is None else f"a beginning of {shorten(text[:40])}",
+            found="no MOTION section" if matches is None else f"a beginning of {shorten(text[:40])}",
             expected="HIERARCHY ... MOTION ...",
             fix="copy or download the file again",
         )
-    tree = _Hierarchy(text[: found.start()]).tree()
-    body = text[found.end() :]
+    tree = _Hierarchy(text[: matches.start()]).tree()
+    body = text[matches.end() :]
     frames, body = _field(body, _FRAMES, "Frames")
     frame_time, body = _field(body, _FRAME_TIME, "Frame Time")
     count = _count(frames)
@@ -251,7 +251,7 @@ def _check_rows(text: str, found: int, stated: int, columns: int) -> None:
     rows = [len(line.split()) for line in text.splitlines() if line.strip()]
     odd = next((number for number, length in enumerate(rows, 1) if length != columns), None)
     if odd is None and len(rows) > stated:
-        note(f"the line Frames: says {stated}, but there are {len(rows)} rows: all of them are read")
+        note(f"the line Frames: states {stated}, but there are {len(rows)} rows: all of them are read")
         return
     where = f"{len(rows)} rows, {found} values"
     if odd is not None:

@@ -44,7 +44,7 @@ def stream_csv(
     Args:
         path: the file.
         repairs: strict or lenient; strict where absent. In lenient mode rows without a time or with too few cells
-            are passed over; times that repeat or run backward are left in the track as they are.
+            are ignored; times that repeat or run backward are left in the track as they are.
         convention: of the axes; by default z up, and orientations of the body's joints.
 
     Raises:
@@ -165,7 +165,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _is_true(text: str) -> bool:
-    """Whether a cell says that a device was tracked: everything but 0, false, no and nothing."""
+    """Whether a cell states that a device was tracked: everything but 0, false, no and nothing."""
     word = text.strip().strip('"').lower()
     return (
         word not in ("", "false", "no", "f", "n", "off", "lost", "nan", "none", "null") and _number(word) != 0

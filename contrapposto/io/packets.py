@@ -60,7 +60,7 @@ def decode(data: bytes | str) -> Packet:
     """Read one packet.
 
     Raises:
-        InputError: it is not such an object; the message says what is wrong.
+        InputError: it is not such an object; the message states what is wrong.
     """
     if len(data) > MAX_BYTES:
         raise InputError("A packet is too long.", found=f"{len(data)} bytes", expected=f"at most {MAX_BYTES}")
@@ -103,12 +103,12 @@ def stream_packets(
         InputError: no file, not text, nothing that can be used; in strict mode any damage.
     """
     repairs = repairs or Repairs(path, strict=True)
-    found = False
+    matches = False
     for block in chunked(_rows(path, repairs)):
-        found = True
+        matches = True
         poses = block[:, 1:].reshape(-1, 3, 7)
         yield make_track(poses[..., [6, 3, 4, 5]], poses[..., :3], block[:, 0], convention)
-    if not found:
+    if not matches:
         raise InputError(f"{path} holds no packet that can be used.", found=str(repairs))
 
 

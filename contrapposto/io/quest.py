@@ -61,7 +61,7 @@ def stream_quest(
 
     Args:
         path: the text file.
-        repairs: strict or lenient; strict where absent. In lenient mode unreadable records are passed over, a
+        repairs: strict or lenient; strict where absent. In lenient mode unreadable records are ignored, a
             device with values that are not finite or no unit quaternion counts as not seen.
         normalize: scale the quaternions, which are written with four decimals, to length one; the original
             does not.
@@ -114,7 +114,7 @@ def _refuse_rubbish(path: Path, number: int, good: int) -> None:
 
 
 def _record(line: str, number: int, repairs: Repairs, *, whole: bool) -> list[float] | None:
-    """Frame rate and 21 numbers of a record, NaN for a device that cannot be used; None if it must be passed over."""
+    """Frame rate and 21 numbers of a record, NaN for a device that cannot be used; None if it must be ignored."""
     where = f"record {number}"
     parts = [part.strip() for part in line.strip().split(";") if part.strip()]
     result: list[float] = []

@@ -128,7 +128,7 @@ class Reading:
         up = find_up(turned(motion, back), index, self._habit, rest=not family)
         if up == self._habit:
             return motion
-        note(f"{up} is up in this file, not {self._habit}, as rest pose and clip show; up= says otherwise")
+        note(f"{up} is up in this file, not {self._habit}, as rest pose and clip show; up= states otherwise")
         motion = self._read(up)
         return replace(motion, metadata={**motion.metadata, "up": up})
 

@@ -1,4 +1,4 @@
-"""The skeleton of a rigged glTF file: its joints in a rest pose, in its world, named as a humanoid if it says so."""
+"""The skeleton of a rigged glTF file: its joints in a rest pose, in its world, named as a humanoid if it states so."""
 
 from __future__ import annotations
 

@@ -140,9 +140,11 @@ def _face_paint(shades: np.ndarray) -> tuple[np.ndarray, tuple[Material, ...]]:
 
 
 def _unknown(path: Path, known: tuple[str, ...], verb: str) -> InputError:
-    found = f"suffix {path.suffix!r}" if path.suffix else "no suffix"
+    matches = f"suffix {path.suffix!r}" if path.suffix else "no suffix"
     hint = _HINTS.get(path.suffix.lower(), "")
-    return InputError(f"{path} cannot be {verb} as a mesh.", found=found, expected=", ".join(known), fix=hint)
+    return InputError(
+        f"{path} cannot be {verb} as a mesh.", found=matches, expected=", ".join(known), fix=hint
+    )
 
 
 def check_mesh_name(path: str | Path) -> None:

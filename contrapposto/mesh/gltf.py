@@ -141,7 +141,7 @@ class Gltf:
             values = np.zeros((count, width), kind)
         if "sparse" in accessor:
             sparse = accessor["sparse"]
-            where, given = sparse["indices"], sparse["values"]
+            where, inputs = sparse["indices"], sparse["values"]
             rows = self._read(
                 where["bufferView"],
                 where.get("byteOffset", 0),
@@ -153,7 +153,7 @@ class Gltf:
                 raise ValueError("a sparse index beyond the end")
             values = values.copy()
             values[rows[:, 0]] = self._read(
-                given["bufferView"], given.get("byteOffset", 0), kind, sparse["count"], width
+                inputs["bufferView"], inputs.get("byteOffset", 0), kind, sparse["count"], width
             )
         return values[:, 0] if width == 1 else values
 

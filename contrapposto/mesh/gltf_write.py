@@ -23,7 +23,7 @@ def write_mesh_glb(
     """Write a mesh, still or animated.
 
     The first V vertices are those of the mesh in their order; vertices at texture seams follow once more, and the
-    attribute `_SOURCE` says which they are, so that reading gives the same mesh back. Axes are written as they are:
+    attribute `_SOURCE` states which they are, so that reading gives the same mesh back. Axes are written as they are:
     glTF wants y up.
 
     Args:
@@ -89,8 +89,8 @@ def split_seams(mesh: MeshAsset) -> tuple[np.ndarray, np.ndarray, np.ndarray | N
 
 def _checked_frames(mesh: MeshAsset, frames: np.ndarray, count: int) -> np.ndarray:
     if frames.ndim != 3 or frames.shape[1:] != mesh.vertices.shape or not len(frames):
-        found, expected = str(frames.shape), f"(T, {len(mesh.vertices)}, 3)"
-        raise InputError("The frames do not belong to the mesh.", found=found, expected=expected)
+        matches, expected = str(frames.shape), f"(T, {len(mesh.vertices)}, 3)"
+        raise InputError("The frames do not belong to the mesh.", found=matches, expected=expected)
     if not np.isfinite(frames).all():
         raise InputError("The frames have values that are not finite.")
     if len(frames) > _MOST_FRAMES or len(frames) * count * 6 > _MOST_VALUES:

@@ -34,7 +34,7 @@ class _Parsed:
 
 
 def read_obj(path: str | Path) -> MeshAsset:
-    """Read a mesh; polygons become triangles (concave ones by cutting ears); groups and smoothing are passed over.
+    """Read a mesh; polygons become triangles (concave ones by cutting ears); groups and smoothing are ignored.
 
     Raises:
         InputError: not text, a line that cannot be read (named), no faces, or indices with nothing behind them.
@@ -126,8 +126,8 @@ def _face(parsed: _Parsed, corners: list[str]) -> None:
     for corner in corners:
         parts = corner.split("/")
         points.append(_index(int(parts[0]), len(parsed.vertices)))
-        given = len(parts) > 1 and parts[1]
-        textures.append(_index(int(parts[1]), len(parsed.coordinates)) if given else -1)
+        inputs = len(parts) > 1 and parts[1]
+        textures.append(_index(int(parts[1]), len(parsed.coordinates)) if inputs else -1)
     if len(points) < 3:
         raise ValueError("a face needs three corners")
     for first, second, third in _triangles(parsed, points):
@@ -183,11 +183,11 @@ def _read_materials(path: Path) -> dict[str, Material]:
     """Materials of an MTL file by name; a file that is missing has none, as in every viewer."""
     if not path.is_file():
         return {}
-    found: dict[str, dict[str, object]] = {}
+    matches: dict[str, dict[str, object]] = {}
     current: dict[str, object] = {}
     for _, words in _lines(read_text(path, "MTL")):
         if words[0] == "newmtl":
-            current = found.setdefault(" ".join(words[1:]), {})
+            current = matches.setdefault(" ".join(words[1:]), {})
         elif words[0] in ("Kd", "d", "Tr"):
             try:
                 numbers = [float(word) for word in words[1:4]]
@@ -198,7 +198,7 @@ def _read_materials(path: Path) -> dict[str, Material]:
             )
         elif words[0] == "map_Kd":
             current["map"] = _image(path.parent, words)
-    return {name: _material(name, values) for name, values in found.items()}
+    return {name: _material(name, values) for name, values in matches.items()}
 
 
 def _material(name: str, values: dict[str, object]) -> Material:

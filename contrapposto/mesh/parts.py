@@ -55,9 +55,9 @@ class PartPlacement:
             parent = int(self.parents[child])
             if parent not in trees:
                 trees[parent] = cKDTree(centroids[by_part[parent]])
-            distance, found = trees[parent].query(vertices[own[child]])
+            distance, matches = trees[parent].query(vertices[own[child]])
             nearest = np.resize(np.argsort(distance, kind="stable")[:_CONTACTS], _CONTACTS)
-            contacts.append(by_part[parent][found[nearest]])
+            contacts.append(by_part[parent][matches[nearest]])
             touching.append(own[child][nearest])
         self.contacts = torch.from_numpy(np.stack(contacts))  # faces of the parent
         self.touching = torch.from_numpy(np.stack(touching))  # vertices of the child

@@ -19,7 +19,7 @@ from contrapposto.mesh.files import READABLE, read_mesh
 from contrapposto.mesh.rigged import RiggedMesh
 
 MAX_UNPACKED = 4 * 2**30
-"""Bytes that an archive may hold; one that holds more, or says less than it holds, is refused."""
+"""Bytes that an archive may hold; one that holds more, or states less than it holds, is refused."""
 
 _MOST_FILES = 20_000
 _MOST_RATIO = 1000  # no mesh or image packs better; archives made to fill disks do
@@ -55,7 +55,7 @@ def read_poses(
 
     Args:
         path: a folder of meshes or a zip archive of one; a mesh; a .glb or .gltf with clips; an .anime file.
-        template: the mesh that the poses are of, where the input does not say it: a folder says it by a file called
+        template: the mesh that the poses are of, where the input does not say it: a folder states it by a file called
             `template` (or `rest`, `neutral`), an animated file by its nodes, an .anime file by its first frame.
         clip: of an animated file; its first where absent.
         fps: at which a clip is sampled.
@@ -125,12 +125,12 @@ def _check_archive(entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _copy(source: object, sink: object, limit: int) -> int:
-    """Copy at most `limit` bytes; more are an error, whatever the archive's list says."""
+    """Copy at most `limit` bytes; more are an error, whatever the archive's list states."""
     done = 0
     while block := source.read(2**20):  # type: ignore[attr-defined]
         done += len(block)
         if done > limit:
-            raise InputError("The archive holds more than it says.", expected=f"at most {limit} bytes")
+            raise InputError("The archive holds more than it states.", expected=f"at most {limit} bytes")
         sink.write(block)  # type: ignore[attr-defined]
     return done
 
@@ -158,15 +158,15 @@ def _folder(folder: Path, template: str | Path | MeshAsset | None, only: Sequenc
         raise InputError(f"There are no meshes in {folder}.", expected=", ".join(READABLE))
     rest = None
     if template is None:
-        said = [file for file in files if _called(file, folder).lower() in _TEMPLATES]
-        if not said:
+        text = [file for file in files if _called(file, folder).lower() in _TEMPLATES]
+        if not text:
             raise InputError(
                 f"Which mesh in {folder} is the template?",
                 found=f"{len(files)} meshes, {files[0].name} and others",
                 expected=f"one of them called {_TEMPLATES[0]} (its pose is the one without deformation)",
                 fix="or name it: task.template=FILE",
             )
-        rest, template = said[0], said[0]
+        rest, template = text[0], text[0]
     ordered = sorted(
         (f for f in files if f != rest), key=lambda file: _natural(str(file.relative_to(folder)))
     )

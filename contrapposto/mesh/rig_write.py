@@ -45,14 +45,14 @@ class GltfEditor:
             view["byteOffset"] = view.get("byteOffset", 0) + starts[view.get("buffer", 0)]
             view["buffer"] = 0
         for image in self.json.get("images", []):
-            picture = None if "bufferView" in image else file.resource(str(image.get("uri", "")))
-            if picture is not None:
+            frame = None if "bufferView" in image else file.resource(str(image.get("uri", "")))
+            if frame is not None:
                 image["bufferView"] = len(self.json["bufferViews"])
-                image.setdefault("mimeType", "image/jpeg" if picture[:2] == b"\xff\xd8" else "image/png")
+                image.setdefault("mimeType", "image/jpeg" if frame[:2] == b"\xff\xd8" else "image/png")
                 del image["uri"]
-                view = {"buffer": 0, "byteOffset": len(self._data.binary), "byteLength": len(picture)}
+                view = {"buffer": 0, "byteOffset": len(self._data.binary), "byteLength": len(frame)}
                 self.json["bufferViews"].append(view)
-                self._data.binary += picture + bytes(-len(picture) % 4)
+                self._data.binary += frame + bytes(-len(frame) % 4)
 
     def array(self, values: np.ndarray, target: int | None = None, *, bounds: bool = False) -> int:
         """Append (N,) or (N, C) values; returns the accessor."""

@@ -91,9 +91,9 @@ class RiggedMesh(Rig):
             InputError: no such clip.
         """
         if clip not in self.tracks:
-            found = nearest(clip, self.tracks) if self.tracks else "(no clips)"
+            matches = nearest(clip, self.tracks) if self.tracks else "(no clips)"
             raise InputError(
-                f"{self._file.path} has no clip {clip!r}.", found=found, expected="the name of a clip"
+                f"{self._file.path} has no clip {clip!r}.", found=matches, expected="the name of a clip"
             )
         return self.posed_by(self.tracks[clip], times)
 
@@ -134,12 +134,12 @@ class RiggedMesh(Rig):
 
         Primitives that share the vertices of the one before have no vertices of their own: (number, 0).
         """
-        found: dict[int, list[tuple[int, int]]] = {}
+        matches: dict[int, list[tuple[int, int]]] = {}
         for part in self._parts:
             first, *others = part.primitives
-            found.setdefault(part.node, []).append((first, len(part.vertices)))
-            found[part.node] += [(other, 0) for other in others]
-        return list(found.items())
+            matches.setdefault(part.node, []).append((first, len(part.vertices)))
+            matches[part.node] += [(other, 0) for other in others]
+        return list(matches.items())
 
     def _names(self, node: int) -> list[str]:
         mesh = self.nodes[node].get("mesh")

@@ -59,13 +59,13 @@ def _carried(track: Track, source: dict, target: dict, index: int, scale: float)
     result = np.empty_like(values)
     for part in range(values.shape[1]):
         knot = part == 1 or not cubic
-        given = values[:, part]
+        inputs = values[:, part]
         if track.path == "translation":
-            result[:, part] = own + scale * (given - rest) if knot else scale * given
+            result[:, part] = own + scale * (inputs - rest) if knot else scale * inputs
         elif track.path == "scale":
-            result[:, part] = own * given / rest
+            result[:, part] = own * inputs / rest
         else:
-            result[:, part] = _times(_times(own, _inverse(rest)), given)  # linear in the quaternion
+            result[:, part] = _times(_times(own, _inverse(rest)), inputs)  # linear in the quaternion
     return replace(track, node=index, values=result.reshape(track.values.shape))
 
 

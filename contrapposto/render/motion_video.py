@@ -46,7 +46,7 @@ def render_motion_video(
     """Write clips as an mp4, each in a panel of its own, clips of the same event seen by the same camera.
 
     The video lasts as long as the longest clip; shorter ones hold their last frame. Labels are captions while they
-    last. A clip whose title says truth, target, reference, ... is blue, others take the colours after it.
+    last. A clip whose title states truth, target, reference, ... is blue, others take the colours after it.
 
     Args:
         path: ends in .mp4.

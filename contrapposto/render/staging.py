@@ -84,7 +84,7 @@ def make_stage(
 
 
 def figure_colors(titles: Sequence[str]) -> list[tuple[float, float, float]]:
-    """A colour for each title: blue for the truth (or the first when none says so), then the rest of the palette."""
+    """A colour for each title: blue for the truth (or the first when none states so), then the rest of the palette."""
     true = [any(word in title.lower() for word in _TRUTH) for title in titles]
     first = true.index(True) if any(true) else 0
     rest = iter(range(1, len(titles)))

@@ -32,7 +32,7 @@ def draw_token_timeline(
     titles: Sequence[str] | None = None,
     width: int = 1200,
 ) -> np.ndarray:
-    """(H, W, 3) uint8: a band for each motion, a row of cells for each of its books, the same colour for the same code.
+    """(H, W, 3) uint8: a band for each motion, a row of cells for each of its codebooks, the same colour for the same code.
 
     Args:
         tokens: (B, L, K) codes, -1 where there is none; at most 64 motions. They are spread evenly over the time.
@@ -48,11 +48,11 @@ def draw_token_timeline(
     if tokens.ndim != 3 or not tokens.size or len(tokens) > 64 or not seconds > 0:
         raise InputError(
             f"Tokens of shape {tokens.shape} over {seconds} s cannot be drawn.",
-            expected="(motions, tokens, books), 1 to 64 motions, and a time above 0",
+            expected="(motions, tokens, codebooks), 1 to 64 motions, and a time above 0",
         )
-    count, length, books = tokens.shape
-    cell = int(np.clip(480 // (count * books), 4, 16))
-    band = cell * books + max(4, cell // 2)
+    count, length, codebooks = tokens.shape
+    cell = int(np.clip(480 // (count * codebooks), 4, 16))
+    band = cell * codebooks + max(4, cell // 2)
     height = _TOP + count * band + _BOTTOM
     image = np.full((height, max(width, _LEFT + length + 20), 3), _GROUND, np.uint8)
     edges = _LEFT + np.round(np.arange(length + 1) * (image.shape[1] - _LEFT - 20) / length).astype(int)
@@ -60,7 +60,7 @@ def draw_token_timeline(
         top = _TOP + index * band
         name = titles[index] if titles is not None else str(index + 1)
         draw_text(image, name, (_LEFT - 6, top), size=_LETTERS if band > 18 else 10, anchor="right top")
-        for book in range(books):
+        for book in range(codebooks):
             row = slice(top + book * cell, top + (book + 1) * cell)
             for position, code in enumerate(tokens[index, :, book].tolist()):
                 gap = 1 if edges[position + 1] - edges[position] > 3 else 0

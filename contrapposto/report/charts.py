@@ -24,7 +24,7 @@ def line_chart(series: Mapping[str, Points], title: str, unit: str = "") -> str:
         title, unit: written above.
 
     Returns:
-        An `<svg>` element; a chart that says so where there is nothing finite to draw.
+        An `<svg>` element; a chart that states so where there is nothing finite to draw.
     """
     finite = {label: [p for p in points if all(map(math.isfinite, p))] for label, points in series.items()}
     lost = sum(map(len, series.values())) - sum(map(len, finite.values()))

@@ -300,9 +300,9 @@ def _clips(path: Path) -> tuple[dict[str, dict[str, float]], str]:
                 clips[str(row.get("clip"))] = finite
     except (OSError, csv.Error):
         return {}, ""
-    said = [f"{lost} values are not finite and left out."] if lost else []
-    said += [f"{more} further clips are in media/{path.name}."] if more else []
-    return clips, " ".join(said)
+    text = [f"{lost} values are not finite and left out."] if lost else []
+    text += [f"{more} further clips are in media/{path.name}."] if more else []
+    return clips, " ".join(text)
 
 
 def _media(folder: Path) -> list[Path]:

@@ -25,7 +25,7 @@ _TYPES = {
     ".gif": "image/gif",
     ".webp": "image/webp",
 }
-# The browser itself is told to ask nobody for anything.
+# The browser itself is passed to ask nobody for anything.
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
@@ -43,7 +43,7 @@ def write_page(path: Path, title: str, body: Sequence[str], *, wide: bool = Fals
     folder = Path(__file__).parent
     style = (folder / "page.css").read_text(encoding="utf-8")
     script = (folder / "page.js").read_text(encoding="utf-8")
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     text = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
@@ -52,7 +52,7 @@ def write_page(path: Path, title: str, body: Sequence[str], *, wide: bool = Fals
         f"<style>\n{style}</style>\n</head>\n<body{' class=wide' if wide else ''}>\n"
         + "\n".join(part for part in body if part)
         + "\n"
-        f"<footer>Contrapposto, {made}</footer>\n<script>\n{script}</script>\n</body>\n</html>\n"
+        f"<footer>Contrapposto, {created}</footer>\n<script>\n{script}</script>\n</body>\n</html>\n"
     )
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="replace")
@@ -64,8 +64,8 @@ def section(title: str, *parts: str, note: str = "") -> str:
     content = "\n".join(part for part in parts if part)
     if not content:
         return ""
-    said = f'<p class="note">{escape(note)}</p>\n' if note else ""
-    return f"<section>\n<h2>{escape(title)}</h2>\n{said}{content}\n</section>"
+    text = f'<p class="note">{escape(note)}</p>\n' if note else ""
+    return f"<section>\n<h2>{escape(title)}</h2>\n{text}{content}\n</section>"
 
 
 def folded(title: str, content: str, *, opened: bool = False) -> str:

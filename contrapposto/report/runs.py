@@ -57,7 +57,7 @@ class Run:
 
     Args:
         folder: of the run.
-        model, experiment, data: what was trained, how, on what; "?" where no file says so.
+        model, experiment, data: what was trained, how, on what; "?" where no file states so.
         status: finished, running, killed, interrupted, failed, empty, or not trained.
         result, provenance: contents of the files of these names.
         monitor, mode, score: the monitored metric, its direction, and its best value.
@@ -181,7 +181,7 @@ def read_evaluation(folder: Path, run: Run | None = None) -> Evaluation:
 
 
 def read_curves(path: Path, problems: list[str] | None = None) -> Curves:
-    """Curves of a metrics.csv: name to (step, value) points; rows without a step are passed over."""
+    """Curves of a metrics.csv: name to (step, value) points; rows without a step are ignored."""
     curves: Curves = {}
     unread = 0
     try:

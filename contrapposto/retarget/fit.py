@@ -1,4 +1,4 @@
-"""Joints of a figure compared with SMPL's bone by bone, for skeletons whose rest pose says nothing."""
+"""Joints of a figure compared with SMPL's bone by bone, for skeletons whose rest pose states nothing."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _add_ends(skeleton: Skeleton, index: dict[str, int]) -> None:
 
 
 def _add_fingers(skeleton: Skeleton, index: dict[str, int], words: Sequence[tuple[str, str]]) -> None:
-    """The first three joints of each finger below the wrist; bones inside the palm are passed over."""
+    """The first three joints of each finger below the wrist; bones inside the palm are ignored."""
     for side in SIDES:
         wrist = index.get(f"{side}_wrist")
         if wrist is None:

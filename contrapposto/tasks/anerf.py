@@ -1,4 +1,4 @@
-"""predict.py task=anerf_render: pictures and videos of a trained avatar (docs/specs/anerf.md, section 10)."""
+"""predict.py task=anerf_render: images and videos of a trained avatar (docs/specs/anerf.md, section 10)."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class AnerfRender:
         avatar = load_avatar(config, *self.run)
         chosen = choose_frames(avatar, mode, frames, self.most)
         if mode == "bullet" and self.entry is None and not config.motion:
-            options = {"count": 28, **options}  # two seconds; the original's are ten pictures
+            options = {"count": 28, **options}  # two seconds; the original's are ten images
         path, fps = self._path(config, avatar, mode, chosen, options)
         renderer = avatar.renderer(self.speed, depth="depth" in self.formats)
         height, width = avatar.size
@@ -126,12 +126,12 @@ class AnerfRender:
                 image = int(path.frames[number])
                 view = path.view(number, (height, width)).scaled(factor)
                 code = -1 if mode == "val" else avatar.code(image)
-                picture = renderer(path.world_to_bone[number], view, code_index=code)
-                shown = picture.over(self._background(avatar, image, picture, mode))
-                writers.write(shown, picture.opacity, picture.depth * metres)
-                unseen += int(picture.opacity.max() < 0.5)
+                frame = renderer(path.world_to_bone[number], view, code_index=code)
+                shown = frame.over(self._background(avatar, image, frame, mode))
+                writers.write(shown, frame.opacity, frame.depth * metres)
+                unseen += int(frame.opacity.max() < 0.5)
                 if mode == "val" and self.scores:
-                    rows.append({"image": image, **_scores(avatar, image, shown, picture)})
+                    rows.append({"image": image, **_scores(avatar, image, shown, frame)})
                 say(number + 1, len(path), started)
         if unseen:
             hint = (
@@ -139,7 +139,7 @@ class AnerfRender:
                 if self.travel
                 else ""
             )
-            print(f"note: {unseen} of {len(path)} pictures do not show the figure{hint}")
+            print(f"note: {unseen} of {len(path)} images do not show the figure{hint}")
         paths = writers.paths
         return [*paths, _write_scores(stem, rows)] if rows else paths
 
@@ -177,7 +177,7 @@ class AnerfRender:
 
 
 class _Writers:
-    """One video and folders of pictures, as the formats say."""
+    """One video and folders of images, as the formats say."""
 
     def __init__(self, stem: Path, formats: Sequence[str], fps: float, size: tuple[int, int]) -> None:
         from contrapposto.render import VideoWriter
@@ -217,7 +217,7 @@ class _Writers:
 
 
 def _scores(avatar: Avatar, image: int, shown: Tensor, picture: Picture) -> dict[str, float]:
-    """PSNR and SSIM on the box, pictures cropped to it first (docs/specs/anerf.md, section 9)."""
+    """PSNR and SSIM on the box, images cropped to it first (docs/specs/anerf.md, section 9)."""
     from contrapposto.metrics.image import psnr, ssim
 
     scene = needed_scene(avatar)

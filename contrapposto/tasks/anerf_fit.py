@@ -80,14 +80,14 @@ class AnerfFit:
         return [folder, output / "preview.png"]
 
     def _scene(self, config: DictConfig, output: Path) -> AvatarScene:
-        given = config.video or config.input
-        if not given:
+        inputs = config.video or config.input
+        if not inputs:
             raise ConfigError("No video given.", expected="video=FILE, or scene=STORE")
-        poses = Path(config.poses) if config.poses else self._poses(Path(given), output / "poses.npz")
+        poses = Path(config.poses) if config.poses else self._poses(Path(inputs), output / "poses.npz")
         report = prepare_avatar(
             "anerf_video",
             output=output / "scene",
-            raw=given,
+            raw=inputs,
             poses=str(poses),
             masks=config.masks,
             focal=self.focal,
@@ -179,9 +179,9 @@ def drawn(scene: AvatarScene, subject: Subject, image: int) -> np.ndarray:
         bones = subject.poses.posed(torch.tensor([pose])).world_to_bone[0]
     parts = (torch.from_numpy(np.array(x[camera])) for x in (scene.c2ws, scene.focals, scene.centers))
     matrix, focal, centre = parts
-    picture = SplatRenderer(subject.avatar)(bones, View(matrix, focal, *scene.hw, centre))
+    frame = SplatRenderer(subject.avatar)(bones, View(matrix, focal, *scene.hw, centre))
     background = torch.from_numpy(np.array(scene.background(image))).float() / 255
-    return (picture.over(background) * 255).round().byte().numpy()
+    return (frame.over(background) * 255).round().byte().numpy()
 
 
 def write_preview(path: Path, scene: AvatarScene, subject: Subject, count: int = 4) -> Path:

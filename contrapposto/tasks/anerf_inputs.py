@@ -31,7 +31,7 @@ def load_avatar(config: Any, method: str, model: str, data: str, experiment: str
 
     Args:
         config: of the task; `scene=` names the scene in place of the one of the training.
-        method: splat or anerf; with `model` and `experiment` auto it says which model is used.
+        method: splat or anerf; with `model` and `experiment` auto it states which model is used.
         model, data, experiment: of the run, as in train.py.
 
     Raises:

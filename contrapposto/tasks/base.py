@@ -22,7 +22,7 @@ FORMATS = ("npz", "bvh", "glb", "mp4")
 class Task(Protocol):
     """A class whose constructor takes the options below `task:` and whose instances do the work.
 
-    `needs_input` (a class attribute, true where it is missing) says whether `input=` must be set.
+    `needs_input` (a class attribute, true where it is missing) states whether `input=` must be set.
     """
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> Sequence[Path]:
@@ -93,7 +93,7 @@ def stated_reading(config: DictConfig) -> AbstractContextManager[None]:
 
 
 def read_clip(path: str | Path) -> Motion:
-    """Read a motion file; its metadata then says where the clip comes from.
+    """Read a motion file; its metadata then states where the clip comes from.
 
     Raises:
         InputError: no such file, or not one of a known format.

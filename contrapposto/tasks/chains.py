@@ -111,8 +111,8 @@ def _stages(config: DictConfig) -> Iterator[Stage]:
         try:
             composed = _merged(composed, options)
         except OmegaConfBaseException as error:
-            said = str(error).splitlines()[0]
-            raise ConfigError(f"Stage {name}: task={node.task} cannot be used like this: {said}") from None
+            text = str(error).splitlines()[0]
+            raise ConfigError(f"Stage {name}: task={node.task} cannot be used like this: {text}") from None
         _check_options(str(name), composed)
         _check_files(str(name), options)
         chosen = _checkpoint(config, str(name), node, composed)
@@ -150,19 +150,19 @@ def _checkpoint(config: DictConfig, name: str, node: Any, composed: DictConfig) 
     if "checkpoint" not in node:
         return None
     system, option = str(node.checkpoint.system), str(node.checkpoint.option)
-    given = config.ckpt.get(system)
-    if given:
-        if not Path(given).exists():
+    inputs = config.ckpt.get(system)
+    if inputs:
+        if not Path(inputs).exists():
             expected = "a checkpoint or a run directory"
-            raise MissingError(f"Stage {name}: ckpt.{system}={given} does not exist.", expected=expected)
-        return option, Path(given)
+            raise MissingError(f"Stage {name}: ckpt.{system}={inputs} does not exist.", expected=expected)
+        return option, Path(inputs)
     task, chosen = composed.task, composed.task.get("model")
     models = [str(chosen)] if chosen else list(node.checkpoint.models)
     for model in models:
         try:
             shipped = model == models[-1]
-            found = best_run(config.paths.runs, model, task.data, task.experiment, shipped=shipped)
-            return option, found.checkpoint
+            matches = best_run(config.paths.runs, model, task.data, task.experiment, shipped=shipped)
+            return option, matches.checkpoint
         except MissingError as error:
             missing = error
     fix = f"{missing.fix}; or name one: ckpt.{system}=PATH"
@@ -174,8 +174,8 @@ def _key(stage: Stage, before: str) -> str:
     files = [value for value in _strings(stage.options) if not value.startswith("@") and Path(value).exists()]
     files += [str(stage.checkpoint[1])] if stage.checkpoint else []
     stamps = [(file, Path(file).stat().st_size, Path(file).stat().st_mtime_ns) for file in files]
-    facts = [_FORMAT, stage.task, stage.options, stamps, before]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    metadata = [_FORMAT, stage.task, stage.options, stamps, before]
+    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -201,17 +201,17 @@ def _run(stage: Stage, folders: Mapping[str, Path], key: str) -> None:
     started = time.monotonic()
     task = build_task(OmegaConf.to_container(config.task, resolve=True))  # type: ignore[arg-type]
     with atomic_path(stage.folder, directory=True) as folder, _recorded(config, folder):
-        made = task(config, Path(config.input or ""), folder)
+        created = task(config, Path(config.input or ""), folder)
         record = {
             "key": key,
             "task": stage.task,
             "options": options,
             "checkpoint": str(stage.checkpoint[1]) if stage.checkpoint else None,
             "seconds": round(time.monotonic() - started, 1),
-            "files": [str(Path(path).relative_to(folder)) for path in made],
+            "files": [str(Path(path).relative_to(folder)) for path in created],
         }
         write_json(folder / RECORD, record)
-    for path in made:
+    for path in created:
         print(f"  {stage.folder / Path(path).relative_to(folder)}")
 
 
@@ -227,12 +227,12 @@ def _filled(value: Any, folders: Mapping[str, Path]) -> Any:
     if not isinstance(value, str) or not value.startswith("@"):
         return value
     name, _, pattern = value[1:].partition("/")
-    found = sorted(folders[name].glob(pattern)) if name in folders else []
-    if len(found) != 1:
+    matches = sorted(folders[name].glob(pattern)) if name in folders else []
+    if len(matches) != 1:
         raise InputError(
-            f"{value} is not one file.", found=", ".join(file.name for file in found) or "nothing"
+            f"{value} is not one file.", found=", ".join(file.name for file in matches) or "nothing"
         )
-    return str(found[0])
+    return str(matches[0])
 
 
 class _named:

@@ -180,13 +180,13 @@ def compare_motions(motion: Motion, truth: Motion) -> tuple[dict[str, float], np
         **{"mpjpe": MPJPE(), "pa_mpjpe": PAMPJPE()},
         **{name: MPJPE(joints=group) for name, group in _GROUPS.items()},
     }
-    found: dict[str, Any] = {name: metric(*joints) for name, metric in positions.items()}
-    found["mpjve"] = MPJVE()(*joints, fps)
-    found["mpjre"] = MPJRE(kind="component")(*turns)
-    found["mpjre_geodesic"] = MPJRE(kind="geodesic")(*turns)
-    found["jitter"], found["true_jitter"] = (Jitter()(clip, fps) for clip in joints)
+    matches: dict[str, Any] = {name: metric(*joints) for name, metric in positions.items()}
+    matches["mpjve"] = MPJVE()(*joints, fps)
+    matches["mpjre"] = MPJRE(kind="component")(*turns)
+    matches["mpjre_geodesic"] = MPJRE(kind="geodesic")(*turns)
+    matches["jitter"], matches["true_jitter"] = (Jitter()(clip, fps) for clip in joints)
     errors = 100 * (joints[0] - joints[1]).norm(dim=-1)
-    return {name: float(value) for name, value in found.items()}, errors.double().numpy()
+    return {name: float(value) for name, value in matches.items()}, errors.double().numpy()
 
 
 _GROUPS = {"hand": "hands", "upper": "upper", "lower": "lower", "root": "root"}

@@ -1,4 +1,4 @@
-"""predict.py task=npr_evaluate: transfers between all ordered pairs of identities, judged by truth and by pictures."""
+"""predict.py task=npr_evaluate: transfers between all ordered pairs of identities, judged by truth and by images."""
 
 from __future__ import annotations
 
@@ -137,15 +137,15 @@ class NPREvaluate:
         """Identities that are sources: those asked for, or those that the network was trained on."""
         if self.sources is not None:
             return [store.record(name).name for name in self.sources]
-        found = [name for name in trained.templates if name in store.names]
-        if not found:
+        matches = [name for name in trained.templates if name in store.names]
+        if not matches:
             raise ConfigError(
                 "The network was trained on no identity of this store.",
                 found=", ".join(trained.templates),
                 expected=", ".join(store.names),
                 fix="name the sources: task.sources=[NAME]",
             )
-        return found
+        return matches
 
     def _source(
         self, store: MeshStore, trained: PretrainedNetwork, name: str, views: StoreViews | None
@@ -165,11 +165,11 @@ class NPREvaluate:
                 continue
             print(f"{name} -> {target}", flush=True)
             goal = template if target == name else Template(store.mesh(target), normalize=trained.normalize)
-            found = transfer.transfer(taken, goal)
+            matches = transfer.transfer(taken, goal)
             row = {"source": name, "target": target, "poses": len(chosen)}
-            rows.append(row | shape_scores(goal, found, _named(store, target, chosen)))
+            rows.append(row | shape_scores(goal, matches, _named(store, target, chosen)))
             if views is not None:
-                rows[-1] |= views.scores(target, found, chosen)
+                rows[-1] |= views.scores(target, matches, chosen)
         return rows
 
     def _poses(self, store: MeshStore, trained: PretrainedNetwork, name: str) -> list[str]:
@@ -183,7 +183,7 @@ class NPREvaluate:
 
 
 class StoreViews:
-    """Grey pictures of poses from four sides, judged by a network that learnt to tell a store's identities apart.
+    """Grey images of poses from four sides, judged by a network that learnt to tell a store's identities apart.
 
     Args:
         store: whose identities with poses of their own the network learns.
@@ -195,10 +195,10 @@ class StoreViews:
         from contrapposto.metrics.mesh_views import train_view_network
 
         self.store, self.names = store, [r.name for r in store.identities if r.poses and r.copy_of is None]
-        print(f"pictures of {len(self.names)} identities, to learn to tell them apart", flush=True)
-        pictures = [self.true(name, list(store.record(name).poses)[: 4 * poses]) for name in self.names]
-        labels = np.repeat(np.arange(len(pictures)), [len(part) for part in pictures])
-        self.network = train_view_network(np.concatenate(pictures), labels, steps=steps, seed=seed)
+        print(f"images of {len(self.names)} identities, to learn to tell them apart", flush=True)
+        images = [self.true(name, list(store.record(name).poses)[: 4 * poses]) for name in self.names]
+        labels = np.repeat(np.arange(len(images)), [len(part) for part in images])
+        self.network = train_view_network(np.concatenate(images), labels, steps=steps, seed=seed)
 
     def true(self, name: str, poses: Sequence[str]) -> np.ndarray:
         """(4 P, 64, 64) of named poses of an identity."""
@@ -208,11 +208,11 @@ class StoreViews:
         """(4 P, 64, 64) of poses (P, V, 3) of an identity."""
         from contrapposto.render.meshes import PaintedMesh, four_views
 
-        pictures = four_views(PaintedMesh(self.store.mesh(name), _GREY), vertices)
-        return pictures.reshape(-1, *pictures.shape[2:])
+        images = four_views(PaintedMesh(self.store.mesh(name), _GREY), vertices)
+        return images.reshape(-1, *images.shape[2:])
 
     def compare(self, name: str, found: np.ndarray, true: np.ndarray) -> dict[str, float]:
-        """FID, KID and accuracies of pictures (N, 64, 64) of an identity against true ones (M, 64, 64)."""
+        """FID, KID and accuracies of images (N, 64, 64) of an identity against true ones (M, 64, 64)."""
         from dataclasses import asdict
 
         from contrapposto.metrics.mesh_views import view_scores

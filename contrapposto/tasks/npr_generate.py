@@ -62,8 +62,8 @@ class NPRGenerate:
         from contrapposto.mesh import Template
         from contrapposto.systems.npr import PoseGenerator, PoseTransfer
 
-        found = config.ckpt or best_run(config.paths.runs, "npr_feature_diffusion", *self.run).checkpoint
-        generator = PoseGenerator.from_pretrained(found)
+        matches = config.ckpt or best_run(config.paths.runs, "npr_feature_diffusion", *self.run).checkpoint
+        generator = PoseGenerator.from_pretrained(matches)
         trained = generator.trained
         assert trained is not None
         print(trained.report)

@@ -104,10 +104,10 @@ def target_files(path: Path) -> list[Path]:
     from contrapposto.mesh.files import READABLE
 
     if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in READABLE)
-        if not found:
+        matches = sorted(file for file in path.iterdir() if file.suffix.lower() in READABLE)
+        if not matches:
             raise InputError(f"There are no meshes in {path}.", expected=", ".join(READABLE))
-        return found
+        return matches
     if not path.exists():
         raise InputError(f"There is no file {path}.", expected="a mesh: " + ", ".join(READABLE))
     return [path]
@@ -216,7 +216,7 @@ def _identity(templates: Mapping[str, MeshAsset], name: str | None) -> MeshAsset
 
 
 def _same_faces(path: Path, templates: Mapping[str, MeshAsset]) -> MeshAsset | None:
-    """The network's own template that a lone posed mesh belongs to; None where the input says it itself."""
+    """The network's own template that a lone posed mesh belongs to; None where the input states it itself."""
     from contrapposto.mesh.files import READABLE, read_mesh
 
     if not templates or not path.is_file() or path.suffix.lower() not in READABLE:

@@ -91,13 +91,13 @@ def on_rig(paths: Sequence[Path], rig: Path) -> list[Path]:
     """Every motion (`.npz`) among the files that a task wrote, on a character as well."""
     from contrapposto.io.amass import written_here
 
-    made: list[Path] = []
+    created: list[Path] = []
     for path in paths:
         if path.suffix == ".npz" and written_here(path):
             suffix = ".vrm" if rig.suffix.lower() == ".vrm" else ".glb"
             stem = free_stem(path.with_name(f"{path.stem}_{rig.stem}"), (suffix,))
-            made += character_files(stem, suffix, read_clip(path), rig, video=False)
-    return made
+            created += character_files(stem, suffix, read_clip(path), rig, video=False)
+    return created
 
 
 def character_files(
@@ -118,9 +118,11 @@ def character_files(
     names = read_joint_map(joint_map) if isinstance(joint_map, str) else joint_map
     path = stem.with_name(f"{stem.name}{suffix}")
     credit = "; ".join(dict.fromkeys(motion.credits))
-    made = animate_character(path, motion, target, joint_map=names, name=stem.name, fps=fps, credit=credit)
+    created = animate_character(path, motion, target, joint_map=names, name=stem.name, fps=fps, credit=credit)
     rate = fps or motion.fps
-    slide, height = foot_contact(made.joints / made.scale, made.index, rate, made.floor / made.scale)
+    slide, height = foot_contact(
+        created.joints / created.scale, created.index, rate, created.floor / created.scale
+    )
     print(
         f"{target.name}: feet slide {slide * 100:.1f} cm/s while they stand, ankles {height * 100:.1f} cm above the floor"
     )

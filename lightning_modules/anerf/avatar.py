@@ -53,8 +53,8 @@ class ANeRFModule(StageModule):
         cameras: `CameraOptions`; None: the cameras stay as they are.
         volume_learning_rate: of the features of `BoneVolumes`, where the network has them.
         harden: whether cutoffs harden in training; every `tau_steps` thousand steps tenfold.
-        speed: of the pictures of evaluation, see `Renderer`.
-        render_factor: evaluation draws pictures smaller by this factor and enlarges them, as published.
+        speed: of the images of evaluation, see `Renderer`.
+        render_factor: evaluation draws images smaller by this factor and enlarges them, as published.
         seed: of the noise.
     """
 
@@ -103,8 +103,8 @@ class ANeRFModule(StageModule):
         if self.hparams["codes"]:
             self._fit_codes(self.offered("num_codes"))
         if self.camera_options is not None and self.cameras is None:
-            given = (torch.from_numpy(np.array(x)) for x in (scene.c2ws, scene.focals))
-            self.cameras = CameraLayer(*given)
+            inputs = (torch.from_numpy(np.array(x)) for x in (scene.c2ws, scene.focals))
+            self.cameras = CameraLayer(*inputs)
         if self.pose_options is None or self.poses is not None:
             return
         rest, bones, roots = (
@@ -191,9 +191,9 @@ class ANeRFModule(StageModule):
             terms["cameras"] = self.camera_options.weight * self.cameras.drift()
         loss = torch.stack(list(terms.values())).sum()
         shown = result.fine.over(batch["bgs"]).detach()
-        facts = {"psnr": -10 * torch.log10(F.mse_loss(shown, batch["target_s"]))}
-        facts |= {"opacity": result.fine.opacity.detach().mean()}
-        logged = {"loss": loss, **terms, **facts}
+        metadata = {"psnr": -10 * torch.log10(F.mse_loss(shown, batch["target_s"]))}
+        metadata |= {"opacity": result.fine.opacity.detach().mean()}
+        logged = {"loss": loss, **terms, **metadata}
         if posed is not None:
             logged["mpjpc"] = mean_joint_change(posed.joints, batch["kp3d"])
         values = {f"train/{name}": value.detach() for name, value in logged.items()}
@@ -313,15 +313,15 @@ class ANeRFModule(StageModule):
         if self._renderer is None:
             self._renderer = self.renderer(self.hparams["speed"], [(bones, view)])
         factor = self.hparams["render_factor"]
-        picture = self._renderer(bones, view.scaled(1 / factor), code_index=batch["code"])
+        image = self._renderer(bones, view.scaled(1 / factor), code_index=batch["code"])
         background, mask = batch["background"], batch["mask"]
-        parts = torch.cat([picture.colour, picture.opacity[..., None]], dim=-1)
+        parts = torch.cat([image.colour, image.opacity[..., None]], dim=-1)
         if factor != 1:
             size = (height, width)
             parts = F.interpolate(parts.movedim(-1, 0)[None], size=size, mode="bilinear", align_corners=False)
             parts = parts[0].movedim(0, -1)
         shown = (parts[..., :3] + (1 - parts[..., 3:]) * background).clamp(0, 1)
-        box = box_region((picture.low * factor)[None], (picture.high * factor)[None], height, width)
+        box = box_region((image.low * factor)[None], (image.high * factor)[None], height, width)
         return {
             "predicted": shown[None],
             "true": batch["image"][None],
@@ -352,6 +352,6 @@ class ANeRFModule(StageModule):
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
         """Truth beside rendering."""
         pair = torch.cat([outputs["true"][0], outputs["predicted"][0]], dim=1)
-        picture = (pair * 255).round().byte().cpu().numpy()
-        factor = max(256 // picture.shape[0], 1)
-        return {f"{batch['group']}_{batch['name']}": picture.repeat(factor, 0).repeat(factor, 1)}
+        image = (pair * 255).round().byte().cpu().numpy()
+        factor = max(256 // image.shape[0], 1)
+        return {f"{batch['group']}_{batch['name']}": image.repeat(factor, 0).repeat(factor, 1)}

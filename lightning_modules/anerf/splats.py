@@ -108,12 +108,12 @@ class SplatModule(StageModule):
         mask = batch["mask"]
         height, width = mask.shape
         view = View(batch["camera_to_world"], batch["focal"], height, width, batch["centre"])
-        picture = SplatRenderer(self.subject.avatar, threads=self.hparams["threads"])(bones, view)
+        image = SplatRenderer(self.subject.avatar, threads=self.hparams["threads"])(bones, view)
         return {
-            "predicted": picture.over(batch["background"])[None],
+            "predicted": image.over(batch["background"])[None],
             "true": batch["image"][None],
-            "opacity": picture.opacity[None],
-            "box": box_region(picture.low[None], picture.high[None], height, width),
+            "opacity": image.opacity[None],
+            "box": box_region(image.low[None], image.high[None], height, width),
             "mask": mask[None],
             "group": batch["group"],
             "clips": [batch["name"]],
@@ -131,6 +131,6 @@ class SplatModule(StageModule):
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
         """Truth beside rendering."""
         pair = torch.cat([outputs["true"][0], outputs["predicted"][0]], dim=1)
-        picture = (pair * 255).round().byte().cpu().numpy()
-        factor = max(256 // picture.shape[0], 1)
-        return {f"{batch['group']}_{batch['name']}": picture.repeat(factor, 0).repeat(factor, 1)}
+        image = (pair * 255).round().byte().cpu().numpy()
+        factor = max(256 // image.shape[0], 1)
+        return {f"{batch['group']}_{batch['name']}": image.repeat(factor, 0).repeat(factor, 1)}

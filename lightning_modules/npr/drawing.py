@@ -1,4 +1,4 @@
-"""Pictures of poses for the media callback."""
+"""Images of poses for the media callback."""
 
 from __future__ import annotations
 

@@ -52,11 +52,11 @@ def build(source: Path, target: Path) -> list[Path]:
 
 def _clip(path: Path, name: str) -> Motion:
     expected, text = CLIPS[name]
-    found = sha256(path) if path.is_file() else "no such file"
-    if found != expected:
+    matches = sha256(path) if path.is_file() else "no such file"
+    if matches != expected:
         raise InputError(
             f"{path} is not the clip that ships.",
-            found=found,
+            found=matches,
             expected=f"sha256 {expected}",
             fix="unpack Debian's assimp-testmodels and give its folder usr/share/assimp/models/BVH",
         )

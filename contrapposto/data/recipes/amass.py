@@ -66,37 +66,37 @@ class AmassRecipe:
 
     def discover(self, raw: Path) -> Discovery:
         """Every .npz with poses and a frame rate; the rest is counted by kind."""
-        found = Discovery()
-        labels = LabelFinder(raw, found.ignored)
+        matches = Discovery()
+        labels = LabelFinder(raw, matches.ignored)
         for path in walk(raw):
             kind = self._kind(path)
             if kind:
-                found.ignored[kind] += 1
+                matches.ignored[kind] += 1
                 continue
             name = canonical_name(path, raw)
             if self.subsets and subset_of(name) not in self.subsets:
-                found.ignored["clips of other subsets"] += 1
+                matches.ignored["clips of other subsets"] += 1
                 continue
-            facts = labels.find(path) or (grab_label(name) if subset_of(name) == "GRAB" else {})
-            found.sources.append(Source(name, (path,), {**facts, **_origin(name)}))
+            metadata = labels.find(path) or (grab_label(name) if subset_of(name) == "GRAB" else {})
+            matches.sources.append(Source(name, (path,), {**metadata, **_origin(name)}))
         if self.babel:
-            self._label(found)
-        return found
+            self._label(matches)
+        return matches
 
     def _label(self, found: Discovery) -> None:
         """Put BABEL's labels in place of others, and count what it has and what is missing here."""
         babel = read_babel(*self.babel)
         found.ignored.update({f"BABEL: {what}": count for what, count in babel.problems.items()})
         for number, source in enumerate(found.sources):
-            facts = {**source.parameters, **babel_labels(babel, source.name)}
-            found.sources[number] = Source(source.name, source.paths, facts)
+            metadata = {**source.parameters, **babel_labels(babel, source.name)}
+            found.sources[number] = Source(source.name, source.paths, metadata)
         here = {comparable(source.name) for source in found.sources}
         absent = len(babel.spans.keys() - here)
         if absent:
             found.ignored["BABEL: annotated clips that are not in the folder"] = absent
 
     def _kind(self, path: Path) -> str:
-        """Why a file is passed over; empty for a clip, also for a damaged one, which is rejected by name later."""
+        """Why a file is ignored; empty for a clip, also for a damaged one, which is rejected by name later."""
         if path.suffix.lower() != ".npz":
             is_label = path.name == "index.csv" or (
                 path.suffix == ".json" and path.with_suffix(".npz").exists()

@@ -71,7 +71,7 @@ class BandaiRecipe:
 
     def discover(self, raw: Path) -> Discovery:
         """BVH files with names of this corpus."""
-        found = Discovery()
+        matches = Discovery()
         for path in walk(raw):
             match = _NAME.fullmatch(path.name)
             if match is None:
@@ -80,12 +80,12 @@ class BandaiRecipe:
                     if path.suffix.lower() == ".bvh"
                     else f"{suffix_of(path)} files"
                 )
-                found.ignored[kind] += 1
+                matches.ignored[kind] += 1
                 continue
             text = match[2].replace("-", " ")
-            facts = {"labels": [[text, 0.0, None]], "style": match[3], "subset": match[1].lower()}
-            found.sources.append(Source(f"{match[1].lower()}/{path.name}", (path,), facts))
-        return found
+            metadata = {"labels": [[text, 0.0, None]], "style": match[3], "subset": match[1].lower()}
+            matches.sources.append(Source(f"{match[1].lower()}/{path.name}", (path,), metadata))
+        return matches
 
     def frames(self, source: Source) -> int:
         """The number after `Frames:`."""

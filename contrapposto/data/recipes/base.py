@@ -51,7 +51,7 @@ class Source:
 
 @dataclass
 class Discovery:
-    """What was found in a raw folder: the sources, and what was passed over, counted."""
+    """What was found in a raw folder: the sources, and what was ignored, counted."""
 
     sources: list[Source] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
@@ -107,10 +107,10 @@ def need_folder(raw: Path | None, recipe: str, expected: str) -> Path:
         MissingError: not given or not there.
     """
     if raw is None or not raw.is_dir():
-        found = "raw= was not given" if raw is None else ("a file" if raw.exists() else "nothing there")
+        matches = "raw= was not given" if raw is None else ("a file" if raw.exists() else "nothing there")
         raise MissingError(
             f"The recipe {recipe} needs a folder of raw files{'' if raw is None else f': {raw}'}.",
-            found=found,
+            found=matches,
             expected=expected,
             fix=f"python prepare.py data={recipe} raw=FOLDER",
         )

@@ -51,13 +51,13 @@ class CmuRecipe:
         self.downloads: dict[str, str] = {}
         self.index: dict[tuple[int, int], tuple[str, float | None]] = {}
         if labels is not None:
-            found = read_index(Path(labels))
-            if found is None:
+            matches = read_index(Path(labels))
+            if matches is None:
                 raise ConfigError(
                     f"{labels} is not a table of CMU clips.",
                     expected="a .csv file with the columns Subject, Trial # and Motion Description",
                 )
-            self.index = found
+            self.index = matches
 
     @property
     def options(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class CmuRecipe:
 
     def discover(self, raw: Path) -> Discovery:
         """AMC files with their skeletons; the names do not depend on how the folders are arranged."""
-        found = Discovery()
+        matches = Discovery()
         index = dict(self.index)
         clips: list[tuple[Path, re.Match[str] | None]] = []
         for path in walk(raw):
@@ -86,14 +86,14 @@ class CmuRecipe:
                 clips.append((path, _NAME.fullmatch(path.name)))
             elif table is not None:
                 index = {**table, **index}
-                found.ignored["label files (used)"] += 1
+                matches.ignored["label files (used)"] += 1
             else:
-                found.ignored[
+                matches.ignored[
                     "skeletons (.asf, used)" if suffix == ".asf" else f"{suffix_of(path)} files"
                 ] += 1
         for path, match in clips:
-            found.sources.append(_source(path, match, raw, index))
-        return found
+            matches.sources.append(_source(path, match, raw, index))
+        return matches
 
     def frames(self, source: Source) -> int:
         """Lines that hold nothing but a frame number."""
@@ -148,13 +148,13 @@ def _source(
     subject, trial = int(match[1]), int(match[2])
     description, rate = index.get((subject, trial), ("", None))
     slow = subject in SLOW_SUBJECTS or (subject, trial) in SLOW_CLIPS
-    facts: dict[str, Any] = {"fps": rate or (RATE / 2 if slow else RATE), "subject": f"{subject:02d}"}
+    metadata: dict[str, Any] = {"fps": rate or (RATE / 2 if slow else RATE), "subject": f"{subject:02d}"}
     if description:
-        facts["labels"] = [[description, 0.0, None]]
+        metadata["labels"] = [[description, 0.0, None]]
     skeleton = next(
         (p for p in (path.with_name(f"{match[1]}.asf"), path.with_name(f"{match[1]}.ASF")) if p.is_file()),
         None,
     )
     return Source(
-        f"{subject:02d}/{subject:02d}_{trial:02d}.amc", (path, *([skeleton] if skeleton else [])), facts
+        f"{subject:02d}/{subject:02d}_{trial:02d}.amc", (path, *([skeleton] if skeleton else [])), metadata
     )

@@ -24,7 +24,7 @@ class DemoRecipe:
     """Shipped and made clips. Every third made clip is a sequence of actions, the others are of one action each.
 
     Args:
-        minutes: of made motion, about.
+        minutes: of synthetic motion, about.
         seed: another seed gives other made clips.
 
     Raises:
@@ -80,10 +80,10 @@ class DemoRecipe:
             return read_amass(source.paths[0])
         from contrapposto.synthetic import generate_sequence
 
-        facts = source.parameters
-        actions = [(action, seconds) for action, seconds in facts["actions"]]
-        motion = generate_sequence(actions, style=facts["style"], seed=facts["seed"], fps=FPS)
-        return replace(motion, metadata={**motion.metadata, "style": facts["style"]})
+        metadata = source.parameters
+        actions = [(action, seconds) for action, seconds in metadata["actions"]]
+        motion = generate_sequence(actions, style=metadata["style"], seed=metadata["seed"], fps=FPS)
+        return replace(motion, metadata={**motion.metadata, "style": metadata["style"]})
 
     def synthetic_sources(self, folder: str) -> list[Source]:
         """Sources of the synthetic clips, named below `folder`."""
@@ -100,14 +100,14 @@ class DemoRecipe:
             actions += [ACTIONS[i] for i in generator.integers(0, len(ACTIONS), 2)] if several else []
             lengths = [round(float(length), 1) for length in generator.uniform(3.0, 7.0, len(actions))]
             style = STYLES[(number + number // len(ACTIONS)) % len(STYLES)]
-            facts = {
+            metadata = {
                 "actions": [[action, length] for action, length in zip(actions, lengths)],
                 "style": style,
                 "seed": int(generator.integers(2**31)),
                 "generator": _generator_version(),
             }
             kind = "sequence" if several else actions[0].replace(" ", "-")
-            sources.append(Source(f"{folder}/{kind}/{style}_{number:04d}", (), facts))
+            sources.append(Source(f"{folder}/{kind}/{style}_{number:04d}", (), metadata))
             seconds += sum(lengths)
         return sources
 

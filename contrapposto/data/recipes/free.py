@@ -53,11 +53,11 @@ class FreeRecipe:
 
     def discover(self, raw: Path) -> Discovery:
         """The folder's clips, then those of the demo corpus that it does not hold."""
-        found = self.amass.discover(raw)
-        names = {path.stem.removesuffix("_poses") for source in found.sources for path in source.paths}
+        matches = self.amass.discover(raw)
+        names = {path.stem.removesuffix("_poses") for source in matches.sources for path in source.paths}
         shipped = self.demo.discover(self.demo.obtain(None, raw, None))
-        found.sources += [source for source in shipped.sources if source.name.split("/")[-1] not in names]
-        return found
+        matches.sources += [source for source in shipped.sources if source.name.split("/")[-1] not in names]
+        return matches
 
     def frames(self, source: Source) -> int:
         """By the header, or as planned."""

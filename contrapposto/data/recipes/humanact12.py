@@ -61,24 +61,26 @@ class HumanAct12Recipe:
             MissingError: no such file below the folder.
             InputError: it holds something else.
         """
-        found = Discovery()
+        matches = Discovery()
         for path in walk(raw):
-            if path.name == FILE and not found.sources:
+            if path.name == FILE and not matches.sources:
                 self.file = path
-                found.sources = list(self._sources())
+                matches.sources = list(self._sources())
             else:
-                found.ignored[f"{suffix_of(path)} files"] += 1
-        if not found.sources:
+                matches.ignored[f"{suffix_of(path)} files"] += 1
+        if not matches.sources:
             raise MissingError(f"There is no {FILE} in {raw}.")
-        return found
+        return matches
 
     def _sources(self) -> list[Source]:
         content, digest = _content(self.file), sha256(self.file)
         sources = []
         for number, (poses, action) in enumerate(zip(content["poses"], content["y"])):
             text = _ACTIONS[int(action)]
-            facts = {"number": number, "file": digest, "frames": len(poses), "labels": [[text, 0.0, None]]}
-            sources.append(Source(f"{text.replace(' ', '-')}/{number:04d}", (), {**facts, "fps": self.fps}))
+            metadata = {"number": number, "file": digest, "frames": len(poses), "labels": [[text, 0.0, None]]}
+            sources.append(
+                Source(f"{text.replace(' ', '-')}/{number:04d}", (), {**metadata, "fps": self.fps})
+            )
         return sources
 
     def frames(self, source: Source) -> int:
@@ -105,9 +107,9 @@ def _content(path: Path) -> dict[str, Any]:
     content = read_pickle(path)
     names = ("poses", "joints3D", "y")
     if not isinstance(content, dict) or any(name not in content for name in names):
-        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        matches = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise InputError(
-            f"{path} is not the file of HumanAct12.", found=found[:200], expected=", ".join(names)
+            f"{path} is not the file of HumanAct12.", found=matches[:200], expected=", ".join(names)
         )
     with parsing(path, "the file of HumanAct12"):
         sizes = {len(content[name]) for name in names}

@@ -24,7 +24,7 @@ class LabelFinder:
 
     * `<clip>.json` beside the clip: `{"frame_ann": [{"act", "start_t", "end_t"}, ...]}`, as in BABEL, where
       the list may also stand under `"labels"` and the text under `"proc_label"`, or several under `"act_cat"`;
-      times are mended, and counted, as `babel.read_babel` does;
+      times are fixed, and counted, as `babel.read_babel` does;
     * `index.csv` in the clip's folder or in one above it, with the columns `file` (relative to the table),
       `label` and, if wanted, `style`.
 
@@ -40,15 +40,15 @@ class LabelFinder:
     def find(self, clip: Path) -> dict[str, Any]:
         """`labels`: [text, start, end] with end None for the whole clip; `style`. Only what was found."""
         row = self._row(clip)
-        found: dict[str, Any] = {}
+        matches: dict[str, Any] = {}
         spans = self._spans(clip.with_suffix(".json"))
         if spans:
-            found["labels"] = spans
+            matches["labels"] = spans
         elif row.get("label"):
-            found["labels"] = [[row["label"], 0.0, None]]
+            matches["labels"] = [[row["label"], 0.0, None]]
         if row.get("style"):
-            found["style"] = row["style"]
-        return found
+            matches["style"] = row["style"]
+        return matches
 
     def _spans(self, path: Path) -> list[list[Any]]:
         if not path.is_file():
@@ -58,8 +58,8 @@ class LabelFinder:
             annotations = value["frame_ann"]
             if isinstance(annotations, Mapping):
                 annotations = annotations["labels"]
-            found = [(_texts(span), span_times(span, self.problems)) for span in annotations or ()]
-            return [[text, *times] for texts, times in found if times for text in texts]
+            matches = [(_texts(span), span_times(span, self.problems)) for span in annotations or ()]
+            return [[text, *times] for texts, times in matches if times for text in texts]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.problems["label files that could not be read"] += 1
             return []
@@ -104,7 +104,7 @@ def with_labels(motion: Motion, parameters: Mapping[str, Any]) -> Motion:
 
 
 def babel_labels(labels: BabelLabels, name: str) -> dict[str, Any]:
-    """What BABEL says of a clip, in the form of `LabelFinder.find`; `split` is BABEL's own part."""
+    """What BABEL states of a clip, in the form of `LabelFinder.find`; `split` is BABEL's own part."""
     spans = [
         [text, span.start, span.end] for span in labels.of(name) for text in dict.fromkeys(span.categories)
     ]

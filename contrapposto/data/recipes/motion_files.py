@@ -53,14 +53,14 @@ class MotionFilesRecipe:
 
     def discover(self, raw: Path) -> Discovery:
         """All files with a suffix of motion."""
-        found = Discovery()
-        labels = LabelFinder(raw, found.ignored)
+        matches = Discovery()
+        labels = LabelFinder(raw, matches.ignored)
         for path in walk(raw):
             if path.suffix.lower() not in READABLE:
-                found.ignored[f"{suffix_of(path)} files"] += 1
+                matches.ignored[f"{suffix_of(path)} files"] += 1
                 continue
-            found.sources.append(Source(path.relative_to(raw).as_posix(), (path,), labels.find(path) or {}))
-        return found
+            matches.sources.append(Source(path.relative_to(raw).as_posix(), (path,), labels.find(path) or {}))
+        return matches
 
     def frames(self, source: Source) -> int:
         """By the header of a BVH file; others are read."""

@@ -34,15 +34,15 @@ class CameraLayer(nn.Module):
 
     def cameras(self) -> tuple[Tensor, Tensor]:
         """All cameras as they stand: (C, 4, 4) and focal lengths (C, 2)."""
-        given = self.camera_to_world
-        turned = given[:, :3, :3] @ rot.axis_angle_to_matrix(self.turn)
-        return rigid(turned, given[:, :3, 3] + self.shift), self.focals * self.zoom.exp()
+        inputs = self.camera_to_world
+        turned = inputs[:, :3, :3] @ rot.axis_angle_to_matrix(self.turn)
+        return rigid(turned, inputs[:, :3, 3] + self.shift), self.focals * self.zoom.exp()
 
     def rays(self, index: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Origins and directions (R, 3) of the rays that cameras (R,) as given sent along `directions` (R, 3)."""
         matrices, _ = self.cameras()
-        given = self.camera_to_world[:, :3, :3]
-        local = torch.einsum("rji,rj->ri", given[index], directions)
+        inputs = self.camera_to_world[:, :3, :3]
+        local = torch.einsum("rji,rj->ri", inputs[index], directions)
         scale = torch.cat([(-self.zoom).exp().expand(-1, 2), torch.ones_like(self.zoom)], dim=1)
         turned = torch.einsum("rij,rj->ri", matrices[index, :3, :3], local * scale[index])
         return matrices[index, :3, 3], turned

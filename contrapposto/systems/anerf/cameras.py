@@ -95,10 +95,10 @@ def pixel_rays(
 
     Args:
         pixels: row * width + column.
-        width, height: of the picture.
+        width, height: of the image.
         focal: () or (2,) pixels, or one per pixel.
         camera_to_world: (4, 4) or (N, 4, 4), NeRF axes.
-        centre: (2,) or (N, 2) principal point (x, y); the middle of the picture where absent.
+        centre: (2,) or (N, 2) principal point (x, y); the middle of the image where absent.
     """
     matrix = camera_to_world.float()
     grid = torch.stack([pixels % width, pixels.div(width, rounding_mode="floor")], dim=-1).float()
@@ -144,7 +144,7 @@ def weak_perspective_camera(
     Args:
         camera: (N, 3) s, tx, ty of the 224-pixel crop with focal length 5000.
         box: (N, 3) centre x, centre y and size of the crop in pixels.
-        width, height: of the picture.
+        width, height: of the image.
         focal: impose this focal length by rescaling the depth.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Where the density of one pose is: a grid of cells that says which samples can be left out.
+"""Where the density of one pose is: a grid of cells that states which samples can be left out.
 
 See docs/specs/anerf.md, section 14.
 """

@@ -1,4 +1,4 @@
-"""What a rendering shows: lists of poses and cameras, one of each per picture (docs/specs/anerf.md, section 10).
+"""What a rendering shows: lists of poses and cameras, one of each per image (docs/specs/anerf.md, section 10).
 
 Every mode takes frames of a data set and gives a `PosePath`. World axes: y down; the ground is the x-z plane.
 """
@@ -34,7 +34,7 @@ class PoseFrames:
         rest_pose: (24, 3), root at the origin.
         cameras: (N, 4, 4) NeRF camera to world.
         focals: (N,) or (N, 2) pixels.
-        centres: (N, 2) principal points; None: the middle of the picture.
+        centres: (N, 2) principal points; None: the middle of the image.
     """
 
     bones: Tensor
@@ -60,7 +60,7 @@ class PoseFrames:
 
 @dataclass(frozen=True)
 class PosePath:
-    """One pose and one camera for each of F pictures.
+    """One pose and one camera for each of F images.
 
     Args:
         joints: (F, 24, 3) world.
@@ -69,7 +69,7 @@ class PosePath:
         cameras: (F, 4, 4) NeRF camera to world.
         focals: (F,) or (F, 2) pixels.
         centres: (F, 2) principal points; None: the middle.
-        frames: (F,) int64 the frame whose camera, background and frame code a picture has.
+        frames: (F,) int64 the frame whose camera, background and frame code an image has.
     """
 
     joints: Tensor
@@ -84,7 +84,7 @@ class PosePath:
         return len(self.joints)
 
     def view(self, number: int, size: tuple[int, int]) -> View:
-        """The camera of one picture, with an image of the given height and width."""
+        """The camera of one image, with an image of the given height and width."""
         centre = None if self.centres is None else self.centres[number]
         return View(self.cameras[number], self.focals[number], *size, centre)
 
@@ -159,7 +159,7 @@ def interpolate(
 
     Args:
         frames, selected, centre_root, level_root: see `retarget`.
-        steps: pictures from each pose to the next; the last pose adds one.
+        steps: images from each pose to the next; the last pose adds one.
         joints: the joints that move, the others stay as in the first pose; None: all (mode `animate` has some).
         centre_camera: see `bullet`.
     """
@@ -208,7 +208,7 @@ def bubble(
     centre_camera: bool = True,
     centre_root: bool = True,
 ) -> PosePath:
-    """Every selected pose, root and camera centred, from a camera that wobbles about it for `steps` pictures."""
+    """Every selected pose, root and camera centred, from a camera that wobbles about it for `steps` images."""
     index = torch.as_tensor(selected, dtype=torch.int64)
     chosen = _prepared(frames.at(index), centre_root=centre_root, centre_camera=centre_camera)
     repeat = torch.arange(len(index)).repeat_interleave(steps)
@@ -248,7 +248,7 @@ def two_circles(count: int, radius: float = 3.0) -> Tensor:
 
 
 def pose_turn(frames: PoseFrames, selected: Sequence[int], *, count: int = 30) -> PosePath:
-    """The first selected pose turned about the world's y, then x, then z, `count` / 3 pictures each (`poserot`)."""
+    """The first selected pose turned about the world's y, then x, then z, `count` / 3 images each (`poserot`)."""
     index = torch.as_tensor(selected, dtype=torch.int64)[:1]
     part = count // 3
     steps = torch.arange(part, dtype=torch.float64) * (2 * math.pi / part)
@@ -264,7 +264,7 @@ def correction(
 ) -> PosePath:
     """From the initial towards the refined bones of every selected frame, at the refined root.
 
-    As published, the `steps` pictures of a frame end one step before the refined bones.
+    As published, the `steps` images of a frame end one step before the refined bones.
     """
     index = torch.as_tensor(selected, dtype=torch.int64)
     share = (torch.arange(steps, dtype=torch.float64) / steps)[:, None, None]

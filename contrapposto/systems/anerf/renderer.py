@@ -1,4 +1,4 @@
-"""Whole pictures of an avatar: pose and camera in, colour, opacity and depth out.
+"""Whole images of an avatar: pose and camera in, colour, opacity and depth out.
 
 See docs/specs/anerf.md, sections 10 and 14.
 """
@@ -28,7 +28,7 @@ _STOP = 1e-3  # light left on a ray that ends
 
 
 class Renderer:
-    """Draws pictures of a trained avatar.
+    """Draws images of a trained avatar.
 
     Args:
         model: put into evaluation mode.
@@ -36,7 +36,7 @@ class Renderer:
             empty, the coarse network is skipped, and rays end where no light is left.
         capsules: for "pruned", see `calibrate`.
         margin: of the cylinder, world units.
-        grid_pixels: "pruned" pictures with as many pixels in the figure's box leave out what lies outside of a grid of
+        grid_pixels: "pruned" images with as many pixels in the figure's box leave out what lies outside of a grid of
             the pose's density.
 
     Raises:
@@ -65,7 +65,7 @@ class Renderer:
 
     @torch.no_grad()
     def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Picture:
-        """A picture of one pose.
+        """An image of one pose.
 
         Args:
             world_to_bone: (J, 4, 4).

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class View:
-    """A camera and its picture.
+    """A camera and its image.
 
     Args:
         camera_to_world: (4, 4), NeRF axes.
@@ -25,7 +25,7 @@ class View:
     centre: Tensor | None = None
 
     def scaled(self, factor: float) -> View:
-        """The same camera with a picture of another size."""
+        """The same camera with an image of another size."""
         centre = None if self.centre is None else self.centre * factor
         size = round(self.height * factor), round(self.width * factor)
         return View(self.camera_to_world, self.focal * factor, *size, centre)

@@ -1,6 +1,6 @@
 """New poses: diffusion of keypoints, then of their features (docs/specs/npr.md, section 9).
 
-The networks are those of the SALAD paper (Koo et al., ICCV 2023), from which NPR says its own are adapted, in NPR's
+The networks are those of the SALAD paper (Koo et al., ICCV 2023), from which NPR states its own are adapted, in NPR's
 sizes; the state dicts have that code's names.
 """
 

@@ -67,10 +67,10 @@ def orientation(mesh: MeshAsset, up: str | None = None, forward: str | None = No
             axes = _axes(one_up, facing)
         landmarks = figure_landmarks(vertices @ axes.T, faces)
         if landmarks is not None:
-            found = "a standing figure with its arms out" + (
+            matches = "a standing figure with its arms out" + (
                 "" if sure else "; which way it faces is not certain"
             )
-            return Orientation(axes, one_up, facing, found, landmarks)
+            return Orientation(axes, one_up, facing, matches, landmarks)
     chosen = up or ("y" if forward is None or forward[-1] != "y" else "z")
     facing = forward or ("z" if chosen[-1] != "z" else "-y")
     return Orientation(

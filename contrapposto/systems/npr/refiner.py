@@ -1,6 +1,6 @@
 """Refinement of pose codes for one target template (docs/specs/npr.md, section 8; paper, section on per-identity refinement).
 
-The paper names the losses and says "shallow transformer"; width, depth and reductions are ours.
+The paper names the losses and states "shallow transformer"; width, depth and reductions are ours.
 """
 
 from __future__ import annotations

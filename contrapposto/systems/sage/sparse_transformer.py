@@ -77,7 +77,7 @@ class SparseTransformer(nn.Module):
 class TransformerTracker(nn.Module):
     """The transformer with a body, for clips and live frames, with the interface of `SageTracker`.
 
-    `finishing` says what is done to its poses in evaluation and use.
+    `finishing` states what is done to its poses in evaluation and use.
 
     Args:
         window: frames.

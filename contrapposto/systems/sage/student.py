@@ -110,7 +110,7 @@ def _turn(vectors: Tensor, facing: Tensor, *, back: bool) -> Tensor:
 class StudentTracker(nn.Module):
     """The student with a body: clips and live frames, with the interface of `SageTracker`.
 
-    `finishing` says what is done to its poses in evaluation and use.
+    `finishing` states what is done to its poses in evaluation and use.
 
     Args:
         network: the network; a freshly initialised one where absent.

@@ -127,7 +127,7 @@ class CoarseTracker(nn.Module):
 class SageTracker(CoarseTracker):
     """The whole inference path: both diffusions, the decoder, the refiner.
 
-    `finishing` says what is done to its poses in evaluation and use; nothing in the paper.
+    `finishing` states what is done to its poses in evaluation and use; nothing in the paper.
 
     Args:
         first, second, decoder, steps, seed: see `CoarseTracker`.

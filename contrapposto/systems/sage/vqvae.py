@@ -40,7 +40,7 @@ class SageVQVAE(nn.Module):
 
     The state dict has the original's names. The original draws all dropouts inside the blocks, and that at
     the decoder's entry, at
-    0.1 whatever its option says; that option only sets the encoder's entry. Here these are two arguments.
+    0.1 whatever its option states; that option only sets the encoder's entry. Here these are two arguments.
 
     Args:
         part: `upper` (14 joints) or `lower` (9 joints), both with the root.

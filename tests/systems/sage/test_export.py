@@ -14,7 +14,9 @@ from tests.systems.sage.test_features import motion
 from tests.systems.sage.test_tracker import networks
 
 for package in ("onnx", "onnxscript", "onnxruntime"):
-    pytest.importorskip(package, reason=f"{package} is not installed: pip install onnx onnxruntime onnxscript")
+    pytest.importorskip(
+        package, reason=f"{package} is not installed: pip install onnx onnxruntime onnxscript"
+    )
 
 
 @pytest.fixture(scope="module")

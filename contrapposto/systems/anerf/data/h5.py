@@ -248,13 +248,13 @@ def _index_problems(file: h5py.File) -> list[str]:
             result.append(f"{name} has {len(file[name])} rows, c2ws has {cameras}")
     if poses != count and _image_index(file, "kp_idxs", count, poses) is None and count % poses:
         result.append(
-            f"{count} images and {poses} poses, and no kp_idxs that says which image shows which pose"
+            f"{count} images and {poses} poses, and no kp_idxs that states which image shows which pose"
         )
     if cameras != count:
         index = _image_index(file, "img_pose_indices", count, cameras)
         if index is None and (count % poses or count // poses != cameras):
             result.append(
-                f"{count} images and {cameras} cameras, and no img_pose_indices that says which image has which"
+                f"{count} images and {cameras} cameras, and no img_pose_indices that states which image has which"
             )
     if "bkgds" in file and "bkgd_idxs" in file:
         index, rows = np.ravel(file["bkgd_idxs"][()]), len(file["bkgds"])

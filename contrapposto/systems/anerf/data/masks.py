@@ -1,4 +1,4 @@
-"""Where the person is: from a folder of pictures, or by the shipped segmentation network."""
+"""Where the person is: from a folder of images, or by the shipped segmentation network."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ class PersonSegmenter:
 
 
 class MaskFolder:
-    """Masks in a folder of pictures: bright where the person is (above half of the largest value).
+    """Masks in a folder of images: bright where the person is (above half of the largest value).
 
-    A picture belongs to the frame whose number is the last one in its name, counted from the smallest such number.
+    An image belongs to the frame whose number is the last one in its name, counted from the smallest such number.
 
     Raises:
-        MissingError: no folder, or no pictures in it. InputError: names without numbers, or numbers twice.
+        MissingError: no folder, or no images in it. InputError: names without numbers, or numbers twice.
     """
 
     def __init__(self, folder: Path) -> None:
         files = sorted(f for f in folder.glob("*") if f.suffix.lower() in SUFFIXES) if folder.is_dir() else []
         if not files:
             raise MissingError(
-                f"There are no masks in {folder}.", expected=f"a folder of pictures ({', '.join(SUFFIXES)})"
+                f"There are no masks in {folder}.", expected=f"a folder of images ({', '.join(SUFFIXES)})"
             )
         numbers = [re.findall(r"\d+", file.stem) for file in files]
         if not all(numbers):
@@ -84,7 +84,7 @@ class MaskFolder:
 
 
 def read_mask(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """(H, W) bool of a picture: true where any channel is brighter than half of the picture's brightest.
+    """(H, W) bool of an image: true where any channel is brighter than half of the image's brightest.
 
     Raises:
         InputError: it cannot be read, or has another (height, width) than `size`.
@@ -112,12 +112,12 @@ def read_image(path: Path, *, colour: bool = True) -> np.ndarray:
             image.load()
             pixels = np.asarray(image.convert("RGB"))
     except Exception as error:  # PIL meets damage with SyntaxError, struct.error and others
-        raise InputError(f"The picture {path} cannot be read.", found=str(error)) from error
+        raise InputError(f"The image {path} cannot be read.", found=str(error)) from error
     return pixels if colour else pixels.max(-1)
 
 
 def scaled(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture uint8 at (height, width) `size`, by the mean over each new pixel."""
+    """An image uint8 at (height, width) `size`, by the mean over each new pixel."""
     from PIL import Image
 
     if image.shape[:2] == size:
@@ -126,7 +126,7 @@ def scaled(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """(height, width) of a picture whose longer side is at most `longest`."""
+    """(height, width) of an image whose longer side is at most `longest`."""
     factor = min(longest / max(size), 1.0)
     return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
 

@@ -55,7 +55,7 @@ def read_person(path: str | Path, size: tuple[int, int], focal: float | None = N
     Args:
         path: an npz file.
         size: height and width of the video.
-        focal: pixels, in place of what the file says.
+        focal: pixels, in place of what the file states.
 
     Raises:
         MissingError: no such file. InputError: it is no npz file; entries are missing, of another shape or not finite.
@@ -200,19 +200,19 @@ def _vectors(matrices: np.ndarray) -> np.ndarray:
 
 def rest_of(path: Path, entries: Mapping[str, np.ndarray]) -> np.ndarray:
     """(24, 3) metres: the file's, else those of the shipped body."""
-    given = _optional(path, entries, _RESTS, (24, 3))
-    return load_body("smpl").rest_joints()[0].double().numpy() if given is None else given
+    inputs = _optional(path, entries, _RESTS, (24, 3))
+    return load_body("smpl").rest_joints()[0].double().numpy() if inputs is None else inputs
 
 
 def _focals(
     path: Path, entries: Mapping[str, np.ndarray], count: int, focal: float | None
 ) -> np.ndarray | None:
-    matrix, given = _first(entries, _INTRINSICS), _first(entries, _FOCALS)
-    if focal is None and given is None and matrix is not None and matrix.shape[-2:] == (3, 3):
-        given = np.asarray(matrix, np.float64).reshape(-1, 3, 3)[:, 0, 0]
-    if focal is None and given is None:
+    matrix, inputs = _first(entries, _INTRINSICS), _first(entries, _FOCALS)
+    if focal is None and inputs is None and matrix is not None and matrix.shape[-2:] == (3, 3):
+        inputs = np.asarray(matrix, np.float64).reshape(-1, 3, 3)[:, 0, 0]
+    if focal is None and inputs is None:
         return None
-    values = np.ravel(np.asarray(given if focal is None else focal, np.float64))
+    values = np.ravel(np.asarray(inputs if focal is None else focal, np.float64))
     if len(values) not in (1, count) or not (values > 0).all():
         raise InputError(
             f"The focal length of {path.name} cannot be used.",

@@ -1,4 +1,4 @@
-"""Lists of picture files with their masks, as frames of a scene."""
+"""Lists of image files with their masks, as frames of a scene."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MEDIAN_OF = 40
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """N pictures of one size and their masks.
+    """N images of one size and their masks.
 
     Args:
-        images, masks: files; several masks of a picture are joined.
+        images, masks: files; several masks of an image are joined.
         crop: rows cut off at the top and at the bottom.
         longest: longer side at most, pixels.
     """
@@ -55,10 +55,10 @@ class PictureFiles:
         return np.logical_or.reduce(parts)
 
     def prepared(self, image: np.ndarray, mask: np.ndarray, name: str) -> Frame:
-        """A picture and its mask, cropped and scaled."""
+        """An image and its mask, cropped and scaled."""
         if image.shape[:2] != mask.shape:
             raise InputError(
-                f"The mask of {name} has another size than the picture.",
+                f"The mask of {name} has another size than the image.",
                 found=f"{mask.shape[1]} x {mask.shape[0]}",
                 expected=f"{image.shape[1]} x {image.shape[0]}",
             )
@@ -73,7 +73,7 @@ class PictureFiles:
             yield self.frame(number)
 
     def background(self, numbers: Sequence[int], *, mean: bool = False) -> np.ndarray:
-        """(H, W, 3) uint8: median or mean of what some pictures of one camera show beside the person."""
+        """(H, W, 3) uint8: median or mean of what some images of one camera show beside the person."""
         wanted = np.unique(np.linspace(0, len(numbers) - 1, _MEDIAN_OF).round().astype(int))
         frames = [self.frame(numbers[place]) for place in wanted]
         images, masks = np.stack([f.image for f in frames]), np.stack([dilate(f.mask) for f in frames])
@@ -101,13 +101,13 @@ def resolve(folder: Path, names: Sequence[str]) -> list[Path]:
         options = (folder.joinpath(*parts[start:]) for start in range(len(parts)))
         path = next((option for option in options if option.is_file()), None)
         if path is None:
-            raise MissingError(f"The picture {name} is not in {folder}.")
+            raise MissingError(f"The image {name} is not in {folder}.")
         result.append(path)
     return result
 
 
 def masks_beside(folder: Path, images: Sequence[Path], image_part: str, mask_part: str) -> list[list[Path]]:
-    """The mask of each picture: the same path with one folder's name changed; the suffix may be .png.
+    """The mask of each image: the same path with one folder's name changed; the suffix may be .png.
 
     Raises:
         MissingError: one is not there.
@@ -122,6 +122,6 @@ def masks_beside(folder: Path, images: Sequence[Path], image_part: str, mask_par
             (p for p in (place, place.with_suffix(".png"), place.with_suffix(".jpg")) if p.is_file()), None
         )
         if path is None:
-            raise MissingError(f"The picture {image} has no mask.", expected=str(place))
+            raise MissingError(f"The image {image} has no mask.", expected=str(place))
         result.append([path])
     return result

@@ -53,7 +53,7 @@ class RaySampler:
         scene: the data.
         options: how pixels are drawn.
         seed: of the run.
-        images: numbers of the images to learn from; all if None. Those whose sampling mask is empty are passed over.
+        images: numbers of the images to learn from; all if None. Those whose sampling mask is empty are ignored.
         rank, world_size: this process gets its share of every step; all shares together are the step of one process.
         device: where batches are made. Pixels are kept on a GPU where they take at most half of its free memory.
 
@@ -177,7 +177,7 @@ class RaySampler:
         return np.sort(chosen).astype(np.int64)
 
     def _patches(self, corners: np.ndarray) -> np.ndarray:
-        """Pixels of the squares whose upper left corners are given, moved into the picture where they leave it."""
+        """Pixels of the squares whose upper left corners are given, moved into the image where they leave it."""
         (height, width), side = self.scene.hw, self.options.patch
         row = np.minimum(corners // width, height - side)[:, None, None] + np.arange(side)[:, None]
         column = np.minimum(corners % width, width - side)[:, None, None] + np.arange(side)

@@ -12,7 +12,7 @@ flattened to (N, H W, C). N images, P poses, B backgrounds, C cameras:
 * optional `gt_kp3d` (P, 24 or 17, 3), `gt_bones` (P, 24, 3), `img_paths` (N,) bytes, and `shared_idxs` (P,) int64:
   poses with equal numbers are one pose seen by several uncalibrated cameras (docs/specs/anerf.md, section 6).
 
-World axes: x right, y down, z forward; up is -y. The manifest says how many metres one unit is.
+World axes: x right, y down, z forward; up is -y. The manifest states how many metres one unit is.
 """
 
 from __future__ import annotations
@@ -181,8 +181,8 @@ class AvatarScene:
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 over the hashes of the arrays and the splits: equal content, equal hash."""
-        facts = {key: self.manifest[key] for key in ("version", "arrays", "splits", "height", "width")}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        metadata = {key: self.manifest[key] for key in ("version", "arrays", "splits", "height", "width")}
+        return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def value_problems(arrays: Mapping[str, np.ndarray]) -> list[str]:
 
     Args:
         arrays: `kp3d`, `bones`, `skts`, `cyls`, `rest_pose`, `c2ws`, `focals` and optionally `centers`, as in a scene;
-            those that are missing are passed over.
+            those that are missing are ignored.
     """
     result = _shape_problems(arrays)
     if result:

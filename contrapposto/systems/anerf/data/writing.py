@@ -42,7 +42,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class SceneFacts:
-    """What the manifest says beside the arrays.
+    """What the manifest states beside the arrays.
 
     Args:
         recipe: name of the recipe that made the scene, and `options` of it.
@@ -139,7 +139,7 @@ def camera_splits(
 def counted(
     frames: Iterable[Frame], total: int, progress: Callable[[str, int, int], None] | None
 ) -> Iterator[Frame]:
-    """The same frames; `progress` is told about each."""
+    """The same frames; `progress` is passed about each."""
     for number, frame in enumerate(frames):
         yield frame
         if progress:

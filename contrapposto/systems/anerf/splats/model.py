@@ -191,7 +191,7 @@ class SplatAvatar(nn.Module):
 
         Args:
             bone_to_world: (24, 4, 4).
-            view: the camera; its picture is the whole image.
+            view: the camera; its image is the whole image.
             threads: on the CPU.
 
         Returns:

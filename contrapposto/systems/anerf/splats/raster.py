@@ -70,15 +70,15 @@ class _Project(torch.autograd.Function):
         ]
         into = [None if t is None else wrap(t, kind) for t, kind in zip(result, _PROJECT)]
         # Warp may clear the adjoints of outputs: they are copies.
-        given = [wrap(g.clone(), kind) for g, kind in zip(gradients[:-1], _PROJECTED)]
-        given.append(wrap(inputs[0].new_zeros(len(inputs[0]))))
+        values = [wrap(g.clone(), kind) for g, kind in zip(gradients[:-1], _PROJECTED)]
+        values.append(wrap(inputs[0].new_zeros(len(inputs[0]))))
         warp.launch(
             projection_kernels.project,
             dim=len(inputs[0]),
             inputs=ctx.arrays,
             outputs=ctx.results,
             adj_inputs=into,
-            adj_outputs=given,
+            adj_outputs=values,
             adjoint=True,
             device=device_of(inputs[0]),
         )
@@ -128,14 +128,14 @@ class _Blend(torch.autograd.Function):
         from contrapposto.systems.anerf.splats import raster_kernels
 
         height, width = final_gradient.shape
-        given = [wrap(image_gradient, "vec3"), wrap(final_gradient)]
+        values = [wrap(image_gradient, "vec3"), wrap(final_gradient)]
         scratch = [wrap(torch.empty_like(final_gradient)) for _ in range(2)]
         bands = _bands(height, ctx.threads)
         result = [[torch.zeros_like(tensor) for tensor in ctx.gaussians] for _ in bands]
 
         def work(number: int) -> None:
             outputs = [wrap(t, k) for t, k in zip(result[number], _PROJECTED)]
-            inputs = [*ctx.shared, *bands[number], width, *ctx.results, *given, *scratch]
+            inputs = [*ctx.shared, *bands[number], width, *ctx.results, *values, *scratch]
             warp.launch(raster_kernels.blend_adjoint, dim=1, inputs=inputs, outputs=outputs, device="cpu")
 
         _each(work, range(len(bands)))

@@ -78,11 +78,11 @@ def blend_tiles_adjoint(
 
     start, members, across = lists
     result = [torch.zeros_like(tensor) for tensor in gaussians]
-    given = [wrap(image, "vec3"), wrap(final), wrap(image_gradient, "vec3"), wrap(final_gradient)]
+    inputs = [wrap(image, "vec3"), wrap(final), wrap(image_gradient, "vec3"), wrap(final_gradient)]
     warp.launch(
         raster_kernels.blend_tiles_adjoint,
         dim=tuple(final.shape),
-        inputs=[*_arrays(gaussians, start, members), SIDE, across, *given],
+        inputs=[*_arrays(gaussians, start, members), SIDE, across, *inputs],
         outputs=[wrap(t, k) for t, k in zip(result, ("vec2", "vec3", "float32", "vec3"))],
         device=device_of(image),
     )

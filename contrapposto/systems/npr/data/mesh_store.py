@@ -2,7 +2,7 @@
 
 A folder holds `manifest.json` and, for each identity, `meshes/<name>.npz` (`vertices` (V, 3) float64, `faces` (F, 3)
 int64: the template) and `poses/<name>.npy` ((N, V, 3) float32), all in the units in which they came. Poses have names;
-the same name in two identities says that it is the same pose, which makes either the truth of a transfer from the
+the same name in two identities states that it is the same pose, which makes either the truth of a transfer from the
 other. The schema is described in docs/npr.md.
 """
 

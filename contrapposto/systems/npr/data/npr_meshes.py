@@ -65,14 +65,14 @@ def plan(
         raise MissingError(
             "No meshes were given.", found=f"raw={raw}", fix="python prepare.py data=npr_meshes raw=FOLDER"
         )
-    found = _survey(raw, None if root is None else Path(root))
-    if not any(item.poses or item.template.suffix.lower() in _ANIMATED for item in found):
+    matches = _survey(raw, None if root is None else Path(root))
+    if not any(item.poses or item.template.suffix.lower() in _ANIMATED for item in matches):
         raise InputError(
             f"{raw} has no template with poses.",
-            found=f"{len(found)} templates, no poses",
+            found=f"{len(matches)} templates, no poses",
             expected="template.obj beside the poses, an animated GLB, or an official JSON list",
         )
-    files = sorted({path for item in found for path in item.files})
+    files = sorted({path for item in matches for path in item.files})
     sizes = [(path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     options = {"poses": poses, "fps": fps, "normalize": normalize, "seed": seed}
     origin = Origin(
@@ -85,10 +85,10 @@ def plan(
 
     def make(progress: Progress | None) -> Sequence[Identity]:
         identities = []
-        for number, item in enumerate(found):
+        for number, item in enumerate(matches):
             identities.append(_read(item, poses, fps, normalize, seed))
             if progress:
-                progress("identities", number + 1, len(found))
+                progress("identities", number + 1, len(matches))
         # The first one is the default source: it needs poses.
         return sorted(identities, key=lambda identity: not len(identity.poses))
 
@@ -109,15 +109,15 @@ def _survey(raw: Path, root: Path | None) -> list[_Found]:
         return [own]
     animated = [path for path in sorted(raw.iterdir()) if path.suffix.lower() in _ANIMATED]
     inner = [_folder(path) for path in sorted(raw.iterdir()) if path.is_dir()]
-    found = [*(_Found(file_name(path.stem), path) for path in animated), *(item for item in inner if item)]
-    if not found:
+    matches = [*(_Found(file_name(path.stem), path) for path in animated), *(item for item in inner if item)]
+    if not matches:
         names = ", ".join(path.name for path in sorted(raw.iterdir())[:8])
         raise InputError(
             f"{raw} has no templates.",
             found=names or "an empty folder",
             expected="a mesh called template.* with poses beside it, folders of such, or animated GLB files",
         )
-    return found
+    return matches
 
 
 def _folder(folder: Path) -> _Found | None:

@@ -19,7 +19,7 @@ class Plan:
     """What a recipe found, before the work.
 
     Args:
-        origin: where the data come from; its `input_hash` says whether a store is up to date.
+        origin: where the data come from; its `input_hash` states whether a store is up to date.
         make: makes the identities.
     """
 

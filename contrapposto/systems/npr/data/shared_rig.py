@@ -36,9 +36,9 @@ def plan(
         seed: of the draw.
     """
     if raw is None or not raw.is_file():
-        found = f"raw={raw}"
+        matches = f"raw={raw}"
         raise MissingError(
-            "No animated file was given.", found=found, fix="python prepare.py raw=ANIMATED.glb"
+            "No animated file was given.", found=matches, fix="python prepare.py raw=ANIMATED.glb"
         )
     own = RiggedMesh(raw)
     if not own.clips:
@@ -80,7 +80,7 @@ def _files(raw: Path, own: RiggedMesh, others: Sequence[str] | None) -> list[Pat
     if others is not None:
         return [raw.parent / name for name in others]
     moved = {str(own.nodes[t.node].get("name")) for tracks in own.tracks.values() for t in tracks}
-    found = []
+    matches = []
     for path in sorted(raw.parent.glob("*.gl*")):
         if path == raw or path.suffix.lower() not in (".glb", ".gltf"):
             continue
@@ -91,5 +91,5 @@ def _files(raw: Path, own: RiggedMesh, others: Sequence[str] | None) -> list[Pat
         names = {str(node.get("name")) for node in rig.nodes}
         same = rig.mesh.faces.shape == own.mesh.faces.shape and bool((rig.mesh.faces == own.mesh.faces).all())
         if not same and len(moved & names) >= _SHARED * len(moved):
-            found.append(path)
-    return found
+            matches.append(path)
+    return matches

@@ -33,7 +33,7 @@ class DeviceClock:
         return self._newest or 0.0
 
     def accept(self, stamp: float) -> float | None:
-        """Seconds since the first stamp, or None for a packet that must be passed over."""
+        """Seconds since the first stamp, or None for a packet that must be ignored."""
         if not np.isfinite(stamp):
             self.counts["without a time"] += 1
             return None

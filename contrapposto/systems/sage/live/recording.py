@@ -55,7 +55,7 @@ class Recording:
         self._seen.append(frame.seen)
 
     def motion(self) -> Motion:
-        """The clip at 60 frames/s; frames that were passed over lie between their neighbours.
+        """The clip at 60 frames/s; frames that were ignored lie between their neighbours.
 
         A wearer of another size gets a skeleton and a shape of that size.
 

@@ -195,7 +195,7 @@ class LiveSession:
         if not counts.get("packets"):
             return f"Waiting for packets at **udp://127.0.0.1:{self.port}**"
         lines = [
-            f"{rates['packets']:.0f} packets/s, **{rates['bodies']:.0f} bodies/s**, {rates['pictures']:.0f} pictures/s",
+            f"{rates['packets']:.0f} packets/s, **{rates['bodies']:.0f} bodies/s**, {rates['pictures']:.0f} images/s",
             "",
             "| ms | p50 | p95 |",
             "|---|---|---|",
@@ -271,7 +271,7 @@ class LiveSession:
         self.drift.add(arrived, frame.time)
         self.rates["bodies"].mark(now)
         self.counts["bodies"] += 1
-        self.counts["frames passed over"] += frame.passed
+        self.counts["frames ignored"] += frame.passed
         if self.wearer.known:
             self.recording.add(frame)
         self._newest = (frame, arrived)

@@ -58,7 +58,7 @@ class SparseTracker:
     """Three 6-DoF poses with a time stamp in, a body out; for devices of any rate, with gaps, jitter and losses.
 
     Packets are resampled by their time stamps to 60 frames/s, so the body can never drift away from them; repeated and
-    late ones are passed over, clocks that are set anew and long silences restart the window, devices that are not seen
+    late ones are ignored, clocks that are set anew and long silences restart the window, devices that are not seen
     are filled in (see `DeviceClock`, `PoseSampler`, `DropoutGuard`).
 
     Args:

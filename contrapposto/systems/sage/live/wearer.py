@@ -23,7 +23,7 @@ class Wearer:
     Args:
         height: metres from sole to crown, `auto` (from the height of the head while standing in the first two
             seconds, or in the T-pose), or None: everybody has the default size, as in the original.
-        hands_known: whether the recorder's convention says how controllers are held; otherwise hands count only once
+        hands_known: whether the recorder's convention states how controllers are held; otherwise hands count only once
             there was a T-pose.
     """
 

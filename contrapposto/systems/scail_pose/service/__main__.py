@@ -31,7 +31,9 @@ def _serve(options: argparse.Namespace) -> None:
         from contrapposto.systems.scail_pose.service.app import create_app
     except ImportError as error:
         raise MissingError(
-            "The service's packages are missing.", found=str(error), fix="pip install fastapi uvicorn python-multipart"
+            "The service's packages are missing.",
+            found=str(error),
+            fix="pip install fastapi uvicorn python-multipart",
         ) from None
     limits = _limits(options)
     app = create_app(

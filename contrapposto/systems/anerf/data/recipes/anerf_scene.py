@@ -123,8 +123,8 @@ def plan(
             "bkgds": np.tile(np.round(np.array(background) * 255).astype(np.uint8), (1, size * size, 1)),
         }
         metadata = replace(facts, pose_scale=scale, metres_per_unit=1 / scale)
-        pictures = counted(figure.frames(around, background), count * cameras, progress)
-        return write_scene(output, pictures, arrays, (size, size), metadata)
+        images = counted(figure.frames(around, background), count * cameras, progress)
+        return write_scene(output, images, arrays, (size, size), metadata)
 
     return Plan(facts, make)
 
@@ -220,7 +220,7 @@ class _Figure:
         }
 
     def frames(self, cameras: Sequence[Camera], background: Sequence[float]) -> Iterator[Frame]:
-        """Pictures, camera by camera, each of all poses."""
+        """Images, camera by camera, each of all poses."""
         for camera in cameras:
             for pose in range(len(self.joints)):
                 with torch.no_grad():
@@ -230,8 +230,8 @@ class _Figure:
                     vertices = self.clothes(vertices, self.rotations[pose])
                 mesh = Mesh(vertices, self.body.faces.numpy(), self.colours)
                 scene = Scene([mesh], ground=None, background=background, lights=_LIGHTS)
-                picture = render(scene, camera)
-                yield Frame(picture.color, picture.mask)
+                image = render(scene, camera)
+                yield Frame(image.color, image.mask)
 
 
 def _choose(

@@ -36,8 +36,8 @@ class Kind:
     """What differs between the data sets.
 
     Args:
-        image_part, mask_part: folder names in the paths of pictures and of their masks.
-        background: `white` (pictures are masked onto white), `file`, `median` per folder, or `chairs` (Human3.6M).
+        image_part, mask_part: folder names in the paths of images and of their masks.
+        background: `white` (images are masked onto white), `file`, `median` per folder, or `chairs` (Human3.6M).
         gaps: whether a take ends where a frame number is left out.
         depth: the cameras' translations are divided by it.
     """
@@ -77,12 +77,12 @@ def plan(
     """See the module.
 
     Args:
-        raw: the folder with the pictures and their masks.
+        raw: the folder with the images and their masks.
         kind: one of `KINDS`.
         poses: SPIN's output (npz, pickle or HDF5): `img_path` (N,), `pred_rot_mat` (N, 24, 3, 3), `pred_cam` or
             `pred_camera` (N, 3), `bbox_params` (N, 3), and optionally `pred_betas` (N, 10), `joints` (N, 49, 3) and
             `pose_3d` (N, 17, 3).
-        background: a picture, for the kind `perfcap`.
+        background: an image, for the kind `perfcap`.
         image_part, mask_part: in place of the kind's.
         focal: imposed on all cameras by rescaling the depth, pixels.
         body: SMPL file whose rest joints are taken with `pred_betas`; None: the shipped body's.
@@ -96,19 +96,19 @@ def plan(
     chosen = _kind(kind, image_part, mask_part)
     if raw is None or poses is None or not raw.is_dir():
         raise MissingError(
-            "A folder of pictures and SPIN's output are needed.",
+            "A folder of images and SPIN's output are needed.",
             found=f"raw={raw} poses={poses}",
             fix=f"python prepare.py data=anerf_{'spin' if kind == 'plain' else kind} raw=FOLDER poses=SPIN.npz",
         )
     if chosen.background == "file" and background is None:
-        raise MissingError("The picture of the background is needed.", fix="data.options.background=FILE.png")
+        raise MissingError("The image of the background is needed.", fix="data.options.background=FILE.png")
     source = Path(poses)
     entries = read_entries(source)
     names = [str(n.decode() if isinstance(n, bytes) else n) for n in np.ravel(entries.get("img_path", []))]
     rotations = rotations_of(source, entries)
     if len(names) != len(rotations):
         raise InputError(
-            f"{source.name} does not say which pictures its poses are of.",
+            f"{source.name} does not say which images its poses are of.",
             found=f"{len(names)} entries img_path, {len(rotations)} poses",
         )
     images = resolve(raw, names)
@@ -215,8 +215,8 @@ def _backgrounds(
     if kind.background == "white":
         return {}
     if kind.background == "file":
-        picture = scaled(read_image(Path(str(background))), files.size())
-        return {"bkgds": picture.reshape(1, -1, 3), "bkgd_idxs": np.zeros(len(names), np.int64)}
+        image = scaled(read_image(Path(str(background))), files.size())
+        return {"bkgds": image.reshape(1, -1, 3), "bkgd_idxs": np.zeros(len(names), np.int64)}
     folders = [
         PurePosixPath(name).parent.name if kind.background == "chairs" else str(PurePosixPath(name).parent)
         for name in names
@@ -224,13 +224,13 @@ def _backgrounds(
     keys = [(kind.background == "chairs" and _chair(name), folder) for name, folder in zip(names, folders)]
     order = sorted(set(keys))  # Human3.6M: the cameras without chairs first
     index = np.array([order.index(key) for key in keys])
-    pictures = [
+    images = [
         files.background(
             np.flatnonzero(index == number).tolist(), mean=kind.background == "chairs" and not key[0]
         )
         for number, key in enumerate(order)
     ]
-    return {"bkgds": np.stack(pictures).reshape(len(pictures), -1, 3), "bkgd_idxs": index}
+    return {"bkgds": np.stack(images).reshape(len(images), -1, 3), "bkgd_idxs": index}
 
 
 def _chair(name: str) -> bool:

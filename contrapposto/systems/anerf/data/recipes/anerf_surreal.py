@@ -1,4 +1,4 @@
-"""A figure rendered with SURREAL for A-NeRF: pictures, segmentations and `metadata.pkl`.
+"""A figure rendered with SURREAL for A-NeRF: images, segmentations and `metadata.pkl`.
 
 See docs/specs/anerf.md, section 8.4.
 """
@@ -47,7 +47,7 @@ def plan(
 
     Args:
         raw: folder with `metadata.pkl` (`focal` pixels, `cams` (C, 4, 4) to the world, `joints3D` (P, 24, 3), `poses`
-            (P, 72)); in it or in folders below it C P pictures (.png), camera by camera, and as many `*segm.mat` files.
+            (P, 72)); in it or in folders below it C P images (.png), camera by camera, and as many `*segm.mat` files.
         train_cameras: cameras to learn from (published: 0, 3, 6); None: all.
         size: longer side of the images in pixels, at most.
         licence: of the data, for the manifest.
@@ -59,8 +59,8 @@ def plan(
     images, segments = sorted(raw.rglob("*.png")), sorted(raw.rglob("*segm.mat"))
     if not len(images) == len(segments) == cameras * poses:
         raise InputError(
-            f"The pictures of {raw} do not fit its metadata.",
-            found=f"{len(images)} pictures, {len(segments)} segmentations",
+            f"The images of {raw} do not fit its metadata.",
+            found=f"{len(images)} images, {len(segments)} segmentations",
             expected=f"{cameras} cameras times {poses} poses",
         )
     learnt = list(range(cameras)) if train_cameras is None else list(train_cameras)
@@ -96,7 +96,7 @@ def surreal_arrays(metadata: Mapping[str, np.ndarray], ratio: np.ndarray) -> dic
 
     Args:
         metadata: see `plan`.
-        ratio: (2,) by which width and height of the pictures were scaled.
+        ratio: (2,) by which width and height of the images were scaled.
 
     Raises:
         InputError: no reading of the root's rotation makes bones and joints agree.
@@ -176,7 +176,7 @@ def _metadata(path: Path) -> dict[str, np.ndarray]:
 def _frames(
     images: Sequence[Path], segments: Sequence[Path], arrays: Mapping[str, np.ndarray], size: tuple[int, int]
 ) -> Iterator[Frame]:
-    """Pictures on white; rays are drawn in the dilated mask inside the box of the cylinder."""
+    """Images on white; rays are drawn in the dilated mask inside the box of the cylinder."""
     for number, (image, segment) in enumerate(zip(images, segments)):
         pixels, mask = scaled(read_image(image), size), _segment(segment)
         mask = scaled(mask.astype(np.uint8) * 255, size) > 127

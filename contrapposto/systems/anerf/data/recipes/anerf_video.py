@@ -195,20 +195,20 @@ def _taken(person: Person, index: np.ndarray) -> Person:
 
 
 def _in_picture(person: Person, video: VideoFile, source: Path) -> tuple[Person, list[str]]:
-    """Without the poses of which no joint is in the picture, and a note of how many they are."""
+    """Without the poses of which no joint is in the image, and a note of how many they are."""
     joints = _projected(person, video)
     inside = ((joints >= 0) & (joints < [video.width, video.height])).all(-1).any(-1)
     if not inside.any():
         raise InputError(
-            "The poses lie outside of the picture in every frame.",
+            "The poses lie outside of the image in every frame.",
             found=f"the first root is at pixel {joints[0, 0].round().astype(int).tolist()}",
             expected=f"within {video.width} x {video.height}",
-            fix="the focal length may be of another picture size: data.options.focal=PIXELS",
+            fix="the focal length may be of another image size: data.options.focal=PIXELS",
         )
     if inside.sum() < 2:
-        raise InputError(f"The person is in the picture of {source.name} in one frame only.")
+        raise InputError(f"The person is in the image of {source.name} in one frame only.")
     lost = int((~inside).sum())
-    notes = [f"{lost} frames are left out: the person is outside of the picture."] if lost else []
+    notes = [f"{lost} frames are left out: the person is outside of the image."] if lost else []
     return _taken(person, np.flatnonzero(inside)), notes
 
 

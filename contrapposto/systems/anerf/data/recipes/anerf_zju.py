@@ -71,7 +71,7 @@ def plan(
     """See the module. The splits are `train`, `novel_view` and `novel_pose` (frames after those that are learnt).
 
     Args:
-        raw: folder of a subject: `annots.npy`, `params` or `new_params`, `mask` and/or `mask_cihp`, pictures.
+        raw: folder of a subject: `annots.npy`, `params` or `new_params`, `mask` and/or `mask_cihp`, images.
         train_views, novel_views: camera numbers.
         frames: to learn from; with `every`, every so many-th from `start`.
         every, start: see `frames`.
@@ -202,7 +202,7 @@ def distort(x: np.ndarray, y: np.ndarray, distortion: np.ndarray) -> tuple[np.nd
 
 @dataclass(frozen=True)
 class _Straight(PictureFiles):
-    """Pictures without distortion; `camera` (N,) says whose each is."""
+    """Images without distortion; `camera` (N,) states whose each is."""
 
     views: Views | None = None
     camera: np.ndarray | None = None
@@ -244,9 +244,9 @@ def _picture(raw: Path, entry: Any, camera: int) -> Path:
     try:
         path = raw / str(entry["ims"][camera])
     except (KeyError, IndexError, TypeError) as error:
-        raise InputError("A frame of annots.npy does not list its pictures.", found=repr(error)) from error
+        raise InputError("A frame of annots.npy does not list its images.", found=repr(error)) from error
     if not path.is_file():
-        raise MissingError(f"The picture {path} is not there.")
+        raise MissingError(f"The image {path} is not there.")
     return path
 
 
@@ -254,7 +254,7 @@ def _masks(raw: Path, image: Path) -> list[Path]:
     name = image.relative_to(raw).with_suffix(".png")
     result = [raw / folder / name for folder in MASK_FOLDERS if (raw / folder / name).is_file()]
     if not result:
-        raise MissingError(f"The picture {image} has no mask.", expected=f"{raw / MASK_FOLDERS[0] / name}")
+        raise MissingError(f"The image {image} has no mask.", expected=f"{raw / MASK_FOLDERS[0] / name}")
     return result
 
 

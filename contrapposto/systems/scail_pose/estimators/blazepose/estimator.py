@@ -156,18 +156,18 @@ class BlazePoseEstimator:
         regions: Sequence[Region] | None = None,
     ) -> list[Track]:
         """With people found in regions, or on tiles of the image."""
-        found = self.search(image, [track.body for track in tracks], regions)
-        sightings = [sight(image, *to_keypoints(body)) for body in found]
+        matches = self.search(image, [track.body for track in tracks], regions)
+        sightings = [sight(image, *to_keypoints(body)) for body in matches]
         ids = tracker.number(number, sightings, taken={track.id for track in tracks})
-        return sorted(tracks + [Track(*pair) for pair in zip(ids, found)], key=lambda track: track.id)
+        return sorted(tracks + [Track(*pair) for pair in zip(ids, matches)], key=lambda track: track.id)
 
     def search(
         self, image: np.ndarray, known: list[BodyLandmarks], regions: Sequence[Region] | None = None
     ) -> list[BodyLandmarks]:
         """People that are not known yet, the surest first; in regions, or on tiles of the image."""
-        found: list[BodyLandmarks] = []
+        matches: list[BodyLandmarks] = []
         for detection in self._detector.detect_tiles(image, regions):
-            others = known + found
+            others = known + matches
             if len(others) >= self.most:
                 break
             if any(is_of(detection, body) for body in others):
@@ -181,8 +181,8 @@ class BlazePoseEstimator:
             # Knees and folded arms of a person pass for another one now and then, but not very surely.
             inside = max((share_inside(body, other) for other in others), default=0.0)
             if inside < _MOST_INSIDE or detection.score > _SURE:
-                found.append(body)
-        return found
+                matches.append(body)
+        return matches
 
     def look_at_parts(self, image: np.ndarray, body: BodyLandmarks, last: Parts = _NO_PARTS) -> Parts:
         """Left hand, right hand and face of a body, given those of the frame before."""
