@@ -57,14 +57,15 @@ def evaluate(config: DictConfig) -> Path:
     options = _options(config, checkpoint)
     wanted = bool(config.get("report"))
     config = complete(_self_described(config, checkpoint))
+    if not checkpoint:
+        with open_dict(config):
+            forget_earlier_stages(config)
     check_values(config)
     preflight(config, start=False)
     output = _output_directory(config, checkpoint, options)
     with open_dict(config):
         config.paths.run = str(output)
         config.ckpt = str(checkpoint) if checkpoint else None
-        if not checkpoint:
-            forget_earlier_stages(config)
         for name in ("best", "resume"):
             (config.callbacks or {}).pop(name, None)
     _remove_results(output, config.stage)

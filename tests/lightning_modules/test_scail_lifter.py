@@ -154,7 +154,7 @@ def test_two_processes_learn_what_one_learns(runs, stores, tmp_path):
 
 @pytest.mark.slow
 def test_the_door_exports_a_run(runs, tmp_path, capsys):
-    shared = ["task=scail_lifter_export", f"output={tmp_path}", f"paths.runs={runs}"]
+    shared = ["task=scail_lifter_export", f"output={tmp_path}", f"paths.runs={runs}", "overwrite=true"]
     for source in (MODEL, only_run(runs, MODEL)):
         more = [f"input={source}", "task.data=tiny", "task.experiment=null"]
         predict(compose([*shared, *more]))

@@ -13,7 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from cli.launch import CONFIGS, compose_config
+from cli.launch import compose_config
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.mesh import MeshAsset, write_mesh
@@ -24,7 +24,8 @@ from contrapposto.systems.scail_pose.interchange import write_people
 from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.tasks.chains import RECORD
 from contrapposto.tasks.motion import compare_motions
-from contrapposto.tasks.predict import compose, predict
+from contrapposto.tasks.predict import CHAINS as CHAIN_FILES
+from contrapposto.tasks.predict import compose, predict, task_names
 from contrapposto.video_file import VideoFile
 from lightning_modules.npr import NPRModule
 from lightning_modules.posegpt import PoseGPTModule
@@ -240,8 +241,8 @@ def test_an_error_names_its_stage_and_earlier_ones_stay(
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_chains_refer_to_what_comes_before(name: str) -> None:
-    config = OmegaConf.load(CONFIGS / "pipeline" / f"{name}.yaml")
-    tasks = {file.stem for file in (CONFIGS / "task").glob("*.yaml")}
+    config = OmegaConf.load(CHAIN_FILES / f"{name}.yaml")
+    tasks = set(task_names())
     before: set[str] = set()
     for stage, node in config.chain.items():
         assert node.task in tasks
