@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -223,7 +224,8 @@ def _report(
     count = f": {len(clips):,} clips, {entry['frames']:,} frames" if clips else ""
     print(f"\n{config.name} on {config.data.name} ({config.stage}){count}\n")
     if settings:
-        print("  " + ", ".join(f"{name}={value}" for name, value in settings.items()) + "\n")
+        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
+        print(textwrap.fill(shown, 98, initial_indent="  ", subsequent_indent="  ") + "\n")
     print(format_tables({n.removeprefix(prefix): v for n, v in values.items()}, weighted))
     _print_generation(output)
     print(f"\nresults: {output}")

@@ -26,6 +26,7 @@ def write_clip(path: Path, frames: int = 30, fps: float = 60.0, seed: int = 0, *
         "gender": np.array("female"),
         "mocap_framerate": np.array(fps),
     }
+    arrays["poses"][:, :3] += [np.pi / 2, 0, 0]  # type: ignore[index]  # AMASS is z up, a body at rest y up
     arrays.update(replaced)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})

@@ -159,10 +159,11 @@ def test_training(case: Case) -> None:
         history.append(torch.stack([*found, total]).detach())
         stats.append([rate, float(model.distance_encoding.tau), float(change), float(shown)])
     case.check(torch.stack(history), "losses", tolerance=3e-3)  # the sixth step: 2.3e-3
-    for column, tolerance in enumerate((2e-3, 2e-3, 2e-3, 1e-2)):  # PSNR of the sixth step: 6e-3
+    # PSNR of the sixth step: 6e-3. The change of joints is in thousandths: 1e-7 of float32 is 1e-4.
+    for column, (tolerance, absolute) in enumerate(((2e-3, 5e-5), (2e-3, 5e-5), (2e-3, 3e-4), (1e-2, 5e-5))):
         expected = case["stats"][:, column]
         found = torch.tensor(stats)[:, column]
-        torch.testing.assert_close(found, expected, rtol=tolerance, atol=5e-5)
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=absolute)
     check_final(case, model)
 
 

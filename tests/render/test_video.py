@@ -129,8 +129,8 @@ def test_a_full_disk(small_disk):
         (lambda p: VideoWriter(p / "x.mp4", 30, (0, 32)), "size"),
         (lambda p: VideoWriter(p / "x.mp4", 30, (9000, 32)), "too large"),
         (lambda p: VideoWriter(p / "x.mp4", 30, (32, 32), quality=11), "settings"),
-        (lambda p: write_png(p / "x.png", np.zeros((4, 4, 3))), "no picture"),
-        (lambda p: write_png(p / "x.png", np.zeros((4, 0, 3), np.uint8)), "no picture"),
+        (lambda p: write_png(p / "x.png", np.zeros((4, 4, 3))), "no image"),
+        (lambda p: write_png(p / "x.png", np.zeros((4, 0, 3), np.uint8)), "no image"),
         (lambda p: write_png(p / "x.jpg", np.zeros((4, 4, 3), np.uint8)), "png"),
     ],
 )
