@@ -19,6 +19,9 @@ ASSETS = Path(__file__).parent / "assets"
 WRITE_CHECKS: list[Callable[[Path, bool], None]] = []
 """Called with the path, and whether it is a folder, before anything is written there (see `contrapposto.outputs`)."""
 
+WRITE_NOTES: list[Callable[[Path, Path], None]] = []
+"""Called with the path and the temporary one, once that is complete and before it is renamed."""
+
 
 @contextmanager
 def atomic_path(path: str | Path, *, directory: bool = False) -> Iterator[Path]:
@@ -43,6 +46,8 @@ def atomic_path(path: str | Path, *, directory: bool = False) -> Iterator[Path]:
         yield temporary
         if not temporary.exists():
             raise RuntimeError(f"nothing was written to {temporary}")
+        for note in tuple(WRITE_NOTES):
+            note(path, temporary)
         if directory and path.exists():
             old = path.with_name(f".{path.name}.{os.getpid()}.old")
             path.rename(old)

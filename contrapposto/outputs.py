@@ -2,7 +2,8 @@
 
 A command opens `Outputs` for its folder. While it is open, every writer is checked, because all writers go through
 `contrapposto.files.atomic_path`: a file that exists is only replaced if an earlier run of the same command wrote it
-and nobody has changed it since. What a command wrote, and from what, stands in `provenance.json` in the folder.
+and nobody has changed it since. What a command wrote, and from what, stands in `provenance.json` in the folder; while
+it runs, in a hidden journal, so that the same command knows its files again after a process was killed.
 
 Tasks choose their names before they start to work::
 
@@ -66,22 +67,27 @@ class Outputs:
         self._stems: set[Path] = set()
         identity = [task, sorted((name, str(path)) for name, path in self.inputs.items())]
         self.key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+        self._journal = self.folder / f".provenance.{self.key}.jsonl"
         self._earlier: dict[str, str] = {}
 
     def __enter__(self) -> Outputs:
         for entry in self._records():
             if entry.get("key") == self.key and isinstance(entry.get("files"), dict):
-                self._earlier = entry["files"]
+                self._earlier = dict(entry["files"])
+        self._earlier |= self._of_killed_run()
         self._started = datetime.now(UTC)
         self._described = {name: describe_input(path) for name, path in self.inputs.items()}
         _open.append(self)
         files.WRITE_CHECKS.append(self.check)
+        files.WRITE_NOTES.append(self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         files.WRITE_CHECKS.remove(self.check)
+        files.WRITE_NOTES.remove(self._note)
         _open.remove(self)
         self.save("finished" if kind is None else "stopped")
+        self._journal.unlink(missing_ok=True)
 
     def save(self, status: str = "running") -> None:
         """Write `provenance.json`, if anything has been written so far."""
@@ -115,6 +121,38 @@ class Outputs:
                     fix="choose another folder with output=, or say overwrite=true",
                 )
         self.written[path] = directory
+
+    def _note(self, path: Path, temporary: Path) -> None:
+        """Put files into the journal that are about to get their names."""
+        path = Path(path).absolute()
+        if not path.is_relative_to(self.folder) or path.name == RECORD:
+            return
+        inside = sorted(temporary.rglob("*")) if temporary.is_dir() else [temporary]
+        names = {
+            (path / file.relative_to(temporary)).relative_to(self.folder).as_posix(): sha256(file)
+            for file in inside
+            if file.is_file()
+        }
+        with self._journal.open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps(names) + "\n")
+
+    def _of_killed_run(self) -> dict[str, str]:
+        """Files that the journal of a killed run of this command names, and that are as it wrote them."""
+        matches: dict[str, str] = {}
+        try:
+            lines = self._journal.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError):
+            return matches
+        for line in lines:
+            try:
+                matches |= json.loads(line)
+            except (ValueError, TypeError):  # the last line may be cut
+                continue
+        return {
+            name: digest
+            for name, digest in matches.items()
+            if (self.folder / name).is_file() and sha256(self.folder / name) == digest
+        }
 
     def free_stem(self, stem: Path, endings: Sequence[str], tag: str = "") -> Path:
         """`stem`, or one with `tag` or a number after it, so that no `stem + ending` replaces a file."""

@@ -1,6 +1,8 @@
 """Output folders: what exists is never replaced, except by the command that wrote it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,35 @@ def test_the_record_says_where_files_come_from(tmp_path):
     assert entry["files"] == {"a.txt": sha256(tmp_path / "out" / "a.txt")}
     with Outputs(tmp_path / "out", "t", {"input": clip}):
         put(tmp_path / "out" / "a.txt", "b")  # a stopped command may go on
+
+
+def test_files_of_a_killed_run_are_known_again(tmp_path):
+    code = f"""
+import os
+from pathlib import Path
+from contrapposto.files import atomic_path
+from contrapposto.outputs import Outputs
+out = Path({str(tmp_path)!r})
+with Outputs(out, "t"):
+    for name in ("a.txt", "b.txt"):
+        with atomic_path(out / name) as temporary:
+            temporary.write_text(name)
+    with atomic_path(out / "frames", directory=True) as folder:
+        (folder / "1.png").write_text("1")
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert not (tmp_path / RECORD).exists()
+    (tmp_path / "b.txt").write_text("edited by hand")
+    with Outputs(tmp_path, "other"):
+        assert free_stem(tmp_path / "a", [".txt"]).name == "a_2"
+    with Outputs(tmp_path, "t"):
+        assert free_stem(tmp_path / "a", [".txt"]).name == "a"
+        assert free_stem(tmp_path / "b", [".txt"]).name == "b_2"
+        put(tmp_path / "a.txt", "again")
+    (entry,) = json.loads((tmp_path / RECORD).read_text())["results"]
+    assert set(entry["files"]) == {"a.txt", "frames/1.png"}
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_a_training_run_is_no_output_folder(tmp_path):

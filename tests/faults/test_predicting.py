@@ -28,4 +28,4 @@ def test_a_killed_prediction_leaves_whole_results_and_can_be_repeated(tmp_path):
     assert half_written(output) == []
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     names = {path.name for path in output.iterdir() if not path.name.startswith(".")}
-    assert names == {"walk.npz", "walk.bvh", "walk.glb"} and half_written(output) == []
+    assert names == {"walk.npz", "walk.bvh", "walk.glb", "provenance.json"} and half_written(output) == []

@@ -1,14 +1,19 @@
 """evaluate.py report=true, through the door."""
 
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.lightning_modules.sage_tiny import door, tiny
 from tests.report.test_report import checked
 
 
-def test_an_evaluation_writes_its_page(stores: Path, tmp_path: Path) -> None:
-    door("evaluate", tiny("sage_ik", stores, tmp_path, "report=true"))
+def test_an_evaluation_writes_its_page(stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = tiny("sage_ik", stores, tmp_path, "report=true")
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])  # which provenance.json records
+    door("evaluate", arguments)
     (page,) = tmp_path.rglob("report.html")
     found = checked(page)
     assert "MPJPE ↓" in found.text and " on tiny, test" in found.text
-    assert "report=true" in found.text  # the command
+    assert "python evaluate.py model=sage_ik" in found.text and "report=true" in found.text

@@ -13,7 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from cli.launch import compose_config
+from cli.launch import check_names
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.mesh import MeshAsset, write_mesh
@@ -145,7 +145,7 @@ def test_a_headset_moves_a_character(runs: Path, npr: Path, clip: Path, tmp_path
     out = run("headset_to_character", runs, tmp_path / "out", *options, *more)
     assert (out / "02_mesh" / "a ball.glb").stat().st_size > 1000
     record = json.loads((out / "02_mesh" / RECORD).read_text())
-    assert record["checkpoint"] == str(npr) and record["files"] == ["a ball.glb"]
+    assert record["checkpoint"] == str(npr) and record["files"] == ["a ball.glb", "a ball.json"]
     assert not (out / "overview.png").exists()  # no video was asked for
 
 
@@ -156,11 +156,14 @@ def test_a_label_moves_a_character_and_becomes_a_pose_video(runs: Path, npr: Pat
     options = {"vqvae_network": ENCODER, "network": network, "vocabulary": ["walk", "sit down"], "window": 32}
     module = PoseGPTModule(**options, skeleton="smpl22", heading="canonical")
     content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
-    torch.save(content, tmp_path / "gpt.ckpt")
+    gpt = tmp_path / "gpt" / "checkpoints" / "best.ckpt"
+    gpt.parent.mkdir(parents=True)
+    (tmp_path / "gpt" / "config.yaml").write_text("name: posegpt_gpt\n")
+    torch.save(content, gpt)
     target = write_mesh(tmp_path / "ball.obj", sphere(1))
     given = ("action=[walk, sit down]", "frames=12", f"target={target}", f"ckpt.npr={npr}")
     out = run(
-        *("label_to_character", runs, tmp_path / "out", *given, f"ckpt.posegpt={tmp_path / 'gpt.ckpt'}"),
+        *("label_to_character", runs, tmp_path / "out", *given, f"ckpt.posegpt={gpt}"),
         *("+chain.motion.options.task.size=64", "+chain.mesh.options.task.size=64"),
         "+chain.pose.options.task.data.resolution=[128,224]",
     )
@@ -218,7 +221,7 @@ def test_errors_come_before_the_work(runs: Path, npr: Path, clip: Path, tmp_path
     with pytest.raises(MissingError) as caught:
         run(chain, runs, out, f"input={clip}", f"target={target}", other)
     assert "python train.py model=npr experiment=gone" in caught.value.fix and "ckpt.npr=" in caught.value.fix
-    with pytest.raises(ConfigError, match="trains"):
+    with pytest.raises(ConfigError, match="There is no pipeline 'sage'"):  # that one trains
         run("sage", runs, out)
 
 
@@ -232,11 +235,11 @@ def test_an_error_names_its_stage_and_earlier_ones_stay(
         run("headset_to_character", runs, tmp_path / "out", *options, more)
     stages = [path.name for path in (tmp_path / "out" / "a walk").iterdir() if path.is_dir()]
     assert stages == ["01_track"]
-    with pytest.raises(ContrappostoError, match="Stage 1, track"):  # what a constructor says
+    with pytest.raises(ConfigError, match="Stage track: Unknown format 'gif'"):  # before any stage runs
         run(
             "headset_to_character", runs, tmp_path / "new", *options, "chain.track.options.task.formats=[gif]"
         )
-    assert not (tmp_path / "new").exists() or not list((tmp_path / "new").iterdir())
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -253,11 +256,9 @@ def test_chains_refer_to_what_comes_before(name: str) -> None:
     assert systems == set(config.ckpt)
 
 
-def test_chains_are_not_for_training(tmp_path: Path) -> None:
-    from cli.train import train
-
-    with pytest.raises(ConfigError, match="predict"):
-        train(compose_config("train", ["pipeline=motion_to_trackers", f"paths.runs={tmp_path}"]))
+def test_chains_are_not_for_training() -> None:
+    with pytest.raises(ConfigError, match="There is no pipeline 'motion_to_trackers'"):
+        check_names("train", ["pipeline=motion_to_trackers"])
 
 
 def people_file(path: Path) -> Path:
