@@ -67,7 +67,6 @@ ALLOWED: dict[str, int] = {
     "datamodules": 2,
     "docs": 5,
     "lightning_modules/sage": 5,
-    "notebooks": 2,
 }
 SKIPPED = ("tools/words.py", "docs/specs/", "tests/")
 SUFFIXES = (".py", ".yaml", ".yml", ".md", ".toml", ".cff", ".ipynb", ".html", ".js")

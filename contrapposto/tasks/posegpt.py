@@ -110,7 +110,6 @@ class PoseGPTSample:
             paths.append(
                 render_token_timeline(image, tokens, seconds, labels=generated.labels, titles=list(titles))
             )
-        print(f"smallest margin of a choice: {float(result.sampled.margin.min()):.1e}")
         return paths
 
     def _video(self, path: Path, clips: dict[str, Motion]) -> Path:
