@@ -54,7 +54,7 @@ def test_an_unusual_axis_is_reported_in_one_line(
             found = read_motion(save(tmp_path / "a.bvh", bvh_text(clip, world=world)))
         assert distance(found, clip) < 1e-3
         assert [record.message for record in caplog.records] == [
-            "a.bvh: z is up in this file, not y, as rest pose and clip show; up= says otherwise"
+            "a.bvh: z is up in this file, not y, as rest pose and clip show; up= states otherwise"
         ] * lines
 
 

@@ -96,7 +96,7 @@ def test_a_motion_may_leave_the_picture(place, tmp_path, capsys):
     write_motion(tmp_path / "away.npz", clip)
     options = (f"motion={tmp_path / 'away.npz'}", "mode=retarget", "task.fps=3", "task.height=24")
     draw(place, "anerf_render", *options, "task.speed=pruned", "task.travel=true", "task.formats=[png]")
-    assert "pictures do not show the figure" in capsys.readouterr().out
+    assert "images do not show the figure" in capsys.readouterr().out
 
 
 def test_meshes_have_the_size_of_the_figure(place):

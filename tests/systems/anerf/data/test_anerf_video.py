@@ -174,7 +174,7 @@ def spoilt(**changes):
         (spoilt(focal=np.array(0.0)), "focal length of poses.npz cannot be used"),
         (spoilt(transl=np.full((6, 3), np.nan)), "transl of poses.npz has values that are not finite"),
         (spoilt(transl=np.tile([0, 0, -3.0], (6, 1))), "behind the camera"),
-        (spoilt(transl=np.tile([9, 0, 3.0], (6, 1))), "outside of the picture in every frame"),
+        (spoilt(transl=np.tile([9, 0, 3.0], (6, 1))), "outside of the image in every frame"),
         (spoilt(transl=np.array([[9.0 * (i != 2), 0, 3] for i in range(6)])), "in one frame only"),
         (spoilt(frame_ids=np.array([0, 1, 2, 3, 4, 4])), "frame_ids"),
         (spoilt(frame_ids=np.array([0, 1, 2, 3, 4, 9])), "do not fit the video"),
@@ -201,7 +201,7 @@ def test_frames_without_the_person_are_left_out(take, tmp_path):
     np.savez(tmp_path / "poses.npz", **spoilt(transl=shift))
     scene = made(take, tmp_path, poses=str(tmp_path / "poses.npz"))
     assert scene.num_images == 5 and scene.manifest["notes"] == [
-        "1 frames are left out: the person is outside of the picture."
+        "1 frames are left out: the person is outside of the image."
     ]
 
 

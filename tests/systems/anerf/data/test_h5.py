@@ -103,7 +103,7 @@ def test_lengths_that_nothing_explains(file):
             replaced(name, opened[name][:2].repeat(2, axis=0))(opened)
         del opened["kp_idxs"]
     assert validate_h5(file) == [
-        "6 images and 4 poses, and no kp_idxs that says which image shows which pose"
+        "6 images and 4 poses, and no kp_idxs that states which image shows which pose"
     ]
 
 

@@ -98,7 +98,7 @@ def test_a_slow_model_passes_frames_over_and_builds_no_queue():
     run_with(live, lambda: send(disturbed(72, 2.0), ("127.0.0.1", live.port)))
     assert time.monotonic() - began < 6
     counts = live.summary()["counts"]
-    assert counts["bodies"] < 20 and counts["frames passed over"] == stream.observed > 60
+    assert counts["bodies"] < 20 and counts["frames ignored"] == stream.observed > 60
     assert not live._waiting and live.summary()["latency_ms"]["behind"]["p95"] < 17
     assert recording.motion().num_frames > 90
 
