@@ -223,10 +223,10 @@ def disk_errors(output: Path) -> Iterator[None]:
     except OSError as error:
         translated = disk_error(output, error)
         if translated is error:
-            matches = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            actual = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             translated = InputError(
                 f"The store {output} cannot be made.",
-                found=matches,
+                found=actual,
                 expected="a folder that can be written to",
             )
         raise translated from error

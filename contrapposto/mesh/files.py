@@ -140,10 +140,10 @@ def _face_paint(shades: np.ndarray) -> tuple[np.ndarray, tuple[Material, ...]]:
 
 
 def _unknown(path: Path, known: tuple[str, ...], verb: str) -> InputError:
-    matches = f"suffix {path.suffix!r}" if path.suffix else "no suffix"
+    actual = f"suffix {path.suffix!r}" if path.suffix else "no suffix"
     hint = _HINTS.get(path.suffix.lower(), "")
     return InputError(
-        f"{path} cannot be {verb} as a mesh.", found=matches, expected=", ".join(known), fix=hint
+        f"{path} cannot be {verb} as a mesh.", found=actual, expected=", ".join(known), fix=hint
     )
 
 

@@ -89,8 +89,8 @@ def split_seams(mesh: MeshAsset) -> tuple[np.ndarray, np.ndarray, np.ndarray | N
 
 def _checked_frames(mesh: MeshAsset, frames: np.ndarray, count: int) -> np.ndarray:
     if frames.ndim != 3 or frames.shape[1:] != mesh.vertices.shape or not len(frames):
-        matches, expected = str(frames.shape), f"(T, {len(mesh.vertices)}, 3)"
-        raise InputError("The frames do not belong to the mesh.", found=matches, expected=expected)
+        actual, expected = str(frames.shape), f"(T, {len(mesh.vertices)}, 3)"
+        raise InputError("The frames do not belong to the mesh.", found=actual, expected=expected)
     if not np.isfinite(frames).all():
         raise InputError("The frames have values that are not finite.")
     if len(frames) > _MOST_FRAMES or len(frames) * count * 6 > _MOST_VALUES:

@@ -204,5 +204,5 @@ def _check(vertices: np.ndarray, faces: np.ndarray) -> None:
     unused = len(vertices) - len(np.unique(faces))
     flat = int((doubled_areas(vertices, faces) <= 0).sum())
     if unused or flat:
-        matches = f"{unused} vertices without a face, {flat} faces without area"
-        raise InputError("The template cannot be solved on.", found=matches, fix=fix)
+        actual = f"{unused} vertices without a face, {flat} faces without area"
+        raise InputError("The template cannot be solved on.", found=actual, fix=fix)

@@ -20,8 +20,8 @@ def decimate(mesh: MeshAsset, num_faces: int) -> MeshAsset:
         fix = "pip install fast-simplification"
         raise MissingError("Decimation needs the package fast-simplification.", fix=fix) from error
     if not 4 <= num_faces < len(mesh.faces):
-        matches, expected = f"{num_faces} of {len(mesh.faces)} faces", "at least 4, fewer than there are"
-        raise InputError("A mesh cannot be decimated to so many faces.", found=matches, expected=expected)
+        actual, expected = f"{num_faces} of {len(mesh.faces)} faces", "at least 4, fewer than there are"
+        raise InputError("A mesh cannot be decimated to so many faces.", found=actual, expected=expected)
     share = 1 - num_faces / len(mesh.faces)
     vertices, faces = fast_simplification.simplify(
         mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_reduction=share

@@ -91,9 +91,9 @@ class RiggedMesh(Rig):
             InputError: no such clip.
         """
         if clip not in self.tracks:
-            matches = nearest(clip, self.tracks) if self.tracks else "(no clips)"
+            actual = nearest(clip, self.tracks) if self.tracks else "(no clips)"
             raise InputError(
-                f"{self._file.path} has no clip {clip!r}.", found=matches, expected="the name of a clip"
+                f"{self._file.path} has no clip {clip!r}.", found=actual, expected="the name of a clip"
             )
         return self.posed_by(self.tracks[clip], times)
 

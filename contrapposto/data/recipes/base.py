@@ -107,10 +107,10 @@ def need_folder(raw: Path | None, recipe: str, expected: str) -> Path:
         MissingError: not given or not there.
     """
     if raw is None or not raw.is_dir():
-        matches = "raw= was not given" if raw is None else ("a file" if raw.exists() else "nothing there")
+        actual = "raw= was not given" if raw is None else ("a file" if raw.exists() else "nothing there")
         raise MissingError(
             f"The recipe {recipe} needs a folder of raw files{'' if raw is None else f': {raw}'}.",
-            found=matches,
+            found=actual,
             expected=expected,
             fix=f"python prepare.py data={recipe} raw=FOLDER",
         )

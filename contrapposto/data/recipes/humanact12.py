@@ -107,9 +107,9 @@ def _content(path: Path) -> dict[str, Any]:
     content = read_pickle(path)
     names = ("poses", "joints3D", "y")
     if not isinstance(content, dict) or any(name not in content for name in names):
-        matches = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        actual = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise InputError(
-            f"{path} is not the file of HumanAct12.", found=matches[:200], expected=", ".join(names)
+            f"{path} is not the file of HumanAct12.", found=actual[:200], expected=", ".join(names)
         )
     with parsing(path, "the file of HumanAct12"):
         sizes = {len(content[name]) for name in names}

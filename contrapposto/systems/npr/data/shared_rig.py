@@ -36,9 +36,9 @@ def plan(
         seed: of the draw.
     """
     if raw is None or not raw.is_file():
-        matches = f"raw={raw}"
+        actual = f"raw={raw}"
         raise MissingError(
-            "No animated file was given.", found=matches, fix="python prepare.py raw=ANIMATED.glb"
+            "No animated file was given.", found=actual, fix="python prepare.py raw=ANIMATED.glb"
         )
     own = RiggedMesh(raw)
     if not own.clips:
