@@ -256,13 +256,8 @@ def paint(
     step_x = right[0] * depth
     step_y = right[1] * depth
     inverse = depth * scale
-    # the sizes of a pixel on the ground hardly differ within a run: those of its middle
-    middle = (float(part) + 0.5) * float(run) - view.cx
-    tilted_x = wp.abs(down[0] - (base[0] + right[0] * middle) * tilt)
-    tilted_y = wp.abs(down[1] - (base[1] + right[1] * middle) * tilt)
-    wide = wp.max((wp.abs(right[0]) + tilted_x) * inverse, 1.0e-4)
-    high = wp.max((wp.abs(right[1]) + tilted_y) * inverse, 1.0e-4)
-    weight = -4.0 / (wide * high)
+    moved_x = wp.abs(right[0]) * inverse
+    moved_y = wp.abs(right[1]) * inverse
     known = shown.known == 1
     for column in range(part * run, wp.min((part + 1) * run, view.width)):
         if known and shown.inverse[row, column] > 0.0:
@@ -277,8 +272,12 @@ def paint(
                 away_y = along - centre[1]
                 away = away_x * away_x + away_y * away_y
                 if away < end_squared:
+                    tilted_x = wp.abs(down[0] - (base[0] + right[0] * offset) * tilt)
+                    tilted_y = wp.abs(down[1] - (base[1] + right[1] * offset) * tilt)
+                    wide = wp.max(moved_x + tilted_x * inverse, 1.0e-4)
+                    high = wp.max(moved_y + tilted_y * inverse, 1.0e-4)
                     waves = wave(across * scale, wide) * wave(along * scale, high)
-                    result = mean + contrast * (weight * waves)
+                    result = mean + contrast * (-4.0 * waves / (wide * high))
                     p = (across - origin[0]) * finer - 0.5
                     q = (along - origin[1]) * finer - 0.5
                     if p >= 0.0 and q >= 0.0 and p < last_column and q < last_row:

@@ -257,14 +257,16 @@ class Raycaster:
 
     def _linear_colors(self, scene: Scene) -> wp.array:
         """Linear colours of all vertices, kept while the meshes only move."""
-        given = [(mesh.color, len(mesh.vertices)) for mesh in scene.meshes]
+        current = [(mesh.color, len(mesh.vertices)) for mesh in scene.meshes]
         if self._colors is not None:
             kept, colors = self._colors
-            if len(kept) == len(given) and all(a[0] is b[0] and a[1] == b[1] for a, b in zip(kept, given)):
+            if len(kept) == len(current) and all(
+                a[0] is b[0] and a[1] == b[1] for a, b in zip(kept, current)
+            ):
                 return colors
         parts = [np.broadcast_to(to_linear(mesh.color), mesh.vertices.shape) for mesh in scene.meshes]
         colors = self._array(np.concatenate(parts), wp.vec3)
-        self._colors = given, colors
+        self._colors = current, colors
         return colors
 
     def _tree(self, scene: Scene, vertices: wp.array) -> wp.Mesh:
