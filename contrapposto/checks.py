@@ -15,6 +15,7 @@ from contrapposto.errors import ContrappostoError, InputError
 
 _log = logging.getLogger("contrapposto.io")
 _file: ContextVar[str] = ContextVar("file", default="")
+_said: ContextVar[set[str] | None] = ContextVar("said", default=None)
 
 MAX_BYTES = 2 * 2**30
 """No motion file of a figure is larger; what claims to be is refused before memory is asked for."""
@@ -80,8 +81,22 @@ def naming(path: str | Path) -> Iterator[None]:
 
 def note(message: str) -> None:
     """Report in one line what is unusual about the file that is being read (the logger `contrapposto.io`)."""
-    name = _file.get()
-    _log.warning("%s%s", f"{name}: " if name else "", message)
+    name, said = _file.get(), _said.get()
+    line = f"{name}: {message}" if name else message
+    if said is None or line not in said:
+        _log.warning("%s", line)
+    if said is not None:
+        said.add(line)
+
+
+@contextmanager
+def noting_once() -> Iterator[None]:
+    """Report every line of `note` once inside, however often a file is opened."""
+    before = _said.set(set())
+    try:
+        yield
+    finally:
+        _said.reset(before)
 
 
 @contextmanager
