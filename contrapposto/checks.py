@@ -15,7 +15,7 @@ from contrapposto.errors import ContrappostoError, InputError
 
 _log = logging.getLogger("contrapposto.io")
 _file: ContextVar[str] = ContextVar("file", default="")
-_said: ContextVar[set[str] | None] = ContextVar("said", default=None)
+_lines: ContextVar[set[str] | None] = ContextVar("lines", default=None)
 
 MAX_BYTES = 2 * 2**30
 """No motion file of a figure is larger; what claims to be is refused before memory is asked for."""
@@ -81,22 +81,22 @@ def naming(path: str | Path) -> Iterator[None]:
 
 def note(message: str) -> None:
     """Report in one line what is unusual about the file that is being read (the logger `contrapposto.io`)."""
-    name, said = _file.get(), _said.get()
+    name, lines = _file.get(), _lines.get()
     line = f"{name}: {message}" if name else message
-    if said is None or line not in said:
+    if lines is None or line not in lines:
         _log.warning("%s", line)
-    if said is not None:
-        said.add(line)
+    if lines is not None:
+        lines.add(line)
 
 
 @contextmanager
 def noting_once() -> Iterator[None]:
     """Report every line of `note` once inside, however often a file is opened."""
-    before = _said.set(set())
+    before = _lines.set(set())
     try:
         yield
     finally:
-        _said.reset(before)
+        _lines.reset(before)
 
 
 @contextmanager

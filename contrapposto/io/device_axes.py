@@ -32,12 +32,11 @@ def find_axes(block: np.ndarray, habit: str) -> str:
     up = _vertical(places)
     if up is None:
         return habit
-    if up == 2:
-        name = "joints" if _is_joint(places, turns, up) else "devices"
-    else:
-        name = _y_up(places, turns)
+    name = ("joints" if _is_joint(places, turns, up) else "devices") if up == 2 else _y_up(places, turns)
     if name != habit:
-        note(f"the axes are those of axes={name}, as head and hands show: {_DESCRIBED[name]}; axes= states otherwise")
+        note(
+            f"the axes are those of axes={name}, as head and hands show: {_DESCRIBED[name]}; axes= states otherwise"
+        )
     return name
 
 
@@ -97,7 +96,10 @@ def _is_joint(places: np.ndarray, turns: np.ndarray, up: int) -> bool:
     reach = np.median(np.linalg.norm(places[:, 1:] - places[:, :1], axis=-1))
     shoulders = places[:, 0] - 0.3 * reach * vertical
     along = []
-    for hand, sign in ((1, 1.0), (2, -1.0)):  # a wrist's x points away from the body, to the left on the left side
+    for hand, sign in (
+        (1, 1.0),
+        (2, -1.0),
+    ):  # a wrist's x points away from the body, to the left on the left side
         arm = places[:, hand] - shoulders
         arm /= np.maximum(np.linalg.norm(arm, axis=1, keepdims=True), 1e-9)
         along.append(sign * float((turns[:, hand, :, 0] * arm).sum(axis=1).mean()))

@@ -176,7 +176,7 @@ class SageTrack:
         """The second of a recording at which the wearer stands in the T-pose.
 
         Raises:
-            InputError: never, so that how the controllers are held is not known.
+            ConfigError: never, so that how the controllers are held is not known.
         """
         from contrapposto.io.devices import Repairs
         from contrapposto.systems.sage.live.calibration import find_t_pose
@@ -187,13 +187,15 @@ class SageTrack:
             places.append(np.where(track.tracked[..., None], track.positions.numpy(), np.nan))
         second = find_t_pose(np.concatenate(times), np.concatenate(places))
         if second is None:
-            raise InputError(
+            raise ConfigError(
                 f"{source}: how the controllers are held is not known.",
                 found="no T-pose (arms out, level, held for a second) in the recording",
                 fix="record one, or name its second: task.calibrate=SECOND; or name the axes: task.axes=",
             )
         second -= float(times[0][0])
-        print(f"T-pose found at {second:.1f} s: it shows how the controllers are held; task.calibrate= names another")
+        print(
+            f"T-pose found at {second:.1f} s: it shows how the controllers are held; task.calibrate= names another"
+        )
         return second
 
     def _write(

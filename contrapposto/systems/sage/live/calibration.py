@@ -98,7 +98,9 @@ def find_t_pose(times: np.ndarray, positions: np.ndarray) -> float | None:
     steps = np.linalg.norm(np.diff(positions, axis=0, prepend=positions[:1]), axis=-1).max(axis=1)
     slow = steps < 0.3 * np.diff(times, prepend=times[0] - 1 / 30)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (out & slow).astype(int), [0]])))
-    stretches = [(times[stop - 1] - times[start], start, stop) for start, stop in zip(edges[::2], edges[1::2])]
+    stretches = [
+        (times[stop - 1] - times[start], start, stop) for start, stop in zip(edges[::2], edges[1::2])
+    ]
     if not stretches:
         return None
     length, start, stop = max(stretches)
