@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -139,3 +140,8 @@ def family_of(names: list[str]) -> str:
     counts = {family: sum(c in known for c in columns if c) for family, known in FAMILIES.items()}
     best = max(counts, key=lambda family: counts[family])
     return best if counts[best] else "Other"
+
+
+def describe_settings(settings: Mapping[str, Any]) -> str:
+    """Settings of an evaluation in one line: `steps: 5; finishing: no filter, no reach, no floor`."""
+    return "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in settings.items())

@@ -52,7 +52,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     body = [
         f"<header><h1>{escape(title)}</h1>\n<p class='lead'>{escape(_lead(evaluation, run, record))}</p></header>",
         problems(run.problems),
-        section("Metrics", _metrics(evaluation, clips), note=_METRICS_NOTE),
+        section("Metrics", _metrics(evaluation, clips), _settings(evaluation.settings), note=_METRICS_NOTE),
         section("Generated motion", _generated(folder)),
         section("Clips", _strips(clips), _clip_table(clips), note=left_out),
         section("Training", _training(run), note=_training_note(run)),
@@ -82,6 +82,11 @@ def _lead(evaluation: Evaluation, run: Run, record: Mapping[str, Any]) -> str:
     if record.get("start"):
         parts.append(f"evaluated {str(record['start'])[:16].replace('T', ' ')} UTC")
     return ", ".join(parts)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    """How the outputs were sampled and treated before they were measured."""
+    return facts([(name.replace("_", " "), value) for name, value in settings.items()])
 
 
 def _metrics(evaluation: Evaluation, clips: Mapping[str, Mapping[str, float]]) -> str:
@@ -148,6 +153,7 @@ def _generated(folder: Path) -> str:
                 *(f"{c.title}{', ' + c.shown_unit if c.unit else ''} {_BETTER[c.better]}" for c in used),
             ]
             parts.append(table(heads, rows))
+        parts.append(_settings(content.get("settings") or {}))
         return "\n".join(parts) + (
             f'<p class="note">{content["samples"]:,} samples from each source, {content["repeats"]} repeats; '
             "± is half of the 95 % interval over the repeats.</p>"

@@ -54,7 +54,7 @@ class NPREvaluate:
         views: bool = True,
         network_steps: int = 800,
         rest_correction: bool = False,
-        align: bool = False,
+        align: bool = True,
         rigid: float = 0.0,
         fps: float = 2.0,
         parts: Mapping[str, Sequence[str]] | None = None,
@@ -68,6 +68,7 @@ class NPREvaluate:
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Evaluate the store `source=` into pairs.json and pairs.md; with `target=`, motion into rig_truth.json and .md."""
+        from contrapposto.report.columns import describe_settings
         from contrapposto.systems.npr.data.mesh_store import MeshStore
 
         if not (config.source or config.input):
@@ -90,14 +91,16 @@ class NPREvaluate:
                 "No pair of identities of this store has poses in common.", found=", ".join(store.names)
             )
         print(table(rows))
-        write_json(output / "pairs.json", {"store": store.content_hash, "pairs": rows, "mean": means(rows)})
+        content = {"store": store.content_hash, "settings": self.options, "pairs": rows, "mean": means(rows)}
+        write_json(output / "pairs.json", content)
         with atomic_path(output / "pairs.md") as temporary:
-            temporary.write_text(table(rows) + "\n", encoding="utf-8")
+            temporary.write_text(f"{table(rows)}\n\n{describe_settings(self.options)}\n", encoding="utf-8")
         return [output / "pairs.json", output / "pairs.md"]
 
     def _rig_truth(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """All methods on rigged targets, whose own rigs say what is right."""
         from contrapposto.mesh import Template
+        from contrapposto.report.columns import describe_settings
         from contrapposto.systems.npr import PoseTransfer
         from contrapposto.systems.npr.comparison import interval, rig_truth
         from contrapposto.systems.npr.methods import Target
@@ -108,7 +111,7 @@ class NPREvaluate:
             config.ckpt = checkpoint
             trained = find_network(config, *self.run)
             body = Template(next(iter(trained.templates.values())), normalize=trained.normalize)
-            transfers[trained.model] = PoseTransfer(trained.network, body, **{**self.options, "align": True})
+            transfers[trained.model] = PoseTransfer(trained.network, body, **self.options)
         rows: list[dict[str, Any]] = []
         for file in target_files(Path(config.target)):
             target = Target(file, self.parts.get(file.stem))
@@ -128,9 +131,10 @@ class NPREvaluate:
             raise InputError(f"No target in {config.target} has a humanoid rig.")
         text = rig_table(rows)
         print(text)
-        write_json(output / "rig_truth.json", {"pmd": [_plain(row) for row in rows]})
+        content = {"settings": self.options, "pmd": [_plain(row) for row in rows]}
+        write_json(output / "rig_truth.json", content)
         with atomic_path(output / "rig_truth.md") as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.write_text(f"{text}\n\n{describe_settings(self.options)}\n", encoding="utf-8")
         return [output / "rig_truth.json", output / "rig_truth.md"]
 
     def _sources(self, store: MeshStore, trained: PretrainedNetwork) -> list[str]:

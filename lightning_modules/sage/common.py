@@ -131,6 +131,10 @@ class SageBodyModule(StageModule):
             "num_frames": [len(true)],
         }
 
+    def output_settings(self) -> dict[str, Any]:
+        """Finishing of the poses."""
+        return {"finishing": str(self.finishing)}
+
     def _finished(self, sixd: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
         """Local rotations (N, 22, 3, 3) and joints (N, 22, 3) of a clip's predictions, finished as configured."""
         if self.finishing.does_nothing:

@@ -19,6 +19,7 @@ from cli.launch import ROOT, compose_config
 from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ConfigError
+from contrapposto.systems.sage.finishing import Finishing
 from tests.lightning_modules.sage_tiny import BODY_MODELS, OPTIONS, door, only_run, tiny
 
 
@@ -51,6 +52,8 @@ def test_what_was_saved_evaluates_to_the_same_metrics(model, stages, stores, cap
     assert max(map(len, printed[: printed.index("results:")].splitlines())) <= 100
     for text in ("MPJRE", "MPJPE", "10^2 m/s^3", "truth", "mean over frames"):
         assert text in printed
+    assert f"finishing: {Finishing.none()}" in " ".join(printed.split())
+    assert entry["settings"]["finishing"] == str(Finishing.none())
     assert ("foot skate" in printed) == (model != "sage_first")  # which has no legs
 
 

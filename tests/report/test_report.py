@@ -105,6 +105,9 @@ def make_run(
     return run
 
 
+SETTINGS = {"finishing": "one-euro filter (2 Hz, response 4), no reach, floor at 0 m"}
+
+
 def make_evaluation(run: Path, name: str = "m", clips: int = 6, **more: object) -> Path:
     folder = run / "evaluation" / "demo-test"
     (folder / "media").mkdir(parents=True)
@@ -113,7 +116,7 @@ def make_evaluation(run: Path, name: str = "m", clips: int = 6, **more: object) 
     values = {"test/mpjpe": 3.5, "test/jitter": 655.0, "test/true_jitter": 400.0, "test/odd": 0.25}
     entry = {"metrics": {**values, **more}, "by_frame": {"test/mpjpe": 3.75}, "clips": clips, "frames": 600}
     (folder / "metrics.json").write_text(
-        json.dumps({"test": {**entry, "weights": "checkpoint", "options": []}})
+        json.dumps({"test": {**entry, "weights": "checkpoint", "options": [], "settings": SETTINGS}})
     )
     with open(folder / "media" / "clips_test.csv", "w", newline="") as file:
         writer = csv.writer(file)
@@ -135,6 +138,7 @@ def test_an_evaluation_in_one_page(tmp_path: Path) -> None:
     assert cells == ["3.5", f"{half:.3f}".rstrip("0"), "3.75", "1", "6", "", "cm", "0 to ∞"]
     assert "6.55" in found.text and "truth 4" in found.text and "10² m/s³" in found.text  # jitter, scaled
     assert "odd" in found.text and "0.25" in found.text
+    assert SETTINGS["finishing"] in found.text
     for said in (
         "python train.py model=m",
         "abcdef0123456789, with changes",

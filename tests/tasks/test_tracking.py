@@ -81,6 +81,7 @@ def test_the_tracker_is_the_default_and_finishes_as_in_its_evaluation(track, run
     body = read_motion(track(tmp_path / "clip.npz", method=None)["clip_tracked.npz"])
     expected = Tracker.from_pretrained(runs / "tracker" / "2026-01-01_00-00-00")
     assert str(expected.finishing) in capsys.readouterr().out
+    assert body.metadata["post_processing"] == str(expected.finishing)
     joints = expected.track(sage_features(clip)["sparse"]).joints.numpy()
     np.testing.assert_allclose(body.joint_positions()[:, :22], joints, atol=1e-3)
     assert body.joint_positions()[..., 2].min() > -1e-3
