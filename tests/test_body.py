@@ -83,12 +83,12 @@ def test_equals_smplx(exported: Path, layout: str, shapes: int) -> None:
         model = smplx.SMPL(file, data_struct=struct, batch_size=3)
         parts |= {"body_pose": axis_angle[:, 1:].flatten(1)}
     expected = model(**parts)
-    found = body(matrices, translation, betas)
-    torch.testing.assert_close(found.vertices, expected.vertices, atol=1e-5, rtol=0)
+    actual = body(matrices, translation, betas)
+    torch.testing.assert_close(actual.vertices, expected.vertices, atol=1e-5, rtol=0)
     torch.testing.assert_close(
-        found.joints, expected.joints[:, : body.skeleton.num_joints], atol=1e-5, rtol=0
+        actual.joints, expected.joints[:, : body.skeleton.num_joints], atol=1e-5, rtol=0
     )
-    torch.testing.assert_close(body.joints(matrices, translation, betas), found.joints, atol=1e-6, rtol=0)
+    torch.testing.assert_close(body.joints(matrices, translation, betas), actual.joints, atol=1e-6, rtol=0)
 
 
 def test_the_smplx_backend_is_chosen_by_option_and_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,8 +255,8 @@ def test_no_body_arrays_enter_a_checkpoint_and_autocast_changes_nothing() -> Non
     _, matrices, translation = random_pose(2, 52)
     expected = body(matrices, translation)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = body(matrices, translation)
-    torch.testing.assert_close(found.vertices, expected.vertices, atol=0, rtol=0)
+        actual = body(matrices, translation)
+    torch.testing.assert_close(actual.vertices, expected.vertices, atol=0, rtol=0)
 
 
 def a_clip(frames: int = 70, skeleton: Skeleton = SMPLH52, **extra: object) -> Motion:

@@ -14,7 +14,16 @@ from typing import Any
 from contrapposto.errors import InputError
 from contrapposto.report.charts import line_chart, show, strip_chart
 from contrapposto.report.columns import FORECASTS, GENERATION, PUBLISHED, Column, split_name, title_of
-from contrapposto.report.page import Cell, facts, folded, gallery, problems, section, table, write_page
+from contrapposto.report.page import (
+    Cell,
+    definition_list,
+    folded,
+    gallery,
+    problems,
+    section,
+    table,
+    write_page,
+)
 from contrapposto.report.runs import Evaluation, Run, number, read_evaluation, read_run
 
 PAGE = "report.html"
@@ -86,7 +95,7 @@ def _lead(evaluation: Evaluation, run: Run, record: Mapping[str, Any]) -> str:
 
 def _settings(settings: Mapping[str, Any]) -> str:
     """How the outputs were sampled and treated before they were measured."""
-    return facts([(name.replace("_", " "), value) for name, value in settings.items()])
+    return definition_list([(name.replace("_", " "), value) for name, value in settings.items()])
 
 
 def _metrics(evaluation: Evaluation, clips: Mapping[str, Mapping[str, float]]) -> str:
@@ -226,14 +235,14 @@ def _training_note(run: Run) -> str:
 
 
 def _provenance(run: Run, record: Mapping[str, Any], evaluation: Evaluation) -> str:
-    parts = ["<h3>This evaluation</h3>" + session_facts(record)] if record else []
+    parts = ["<h3>This evaluation</h3>" + session_table(record)] if record else []
     if run.provenance:
         sessions = run.sessions
         seconds, whole = run.seconds
         note = "" if whole else " at least (a killed process could not write how long it ran)"
         parts.append("<h3>The training</h3>")
         parts.append(
-            facts(
+            definition_list(
                 [
                     ("run", run.folder.name),
                     ("status", run.status),
@@ -245,17 +254,17 @@ def _provenance(run: Run, record: Mapping[str, Any], evaluation: Evaluation) -> 
                 ]
             )
         )
-        parts.append(session_facts(sessions[-1]))
-    parts.append(facts([("evaluated with", ", ".join(evaluation.model.split()[1:]))]))
+        parts.append(session_table(sessions[-1]))
+    parts.append(definition_list([("evaluated with", ", ".join(evaluation.model.split()[1:]))]))
     return "\n".join(part for part in parts if part)
 
 
-def session_facts(record: Mapping[str, Any]) -> str:
+def session_table(record: Mapping[str, Any]) -> str:
     """Commit, command, data, seed, versions, device and time of one process."""
     git, data, device, known = (_part(record, name) for name in ("git", "data", "device", "versions"))
     changed = ", with changes that were not committed" if git.get("dirty") else ""
     command = record.get("command")
-    return facts(
+    return definition_list(
         [
             ("command", "python " + " ".join(map(str, command)) if isinstance(command, list) else None),
             ("commit", f"{git['commit']}{changed}" if git.get("commit") else None),

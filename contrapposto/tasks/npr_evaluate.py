@@ -206,31 +206,31 @@ class StoreViews:
 
     def true(self, name: str, poses: Sequence[str]) -> np.ndarray:
         """(4 P, 64, 64) of named poses of an identity."""
-        return self.pictures(name, _named(self.store, name, list(poses)))
+        return self.rendered_images(name, _named(self.store, name, list(poses)))
 
-    def pictures(self, name: str, vertices: np.ndarray) -> np.ndarray:
+    def rendered_images(self, name: str, vertices: np.ndarray) -> np.ndarray:
         """(4 P, 64, 64) of poses (P, V, 3) of an identity."""
         from contrapposto.render.meshes import PaintedMesh, four_views
 
         images = four_views(PaintedMesh(self.store.mesh(name), _GREY), vertices)
         return images.reshape(-1, *images.shape[2:])
 
-    def compare(self, name: str, found: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    def compare(self, name: str, transferred: np.ndarray, true: np.ndarray) -> dict[str, float]:
         """FID, KID and accuracies of images (N, 64, 64) of an identity against true ones (M, 64, 64)."""
         from dataclasses import asdict
 
         from contrapposto.metrics.mesh_views import view_scores
 
-        return asdict(view_scores(self.network, found, true, self.names.index(name)))
+        return asdict(view_scores(self.network, transferred, true, self.names.index(name)))
 
-    def scores(self, target: str, found: np.ndarray, poses: list[str]) -> dict[str, float]:
+    def scores(self, target: str, transferred: np.ndarray, poses: list[str]) -> dict[str, float]:
         """Those of transferred poses (P, V, 3); nothing for a remeshed copy, which is no identity."""
-        if target not in self.names or len(found) < 2:
+        if target not in self.names or len(transferred) < 2:
             return {}
-        return self.compare(target, self.pictures(target, found), self.true(target, poses))
+        return self.compare(target, self.rendered_images(target, transferred), self.true(target, poses))
 
 
-def shape_scores(target: Template, found: np.ndarray, true: np.ndarray) -> dict[str, float]:
+def shape_scores(target: Template, transferred: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Errors of poses (T, V, 3) of a target against the truth, in units of its longest side.
 
     `pmd` is the mean squared distance of vertices in thousandths, mean vertices at the same place; `pmd_unaligned`
@@ -242,7 +242,7 @@ def shape_scores(target: Template, found: np.ndarray, true: np.ndarray) -> dict[
     from contrapposto.metrics.mesh import jacobian_error, point_distance
     from contrapposto.metrics.mesh_shape import volume_change
 
-    pred, goal = target.normalized(found), target.normalized(true)
+    pred, goal = target.normalized(transferred), target.normalized(true)
     rest = target.solver.vertices
     areas = torch.from_numpy(doubled_areas(rest.numpy(), target.clean.faces))
     fields = (target.solver.jacobians(pred), target.solver.jacobians(goal))

@@ -84,7 +84,7 @@ class SageRefinerModule(SageBodyModule):
         """Everything but the refiner."""
         return [self.tracker.first, self.tracker.second, self.tracker.decoder]
 
-    def frozen_facts(self) -> dict[str, Any]:
+    def frozen_metadata(self) -> dict[str, Any]:
         """Settings of the samplers."""
         return {"steps": self.hparams["steps"], "seed": self.hparams["seed"]}
 

@@ -53,8 +53,8 @@ def write_evaluation(runs, model, data, options=(), trained_on="cmu", settings=N
     folder.mkdir(parents=True)
     OmegaConf.save({"name": model, "stage": "test", "data": {"name": data}}, folder / "config.yaml")
     if trained_on:
-        facts = {"data": {"name": trained_on}, "experiment": "small"}
-        (run / "result.json").write_text(json.dumps(facts))
+        metadata = {"data": {"name": trained_on}, "experiment": "small"}
+        (run / "result.json").write_text(json.dumps(metadata))
     entry = {
         "metrics": {f"test/{name}": value for name, value in VALUES.items()},
         "by_frame": {"test/mpjpe": 7.5},

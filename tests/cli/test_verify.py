@@ -32,8 +32,8 @@ def test_a_card_of_other_data_is_found(tmp_path):
     assert card(folder, str(tmp_path), str(tmp_path)).ok is None  # nothing to compare with
     (tmp_path / data).mkdir()
     (tmp_path / data / "manifest.json").write_text('{"content_hash": "other"}')
-    found = card(folder, str(tmp_path), str(tmp_path))
-    assert found.ok is False and "the store has the hash other" in found.detail
+    actual = card(folder, str(tmp_path), str(tmp_path))
+    assert actual.ok is False and "the store has the hash other" in actual.detail
 
 
 def test_a_model_without_its_earlier_stages_is_skipped(tmp_path):

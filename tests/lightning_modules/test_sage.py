@@ -91,10 +91,10 @@ def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path):
     killed = only_run(tmp_path / "killed")
     assert not (killed / "result.json").exists()
     door("train", *options[:1], "resume=true", stores=stores, runs=tmp_path / "killed")
-    found, expected = losses(killed), losses(whole)
-    assert found == {step: expected[step] for step in found}
+    actual, expected = losses(killed), losses(whole)
+    assert actual == {step: expected[step] for step in actual}
     # A row is written after the checkpoint of its step: the kill may have come between the two.
-    assert len(expected) - len(found) <= 1 and max(found) == max(expected)
+    assert len(expected) - len(actual) <= 1 and max(actual) == max(expected)
     one, two = (load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, killed))
     assert all(torch.equal(one[name], two[name]) for name in one)
 

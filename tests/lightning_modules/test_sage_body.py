@@ -190,10 +190,10 @@ def test_a_killed_decoder_goes_on_as_if_nothing_had_been(earlier, stages, stores
     killed, whole = only_run(runs, "sage_decoder"), only_run(stages, "sage_decoder")
     assert not (killed / "result.json").exists()
     door("train", tiny("sage_decoder", stores, runs, *options, "resume=true"))
-    found, expected = losses(killed), losses(whole)
+    actual, expected = losses(killed), losses(whole)
     # To float tolerance: a resumed run reads its first batches from a cache that it may have to finish in other batches.
-    assert found == pytest.approx({step: expected[step] for step in found}, rel=1e-5)
-    assert len(expected) - len(found) <= 1
+    assert actual == pytest.approx({step: expected[step] for step in actual}, rel=1e-5)
+    assert len(expected) - len(actual) <= 1
     one, two = (load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, killed))
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-5)

@@ -29,9 +29,9 @@ SUBSET = HERE / "golden"
 
 def golden_folder() -> Path:
     """The folder of the cases; it may be missing."""
-    given = os.environ.get("GOLDEN_DIR")
-    if given:
-        return Path(given)
+    inputs = os.environ.get("GOLDEN_DIR")
+    if inputs:
+        return Path(inputs)
     shared = HERE.parents[2] / "shared" / "golden"
     return shared if shared.is_dir() else SUBSET
 

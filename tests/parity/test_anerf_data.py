@@ -20,7 +20,7 @@ from contrapposto.systems.anerf.data import (
     Frame,
     RayOptions,
     RaySampler,
-    SceneFacts,
+    SceneMetadata,
     write_scene,
 )
 from contrapposto.systems.anerf.data.h5 import open_h5, write_h5
@@ -65,7 +65,7 @@ def made(case: Case, path: Path) -> AvatarScene:
     arrays["gt_kp3d"] = arrays["kp3d"]
     arrays["betas"] = case.arrays["meta_betas"]
     arrays["img_paths"] = np.array(json.loads(str(case.arrays["img_paths"])), np.bytes_)
-    return write_scene(path, frames, arrays, size_of(case), SceneFacts("made", "golden case", "CC0-1.0"))
+    return write_scene(path, frames, arrays, size_of(case), SceneMetadata("made", "golden case", "CC0-1.0"))
 
 
 def size_of(case: Case) -> tuple[int, int]:
@@ -81,14 +81,18 @@ def check_layout(case: Case, scene: AvatarScene, folder: Path) -> None:
     with h5py.File(path) as file:
         for name, (shape, dtype, chunks, compression) in expected.items():
             data = file[name]
-            found = [list(data.shape), data.dtype.str if data.dtype.kind == "S" else data.dtype.name]
-            assert found == [shape, dtype], name
+            actual = [list(data.shape), data.dtype.str if data.dtype.kind == "S" else data.dtype.name]
+            assert actual == [shape, dtype], name
             assert [data.chunks and list(data.chunks), data.compression] == [chunks, compression], name
         assert set(file) - set(expected) <= {"img_pose_indices", "pose_scale"}
         assert (file["imgs"][()].reshape(case["imgs"].shape) == case.arrays["imgs"]).all()
     with open_h5(path) as opened:
         again = write_scene(
-            folder / "again", opened.frames(), opened.arrays(), opened.size, SceneFacts("made", "", "CC0-1.0")
+            folder / "again",
+            opened.frames(),
+            opened.arrays(),
+            opened.size,
+            SceneMetadata("made", "", "CC0-1.0"),
         )
     for name in (*PLAIN, "imgs", "masks", "sampling_masks", "bkgds"):
         expected_array = np.asarray(getattr(scene, name))
@@ -165,12 +169,12 @@ def check_maps(case: Case) -> None:
 def check_spin(case: Case) -> None:
     cameras, boxes = case.arrays["spin_cam"], case.arrays["spin_bbox"]
     width, height = (int(case.number("spin_orig", rf"(\d+) {side}")) for side in ("wide", "high"))
-    found = weak_perspective_camera(cameras, boxes, width, height)
-    case.check(torch.from_numpy(found).float(), "spin_orig", **TIGHT)
-    case.check(torch.from_numpy(found[:, 0]).float(), "spin_focals", **TIGHT)
+    actual = weak_perspective_camera(cameras, boxes, width, height)
+    case.check(torch.from_numpy(actual).float(), "spin_orig", **TIGHT)
+    case.check(torch.from_numpy(actual[:, 0]).float(), "spin_focals", **TIGHT)
     imposed = weak_perspective_camera(
         cameras, boxes, width, height, focal=case.number("spin_newfocal", r"focal of (\d+)")
     )
     case.check(torch.from_numpy(imposed).float(), "spin_newfocal", **TIGHT)
-    matrices = camera_from_translation(found[:, 1:], case.number("spin_c2ws", r"scaled by ([\d.]+)"))
+    matrices = camera_from_translation(actual[:, 1:], case.number("spin_c2ws", r"scaled by ([\d.]+)"))
     case.check(torch.from_numpy(matrices).float(), "spin_c2ws", **TIGHT)

@@ -40,14 +40,14 @@ def test_metrics(case: Case) -> None:
 def check_crops(case: Case, box: cameras.Box, mask: torch.Tensor) -> None:
     """At rendering time both pictures are cropped to the box before SSIM is computed."""
     true = case["gt_u8"].float() / 255
-    found: dict[str, list[torch.Tensor]] = {}
+    actual: dict[str, list[torch.Tensor]] = {}
     for i in range(len(case["render_psnr"])):
         (x0, y0), (x1, y1) = box.low[i].tolist(), box.high[i].tolist()
         crop = (slice(i, i + 1), slice(y0, y1), slice(x0, x1))
         for prefix, part in (("render_", None), ("render_fg_", mask[crop])):
             for name, measure in (("psnr", image.psnr), ("ssim", image.ssim)):
-                found.setdefault(prefix + name, []).append(measure(case["pred"][crop], true[crop], part)[0])
-    for key, values in found.items():
+                actual.setdefault(prefix + name, []).append(measure(case["pred"][crop], true[crop], part)[0])
+    for key, values in actual.items():
         case.check(torch.stack(values), key, tolerance=1e-4)
 
 

@@ -51,9 +51,9 @@ def check_rotations(case: Case, aa: torch.Tensor, matrices: torch.Tensor) -> Non
     case.check(rot.axis_angle_to_quaternion(aa), "quat", **TIGHT)
     case.check(rot.matrix_to_axis_angle(flat), "axisang_back", tolerance=1e-4)
     case.check(rot.matrix_to_sixd_interleaved(flat), "rot6d", **TIGHT)
-    given = rot.sixd_interleaved_to_matrix(case["x6"])
-    case.check(given, "x6_rotmat", **TIGHT)
-    case.check(rot.matrix_to_axis_angle(given), "x6_axisang", tolerance=1e-4)
+    inputs = rot.sixd_interleaved_to_matrix(case["x6"])
+    case.check(inputs, "x6_rotmat", **TIGHT)
+    case.check(rot.matrix_to_axis_angle(inputs), "x6_axisang", tolerance=1e-4)
     rest = case["rest_pose"]
     legacy, _, _ = kinematics.from_legacy(matrices, rest, case["pelvis"])
     case.check(legacy, "bones_smpl_legacy", **TIGHT)
@@ -107,8 +107,8 @@ def test_embeddings(case: Case) -> None:
         "pe_view0": {},
         "pe_view_100k": {"step": 100_000},
     }
-    for name, given in options.items():
-        check_cutoff(case, name, dict(given), distance, view)
+    for name, inputs in options.items():
+        check_cutoff(case, name, dict(inputs), distance, view)
     encoder = CutoffEncoding(7)
     taus = []
     for step in case["tau_steps"].tolist():
@@ -209,9 +209,9 @@ def check_depths(case: Case) -> None:
     depths, weights = case["z_perturb"], case["weights"]
     for name, smoothed in (("is", False), ("is_single", True)):
         for kind, uniform in (("det", None), ("rand", case[f"{name}_u"])):
-            found = sampling.importance_depths(depths, weights, 8, uniform=uniform, smoothed=smoothed)
-            case.check(found, f"{name}_{kind}_zs", **TIGHT)
-            union, order = torch.cat([depths, found], dim=1).sort(dim=1)
+            actual = sampling.importance_depths(depths, weights, 8, uniform=uniform, smoothed=smoothed)
+            case.check(actual, f"{name}_{kind}_zs", **TIGHT)
+            union, order = torch.cat([depths, actual], dim=1).sort(dim=1)
             case.check(union, f"{name}_{kind}_z", **TIGHT)
             if kind == "det":
                 case.check(order, f"{name}_det_idx")
@@ -226,12 +226,12 @@ def test_compositing(case: Case) -> None:
         "softplus": {"density": "softplus"},
         "noisy": {"density_scale": 0.1, "noise": case["noise"]},
     }.items():
-        found = composite(raw, depths, directions, **options)
+        actual = composite(raw, depths, directions, **options)
         for key, value in {
-            "rgb_map": found.colour,
-            "disp_map": found.disparity,
-            "acc_map": found.opacity,
-            "weights": found.weights,
-            "alpha": found.alpha,
+            "rgb_map": actual.colour,
+            "disp_map": actual.disparity,
+            "acc_map": actual.opacity,
+            "weights": actual.weights,
+            "alpha": actual.alpha,
         }.items():
             case.check(value, f"{name}_{key}")

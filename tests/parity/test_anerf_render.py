@@ -39,8 +39,8 @@ def run(model: ANeRF, case: Case, bones: torch.Tensor, **options: object) -> Ren
     )  # bones are per ray, so that their gradients are too
 
 
-def check_rendering(case: Case, found: Rendering, prefix: str) -> None:
-    for suffix, part in (("_map", found.fine), ("0", found.coarse)):
+def check_rendering(case: Case, actual: Rendering, prefix: str) -> None:
+    for suffix, part in (("_map", actual.fine), ("0", actual.coarse)):
         case.check(part.colour, f"{prefix}_rgb{suffix}")
         case.check(part.disparity, f"{prefix}_disp{suffix}")
         case.check(part.opacity, f"{prefix}_acc{suffix}")
@@ -49,16 +49,16 @@ def check_rendering(case: Case, found: Rendering, prefix: str) -> None:
 @parity("anerf_render_surreal", "anerf_render_mixamo", "anerf_render_surreal_single")
 def test_render(case: Case) -> None:
     model = official_model(case)
-    config, given = model.config, case.manifest["config"]
-    assert (config.coarse_samples, config.fine_samples) == (given["N_samples"], given["N_importance"])
+    config, inputs = model.config, case.manifest["config"]
+    assert (config.coarse_samples, config.fine_samples) == (inputs["N_samples"], inputs["N_importance"])
     index = case["pose_idx"]
     with torch.no_grad():
-        found = run(model, case, case["skts"][index])
-    check_rendering(case, found, "det")
+        actual = run(model, case, case["skts"][index])
+    check_rendering(case, actual, "det")
     # Importance samples where there is next to no weight lie anywhere within rounding: few may differ, the mean may not.
-    case.check(found.fine.alpha, "det_alpha", tolerance=1e-2)
-    assert float((found.fine.alpha - case["det_alpha"]).abs().mean()) < 3e-5
-    case.check(found.coarse.alpha, "det_alpha0", tolerance=2e-4)
+    case.check(actual.fine.alpha, "det_alpha", tolerance=1e-2)
+    assert float((actual.fine.alpha - case["det_alpha"]).abs().mean()) < 3e-5
+    case.check(actual.coarse.alpha, "det_alpha0", tolerance=2e-4)
     check_encodings(case, model)
     if "meancode_rgb_map" in case.arrays:
         with torch.no_grad():
@@ -92,10 +92,12 @@ def check_encodings(case: Case, model: ANeRF) -> None:
 def check_training(case: Case, model: ANeRF) -> None:
     draws = Draws(case["noise0"], case["noise1"], case["noise2"], case["noise3"])
     bones = case["skts"][case["pose_idx"]].requires_grad_()
-    found = run(model.train(), case, bones, draws=draws)
-    check_rendering(case, found, "train")
+    actual = run(model.train(), case, bones, draws=draws)
+    check_rendering(case, actual, "train")
     kind = case.manifest["config"]["loss_fn"].lower()
-    fine, coarse = (image_loss(p.over(case["bg"]), case["target"], kind) for p in (found.fine, found.coarse))
+    fine, coarse = (
+        image_loss(p.over(case["bg"]), case["target"], kind) for p in (actual.fine, actual.coarse)
+    )
     case.check(fine, "train_rgb_loss")
     case.check(coarse, "train_rgb_loss0")
     case.check(fine + coarse, "train_total_loss")

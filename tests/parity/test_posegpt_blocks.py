@@ -24,10 +24,10 @@ def filled(module: nn.Module, case: Case, label: str) -> nn.Module:
     return module.eval()
 
 
-def check_where_valid(case: Case, found: Tensor, valid: Tensor, key: str) -> None:
+def check_where_valid(case: Case, actual: Tensor, valid: Tensor, key: str) -> None:
     expected = case[key]
-    assert found.shape == expected.shape
-    error = (found - expected).abs()[valid].max() / expected[valid].abs().max()
+    assert actual.shape == expected.shape
+    error = (actual - expected).abs()[valid].max() / expected[valid].abs().max()
     assert error < 1e-5, f"{key}: {error:.2e}"
 
 

@@ -29,14 +29,14 @@ def rollout(
     """Tokens (B, L, K) for the case's conditions; with a past, of sequence 0 alone."""
     rows = slice(0, None) if past is None else slice(0, 1)
     count = case["zidx"].shape[1]
-    books, first = model.gpt.num_books, 0 if past is None else past.shape[1]
+    codebooks, first = model.gpt.num_books, 0 if past is None else past.shape[1]
     steps = roll_out(
         model,
         count,
         case["actions"][rows],
         case["seqlens"][rows],
         draw=draw,
-        noise=lambda token: case["noise"][token - first].unflatten(0, (-1, books))[rows],
+        noise=lambda token: case["noise"][token - first].unflatten(0, (-1, codebooks))[rows],
         past=past,
         may_end_after=0,
         cached=cached,

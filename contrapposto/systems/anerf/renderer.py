@@ -17,14 +17,14 @@ from contrapposto.systems.anerf.capsules import NUM_SEGMENTS, Capsules, bone_seg
 from contrapposto.systems.anerf.kinematics import EXT_SCALE, joints_of, rendering_cylinder
 from contrapposto.systems.anerf.model import ANeRF
 from contrapposto.systems.anerf.occupancy import occupancy_grid
-from contrapposto.systems.anerf.view import Picture, View
+from contrapposto.systems.anerf.view import Rendered, View
 
 SPEEDS = ("exact", "pruned")
 _CHUNKS = {"exact": 16, "pruned": 2048}
 """Rays at once: layers of the exact path stay in the cache of a core; of pruned rays few samples are computed."""
 GRID_PIXELS = 4000
 """Pixels in the figure's box from which on a grid of the pose's density saves more than it costs."""
-_STOP = 1e-3  # light left on a ray that ends
+_STOP = 1e-3  # transmittance on a ray that ends
 
 
 class Renderer:
@@ -64,7 +64,7 @@ class Renderer:
         self.chunk = _CHUNKS["pruned" if sparse else "exact"]
 
     @torch.no_grad()
-    def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Picture:
+    def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Rendered:
         """An image of one pose.
 
         Args:
@@ -89,7 +89,7 @@ class Renderer:
                 origins[part], directions[part], world_to_bone, cylinder, code_index, capsules
             )
         image = flat.view(view.height, view.width, 5)
-        return Picture(image[..., :3], image[..., 3], _depth(image[..., 4], image[..., 3]), *box)
+        return Rendered(image[..., :3], image[..., 3], _depth(image[..., 4], image[..., 3]), *box)
 
     def _rays(
         self,

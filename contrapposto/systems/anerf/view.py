@@ -32,7 +32,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Rendered:
     """What a camera sees.
 
     Args:
