@@ -39,6 +39,15 @@ class RunWandbLogger(WandbLogger):
         self._wandb_init.pop("anonymous", None)  # wandb warns of it
 
     @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log values; wandb's own step is the training step, so that a resumed run goes on where it stopped."""
+        if step is None:
+            super().log_metrics(metrics)
+        else:
+            known = max(step, self.experiment.step)  # wandb drops what comes for an earlier one
+            self.experiment.log({**metrics, "trainer/global_step": step}, step=known)
+
+    @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Do nothing: hyper-parameters are parts of the run's configuration, which stands there already."""
 

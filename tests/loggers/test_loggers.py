@@ -178,13 +178,16 @@ def test_images_of_people_stay_out_unless_asked(tmp_path, upload):
     assert "val/codes" in run.keys
 
 
-def test_a_resumed_run_keeps_its_id(tmp_path):
-    ids = []
-    for _ in range(2):
+def test_a_resumed_run_keeps_its_id_and_goes_on_with_its_steps(tmp_path):
+    for steps in ((0, 1, 2, 2), (3, 4)):
         loggers = build_loggers(tmp_path)
-        ids.append(loggers[1].experiment.id)
+        for step in steps:
+            loggers[1].log_metrics({"loss": 1.0 / (step + 1)}, step=step)
         finish_loggers(loggers)
-    assert ids[0] == ids[1]
+    first, second = read_offline_runs(tmp_path)
+    assert first.run_id == second.run_id
+    assert [row["_step"] for row in first.history] == [0, 1, 2]
+    assert [row["_step"] for row in second.history] == [3, 4]
 
 
 SCRIPT = """
