@@ -112,6 +112,8 @@ def build_loggers(
     if tensorboard:
         loggers.append(_tensorboard(run_dir))
     if mlflow:
+        # MLflow 3 wants a database; files need no server and no further package.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         uri = tracking_uri or f"file:{run_dir.absolute().parent.parent / 'mlruns'}"
         loggers.append(_mlflow(project, name or _run_name(run_dir.absolute()), uri))
     return loggers

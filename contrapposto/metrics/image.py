@@ -40,11 +40,11 @@ def ssim_map(predicted: Tensor, true: Tensor) -> Tensor:
     it. torchmetrics mirrors its images there, so they get that frame first.
     """
     border = _WINDOW // 2
-    images = [F.pad(image.movedim(-1, 1), (border,) * 4) for image in (predicted, true)]
-    _, full = structural_similarity_index_measure(
-        *images, sigma=_SIGMA, data_range=1.0, reduction="none", return_full_image=True
+    framed = [F.pad(image.movedim(-1, 1), (border,) * 4) for image in (predicted, true)]
+    maps = structural_similarity_index_measure(
+        framed[0], framed[1], sigma=_SIGMA, data_range=1.0, reduction="none", return_full_image=True
     )
-    inner: Tensor = full[..., border:-border, border:-border]
+    inner: Tensor = maps[1][..., border:-border, border:-border]
     return inner.movedim(1, -1)
 
 

@@ -161,8 +161,8 @@ class AnerfRender:
             raise ConfigError(f"mode={mode} is not for a motion.", expected="retarget or bullet")
         fps = self.fps or 30.0
         turns = float(mode == "bullet") if self.turns is None else self.turns
-        options: dict[str, Any] = {"travel": self.travel, "turn": self.turn, "turns": turns}
-        return motion_path(avatar, clip_path(config.motion), fps=fps, camera=chosen[0], **options), fps
+        walk: dict[str, Any] = {"travel": self.travel, "turn": self.turn, "turns": turns}
+        return motion_path(avatar, clip_path(config.motion), fps=fps, camera=chosen[0], **walk), fps
 
     def _background(self, avatar: Avatar, image: int, rendered: Rendered, mode: str) -> Tensor:
         if self.background == "scene" or mode == "val":

@@ -281,6 +281,12 @@ def test_tensorboard_is_a_logger(tmp_path):
     assert list((run / "tensorboard").glob("events.out*")) and (run / "metrics.csv").is_file()
 
 
+def test_mlflow_is_a_logger(tmp_path):
+    pytest.importorskip("mlflow")
+    train(configuration(tmp_path, "logger=mlflow"))
+    assert [float(line.split()[1]) for line in next(tmp_path.glob("mlruns/*/*/metrics/val/loss")).open()]
+
+
 def test_a_configuration_of_an_earlier_version_still_works(tmp_path):
     run = train(configuration(tmp_path)).run
     config = OmegaConf.load(run / "config.yaml")
