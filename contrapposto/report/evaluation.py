@@ -13,7 +13,15 @@ from typing import Any
 
 from contrapposto.errors import InputError
 from contrapposto.report.charts import line_chart, show, strip_chart
-from contrapposto.report.columns import FORECASTS, GENERATION, PUBLISHED, Column, split_name, title_of
+from contrapposto.report.columns import (
+    FORECASTS,
+    GENERATION,
+    MEANINGS,
+    PUBLISHED,
+    Column,
+    split_name,
+    title_of,
+)
 from contrapposto.report.page import (
     Cell,
     definition_list,
@@ -61,7 +69,13 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     body = [
         f"<header><h1>{escape(title)}</h1>\n<p class='lead'>{escape(_lead(evaluation, run, record))}</p></header>",
         problems(run.problems),
-        section("Metrics", _metrics(evaluation, clips), _settings(evaluation.settings), note=_METRICS_NOTE),
+        section(
+            "Metrics",
+            _metrics(evaluation, clips),
+            _settings(evaluation.settings),
+            _meanings(evaluation),
+            note=_METRICS_NOTE,
+        ),
         section("Generated motion", _generated(folder)),
         section("Clips", _strips(clips), _clip_table(clips), note=left_out),
         section("Training", _training(run), note=_training_note(run)),
@@ -91,6 +105,12 @@ def _lead(evaluation: Evaluation, run: Run, record: Mapping[str, Any]) -> str:
     if record.get("start"):
         parts.append(f"evaluated {str(record['start'])[:16].replace('T', ' ')} UTC")
     return ", ".join(parts)
+
+
+def _meanings(evaluation: Evaluation) -> str:
+    columns = {c.name: c for c in (split_name(name)[0] for name in evaluation.values) if c is not None}
+    pairs = [(title_of(name), MEANINGS[name]) for name in columns if name in MEANINGS]
+    return folded("What the metrics are", definition_list(pairs)) if pairs else ""
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

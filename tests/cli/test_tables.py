@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from omegaconf import OmegaConf
 
-from cli import compare
+from cli import compare, report
 from cli.comparison import compare as compare_tables
 from cli.comparison import markdown
 from cli.tables import by_frame, format_tables
@@ -87,6 +87,24 @@ def test_the_table_states_how_outputs_were_treated(tmp_path, capsys):
     assert compare.main([str(tmp_path)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.strip() == "sage_refiner: steps: 5; finishing: no filter, hands reach their devices, no floor"
+
+
+def test_curves_have_units_and_no_copies(tmp_path, monkeypatch):
+    lines = ["step,train/loss,val/mpjpe,val/mpjpe_by_frame,val/jitter,val/true_jitter,val/alone_by_frame"]
+    lines += [f"{step},{1 / step},{step},{step},400,300,1" for step in (1, 2)]
+    (tmp_path / "metrics.csv").write_text("\n".join(lines))
+    titles = []
+    draw = report._draw_curve
+    monkeypatch.setattr(
+        report, "_draw_curve", lambda axis, *a: (draw(axis, *a), titles.append(axis.get_title()))
+    )
+    assert report.plot_curves(tmp_path).is_file()
+    assert titles == [
+        "train/loss",
+        "val/alone_by_frame",
+        "val/jitter, 10² m/s³ (dashed: truth)",
+        "val/mpjpe, cm ↓",
+    ]
 
 
 def test_a_comparison_warns_of_runs_that_were_treated_differently():

@@ -135,7 +135,7 @@ def test_an_evaluation_in_one_page(tmp_path: Path) -> None:
     assert row
     cells = re.findall(r"<td[^>]*>(.*?)</td>", row[1])
     half = 1.96 * np.std(1.0 + np.arange(6), ddof=1) / math.sqrt(6)
-    assert cells == ["3.5", f"{half:.3f}".rstrip("0"), "3.75", "1", "6", "", "cm", "0 to ∞"]
+    assert cells == ["3.5", f"{half:.3f}".rstrip("0"), "3.75", "1", "6", "", "cm"]
     assert "6.55" in actual.text and "truth 4" in actual.text and "10² m/s³" in actual.text  # jitter, scaled
     assert "odd" in actual.text and "0.25" in actual.text
     assert SETTINGS["finishing"] in actual.text
