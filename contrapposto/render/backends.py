@@ -11,6 +11,7 @@ import threading
 from functools import lru_cache
 from typing import Protocol
 
+from contrapposto.devices import drawing_device
 from contrapposto.errors import ConfigError, MissingError, nearest
 from contrapposto.render.camera import Camera
 from contrapposto.render.scene import RenderedImage, Scene
@@ -51,6 +52,7 @@ def render(
         ConfigError: no such back-end or device.
         MissingError: the back-end's package or a CUDA device is absent.
     """
+    device = drawing_device(device)
     kept = _local.__dict__.setdefault("renderers", {})
     key = (backend, device)
     if key not in kept:
@@ -74,7 +76,9 @@ def make_renderer(backend: str = "warp", device: str | None = None, threads: int
     require(backend)
     from contrapposto.render.raster import NvdiffrastRenderer, Pytorch3dRenderer
 
-    return (NvdiffrastRenderer if backend == "nvdiffrast" else Pytorch3dRenderer)(device or "cuda:0")
+    return (NvdiffrastRenderer if backend == "nvdiffrast" else Pytorch3dRenderer)(
+        drawing_device(device) or "cuda:0"
+    )
 
 
 def require(backend: str) -> None:
