@@ -82,12 +82,12 @@ class Renderer:
         """
         here = world_to_bone.device
         bones, camera = world_to_bone.to(self.device), view.to(self.device)
-        picture, self.chunk = in_chunks(
-            lambda chunk: self._picture(bones, camera, code_index, chunk), self.chunk, device=self.device
+        image, self.chunk = in_chunks(
+            lambda chunk: self._image(bones, camera, code_index, chunk), self.chunk, device=self.device
         )
-        return picture.to(here)
+        return image.to(here)
 
-    def _picture(self, world_to_bone: Tensor, view: View, code_index: int | None, chunk: int) -> Picture:
+    def _image(self, world_to_bone: Tensor, view: View, code_index: int | None, chunk: int) -> Picture:
         cylinder = rendering_cylinder(joints_of(world_to_bone), self.margin)
         box = cylinder_box(
             cylinder, view.camera_to_world, view.focal, view.height, view.width, centre=view.centre

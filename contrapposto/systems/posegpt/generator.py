@@ -231,7 +231,7 @@ class MotionGenerator:
         parts, _ = in_chunks(run, count, device=self.sampler.device)
         if len(parts) == 1:
             return parts[0]
-        joined = {
+        joined: dict[str, Any] = {
             field.name: torch.cat([getattr(part, field.name) for part in parts])
             for field in fields(Sampled)
             if isinstance(getattr(parts[0], field.name), Tensor)
