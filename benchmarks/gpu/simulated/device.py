@@ -100,6 +100,12 @@ class _Calls(TorchFunctionMode):
         if name == "unravel_index" and ours:
             with self:  # it makes a tensor inside
                 return torch.functional._unravel_index(first, kwargs.get("shape") or args[1]).unbind(-1)
+        if name == "embedding_bag" and ours and first.ndim == 2:  # likewise
+            starts = torch.arange(0, first.numel(), first.shape[1])
+            kwargs["offsets"] = SimulatedTensor(starts)
+            if kwargs.get("per_sample_weights") is not None:
+                kwargs["per_sample_weights"] = kwargs["per_sample_weights"].reshape(-1)
+            args = (first.reshape(-1), *args[1:])
         if torch.is_autocast_enabled("cuda") and (name in _LOWER or name in _FULL):
             args, kwargs = _autocast(name, args, kwargs)
         return func(*args, **kwargs)
