@@ -42,7 +42,7 @@ class LifterExport:
             source = result.checkpoint
             metadata = {key: str(result.data[key]) for key in _COPIED if key in result.data}
             metadata["checkpoint_sha256"] = result.checkpoint_sha256
-        lifter = Lifter.from_pretrained(source)
+        lifter = Lifter.from_pretrained(source, device="cpu")
         path = export_onnx(lifter, output / "scail_lifter.onnx", metadata)
         rays, scores = torch.randn(2, lifter.window, NUM_POINTS, 2), torch.rand(2, lifter.window, NUM_POINTS)
         with torch.inference_mode():
