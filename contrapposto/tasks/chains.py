@@ -75,6 +75,9 @@ def run_chain(config: DictConfig) -> list[Path]:
         open_outputs(config, "chain " + " ".join(folders), _folder(config)) as outputs,
         stated_reading(config),
     ):
+        for folder in folders.values():
+            outputs.claim(folder)
+        outputs.claim(_folder(config) / "overview.png")
         key = ""
         for number, stage in enumerate(stages, start=1):
             title = f"[{number}/{len(stages)}] {stage.name} ({stage.task})"
