@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import atomic_path, write_json
+from contrapposto.outputs import free_stem
 from contrapposto.tasks.npr_inputs import find_network
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class NPREvaluate:
             )
         if config.get("target"):
             return self._rig_truth(config, Path(config.source or config.input), output)
+        stem = free_stem(output / "pairs", (".json", ".md"))
         store = MeshStore.open(config.source or config.input)
         views = StoreViews(store, self.poses or 100, self.network_steps, self.seed) if self.views else None
         rows: list[dict[str, Any]] = []
@@ -91,11 +93,9 @@ class NPREvaluate:
                 "No pair of identities of this store has poses in common.", found=", ".join(store.names)
             )
         print(table(rows))
-        content = {"store": store.content_hash, "settings": self.options, "pairs": rows, "mean": means(rows)}
-        write_json(output / "pairs.json", content)
-        with atomic_path(output / "pairs.md") as temporary:
-            temporary.write_text(f"{table(rows)}\n\n{describe_settings(self.options)}\n", encoding="utf-8")
-        return [output / "pairs.json", output / "pairs.md"]
+        result = {"store": store.content_hash, "settings": self.options, "pairs": rows, "mean": means(rows)}
+        text = f"{table(rows)}\n\n{describe_settings(self.options)}"
+        return _write_tables(stem, result, text)
 
     def _rig_truth(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """All methods on rigged targets, whose own rigs say what is right."""
@@ -106,7 +106,7 @@ class NPREvaluate:
         from contrapposto.systems.npr.methods import Target
         from contrapposto.tasks.npr_inputs import read_source, target_files
 
-        transfers = {}
+        stem, transfers = free_stem(output / "rig_truth", (".json", ".md")), {}
         for checkpoint in self.checkpoints or [config.ckpt]:
             config.ckpt = checkpoint
             trained = find_network(config, *self.run)
@@ -131,11 +131,8 @@ class NPREvaluate:
             raise InputError(f"No target in {config.target} has a humanoid rig.")
         text = rig_table(rows)
         print(text)
-        content = {"settings": self.options, "pmd": [_plain(row) for row in rows]}
-        write_json(output / "rig_truth.json", content)
-        with atomic_path(output / "rig_truth.md") as temporary:
-            temporary.write_text(f"{text}\n\n{describe_settings(self.options)}\n", encoding="utf-8")
-        return [output / "rig_truth.json", output / "rig_truth.md"]
+        result = {"settings": self.options, "pmd": [_plain(row) for row in rows]}
+        return _write_tables(stem, result, f"{text}\n\n{describe_settings(self.options)}")
 
     def _sources(self, store: MeshStore, trained: PretrainedNetwork) -> list[str]:
         """Identities that are sources: those asked for, or those that the network was trained on."""
@@ -228,6 +225,15 @@ class StoreViews:
         if target not in self.names or len(transferred) < 2:
             return {}
         return self.compare(target, self.rendered_images(target, transferred), self.true(target, poses))
+
+
+def _write_tables(stem: Path, result: Mapping[str, Any], text: str) -> list[Path]:
+    """Write a result as JSON, and its table as Markdown beside it."""
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "md")]
+    write_json(paths[0], result)
+    with atomic_path(paths[1]) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return paths
 
 
 def shape_scores(target: Template, transferred: np.ndarray, true: np.ndarray) -> dict[str, float]:
