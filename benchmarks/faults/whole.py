@@ -19,6 +19,7 @@ _OTHER = (
         "start",
         "end",
         "time",
+        "output",
         "seconds",
         "command",
         "earlier",
