@@ -16,7 +16,7 @@ from contrapposto.mesh.clean import MAX_FACES
 from contrapposto.mesh.polygons import cut_polygon
 
 _MOST_CORNERS = 1000  # of a polygon that is cut by ears; the work grows with the cube
-_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
+_IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
 
 
 @dataclass
@@ -222,7 +222,7 @@ def _image(folder: Path, words: list[str]) -> bytes | None:
         file = folder / name.replace("\\", "/")
         if len(words) > 1 and _is_file(file) and file.stat().st_size < 2**28:
             data = file.read_bytes()
-            if data.startswith(_PICTURES):  # nothing but images is ever taken along
+            if data.startswith(_IMAGES):  # nothing but images is ever taken along
                 return data
     return None
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import warp as wp
 
+from contrapposto.devices import drawing_device
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.render import draw_kernels, light_kernels, warp_types
 from contrapposto.render.camera import Camera, check_size
@@ -63,7 +64,9 @@ class Raycaster:
     def __init__(self, device: str | None = None, threads: int | None = None) -> None:
         start_warp()
         try:
-            self.device = wp.get_device(device or ("cuda:0" if wp.is_cuda_available() else "cpu"))
+            self.device = wp.get_device(
+                drawing_device(device) or ("cuda:0" if wp.is_cuda_available() else "cpu")
+            )
         except Exception as error:
             raise ConfigError(
                 f"There is no device {device!r} to render on.", found=str(error), expected="cpu, cuda:0, ..."

@@ -80,6 +80,7 @@ class SageTrack:
         self.finishing = (smooth, reach, floor)
         self.calibrate, self.start, self.seconds = calibrate, start, seconds
         self.port, self.open = port, open
+        self.metadata: dict[str, str] = {}
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Track the recording `source`, or the packets of an address, into files in `output`."""
@@ -99,6 +100,7 @@ class SageTrack:
         model = load_tracker(self.checkpoint or self._best(config))
         finishing = with_settings(model.finishing, *self.finishing)
         print(f"finishing: {finishing}")
+        self.metadata = {"post_processing": str(finishing)}
         if isinstance(model, Tracker):
             model.finishing = finishing
             return prepared(model, self.steps, self.speed), Finishing.none()
@@ -204,6 +206,7 @@ class SageTrack:
         from contrapposto.io.device_csv import write_csv
         from contrapposto.render import render_motion_video
 
+        motion = replace(motion, metadata={**motion.metadata, **self.metadata})
         paths = write_formats(motion, stem, [name for name in self.formats if name != "mp4"])
         devices = recording.devices()
         paths.append(write_csv(stem.with_name(f"{stem.name}_devices.csv"), devices))

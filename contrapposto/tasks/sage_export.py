@@ -55,7 +55,7 @@ class SageExport:
                 near = nearest(source.name, MODELS)
                 raise InputError(f"There is neither a file nor a model {source}.", expected=near)
             checkpoint = best_run(config.paths.runs, source.name, self.data, self.experiment).checkpoint
-        tracker = load_tracker(checkpoint)
+        tracker = load_tracker(checkpoint, device="cpu")
         if not isinstance(tracker, Exportable):
             raise ConfigError(f"{checkpoint} cannot be exported.", expected=f"a run of {' or '.join(MODELS)}")
         run = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent

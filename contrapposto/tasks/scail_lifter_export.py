@@ -43,7 +43,7 @@ class LifterExport:
             source = result.checkpoint
             metadata = {key: str(result.data[key]) for key in _COPIED if key in result.data}
             metadata["checkpoint_sha256"] = result.checkpoint_sha256
-        lifter = Lifter.from_pretrained(source)
+        lifter = Lifter.from_pretrained(source, device="cpu")
         stem = free_stem(output / "scail_lifter", [".onnx"])
         path = export_onnx(lifter, stem.with_name(f"{stem.name}.onnx"), metadata)
         rays, scores = torch.randn(2, lifter.window, NUM_POINTS, 2), torch.rand(2, lifter.window, NUM_POINTS)

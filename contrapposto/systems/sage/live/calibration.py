@@ -131,11 +131,11 @@ def standing_height(heights: np.ndarray) -> float:
     return float(np.quantile(heights, 0.95))
 
 
-def _checked(scale: float, found: str, fix: str) -> float:
+def _checked(scale: float, measured: str, fix: str) -> float:
     if not SMALLEST <= scale <= LARGEST:
         raise InputError(
             "The wearer's size cannot be right.",
-            found=found,
+            found=measured,
             expected=f"a height of {SMALLEST * figure_height():.2f} to {LARGEST * figure_height():.2f} m",
             fix=fix,
         )

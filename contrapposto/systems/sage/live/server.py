@@ -125,7 +125,7 @@ class LiveSession:
         self.recording, self.page, self._log = recording, page, log
         self.counts: Counter[str] = Counter()
         self.measured = {name: Measured() for name in ("network", "waiting", "model", "display", "behind")}
-        self.rates = {name: Rate() for name in ("packets", "bodies", "pictures")}
+        self.rates = {name: Rate() for name in ("packets", "bodies", "images")}
         self.drift = Drift()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(0.1)
@@ -212,7 +212,7 @@ class LiveSession:
         if not counts.get("packets"):
             return self.waiting()
         lines = [
-            f"{rates['packets']:.0f} packets/s, **{rates['bodies']:.0f} bodies/s**, {rates['pictures']:.0f} images/s",
+            f"{rates['packets']:.0f} packets/s, **{rates['bodies']:.0f} bodies/s**, {rates['images']:.0f} images/s",
             "",
             "| ms | p50 | p95 |",
             "|---|---|---|",
@@ -343,7 +343,7 @@ class LiveSession:
             self.page.show(frame)
             now = time.monotonic()
             self.measured["display"].add(now - at)
-            self.rates["pictures"].mark(now)
+            self.rates["images"].mark(now)
         self._stopped.wait(max(_TICK - (time.monotonic() - start), 0.0))
 
 
