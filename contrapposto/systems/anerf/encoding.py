@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from contrapposto.systems.anerf.kinematics import EXT_SCALE, NUM_JOINTS, full_precision
+from contrapposto.devices import full_precision
+from contrapposto.systems.anerf.kinematics import EXT_SCALE, NUM_JOINTS
 
 
 def to_bones(points: Tensor, world_to_bone: Tensor) -> Tensor:
