@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from contrapposto.systems.anerf.kinematics import EXT_SCALE, NUM_JOINTS, full_precision
+from contrapposto.devices import full_precision
+from contrapposto.systems.anerf.kinematics import EXT_SCALE, NUM_JOINTS
 
 
 def to_bones(points: Tensor, world_to_bone: Tensor) -> Tensor:
