@@ -1,8 +1,7 @@
 """Words that this project does not use in names, messages, comments and pages; `make lint` runs it.
 
 Names and prose should be the field's (CONTRIBUTING.md, "Language"). Each entry below gives the word to use instead. Text
-is everything in strings, comments and pages; names are what Python code defines. `ALLOWED` holds, by folder, how many
-uses remain from earlier; it may only shrink.
+is everything in strings, comments and pages; names are what Python code defines.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import re
 import subprocess
 import sys
 import tokenize
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,10 +51,6 @@ KEPT_IN = {
     "contrapposto/io/devices.py": {"found"},
     "contrapposto/mesh/gltf.py": {"found"},
     "contrapposto/nn/ema_quantizer.py": {"books"},  # an entry of checkpoints
-}
-ALLOWED: dict[str, int] = {
-    "benchmarks/gpu": 9,
-    "contrapposto/nn": 1,
 }
 SKIPPED = ("tools/words.py", "docs/specs/", "tests/")
 SUFFIXES = (".py", ".yaml", ".yml", ".md", ".toml", ".cff", ".ipynb", ".html", ".js")
@@ -117,8 +111,9 @@ def problems(path: Path) -> list[str]:
     source = path.read_text(encoding="utf-8")
     lines = []
     if path.suffix == ".py":
-        prose = [(number, word) for number, line in python_prose(source) for _, word in in_text(line)]
         kept = KEPT_IN.get(name, set())
+        prose = [(number, word) for number, line in python_prose(source) for _, word in in_text(line)]
+        prose = [(number, word) for number, word in prose if word not in kept]
         for number, identifier in python_names(source):
             word = private_word(identifier)
             if word is not None and word not in kept:
@@ -133,33 +128,12 @@ def _instead(word: str) -> str:
     return next(better for pattern, better in TEXT.items() if re.fullmatch(pattern, word, re.IGNORECASE))
 
 
-def area(line: str) -> str:
-    """The folder that `ALLOWED` counts: `contrapposto/systems/sage`, `tests/systems`, `docs`, ..."""
-    parts = line.partition(":")[0].split("/")[:-1]
-    depth = 3 if parts[:2] == ["contrapposto", "systems"] else 2
-    return "/".join(parts[:depth]) or "."
-
-
 def main() -> int:
-    """Print what is new or more than allowed; 1 if there is any."""
+    """Print all uses; 1 if there is any."""
     uses = [line for path in files() for line in problems(path)]
-    counts = Counter(area(line) for line in uses)
-    if "--count" in sys.argv:
-        for folder, count in sorted(counts.items()):
-            print(f'    "{folder}": {count},')
-        return 0
-    wanted = [word for word in sys.argv[1:] if not word.startswith("-")]
-    over = {folder for folder, count in counts.items() if count > ALLOWED.get(folder, 0)}
-    shown = [line for line in uses if area(line) in over or any(line.startswith(word) for word in wanted)]
-    print(*shown, sep="\n") if shown else None
-    for folder, allowed in ALLOWED.items():
-        if counts[folder] < allowed:
-            print(
-                f"note: {folder} has {counts[folder]} uses; lower its number in tools/words.py from {allowed}"
-            )
-    if over:
-        print(f"{len(shown)} private words; see tools/words.py", file=sys.stderr)
-    return 1 if over else 0
+    for line in uses:
+        print(line)
+    return int(bool(uses))
 
 
 if __name__ == "__main__":

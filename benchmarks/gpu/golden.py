@@ -45,12 +45,12 @@ class DeviceCase(Case):
 
     def check(self, actual: Tensor, key: str, *, tolerance: float = 1e-4, absolute: bool = False) -> None:
         """Record how far an output is from the stored one; of integers, the share that differ."""
-        expected, found = self.arrays[key], actual.detach().float().cpu().numpy()
+        expected, measured = self.arrays[key], actual.detach().float().cpu().numpy()
         if expected.dtype.kind in "iub":
-            self.differing = max(self.differing, float((found != expected).mean()))
+            self.differing = max(self.differing, float((measured != expected).mean()))
             return
         scale = 1.0 if absolute else max(float(np.abs(expected).max()), 1e-30)
-        self.errors[key] = float(np.abs(found - expected).max()) / scale
+        self.errors[key] = float(np.abs(measured - expected).max()) / scale
 
 
 @contextmanager
@@ -93,8 +93,8 @@ def golden_cases(plan: Plan, results: dict[str, Any]) -> dict[str, Any]:
             row[kind] = {"error": worst, "indices differing": case.differing, "within": worst <= tolerance}
     if not plan.rehearse:
         command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-x", "tests"]
-        found = subprocess.run(
+        finished = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=max(plan.left(), 20)
         )
-        entry["pytest -m gpu"] = {"status": found.returncode, "tail": found.stdout.splitlines()[-5:]}
+        entry["pytest -m gpu"] = {"status": finished.returncode, "tail": finished.stdout.splitlines()[-5:]}
     return entry

@@ -66,12 +66,12 @@ class Meter(pl.Callback):
         if self._caught is not None:
             torch.cuda.set_sync_debug_mode("default")
             self._caught.__exit__(None, None, None)
-            found = Counter(
+            waits = Counter(
                 f"{Path(one.filename).name}:{one.lineno}"
                 for one in self._messages
                 if "synchronizing" in str(one.message)
             )
-            self.result.waits, self._caught = dict(found), None
+            self.result.waits, self._caught = dict(waits), None
         elif self._cuda:
             torch.cuda.synchronize()
         self.result.seconds.append(time.monotonic() - self._start)

@@ -86,7 +86,7 @@ class _Calls(TorchFunctionMode):
         if name in ("to", "cuda", "cpu") and isinstance(first, Tensor):
             return _moved(func, name, first, args[1:], kwargs)
         if name in _FACTORIES and is_cuda(device):
-            return self._made(func, name, args, kwargs)
+            return self._created(func, name, args, kwargs)
         if device is not None and name.endswith("_like") and ours and torch.device(device).type == "cpu":
             return func(first.values.detach(), *args[1:], **kwargs)
         if name in ("is_pinned", "pin_memory"):
@@ -111,15 +111,15 @@ class _Calls(TorchFunctionMode):
         return func(*args, **kwargs)
 
     @staticmethod
-    def _made(func: Callable[..., Any], name: str, args: Any, kwargs: dict[str, Any]) -> Tensor:
+    def _created(func: Callable[..., Any], name: str, args: Any, kwargs: dict[str, Any]) -> Tensor:
         if kwargs.get("generator") is not None:
             LOG.fault(f"{name}: a CPU generator for a CUDA tensor")
         if name in ("tensor", "as_tensor", "new_tensor", "asarray"):
             LOG.upload(name)
         grad = bool(kwargs.pop("requires_grad", False))
         result = func(*tree_map(on_host, args), **{**kwargs, "device": torch.device("cpu")})
-        made = result if isinstance(result, SimulatedTensor) else SimulatedTensor(result.detach())
-        return made.requires_grad_(grad) if grad else made
+        created = result if isinstance(result, SimulatedTensor) else SimulatedTensor(result.detach())
+        return created.requires_grad_(grad) if grad else created
 
 
 def is_cuda(device: Any) -> bool:
@@ -177,13 +177,13 @@ def _backward(tensor: Tensor, kwargs: dict[str, Any]) -> None:
 def _index(key: Any) -> Any:
     """Lists and arrays of an index as tensors on the device: C++ would make them where it sees the tensor, without values."""
     parts = key if isinstance(key, tuple) else (key,)
-    made = []
+    indices = []
     for part in parts:
         if isinstance(part, list | np.ndarray):
             LOG.upload("index from the host")
             part = SimulatedTensor(torch.as_tensor(part))
-        made.append(part)
-    return tuple(made) if isinstance(key, tuple) else made[0]
+        indices.append(part)
+    return tuple(indices) if isinstance(key, tuple) else indices[0]
 
 
 def _autocast(name: str, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -274,11 +274,11 @@ def _enter_without_gradients(self: Any) -> None:
 
 
 def _without_pinning(init: Callable[..., None]) -> Callable[..., None]:
-    def made(self: Any, loader: Any) -> None:
+    def initialise(self: Any, loader: Any) -> None:
         loader.pin_memory = False
         init(self, loader)
 
-    return made
+    return initialise
 
 
 def _grouping(group: Callable[..., Any]) -> Callable[..., Any]:

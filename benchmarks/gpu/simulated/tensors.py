@@ -41,9 +41,9 @@ class SimulatedTensor(Tensor):
     def __new__(cls: type, values: Tensor, requires_grad: bool = False) -> SimulatedTensor:
         with _disable_current_modes(), torch._C.DisableTorchFunction():
             shape = torch.empty_strided(values.shape, values.stride(), dtype=values.dtype, device="meta")
-        made = Tensor._make_subclass(cls, shape, requires_grad)
-        made.values = values
-        return made
+        tensor = Tensor._make_subclass(cls, shape, requires_grad)
+        tensor.values = values
+        return tensor
 
     device = property(lambda self: CUDA)  # type: ignore[assignment]
     is_cuda = property(lambda self: True)  # type: ignore[assignment]
