@@ -7,6 +7,7 @@ from callbacks.checkpoint import (
     find_resume_checkpoint,
     load_checkpoint,
 )
+from callbacks.compile import CompileNetworks
 from callbacks.ema import EMA
 from callbacks.generation import GenerationCallback
 from callbacks.guard import FiniteGuard, NotFiniteError
@@ -23,6 +24,7 @@ __all__ = [
     "MPJPE",
     "AtomicCheckpointIO",
     "BestCheckpoint",
+    "CompileNetworks",
     "FiniteGuard",
     "GenerationCallback",
     "MediaCallback",

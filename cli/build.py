@@ -118,14 +118,17 @@ def build_trainer(config: DictConfig, run: Path) -> Any:
     import pytorch_lightning as pl
     from hydra.utils import instantiate
 
-    from callbacks import AtomicCheckpointIO
+    from callbacks import AtomicCheckpointIO, CompileNetworks
 
     arguments: Any = OmegaConf.to_container(config.trainer, resolve=True)
+    callbacks, backend = build_callbacks(config), arguments.pop("compile", False)
+    if backend:
+        callbacks.append(CompileNetworks("inductor" if backend is True else backend))
     quiet = arguments.get("fast_dev_run")
     loggers = [] if quiet or not config.get("logger") else instantiate(config.logger, _convert_="all")
     return pl.Trainer(
         **arguments,
-        callbacks=build_callbacks(config),
+        callbacks=callbacks,
         logger=loggers or False,
         default_root_dir=str(run),
         plugins=[AtomicCheckpointIO()],

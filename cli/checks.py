@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from cli.plan import stage_links
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.options import check_options, locate
 
@@ -24,7 +25,10 @@ def check_values(config: DictConfig) -> None:
         )
     config = config.copy()
     config.paths.run = config.paths.run or "run"  # chosen later
+    for link in stage_links(config):  # these need not be trained yet
+        OmegaConf.update(config, link, "best.ckpt")
     plain: Any = OmegaConf.to_container(config, resolve=True)
+    _check_compiled(plain["trainer"].pop("compile", False), plain["module"])
     check_options(pl.Trainer, plain["trainer"], "trainer.")
     for name in ("datamodule", "module", "optimizer", "scheduler", "logger"):
         _check_node(plain.get(name), f"{name}.")
@@ -32,6 +36,22 @@ def check_values(config: DictConfig) -> None:
         _check_node(node, f"callbacks.{name}.")
     _check_ranges(plain)
     _check_monitor(plain.get("callbacks") or {})
+
+
+def _check_compiled(backend: Any, module: Any) -> None:
+    """Whether the model has networks that may be compiled, by a back-end that torch has."""
+    if not backend:
+        return
+    kind = locate(module["_target_"])
+    if not getattr(kind, "compiled", ()):
+        raise ConfigError(f"{kind.__name__} has no network to compile.", fix="trainer.compile=false")
+    import torch
+
+    backends = [*torch.compiler.list_backends(exclude_tags=("debug",)), "aot_eager"]
+    if backend is not True and backend not in backends:
+        raise ConfigError(
+            f"trainer.compile={backend} cannot be used.", expected=f"true, false, {', '.join(backends)}"
+        )
 
 
 def _check_node(node: Any, prefix: str) -> None:

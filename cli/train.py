@@ -72,7 +72,10 @@ def train(config: DictConfig) -> Result | None:
         return fit(saved, run, _resume_checkpoint(run) if saved.get("resumed") else None)
     config = config.copy()
     adopt_networks(config)
+    chosen = ""
     if not config.resume or (not _names_run(config.resume) and not _unfinished(config)):
+        chosen = choose(config)
+        check_values(complete(config.copy()))  # before hours go into earlier stages
         steps = requirements(config)
         if not ensure(config, steps, f"train {config.name}"):
             return None
@@ -86,10 +89,8 @@ def train(config: DictConfig) -> Result | None:
             with announce(config.paths.runs, run):
                 return fit(saved, run, _resume_checkpoint(run))
     config = complete(config)
-    chosen = choose(config)
     if chosen:
         print(chosen, flush=True)
-    check_values(config)
     preflight(config)
     run = new_run_directory(config.paths.runs, config.name)
     with hold(run):

@@ -26,10 +26,12 @@ class StageModule(pl.LightningModule):
             `optimizer` sets it.
         schedule_factory: from an optimiser to a schedule, see `with_schedule`; None: a constant rate. The
             configuration's `scheduler` sets it.
+        compiled: names of the submodules that torch.compile may compile (`trainer.compile`).
     """
 
     optimizer_factory: Callable[..., torch.optim.Optimizer] | None = None
     schedule_factory: Callable[..., Any] | None = None
+    compiled: tuple[str, ...] = ()
 
     def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Named outputs of an evaluation batch, see the class."""

@@ -110,10 +110,10 @@ def _training(plan: Plan) -> dict[str, Any]:
                 return result
             try:
                 with precision("tf32" if kind != "float32" else kind, plan.device):
-                    timed = train_steps(
+                    steps = train_steps(
                         overrides, plan.device, count=count, precision=trainer, compiled=compiled
                     )
-                row[kind] = round(1 / statistics.median(timed.seconds[WARM_UP - 1 : -1]), 2)
+                row[kind] = round(1 / statistics.median(steps.seconds[WARM_UP - 1 : -1]), 2)
             except Exception as error:
                 row[kind] = described(error)
         result[model] = row

@@ -98,7 +98,7 @@ def train_steps(
         checkpoint: written at the end, for later stages.
         compiled: `torch.compile` the module's networks.
     """
-    from callbacks import AtomicCheckpointIO
+    from callbacks import AtomicCheckpointIO, CompileNetworks
     from cli.build import build_datamodule, build_module
     from cli.compose import compose_config
 
@@ -116,7 +116,7 @@ def train_steps(
         limit_val_batches=0,
         num_sanity_val_steps=0,
         gradient_clip_val=config.trainer.gradient_clip_val,
-        callbacks=[meter],
+        callbacks=[meter, CompileNetworks()] if compiled else [meter],
         plugins=[AtomicCheckpointIO()],
         logger=False,
         enable_checkpointing=False,
@@ -125,10 +125,6 @@ def train_steps(
         use_distributed_sampler=False,
     )
     module = build_module(config)
-    if compiled:
-        for name in ("network", "tracker", "first", "second", "decoder"):
-            if isinstance(getattr(module, name, None), torch.nn.Module):
-                getattr(module, name).compile()
     trainer.fit(module, datamodule=build_datamodule(config))
     if where.type == "cuda":
         meter.result.peak_bytes = torch.cuda.max_memory_allocated()

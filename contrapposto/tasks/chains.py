@@ -20,7 +20,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from contrapposto.devices import using_device
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.files import atomic_path, write_json
 from contrapposto.outputs import Outputs
@@ -63,6 +62,8 @@ def run_chain(config: DictConfig) -> list[Path]:
         ConfigError, MissingError: an input, option or checkpoint that a stage will need is wrong or not there.
         ContrappostoError: a stage failed; it is named.
     """
+    from contrapposto.devices import using_device  # imports torch, which --help does not need
+
     missing = [key for key in config.needs if not OmegaConf.select(config, key)]
     if missing:
         raise ConfigError(

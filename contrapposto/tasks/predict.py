@@ -10,7 +10,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from contrapposto.devices import using_device
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.options import build, locate, parse_value
 from contrapposto.tasks.base import READING, open_outputs, stated_reading
@@ -155,6 +154,8 @@ def _run_chain(config: DictConfig) -> list[Path]:
 
 def run_task(config: DictConfig) -> list[Path]:
     """Run one task; see `predict`. No file is replaced that an earlier run of the same command did not write."""
+    from contrapposto.devices import using_device  # imports torch, which --help does not need
+
     options: Any = OmegaConf.to_container(config.task, resolve=True)
     if not config.input and getattr(locate(options["_target_"]), "needs_input", True):
         raise ConfigError("No input given.", expected="input=FILE")

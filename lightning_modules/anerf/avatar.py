@@ -58,6 +58,8 @@ class ANeRFModule(StageModule):
         seed: of the noise.
     """
 
+    compiled = ("network",)
+
     anchors: Tensor
     anchor_matrices: Tensor
 

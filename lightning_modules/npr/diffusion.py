@@ -27,6 +27,8 @@ class DiffusionModule(LatentModule):
     `clips`; `num_frames`.
     """
 
+    compiled = ("diffusion",)
+
     diffusion: PointDiffusion
     seed: int
 

@@ -45,6 +45,8 @@ class PoseGPTModule(PoseModule):
         ConfigError: its auto-encoder was trained on other windows.
     """
 
+    compiled = ("network.gpt",)
+
     def __init__(
         self,
         vqvae: str | None = None,

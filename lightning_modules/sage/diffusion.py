@@ -41,6 +41,8 @@ class SageDiffusionModule(SageBodyModule):
         body, skip_seconds: see `SageBodyModule`.
     """
 
+    compiled = ("network",)
+
     def __init__(
         self,
         use_upper: bool,

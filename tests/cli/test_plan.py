@@ -6,6 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from cli import plan
+from cli import train as training
 from cli.compose import compose_config, groups
 from cli.evaluate import evaluate
 from cli.plan import plan_models, prepare_command, show, stage_links
@@ -53,6 +54,13 @@ def test_requires_fail_names_the_commands(tmp_path, monkeypatch):
     )
     with pytest.raises(MissingError, match="evaluate sage_first needs prepare demo"):
         evaluate(compose_config("evaluate", ["model=sage_first", "requires=fail"]))
+
+
+def test_a_mistake_is_answered_before_earlier_stages_are_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "ensure", None)  # nothing may be started
+    options = [f"paths.runs={tmp_path / 'runs'}", f"paths.stores={tmp_path / 'stores'}"]
+    with pytest.raises(ConfigError, match=r"trainer\.max_steps=many"):
+        train(compose_config("train", ["model=sage_second", "trainer.max_steps=many", *options]))
 
 
 def test_data_that_need_files_of_the_user_are_named(tmp_path, monkeypatch):

@@ -128,7 +128,8 @@ def batches(reader: WindowReader, workers: int, start: int = 0, steps: int = 7, 
 
 def same(first: list[dict], second: list[dict]) -> bool:
     return len(first) == len(second) and all(
-        a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+        a.keys() == b.keys()
+        and all(torch.equal(torch.as_tensor(a[name]), torch.as_tensor(b[name])) for name in a)
         for a, b in zip(first, second)
     )
 

@@ -34,7 +34,7 @@ def data(stores, **options):
 
 
 def equal(first, second):
-    return all(torch.equal(first[name], second[name]) for name in first)
+    return all(torch.equal(torch.as_tensor(first[name]), torch.as_tensor(second[name])) for name in first)
 
 
 def test_a_batch_is_a_function_of_the_step(stores):

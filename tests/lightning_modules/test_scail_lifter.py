@@ -74,7 +74,7 @@ def test_a_batch_is_a_function_of_the_step(stores):
     epoch, again = list(module.train_dataloader()), list(module.train_dataloader())
     assert [int(batch["step"]) for batch in epoch] == [0, 1, 2]
     for one, two in zip(epoch, again):
-        assert all(torch.equal(one[name], two[name]) for name in one)
+        assert all(torch.equal(torch.as_tensor(one[name]), torch.as_tensor(two[name])) for name in one)
     assert epoch[0]["rays"].shape == (4, 8, 28, 2) and epoch[0]["joints"].shape == (4, 8, 24, 3)
     assert not torch.equal(epoch[0]["rays"], epoch[1]["rays"])
 

@@ -9,7 +9,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from contrapposto.devices import describe_device, find_device
 from contrapposto.errors import ConfigError, ContrappostoError, MissingError
 from contrapposto.systems.scail_pose.service.limits import MIB, Limits
 
@@ -29,6 +28,7 @@ def _serve(options: argparse.Namespace) -> None:
     try:
         import uvicorn
 
+        from contrapposto.devices import describe_device, find_device
         from contrapposto.systems.scail_pose.service.app import create_app
     except ImportError as error:
         raise MissingError(
