@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ class PoseGPTVQVAEModule(PoseModule):
         hand_mean: see `common.hand_means`.
         eval_vertex_period: see above.
         start_from_mean: begin at the mean motion of the first batch, see `PoseVQVAE.start_from`.
-        standardize_steps: steps at the start whose frames the standardisation of the velocity representation is taken
-            from.
+        standardize_steps: batches that the standardisation of the velocity representation and the start of the variant
+            `ours` are taken from, before the first step.
         quantize_after: see `start_quantizing`.
         seed: of the choice of vertex frames and of the codebooks.
     """
@@ -99,13 +100,22 @@ class PoseGPTVQVAEModule(PoseModule):
         motion = self.network(network_input(pose), valid).motion
         return pose_of(motion.matrices, motion.translation(valid))
 
+    def on_train_start(self) -> None:
+        """Fit the velocity representation to the first batches; weights that are loaded bring it along."""
+        standardizer = self.network.standardizer
+        if standardizer is None or standardizer.count > 0:
+            return
+        features, valid = [], []
+        for batch in islice(iter(self.trainer.train_dataloader), self.hparams["standardize_steps"]):
+            features.append(self.network.features(network_input(batch["pose"].to(self.device))))
+            valid.append(batch["valid"].to(self.device))
+        self.network.fit_to(features, valid)
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Losses of a batch of windows, logged under train/."""
         pose, valid, step = batch["pose"], batch["valid"], int(batch["step"])
         x = network_input(pose)
         standardizer = self.network.standardizer
-        if standardizer is not None and self.global_step < self.hparams["standardize_steps"]:
-            standardizer.update(self.network.features(x), valid)
         if self.hparams["start_from_mean"] and standardizer is None and self.global_step == batch_idx == 0:
             self._start_from_mean(x)
         start_quantizing(
