@@ -17,6 +17,7 @@ from contrapposto.systems.posegpt.cleanup import Cleanup
 from contrapposto.tasks.base import FORMATS, read_clip, write_formats
 
 if TYPE_CHECKING:
+    from contrapposto.systems.posegpt.constraints import Constraints
     from contrapposto.systems.posegpt.generator import Generated, MotionGenerator
     from contrapposto.systems.posegpt.token_sampling import Draw
 
@@ -47,7 +48,7 @@ class PoseGPTSample:
         smooth: float = 1.0,
         ground: bool = True,
         flight: float = 0.6,
-        plant_feet: bool = False,
+        plant_feet: bool = True,
         size: int | None = None,
     ) -> None:
         unknown = [name for name in formats if name not in FORMATS]
@@ -69,8 +70,9 @@ class PoseGPTSample:
         generator = self._generator(config)
         actions = None if config.action is None else _actions(config.action, generator)
         result = generator.generate(
-            actions, _frames(config.frames), count, past=None, draw=draw, cleanup=self.cleanup
-        )
+            actions, _frames(config.frames), count, past=None, draw=draw, cleanup=self.cleanup,
+            constraints=_constraints(config),
+        )  # fmt: skip
         return self._write(result, {}, output / _stem(actions, config.seed), {})
 
     def _draw(self, config: DictConfig) -> Draw:
@@ -133,13 +135,35 @@ class PoseGPTForecast(PoseGPTSample):
         generator = self._generator(config)
         actions = None if config.action is None else _actions(config.action, generator)
         result = generator.generate(
-            actions, _frames(config.frames), count, past=past, draw=draw, cleanup=self.cleanup
-        )
+            actions, _frames(config.frames), count, past=past, draw=draw, cleanup=self.cleanup,
+            constraints=_constraints(config),
+        )  # fmt: skip
         beside = {}
         if truth:
             beside = {"truth": whole.trim(0, min(whole.duration, result.motions[0].duration))}
         stem = output / f"{path.stem}_{_stem(actions, config.seed)}"
         return self._write(result, past.metadata, stem, beside)
+
+
+def _constraints(config: DictConfig) -> Constraints | None:
+    """`path`, `keyframes` and `future` of the command line; None without any."""
+    from omegaconf import OmegaConf
+
+    from contrapposto.systems.posegpt.constraints import Constraints, Keyframe
+
+    path, keys = (
+        OmegaConf.to_container(config[name]) if config.get(name) else None for name in ("path", "keyframes")
+    )
+    keyframes = []
+    for key in keys or []:
+        if not isinstance(key, dict) or set(key) != {"frame", "joint", "place"}:
+            raise ConfigError(
+                f"keyframes: {key} cannot be used.",
+                expected="{frame: 30, joint: right_wrist, place: [0.3,-0.4,1.5]}",
+            )
+        keyframes.append(Keyframe(key["frame"], key["joint"], tuple(key["place"])))
+    future = read_clip(Path(config.future)) if config.get("future") else None
+    return Constraints(path, keyframes, future) or None
 
 
 def _actions(value: Any, generator: MotionGenerator) -> list[str]:

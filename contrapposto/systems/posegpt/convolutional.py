@@ -160,9 +160,16 @@ class ConvAutoEncoder(MotionAutoEncoder):
         """See `MotionAutoEncoder.encode`."""
         self.check_frames(x)
         mask = torch.ones_like(x[..., 0], dtype=torch.bool) if valid is None else valid.bool()
-        rows = (self._rows(self.features(x)) * mask[..., None]).transpose(1, 2)
-        latent = self.linear_encoder(rows) + self.encoder(rows)
-        return latent.transpose(1, 2), mask[:, :: self.factor]
+        return self.encode_features(self.features(x), mask), mask[:, :: self.factor]
+
+    def encode_features(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
+        """(B, L, D) latents of features (B, T, 6 J + 4), where (B, T) is not valid of their mean."""
+        rows = self._rows(features)
+        if valid is not None:
+            rows = rows * valid[..., None]
+        channels = rows.transpose(1, 2)
+        latent: Tensor = (self.linear_encoder(channels) + self.encoder(channels)).transpose(1, 2)
+        return latent
 
     def _rows(self, features: Tensor) -> Tensor:
         """What the networks see of features: standardised; glitches of motion capture may be a hundred deviations away."""
