@@ -10,10 +10,19 @@ from torch import Tensor
 
 from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError
+from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_uniform
 from contrapposto.skeleton import forward_kinematics
+from contrapposto.systems.posegpt.cleanup import Cleanup
 from contrapposto.systems.posegpt.plan import Segment
-from contrapposto.systems.posegpt.poses import network_input, repeat_last_valid, split_pose
+from contrapposto.systems.posegpt.poses import (
+    from_motion,
+    network_input,
+    repeat_last_valid,
+    split_pose,
+    to_motion,
+)
+from contrapposto.systems.posegpt.quality import clip_quality
 from contrapposto.systems.posegpt.rollout import poses_of
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from contrapposto.systems.posegpt.token_sampling import Draw, keyed_exponential
@@ -35,6 +44,7 @@ class PoseGPTSources:
     | `shuffled in time` | their frames in another order: what a distance must see |
     | `auto-encoder` | their reconstruction: no generator of tokens can be expected to be better |
     | `PoseGPT` | the model |
+    | `PoseGPT, post-processed` | with the post-processing of predict.py, where heights count from the floor |
     | `training clip` | a random window of the training part with the same actions |
     | `independent tokens` | every token by itself, as often as the training part's windows of the action have it |
 
@@ -149,11 +159,44 @@ class PoseGPTSources:
         sampled = self.sampler.sample(
             actions, batch["lengths"], draw=self._draw(repeat), sample_ids=batch["sample_ids"]
         )
+        processed = {}
+        if self.module.height == "floor":
+            processed[f"{self.generator}, post-processed"] = self._cleaned(sampled.pose, sampled.valid)
         return {
             self.generator: (sampled.pose, sampled.valid),
+            **processed,
             "training clip": self._training_clips(batch, repeat),
             "independent tokens": self._independent(batch, repeat),
         }
+
+    def _clips(self, sample: Sample) -> list[Motion]:
+        """Every motion up to its end."""
+        pose, valid = sample
+        return [
+            to_motion(row[: max(int(count), 1)], self.module.skeleton, height=self.module.height)
+            for row, count in zip(pose, valid.sum(1))
+        ]
+
+    def _cleaned(self, pose: Tensor, valid: Tensor) -> Sample:
+        result = pose.clone()
+        for row, clip in enumerate(self._clips((pose, valid))):
+            own = from_motion(Cleanup()(clip), self.module.skeleton, height="floor").to(pose)
+            result[row, : len(own)] = own
+        return repeat_last_valid(result, valid), valid
+
+    def figures(self, sample: Sample) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Jerk, slide, floating and sinking (B,) of a sample, and its movements; see `quality.clip_quality`."""
+        rows = [clip_quality(clip) for clip in self._clips(sample)]
+        values = {
+            name: torch.tensor([row[name] for row in rows], device=sample[0].device) for name in rows[0]
+        }
+        moves = {name: values.pop(name) for name in ("turn", "ahead", "side", "drop")}
+        return values, moves
+
+    @property
+    def unsigned(self) -> Tensor:
+        """(A,) bool: actions whose name has neither left nor right."""
+        return torch.tensor([not {"left", "right"} & set(name.split()) for name in self.classes])
 
     def _draw(self, repeat: int) -> Draw:
         return Draw(seed=self.seed + repeat, **self.drawing)
