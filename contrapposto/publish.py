@@ -2,7 +2,8 @@
 
 `zoo/<model>/<data>-<experiment>/` holds what predict and evaluate read of a run: `config.yaml`, `result.json`, the weights
 in half precision or in 8 bits (`checkpoints/best.safetensors`), the model card `README.md`, and `index.json` with the hashes
-of all of them. Upload the folder anywhere as it is; `contrapposto fetch ADDRESS/<model>/<data>-<experiment> sha256=HASH` downloads
+of all of them.
+Upload the folder anywhere as it is; `contrapposto fetch ADDRESS/<model>/<data>-<experiment> sha256=HASH` downloads
 it.
 """
 

@@ -253,9 +253,11 @@ class _Goals:
         if self.path is not None:
             total = total + 30 * (place[:, self.num_past :, [0, 2]] - self.path).square().sum(-1).mean(1)
         if self.places is not None:
-            total = total + 10 * (joints[:, self.frames, self.columns] - self.places).square().sum(-1).mean(1)
+            total = total + 100 * (joints[:, self.frames, self.columns] - self.places).square().sum(-1).mean(
+                1
+            )
         if self.last is not None:
-            total = total + 10 * (own[:, -1] - self.last).square().sum(-1).mean(1)
+            total = total + 30 * (own[:, -1] - self.last).square().sum(-1).mean(1)
         return total
 
 
