@@ -31,7 +31,7 @@ def windows(
 ) -> list[tuple[str, Motion]]:
     """Actions and windows of test clips that begin at the origin and look along -y; of every action as many if possible."""
     split = split_clips(store, test_share=0.1, val_share=0.05)
-    found: dict[str, list[Motion]] = {}
+    clips: dict[str, list[Motion]] = {}
     for number in split.test:
         for label in store.clips[number].labels:
             if label.text in generator.vocabulary and (label.end - label.start) * FPS >= options["frames"]:
@@ -39,9 +39,9 @@ def windows(
                 pose = face_forward(from_motion(clip, generator.skeleton, height="floor"))[0]
                 own = to_motion(pose, generator.skeleton, height="floor")
                 action = generator.vocabulary.names[generator.vocabulary.index(label.text)]
-                found.setdefault(action, []).append(own)
+                clips.setdefault(action, []).append(own)
     ordered = [
-        (action, clips[turn]) for turn in range(99) for action, clips in found.items() if turn < len(clips)
+        (action, some[turn]) for turn in range(99) for action, some in clips.items() if turn < len(some)
     ]
     return ordered[: options["windows"]]
 
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         return 2
     store, generator = MotionStore.open(places[0]), MotionGenerator.from_pretrained(places[1])
     errors: dict[str, list[float]] = {"path": [], "keyframe": [], "end pose": []}
-    made: dict[str, list[Motion]] = {name: [] for name in errors}
+    results: dict[str, list[Motion]] = {name: [] for name in errors}
     for action, real in windows(store, generator, options):
         joints = real.joint_positions()
         rows = np.linspace(0, len(joints) - 1, POINTS).astype(int)
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
         ):
             draw = Draw(seed=options["seed"])
             (clip,) = generator.generate([action], len(joints), draw=draw, constraints=wanted).motions
-            made[name].append(clip)
+            results[name].append(clip)
             if name == "path":
                 errors[name].append(path_error(clip, path))
             elif name == "keyframe":
@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> int:
     print("\n| constraint | cases | mean, cm | median | 90 % | jerk | slide |\n|---|---|---|---|---|---|---|")
     for name, values in errors.items():
         numbers = 100 * np.array(values)
-        figures = mean_figures(made[name])
+        figures = mean_figures(results[name])
         cells = [len(numbers), numbers.mean(), np.median(numbers), np.quantile(numbers, 0.9)]
         print(f"| {name} | {cells[0]} | " + " | ".join(f"{c:.1f}" for c in cells[1:]), end="")
         print(f" | {figures['jerk']:.2f} | {figures['slide']:.1f} |")
