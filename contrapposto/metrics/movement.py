@@ -145,6 +145,7 @@ class ActionMovementKept(Metric):
     pred: Tensor
     true: Tensor
     counts: Tensor
+    unsigned: Tensor
 
     def __init__(self, kind: Kind, unsigned: Tensor, **kwargs: Any) -> None:
         super().__init__(**kwargs)

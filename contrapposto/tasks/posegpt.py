@@ -165,11 +165,13 @@ def _constraints(config: DictConfig) -> Constraints | None:
 
     from contrapposto.systems.posegpt.constraints import Constraints, Keyframe
 
-    path, keys = (
-        OmegaConf.to_container(config[name]) if config.get(name) else None for name in ("path", "keyframes")
-    )
+    wanted: dict[str, Any] = {
+        name: OmegaConf.to_container(config[name])
+        for name in ("path", "keyframes")
+        if config.get(name) is not None
+    }
     keyframes = []
-    for key in keys or []:
+    for key in wanted.get("keyframes", []):
         if not isinstance(key, dict) or set(key) != {"frame", "joint", "place"}:
             raise ConfigError(
                 f"keyframes: {key} cannot be used.",
@@ -177,7 +179,7 @@ def _constraints(config: DictConfig) -> Constraints | None:
             )
         keyframes.append(Keyframe(key["frame"], key["joint"], tuple(key["place"])))
     future = read_clip(Path(config.future)) if config.get("future") else None
-    return Constraints(path, keyframes, future) or None
+    return Constraints(wanted.get("path"), keyframes, future) or None
 
 
 def _actions(value: Any, generator: MotionGenerator) -> list[str]:

@@ -120,14 +120,15 @@ class PoseGPTVQVAEModule(PoseModule):
         if standardizer is None or standardizer.count > 0:
             return
         features, valid = [], []
-        for batch in islice(iter(self.trainer.train_dataloader), self.hparams["standardize_steps"]):
+        loader: Any = self.trainer.train_dataloader
+        for batch in islice(loader, self.hparams["standardize_steps"]):
             features.append(self.network.features(network_input(batch["pose"].to(self.device))))
             valid.append(batch["valid"].to(self.device))
         self.network.fit_to(features, valid)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Losses of a batch of windows, logged under train/."""
-        pose, valid, step = batch["pose"], batch["valid"], batch["step"]
+        pose, valid, step = batch["pose"], batch["valid"], int(batch["step"])
         x = network_input(pose)
         standardizer = self.network.standardizer
         if self.hparams["start_from_mean"] and standardizer is None and self.global_step == batch_idx == 0:

@@ -58,7 +58,7 @@ def planted(clip: Motion, num_past: int = 0) -> Motion:
     for side, name in enumerate(("left", "right")):
         hip, knee, ankle = clip.skeleton.index(f"{name}_hip", f"{name}_knee", f"{name}_ankle")
         points = places[:, side] - joints[:, None, ankle]  # from the ankle
-        flat = touches[:, side].all(-1)
+        flat = np.all(touches[:, side], axis=-1)
         flat[:num_past] = False
         foot = _held_turn(turns[:, ankle], flat)
         points = np.einsum("fij,fkj->fki", foot @ turns[:, ankle].transpose(0, 2, 1), points)
@@ -117,7 +117,7 @@ def _held_place(places: np.ndarray, touches: np.ndarray, num_past: int) -> np.nd
     known = np.zeros(len(places), bool)
     known[:num_past] = True
     values = np.zeros((len(places), 2))
-    for start, end in runs(touches.any(-1)):
+    for start, end in runs(np.any(touches, axis=-1)):
         if end <= num_past:
             continue
         own = slid[start:end]
