@@ -126,9 +126,9 @@ class PoseGPTVQVAEModule(PoseModule):
             valid.append(batch["valid"].to(self.device))
         self.network.fit_to(features, valid)
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Losses of a batch of windows, logged under train/."""
-        pose, valid, step = batch["pose"], batch["valid"], int(batch["step"])
+        pose, valid, step = batch["pose"], batch["valid"], batch["step"]
         x = network_input(pose)
         standardizer = self.network.standardizer
         if self.hparams["start_from_mean"] and standardizer is None and self.global_step == batch_idx == 0:
@@ -153,7 +153,7 @@ class PoseGPTVQVAEModule(PoseModule):
         self.log_losses(vars(losses), len(pose))
         return {"loss": losses.total, "indices": output.quantized.indices}
 
-    def _with_errors(self, x: Tensor, valid: Tensor, batch: dict[str, Tensor]) -> VQVAEOutput:
+    def _with_errors(self, x: Tensor, valid: Tensor, batch: dict[str, Any]) -> VQVAEOutput:
         """The motion decoded from its codes, of which a share is replaced; neither encoder nor codebooks change."""
         network = self.network
         with torch.no_grad():
@@ -163,7 +163,7 @@ class PoseGPTVQVAEModule(PoseModule):
             codes = quantized.indices
             draws = keyed_uniform(
                 self.hparams["seed"],
-                int(batch["step"]),
+                batch["step"],
                 batch["sample_ids"],
                 (codes.shape[1], 2),
                 "code errors",
