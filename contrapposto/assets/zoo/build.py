@@ -53,5 +53,13 @@ if __name__ == "__main__":
         subprocess.run([sys.executable, *command.replace("NARROW", NARROW).split()], check=True)
     for model in MODELS:
         bits = "bits=8" if model[0] == "posegpt_gpt" else "bits=16"  # the others are small enough
-        publish = [sys.executable, "-m", "contrapposto", "publish", newest(*model), f"output={ZOO}", bits]
+        publish = [
+            sys.executable,
+            "-m",
+            "contrapposto",
+            "publish",
+            str(newest(*model)),
+            f"output={ZOO}",
+            bits,
+        ]
         subprocess.run(publish, check=True)
