@@ -46,7 +46,7 @@ class PoseGPTSample:
         greedy: bool = False,
         overlap: int = 16,
         fade: int = 10,
-        smooth: float = 1.0,
+        smooth: float = 1.5,
         ground: bool = True,
         flight: float = 0.6,
         plant_feet: bool = True,

@@ -130,7 +130,7 @@ def test_our_networks_from_training_to_a_clip(stores, tmp_path):
     (clip,) = generator.generate(["walk", "squat"], [40, 9]).motions
     assert (
         clip.num_frames == 49
-        and clip.metadata["post_processing"] == "smoothing of 1 frame, grounded, feet planted"
+        and clip.metadata["post_processing"] == "smoothing of 1.5 frames, grounded, feet planted"
     )
     assert sole_heights(clip)[0].min() > -0.01
 
@@ -162,7 +162,7 @@ def test_samples_are_judged_as_predict_writes_them_and_as_they_are(runs, stores)
     command = tiny("posegpt_gpt", stores, runs, *options)
     door("evaluate", [a for a in command if not a.startswith(("module.", "trainer."))])
     content = json.loads(next(only_run(runs, "posegpt_gpt").glob("evaluation/*/generation.json")).read_text())
-    assert content["settings"]["post_processing"] == "smoothing of 1 frame, grounded"
+    assert content["settings"]["post_processing"] == "smoothing of 1.5 frames, grounded, feet planted"
     fid = {name: row["fid"]["mean"] for name, row in content["sources"].items() if "fid" in row}
     assert fid["PoseGPT"] != fid["PoseGPT, as generated"]
     assert max(fid["PoseGPT"], fid["PoseGPT, as generated"]) < fid["shuffled in time"] * 100

@@ -39,7 +39,7 @@ class Cleanup:
         ConfigError: a negative number.
     """
 
-    smooth: float = 1.0
+    smooth: float = 1.5
     ground: bool = True
     flight: float = 0.6
     plant_feet: bool = True
@@ -59,7 +59,7 @@ class Cleanup:
         return planted(result, num_past) if self.plant_feet else result
 
     def describe(self) -> str:
-        """In words, for tables and metadata: `smoothing of 1 frame, grounded`."""
+        """In words, for tables and metadata: `smoothing of 1.5 frames, grounded`."""
         parts = [f"smoothing of {self.smooth:g} frame{'s' * (self.smooth != 1)}"] * (self.smooth > 0)
         parts += ["grounded"] * self.ground + ["feet planted"] * self.plant_feet
         return ", ".join(parts) or "none"

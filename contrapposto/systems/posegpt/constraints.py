@@ -36,7 +36,10 @@ from contrapposto.systems.posegpt.root_motion import integrate
 STIFFNESS = 0.02
 """Weight of a standard deviation of the features' change beside metres: how much a motion resists."""
 
-SMOOTH = 1.0
+BLEND = 4
+"""Frames after a past over which a motion may begin to change."""
+
+SMOOTH = 4.0
 """The same of the change's change from frame to frame."""
 
 
@@ -182,7 +185,8 @@ class Steering:
             latent = vqvae.encode_features(padded)
             before = vqvae.decode_features(latent)
             spread = latent.std((0, 1)).clamp_min(1e-3)
-        generated = (torch.arange(count, device=features.device) >= num_past)[:, None]
+        since = torch.arange(1, count + 1, device=features.device) - num_past
+        generated = (since / BLEND).clamp(0, 1)[:, None] if num_past else torch.ones(1).to(features)
         deviation = vqvae.standardizer.deviation
         shift = torch.zeros_like(latent, requires_grad=True)
         optimizer = torch.optim.Adam([shift], lr=self.rate)

@@ -154,7 +154,7 @@ class ConvAutoEncoder(MotionAutoEncoder):
     def context_tokens(self) -> int:
         """How many tokens before a token its frames depend on."""
         convolutions = [layer for layer in self.decoder.modules() if isinstance(layer, CausalConv)]
-        return sum((layer.kernel_size[0] - 1) * layer.dilation[0] for layer in convolutions)
+        return 1 + sum((layer.kernel_size[0] - 1) * layer.dilation[0] for layer in convolutions)
 
     def encode(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `MotionAutoEncoder.encode`."""
@@ -184,8 +184,24 @@ class ConvAutoEncoder(MotionAutoEncoder):
         """(B, T, 6 J + 4) features of quantised latents (B, L, D)."""
         channels = latent.transpose(1, 2)
         patches = (self.linear_decoder(channels) + self.decoder(channels)).transpose(1, 2)
-        rows = patches.unflatten(2, (self.factor, -1)).flatten(1, 2)
+        rows = self._joined(patches.unflatten(2, (self.factor, -1)))
         return self.standardizer.restore(rows / self.emphasis)
+
+    def _joined(self, patches: Tensor) -> Tensor:
+        """(B, T, 6 J + 4) frames of patches (B, L, factor, 6 J + 4), each of which begins where the one before leads.
+
+        The codes of two patches have errors of their own, so there is a gap between them. It fades out within the later
+        patch. Turns and steps stay: they are rates, and what is taken from them is missing where the motion ends.
+        """
+        if self.factor > 1:
+            before = F.pad(patches[:, :-1, -2:], (0, 0, 0, 0, 1, 0))
+            step = (before[:, :, 1] - before[:, :, 0] + patches[:, :, 1] - patches[:, :, 0]) / 2
+            gap = patches[:, :, 0] - before[:, :, 1] - step
+            kept = torch.ones_like(gap[:1, :, :])
+            kept[:, 0], kept[..., -4:-1] = 0, 0
+            fade = 1 - torch.arange(1, self.factor + 1).to(gap) / self.factor
+            patches = patches - fade[:, None] * (gap * kept)[:, :, None]
+        return patches.flatten(1, 2)
 
 
 def _blocks(width: int, depth: int) -> list[nn.Module]:

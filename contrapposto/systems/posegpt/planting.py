@@ -4,7 +4,8 @@
 2. While both feet touch, the root moves with them: what they slide in common, the whole figure slid.
 3. What is left is taken from each foot: the point that touches is held, and a foot that stands flat keeps its orientation.
    Between two contacts the correction changes smoothly, so that steps stay steps.
-4. Hips and knees are solved for the ankles in closed form (two bones); the bend of the knee keeps its plane.
+4. A foot that goes from one place to another does so in the air: it is raised by up to `SWING` in the middle of the way.
+5. Hips and knees are solved for the ankles in closed form (two bones); the bend of the knee keeps its plane.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ SHORTEST = 4
 
 BLEND = 4
 """Frames over which a foot turns flat before it stands and turns away after it."""
+
+SWING = 0.04
+"""Metres that a foot is raised to, halfway from one contact to the next, where it shuffles over the floor."""
+
+STRIDE = 0.25
+"""Metres from one contact to the next above which it is raised that far; over shorter ways less, in proportion."""
 
 ROOM = 0.995
 """Share of a leg's length up to which it is stretched: a knee that snaps straight jerks."""
@@ -70,6 +77,7 @@ def planted(clip: Motion, num_past: int = 0) -> Motion:
         target[:, 2] += np.maximum(
             gaussian(lift[:, None], 1.0)[:, 0], -lowest * (np.arange(len(lift)) >= num_past)
         )
+        target[:, 2] += _swing_lift(target[:, None] + points, np.any(touches[:, side], axis=-1), num_past)
         thigh, shin = _leg(turns[:, [hip, knee]], joints[:, [hip, knee, ankle]], target)
         above = turns[:, clip.skeleton.parents[hip]]
         for joint, own, parent in ((hip, thigh, above), (knee, shin, thigh), (ankle, foot, shin)):
@@ -130,6 +138,19 @@ def _held_place(places: np.ndarray, touches: np.ndarray, num_past: int) -> np.nd
         for axis in (0, 1):
             result[:, axis] = _eased(frames, frames[known], values[known, axis])
     return result
+
+
+def _swing_lift(places: np.ndarray, touches: np.ndarray, num_past: int) -> np.ndarray:
+    """(F,) height by which a foot with points (F, 2, 3) is raised on its way between two contacts (F,)."""
+    lowest, lift = places[..., 2].min(1), np.zeros(len(places))
+    for start, end in runs(~touches):
+        if start <= num_past or end == len(places):
+            continue
+        way = np.linalg.norm((places[end] - places[start - 1]).mean(0)[:2])
+        phase = np.arange(1, end - start + 1) / (end - start + 1)
+        arc = SWING * np.minimum(way / STRIDE, 1.0) * np.sin(np.pi * phase)
+        lift[start:end] = np.maximum(arc - lowest[start:end], 0)
+    return lift
 
 
 def _eased(frames: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from contrapposto.errors import ConfigError
 from contrapposto.retarget.ground import sole_heights
 from contrapposto.synthetic import generate
 from contrapposto.systems.posegpt.cleanup import Cleanup, gaussian, grounded, runs, smoothed
-from contrapposto.systems.posegpt.planting import _leg, planted
+from contrapposto.systems.posegpt.planting import _leg, _swing_lift, planted
 from contrapposto.systems.posegpt.quality import clip_quality, kept_by_action
 
 
@@ -97,6 +97,21 @@ def test_planting_keeps_bones_the_past_and_the_floor():
     assert planted(short) is short
 
 
+@pytest.mark.parametrize(
+    ("way", "height", "highest"), [(0.5, 0.0, 0.04), (0.05, 0.0, 0.008), (0.5, 0.1, 0.0), (0.5, 0.03, 0.01)]
+)
+def test_a_foot_that_shuffles_is_raised_on_its_way(way, height, highest):
+    touches = np.repeat([True, False, True], 11)
+    places = np.zeros((33, 2, 3))
+    places[:, :, 0] = np.interp(np.arange(33), [10, 22], [0, way])[:, None]
+    places[:, 1, 1] = 0.15  # the ball before the heel
+    places[~touches, :, 2] = height
+    lift = _swing_lift(places, touches, 0)
+    assert lift.max() == pytest.approx(highest) and lift.argmax() in (0, 16)
+    assert not lift[touches].any() and np.allclose(lift, lift[::-1])
+    assert not _swing_lift(places, touches, 15).any(), "a way that begins in the past stays"
+
+
 def test_a_leg_reaches_its_target():
     """Of a bent leg: hip and bones stay, the ankle is where it is wanted."""
     motion = clip("squat", 2.0)
@@ -153,5 +168,5 @@ def test_a_circle_may_go_either_way_and_a_turn_to_the_left_may_not():
 def test_wrong_numbers_are_refused():
     with pytest.raises(ConfigError, match="smooth"):
         Cleanup(smooth=-1)
-    assert Cleanup().describe() == "smoothing of 1 frame, grounded, feet planted"
+    assert Cleanup().describe() == "smoothing of 1.5 frames, grounded, feet planted"
     assert Cleanup(smooth=0, ground=False, plant_feet=False).describe() == "none"
