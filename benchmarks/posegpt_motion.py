@@ -22,7 +22,7 @@ from contrapposto.systems.posegpt.token_sampling import Draw
 
 COLUMNS = ("jerk", "slide", "floating", "worst_floating", "sinking", "worst_sinking")
 KINDS = ("turn", "forward", "back", "side", "drop")
-POST = {"as generated": Cleanup(smooth=0, ground=False), "post-processed": Cleanup()}
+POST = {"as generated": Cleanup(smooth=0, ground=False, plant_feet=False), "post-processed": Cleanup()}
 
 
 def real_windows(store: MotionStore, action: str, frames: int, count: int, seed: int) -> list[Motion]:

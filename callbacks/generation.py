@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 
 from callbacks.hooks import EvaluationCallback
 from contrapposto.files import write_json
@@ -20,11 +20,13 @@ from contrapposto.metrics import (
     APD,
     FDE,
     ActionAccuracy,
+    ActionMovementKept,
     Diversity,
     FrechetDistance,
     MeanAveragePrecision,
     Multimodality,
 )
+from contrapposto.metrics.movement import LARGE
 from loggers.build import is_trial, log_table
 
 
@@ -58,6 +60,13 @@ class Sources(Protocol):
     def samples(self, batch: Any, repeat: int) -> Mapping[str, Any]:
         """Samples by source, of those that differ from repeat to repeat."""
 
+    def figures(self, sample: Any) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Figures (B,) of a sample by name, NaN where there is none, and its movements, see `metrics.movement`."""
+
+    @property
+    def unsigned(self) -> Tensor:
+        """(A,) bool: classes whose turns and side steps may go either way."""
+
     def forecasts(self, batch: Any, repeat: int) -> tuple[Mapping[str, Tensor], Tensor] | None:
         """Forecasts (B, S, T, J, 3) by source and the truth (B, T, J, 3); None where there are none."""
 
@@ -68,8 +77,9 @@ class GenerationCallback(EvaluationCallback):
     For every batch of real samples each source gives as many, with the same classes. Over the whole set: Fréchet
     distance of the judge's features to those of the real samples (`fid`); share of samples in which the judge
     recognises a class that was asked for (`accuracy`; `class_accuracy`: mean over classes); mean average precision;
-    diversity; multimodality; of forecasts ADE, FDE (the best of them) and APD. All of it is repeated, with the mean's
-    95 % confidence interval (Student).
+    diversity; multimodality; means of the sources' own figures (slide, floating, ...), and how much of the movement of
+    each class is kept (`turn_kept`, ..., see `ActionMovementKept`); of forecasts ADE, FDE (the best of them) and APD. All
+    of it is repeated, with the mean's 95 % confidence interval (Student).
 
     `generation.json` holds every value; those of the model are also logged as `<stage>/fid` and so on.
 
@@ -120,13 +130,15 @@ class GenerationCallback(EvaluationCallback):
             return
         if sources.num_features is not None:
             labels, fixed = sources.labels(batch), sources.fixed(batch)
-            real = sources.judge(fixed["real"])
+            real, moved = sources.judge(fixed["real"])[1], sources.figures(fixed["real"])[1]
             self._count += len(labels)
             for name, sample in fixed.items():
-                self._judged(name, 0, sources.judge(sample), real[1], labels)
+                self._judged(name, 0, sources.judge(sample), real, labels)
+                self._seen(name, 0, sources.figures(sample), moved, labels)
             for repeat in range(self.repeats):
                 for name, sample in sources.samples(batch, repeat).items():
-                    self._judged(name, repeat, sources.judge(sample), real[1], labels)
+                    self._judged(name, repeat, sources.judge(sample), real, labels)
+                    self._seen(name, repeat, sources.figures(sample), moved, labels)
         for repeat in range(self.repeats):
             self._forecast(sources.forecasts(batch, repeat), repeat)
 
@@ -140,6 +152,27 @@ class GenerationCallback(EvaluationCallback):
             metrics[key].update(logits, labels)
         metrics["diversity"].update(features)
         metrics["multimodality"].update(features, labels)
+
+    def _seen(
+        self,
+        name: str,
+        repeat: int,
+        seen: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
+        moved: Mapping[str, Tensor],
+        labels: Tensor,
+    ) -> None:
+        figures, movements = seen
+
+        def make() -> dict[str, Metric]:
+            assert self._sources is not None
+            kept = {f"{kind}_kept": ActionMovementKept(kind, self._sources.unsigned) for kind in LARGE}  # type: ignore[arg-type]
+            return {**{key: MeanMetric(nan_strategy="ignore") for key in figures}, **kept}
+
+        metrics = self._of(name, repeat, "turn_kept", make, labels.device)
+        for key, values in figures.items():
+            metrics[key].update(values)
+        for kind in LARGE:
+            metrics[f"{kind}_kept"].update(movements, moved, labels)
 
     def _judging(self) -> dict[str, Metric]:
         assert self._sources is not None and self._sources.num_features is not None

@@ -1,4 +1,4 @@
-"""Checkpoints to pass on: tensors and plain values in one safetensors file, half as large as in single precision.
+"""Checkpoints to pass on: tensors and plain values in one safetensors file, in half precision or 8 bits.
 
 The tree of dictionaries and lists is JSON in the file's metadata; in place of a tensor stands `{"tensor": NAME}`.
 Nothing in such a file can be executed.
@@ -22,21 +22,25 @@ from contrapposto.files import atomic_path
 
 _TREE = "contrapposto"
 _LARGEST_HALF = 65504.0
+_LEAST_ROW, _LEAST_SIZE = 32, 4096  # numbers with a scale in common; tensors in 8 bits
 
 
-def save_portable(path: str | Path, content: Mapping[str, Any], *, half: bool = True) -> None:
+def save_portable(
+    path: str | Path, content: Mapping[str, Any], *, half: bool = True, eight_bits: bool = False
+) -> None:
     """Write tensors, strings, numbers, None, and dictionaries and lists of them, atomically.
 
     Args:
         path: ends in `.safetensors`.
         content: keys are text; tuples come back as lists.
         half: store float32 tensors as float16, but for those with numbers that float16 does not have.
+        eight_bits: store large float32 matrices as whole numbers from -127 to 127 with a scale for every row.
 
     Raises:
         TypeError: values of other kinds.
     """
     tensors: dict[str, Tensor] = {}
-    tree = _packed(dict(content), "", tensors, half)
+    tree = _packed(dict(content), "", tensors, half, eight_bits)
     with atomic_path(path) as temporary:
         temporary.write_bytes(
             save(tensors, metadata={_TREE: json.dumps(tree)})
@@ -63,19 +67,34 @@ def load_portable(path: str | Path) -> dict[str, Any]:
     return unpacked
 
 
-def _packed(value: Any, name: str, tensors: dict[str, Tensor], half: bool) -> Any:
+def _packed(value: Any, name: str, tensors: dict[str, Tensor], half: bool, eight: bool = False) -> Any:
     if isinstance(value, Tensor):
+        if eight and value.dtype == torch.float32 and value.ndim > 1 and value.numel() >= _LEAST_SIZE:
+            tensors[name], tensors[f"{name}#scale"] = _eight_bits(value.detach().cpu())
+            return {"tensor": name, "scale": f"{name}#scale"}
         tensors[name] = _halved(value.detach().cpu()) if half else value.detach().cpu().clone().contiguous()
         return {"tensor": name}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"{name or 'content'}: keys must be text")
-        return {"map": {key: _packed(item, f"{name}/{key}", tensors, half) for key, item in value.items()}}
+        return {
+            "map": {key: _packed(item, f"{name}/{key}", tensors, half, eight) for key, item in value.items()}
+        }
     if isinstance(value, list | tuple):
-        return [_packed(item, f"{name}/{index}", tensors, half) for index, item in enumerate(value)]
+        return [_packed(item, f"{name}/{index}", tensors, half, eight) for index, item in enumerate(value)]
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise TypeError(f"{name}: {type(value).__name__} cannot be stored")
+
+
+def _eight_bits(tensor: Tensor) -> tuple[Tensor, Tensor]:
+    """Whole numbers of the tensor's shape, and the scales they are multiplied with: last dimensions share one."""
+    axes = 1
+    while tensor.shape[-axes:].numel() < _LEAST_ROW and axes < tensor.ndim - 1:
+        axes += 1
+    scale = tensor.abs().amax(tuple(range(-axes, 0)), keepdim=True) / 127
+    numbers = (tensor / scale.clamp_min(1e-30)).round().clamp(-127, 127)
+    return numbers.to(torch.int8).contiguous(), scale.contiguous()
 
 
 def _halved(tensor: Tensor) -> Tensor:
@@ -91,6 +110,8 @@ def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(value, dict):
         if "tensor" in value:
             tensor = tensors[value["tensor"]]
+            if "scale" in value:
+                return tensor.float() * tensors[value["scale"]]
             return tensor.float() if tensor.dtype == torch.float16 else tensor
         return {key: _unpacked(item, tensors) for key, item in value["map"].items()}
     if isinstance(value, list):

@@ -1,8 +1,9 @@
-"""Finished runs as folders to pass on: contrapposto publish runs/MODEL/TIME ... output=zoo
+"""Finished runs as folders to pass on: contrapposto publish runs/MODEL/TIME ... output=zoo [bits=8]
 
 `zoo/<model>/<data>-<experiment>/` holds what predict and evaluate read of a run: `config.yaml`, `result.json`, the weights
-in half precision (`checkpoints/best.safetensors`), the model card `README.md`, and `index.json` with the hashes of all of
-them. Upload the folder anywhere as it is; `contrapposto fetch ADDRESS/<model>/<data>-<experiment> sha256=HASH` downloads
+in half precision or in 8 bits (`checkpoints/best.safetensors`), the model card `README.md`, and `index.json` with the hashes
+of all of them.
+Upload the folder anywhere as it is; `contrapposto fetch ADDRESS/<model>/<data>-<experiment> sha256=HASH` downloads
 it.
 """
 
@@ -36,8 +37,13 @@ FILES = ("config.yaml", "result.json", CARD, WEIGHTS)
 INDEX = "index.json"
 
 
-def publish(run: Path, zoo: Path) -> Path:
+def publish(run: Path, zoo: Path, bits: int = 16) -> Path:
     """Write `zoo/<model>/<data>-<experiment>` from a finished run; an older one there is replaced.
+
+    Args:
+        run: its folder.
+        zoo: where published models lie.
+        bits: of a number of the weights: 16, or 8 for large matrices, with a scale for every row.
 
     Raises:
         ConfigError: the folder is no finished run, or the model cannot be built without other files of this machine.
@@ -54,13 +60,13 @@ def publish(run: Path, zoo: Path) -> Path:
     folder = zoo / result.model / "-".join(filter(None, (result.data["name"], result.experiment)))
     with atomic_path(folder, directory=True) as temporary:
         (temporary / "checkpoints").mkdir()
-        save_portable(temporary / WEIGHTS, content)
+        save_portable(temporary / WEIGHTS, content, eight_bits=bits == 8)
         config = _portable_config(load_config(run), content["hyper_parameters"])
         (temporary / "config.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
         metadata = json.loads((run / "result.json").read_text(encoding="utf-8"))
         metadata.update(checkpoint=WEIGHTS, checkpoint_sha256=sha256(temporary / WEIGHTS))
         write_json(temporary / "result.json", metadata)
-        (temporary / CARD).write_text(card(run, result, temporary / WEIGHTS), encoding="utf-8")
+        (temporary / CARD).write_text(card(run, result, temporary / WEIGHTS, bits), encoding="utf-8")
         write_json(temporary / INDEX, {name: sha256(temporary / name) for name in FILES})
         _prove(temporary, result.model)
     return folder
@@ -110,19 +116,20 @@ def _prove(folder: Path, model: str) -> None:
             )
 
 
-def card(run: Path, result: Result, weights: Path) -> str:
+def card(run: Path, result: Result, weights: Path, bits: int = 16) -> str:
     """The model card: a Hugging Face header, then what it is, data and licence, command, figures, limits."""
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["best"]
     data = result.data
     words = [str(word) for word in provenance["command"] if not str(word).startswith("paths.")]
     command = " ".join(["python", *words])
+    precision = "half precision" if bits == 16 else "8 bits"
     minutes = provenance.get("seconds", 0) / 60
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in sorted(metrics["metrics"].items()))
     return f"""{_header(result, metrics["metrics"])}
 # {result.model}, trained on {data["name"]}
 
-{provenance.get("parameters", 0):,} weights in half precision, {weights.stat().st_size / 2**20:.1f} MiB.
+{provenance.get("parameters", 0):,} weights in {precision}, {weights.stat().st_size / 2**20:.1f} MiB.
 {_usage(result.model)}
 | | |
 |---|---|
@@ -183,12 +190,12 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     runs = [Path(word) for word in words if "=" not in word]
     options = dict(word.split("=", 1) for word in words if "=" in word)
-    if not runs or set(options) - {"output"}:
+    if not runs or set(options) - {"output", "bits"} or options.get("bits", "16") not in ("8", "16"):
         print(__doc__)
         return 2
     try:
         for run in runs:
-            folder = publish(run, Path(options.get("output", "zoo")))
+            folder = publish(run, Path(options.get("output", "zoo")), int(options.get("bits", 16)))
             size = sum((folder / name).stat().st_size for name in FILES)
             print(f"{folder}  {size / 2**20:.2f} MiB  sha256={sha256(folder / INDEX)}")
     except ContrappostoError as error:

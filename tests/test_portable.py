@@ -61,3 +61,25 @@ def test_other_files_are_refused(tmp_path):
     )
     with pytest.raises(InputError, match="cannot be read"):
         load_portable(tmp_path / "tree.safetensors")
+
+
+def test_eight_bits_are_near_and_small(tmp_path):
+    """Every number is within half a step of its row's scale; small tensors and counts stay exact."""
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(100, 64, generator=generator) * torch.logspace(-3, 3, 100)[:, None]
+    convolution = torch.randn(64, 40, 3, generator=generator)
+    content = {
+        "w": matrix,
+        "conv": convolution,
+        "bias": torch.randn(64, generator=generator),
+        "n": torch.arange(9000),
+    }
+    save_portable(tmp_path / "a.safetensors", content, eight_bits=True)
+    loaded = load_portable(tmp_path / "a.safetensors")
+    step = matrix.abs().amax(1, keepdim=True) / 127
+    assert ((loaded["w"] - matrix).abs() <= 0.501 * step).all()
+    assert (loaded["conv"] - convolution).abs().max() < 0.02 and loaded["conv"].shape == convolution.shape
+    assert torch.equal(loaded["n"], content["n"]) and (loaded["bias"] - content["bias"]).abs().max() < 2e-3
+    save_portable(tmp_path / "b.safetensors", {"w": matrix})
+    save_portable(tmp_path / "c.safetensors", {"w": matrix}, eight_bits=True)
+    assert (tmp_path / "c.safetensors").stat().st_size < 0.6 * (tmp_path / "b.safetensors").stat().st_size

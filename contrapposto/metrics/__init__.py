@@ -15,6 +15,7 @@
 | `Multimodality()` | features, labels (k-hot) | - |
 | `MeanAveragePrecision(absent)` | logits, labels (k-hot) | 0 to 1 |
 | `ActionAccuracy(num_actions, average)` | logits, labels (k-hot) | 0 to 1 |
+| `ActionMovementKept(kind, unsigned)` | movements by name of generated and real motions, labels (k-hot) | 1 is all |
 | `ADE()`, `FDE()` | pred_joints (B, S, T, J, 3), true_joints | that of the joints |
 | `APD()` | pred_joints (B, S, T, J, 3) | that of the joints |
 | `PeopleInVideo(radius, reach)` | pred_joints (T, M, J, 3), true_joints (T, N, J, 3), in_view (T, N), fps | see there |
@@ -50,7 +51,7 @@ from contrapposto.metrics.generation import (
     MeanAveragePrecision,
     Multimodality,
 )
-from contrapposto.metrics.movement import FootSlide, MovementKept
+from contrapposto.metrics.movement import ActionMovementKept, FootSlide, MovementKept
 from contrapposto.metrics.pck import PCK
 from contrapposto.metrics.people import NamedMeans, PeopleInVideo
 
@@ -65,6 +66,7 @@ __all__ = [
     "PAMPJPE",
     "PCK",
     "ActionAccuracy",
+    "ActionMovementKept",
     "ClipMetric",
     "CodebookHistogram",
     "CodebookPerplexity",

@@ -129,6 +129,52 @@ class MovementKept(Metric):
         return (self.product / self.square).float()
 
 
+class ActionMovementKept(Metric):
+    """Slope of generated on real movements of one kind over classes, each the mean of its motions.
+
+    Generated motions have no true counterpart, only a class. Classes whose mean real movement is not large do not count.
+
+    Args:
+        kind: `turn`, `forward`, `back`, `side` or `drop`.
+        unsigned: (A,) bool, classes whose movement may go either way (a circle): its size counts; drops always go down.
+        kwargs: torchmetrics' own.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    pred: Tensor
+    true: Tensor
+    counts: Tensor
+    unsigned: Tensor
+
+    def __init__(self, kind: Kind, unsigned: Tensor, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if kind not in LARGE:
+            raise ValueError(f"kind: expected one of {', '.join(LARGE)}, got {kind!r}")
+        self.kind = kind
+        self.register_buffer("unsigned", unsigned.bool() & (kind in ("turn", "side")), persistent=False)
+        for name in ("pred", "true", "counts"):
+            self.add_state(name, torch.zeros(len(unsigned), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, pred: Mapping[str, Tensor], true: Mapping[str, Tensor], labels: Tensor) -> None:
+        """Add movements (B,) by name, see `movements`, of motions with classes (B, A) of 0 and 1."""
+        name = "ahead" if self.kind in ("forward", "back") else self.kind
+        hot = labels.double()
+        for total, values in ((self.pred, pred[name]), (self.true, true[name])):
+            value = values.double()[:, None].expand_as(hot)
+            if self.kind == "drop":
+                value = value.abs()
+            total += (torch.where(self.unsigned, value.abs(), value) * hot).sum(0)
+        self.counts += hot.sum(0)
+
+    def compute(self) -> Tensor:
+        """Scalar float32; NaN where no class has a large movement."""
+        pred, true = (total / self.counts for total in (self.pred, self.true))
+        least = LARGE[self.kind]
+        large = {"forward": true > least, "back": true < -least}.get(self.kind, true.abs() > least)
+        return ((pred * true)[large].sum() / true[large].square().sum()).float()
+
+
 class FootSlide(Metric):
     """Mean horizontal speed in cm/s of predicted feet where the true ones stand still; y is the vertical.
 

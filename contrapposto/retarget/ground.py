@@ -14,8 +14,8 @@ STILL = 0.25
 """Metres per second below which the lowest point of the soles counts as standing."""
 
 
-def sole_heights(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
-    """Height in metres and speed in m/s, both (F, 4), of the heels and balls: left heel, left ball, right heel, ..."""
+def sole_places(motion: Motion) -> np.ndarray:
+    """Places (F, 4, 3) in metres of the soles under heels and balls: left heel, left ball, right heel, right ball."""
     rest = SMPLH52.rest_positions
     ankles, balls = SMPLH52.index("left_ankle", "right_ankle"), SMPLH52.index("left_foot", "right_foot")
     rotations, joints = (tensor.numpy() for tensor in motion.to_skeleton(SMPLH52).kinematics())
@@ -27,7 +27,12 @@ def sole_heights(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
             [rest[ball, 0] - rest[ankle, 0], sole - rest[ankle, 1], rest[ball, 2] - rest[ankle, 2]]
         )
         points += [joints[:, ankle] + rotations[:, ankle] @ local for local in (heel, tip)]
-    places = np.stack(points, axis=1)
+    return np.stack(points, axis=1)
+
+
+def sole_heights(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+    """Height in metres and speed in m/s, both (F, 4), of the points of `sole_places`."""
+    places = sole_places(motion)
     steps = np.linalg.norm(np.diff(places, axis=0), axis=-1) * motion.fps
     speeds = np.concatenate([steps[:1], steps]) if len(steps) else np.zeros(places.shape[:2])
     return places[..., 2], speeds

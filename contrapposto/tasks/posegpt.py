@@ -18,6 +18,7 @@ from contrapposto.systems.posegpt.cleanup import Cleanup
 from contrapposto.tasks.base import FORMATS, read_clip, write_formats
 
 if TYPE_CHECKING:
+    from contrapposto.systems.posegpt.constraints import Constraints
     from contrapposto.systems.posegpt.generator import Generated, MotionGenerator
     from contrapposto.systems.posegpt.token_sampling import Draw
 
@@ -45,10 +46,10 @@ class PoseGPTSample:
         greedy: bool = False,
         overlap: int = 16,
         fade: int = 10,
-        smooth: float = 1.0,
+        smooth: float = 1.5,
         ground: bool = True,
         flight: float = 0.6,
-        plant_feet: bool = False,
+        plant_feet: bool = True,
         size: int | None = None,
     ) -> None:
         unknown = [name for name in formats if name not in FORMATS]
@@ -71,8 +72,9 @@ class PoseGPTSample:
         actions = None if config.action is None else _actions(config.action, generator)
         stem = self._free(output / _stem(actions, config.seed), count)
         result = generator.generate(
-            actions, _frames(config.frames), count, past=None, draw=draw, cleanup=self.cleanup
-        )
+            actions, _frames(config.frames), count, past=None, draw=draw, cleanup=self.cleanup,
+            constraints=_constraints(config),
+        )  # fmt: skip
         return self._write(result, {}, stem, {})
 
     def _free(self, stem: Path, count: int) -> Path:
@@ -143,8 +145,9 @@ class PoseGPTForecast(PoseGPTSample):
         actions = None if config.action is None else _actions(config.action, generator)
         stem = self._free(output / f"{path.stem}_{_stem(actions, config.seed)}", count)
         result = generator.generate(
-            actions, _frames(config.frames), count, past=past, draw=draw, cleanup=self.cleanup
-        )
+            actions, _frames(config.frames), count, past=past, draw=draw, cleanup=self.cleanup,
+            constraints=_constraints(config),
+        )  # fmt: skip
         beside = {}
         if truth:
             beside = {"truth": whole.trim(0, min(whole.duration, result.motions[0].duration))}
@@ -154,6 +157,29 @@ class PoseGPTForecast(PoseGPTSample):
 def _numbered(name: str, number: int, count: int) -> str:
     """The name of one of so many samples."""
     return name if count == 1 else f"{name}_{number:0{len(str(count))}d}"
+
+
+def _constraints(config: DictConfig) -> Constraints | None:
+    """`path`, `keyframes` and `future` of the command line; None without any."""
+    from omegaconf import OmegaConf
+
+    from contrapposto.systems.posegpt.constraints import Constraints, Keyframe
+
+    wanted: dict[str, Any] = {
+        name: OmegaConf.to_container(config[name])
+        for name in ("path", "keyframes")
+        if config.get(name) is not None
+    }
+    keyframes = []
+    for key in wanted.get("keyframes", []):
+        if not isinstance(key, dict) or set(key) != {"frame", "joint", "place"}:
+            raise ConfigError(
+                f"keyframes: {key} cannot be used.",
+                expected="{frame: 30, joint: right_wrist, place: [0.3,-0.4,1.5]}",
+            )
+        keyframes.append(Keyframe(key["frame"], key["joint"], tuple(key["place"])))
+    future = read_clip(Path(config.future)) if config.get("future") else None
+    return Constraints(wanted.get("path"), keyframes, future) or None
 
 
 def _actions(value: Any, generator: MotionGenerator) -> list[str]:

@@ -22,6 +22,7 @@ from contrapposto.systems.posegpt.poses import (
     split_pose,
     to_motion,
 )
+from contrapposto.systems.posegpt.quality import clip_quality
 from contrapposto.systems.posegpt.rollout import poses_of
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from contrapposto.systems.posegpt.token_sampling import Draw, keyed_exponential
@@ -177,6 +178,22 @@ class PoseGPTSources:
             clip = self.cleanup(to_motion(row[:length], skeleton, height=height), num_past)
             row[:length] = from_motion(clip, skeleton, height=height).to(row)
         return cleaned
+
+    def figures(self, sample: Sample) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Jerk, slide, floating and sinking (B,) of a sample, and its movements; see `quality.clip_quality`."""
+        clips = [
+            to_motion(row[:length], self.module.skeleton, height=self.module.height)
+            for row, length in zip(sample[0], sample[1].sum(1).clamp_min(1).tolist())
+        ]
+        rows = [clip_quality(clip) for clip in clips]
+        values = {name: torch.tensor([row[name] for row in rows]).to(sample[0]) for name in rows[0]}
+        moves = {name: values.pop(name) for name in ("turn", "ahead", "side", "drop")}
+        return values, moves
+
+    @property
+    def unsigned(self) -> Tensor:
+        """(A,) bool: actions whose name has neither left nor right."""
+        return torch.tensor([not {"left", "right"} & set(name.split()) for name in self.classes])
 
     def _draw(self, repeat: int) -> Draw:
         return Draw(seed=self.seed + repeat, **self.drawing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError
 from contrapposto.nn.distributed import gather_rows
 from contrapposto.nn.ema_quantizer import EMAQuantizer
-from contrapposto.nn.random import keyed_integers
+from contrapposto.nn.random import keyed_integers, keyed_uniform
 from contrapposto.skeleton import forward_kinematics
+from contrapposto.systems.posegpt.convolutional import ConvAutoEncoder
 from contrapposto.systems.posegpt.losses import PoseLoss, VertexSampler
 from contrapposto.systems.posegpt.motion_loss import MotionLoss
 from contrapposto.systems.posegpt.official import load_official
@@ -45,10 +47,14 @@ class PoseGPTVQVAEModule(PoseModule):
         hand_mean: see `common.hand_means`.
         eval_vertex_period: see above.
         start_from_mean: begin at the mean motion of the first batch, see `PoseVQVAE.start_from`.
-        standardize_steps: steps at the start whose frames the standardisation of the velocity representation is taken
-            from.
+        standardize_steps: batches that the standardisation of the velocity representation and the start of the variant
+            `ours` are taken from, before the first step.
         quantize_after: see `start_quantizing`.
-        seed: of the choice of vertex frames and of the codebooks.
+        decoder_only: train the decoder alone, of a network whose weights are loaded (`init_from`): the codes of a motion stay
+            as they are, so a generator of them does too.
+        code_errors: with `decoder_only`, share of the tokens whose finer codes are those of another motion: a generator makes
+            such errors, and the decoder learns to smooth them.
+        seed: of the choice of vertex frames, of the codebooks and of the errors.
     """
 
     def __init__(
@@ -67,11 +73,20 @@ class PoseGPTVQVAEModule(PoseModule):
         start_from_mean: bool = False,
         standardize_steps: int = 50,
         quantize_after: int = 0,
+        decoder_only: bool = False,
+        code_errors: float = 0.0,
         seed: int = 10,
     ) -> None:
         super().__init__(skeleton, heading, height)
         self.save_hyperparameters()
         self.network = build_autoencoder(self.skeleton.num_joints, network or {})
+        if decoder_only:
+            if not isinstance(self.network, ConvAutoEncoder):
+                raise ConfigError(
+                    "Only the variant ours can train its decoder alone.", fix="module.decoder_only=false"
+                )
+            self.network.encoder.requires_grad_(False)
+            self.network.linear_encoder.requires_grad_(False)
         figure, hands = body_of(skeleton, body), hand_means(hand_mean)
         if self.network.root == "velocity":
             if not self.canonical:
@@ -99,15 +114,30 @@ class PoseGPTVQVAEModule(PoseModule):
         motion = self.network(network_input(pose), valid).motion
         return pose_of(motion.matrices, motion.translation(valid))
 
+    def on_train_start(self) -> None:
+        """Fit the velocity representation to the first batches; weights that are loaded bring it along."""
+        standardizer = self.network.standardizer
+        if standardizer is None or standardizer.count > 0:
+            return
+        features, valid = [], []
+        loader: Any = self.trainer.train_dataloader
+        for batch in islice(loader, self.hparams["standardize_steps"]):
+            features.append(self.network.features(network_input(batch["pose"].to(self.device))))
+            valid.append(batch["valid"].to(self.device))
+        self.network.fit_to(features, valid)
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Losses of a batch of windows, logged under train/."""
         pose, valid, step = batch["pose"], batch["valid"], batch["step"]
         x = network_input(pose)
         standardizer = self.network.standardizer
-        if standardizer is not None and self.global_step < self.hparams["standardize_steps"]:
-            standardizer.update(self.network.features(x), valid)
         if self.hparams["start_from_mean"] and standardizer is None and self.global_step == batch_idx == 0:
             self._start_from_mean(x)
+        if self.hparams["decoder_only"]:
+            output = self._with_errors(x, valid, batch)
+            losses = self._motion_losses(output, x, valid)
+            self.log_losses(vars(losses), len(pose))
+            return {"loss": losses.total, "indices": output.quantized.indices}
         start_quantizing(
             self.network.quantizer,
             self.global_step,  # not the batch's number, which stays 0 where one batch is repeated
@@ -115,13 +145,36 @@ class PoseGPTVQVAEModule(PoseModule):
             self.hparams["seed"],
             lambda: self._valid_latents(x, valid),
         )
-        output: VQVAEOutput = self.network(x, valid)
+        output = self.network(x, valid)
         velocity = standardizer is not None
         losses = (
             self._motion_losses(output, x, valid) if velocity else self._losses(output, pose, valid, step)
         )
         self.log_losses(vars(losses), len(pose))
         return {"loss": losses.total, "indices": output.quantized.indices}
+
+    def _with_errors(self, x: Tensor, valid: Tensor, batch: dict[str, Any]) -> VQVAEOutput:
+        """The motion decoded from its codes, of which a share is replaced; neither encoder nor codebooks change."""
+        network = self.network
+        with torch.no_grad():
+            latent, token_valid = network.encode(x, valid)
+            network.quantizer.eval()
+            quantized = network.quantizer(latent, token_valid)
+            codes = quantized.indices
+            draws = keyed_uniform(
+                self.hparams["seed"],
+                batch["step"],
+                batch["sample_ids"],
+                (codes.shape[1], 2),
+                "code errors",
+            )
+            first = 1 + (draws[..., :1] * (network.num_books - 1)).long()
+            wrong = (draws[..., 1:] < self.hparams["code_errors"]) & (
+                torch.arange(network.num_books, device=codes.device) >= first
+            )
+            mixed = torch.where(wrong & (codes >= 0), codes.roll(1, 0).clamp_min(0), codes)
+            noisy = network.quantizer.lookup(mixed)
+        return VQVAEOutput(network.decode(noisy, token_valid), quantized, latent, token_valid)
 
     def _start_from_mean(self, x: Tensor) -> None:
         """Of the frames of all processes, those past a motion's end included."""

@@ -66,6 +66,14 @@ class WaveSources:
         noise = torch.randn(batch["x"].shape, generator=torch.Generator().manual_seed(repeat))
         return {self.generator: batch["x"] + 0.3 * noise}
 
+    unsigned = torch.tensor([True, True, True])
+
+    def figures(self, sample):
+        """`ahead` as far as the mean swing of a wave's frames, backwards; a copy that swings half as far keeps half."""
+        zero = torch.zeros(len(sample))
+        moves = {"turn": zero, "ahead": -sample.norm(dim=-1).mean(1), "side": zero, "drop": zero}
+        return {"swing": torch.where(torch.arange(len(sample)) == 0, torch.nan, 7.0)}, moves
+
     def forecasts(self, batch, repeat):
         true = batch["x"][:4, :, None, :].repeat(1, 1, 2, 2)[..., :3]
         shift = torch.tensor([1.0, 3.0, 5.0])[:, None, None, None]
@@ -99,6 +107,14 @@ def test_real_is_the_bound_and_the_order_of_frames_is_seen(result):
     assert metrics["test/fid"] == pytest.approx(fid["noisy copy"])
     assert content["settings"] == {"post_processing": "none"}
     assert content["samples"] == 4 * SIZE and content["classes"]["slow"]["samples"] == 3 * 88
+
+
+def test_figures_and_kept_movement_stand_beside(result):
+    sources = result[1]["sources"]
+    assert sources["noisy copy"]["swing"]["mean"] == 7, "samples without a figure are left out"
+    assert sources["real"]["back_kept"]["mean"] == pytest.approx(1)
+    assert 1 < sources["noisy copy"]["back_kept"]["mean"] < 1.2, "noise makes the swing larger"
+    assert "turn_kept" not in sources["real"], "no class turns"
 
 
 def test_repeats_give_an_interval_and_chance_free_sources_none(result):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from contrapposto.metrics import FootSlide, MovementKept
+from contrapposto.metrics import ActionMovementKept, FootSlide, MovementKept
 from contrapposto.metrics.movement import movements
 
 
@@ -77,3 +77,17 @@ def test_foot_slide_is_the_speed_where_the_true_foot_stands():
     metric = FootSlide(feet=[0])
     metric.update(pred, true, 30.0, torch.tensor([31]))
     assert float(metric.compute()) == pytest.approx(30, abs=1e-3)
+
+
+def test_what_classes_keep_of_their_movement():
+    """Of three classes: one turns left and keeps half, one turns either way and keeps all, one hardly turns."""
+
+    def moves(*turns):
+        zero = torch.zeros(len(turns))
+        return {"turn": torch.tensor(turns), "ahead": zero, "side": zero, "drop": zero}
+
+    labels = torch.eye(3)[[0, 0, 1, 1, 2]]
+    metric = ActionMovementKept("turn", torch.tensor([False, True, True]))
+    metric.update(moves(30.0, 70.0, -90.0, 90.0, 500.0), moves(100.0, 100.0, 90.0, 90.0, 5.0), labels)
+    assert float(metric.compute()) == pytest.approx((50 * 100 + 90 * 90) / (100**2 + 90**2), rel=1e-5)
+    assert math.isnan(float(ActionMovementKept("forward", torch.ones(3)).compute()))

@@ -126,6 +126,17 @@ class MotionAutoEncoder(nn.Module, ABC):
         """Whether a codebook refines what the ones before it say."""
         return isinstance(self.quantizer, EMAQuantizer) and self.quantizer.residual
 
+    def fit_to(self, features: list[Tensor], valid: list[Tensor]) -> None:
+        """Take the standardisation of the velocity representation from motion, before training.
+
+        Args:
+            features: batches (B, T, 6 J + 4) of all motions of this process.
+            valid: (B, T) of each.
+        """
+        assert self.standardizer is not None
+        for rows, mask in zip(features, valid):
+            self.standardizer.update(rows, mask)
+
     def features(self, x: Tensor) -> Tensor:
         """(B, T, 6 J + 4) velocity representation of `poses.network_input` (B, T, 6 J + 3)."""
         return motion_features(x[..., :-3], x[..., -3:])

@@ -33,16 +33,16 @@ class Cleanup:
         smooth: standard deviation in frames of the Gaussian over rotations and root; 0 for none.
         ground: no sole goes below the floor, none of a standing figure hovers, and nobody flies longer than `flight`.
         flight: seconds.
-        plant_feet: hold feet that stand in their place by inverse kinematics of the legs.
+        plant_feet: hold feet that stand in their place, see `planting`.
 
     Raises:
         ConfigError: a negative number.
     """
 
-    smooth: float = 1.0
+    smooth: float = 1.5
     ground: bool = True
     flight: float = 0.6
-    plant_feet: bool = False
+    plant_feet: bool = True
 
     def __post_init__(self) -> None:
         for name in ("smooth", "flight"):
@@ -51,15 +51,17 @@ class Cleanup:
 
     def __call__(self, clip: Motion, num_past: int = 0) -> Motion:
         """A clip on a skeleton of the SMPL family, cleaned up but for its first `num_past` frames."""
+        from contrapposto.systems.posegpt.planting import planted
+
         result = smoothed(clip, self.smooth, num_past)
-        if self.plant_feet:
-            result = planted(result, num_past)
-        return grounded(result, self.flight, num_past) if self.ground else result
+        if self.ground:
+            result = grounded(result, self.flight, num_past)
+        return planted(result, num_past) if self.plant_feet else result
 
     def describe(self) -> str:
-        """In words, for tables and metadata: `smoothing of 1 frame, grounded`."""
+        """In words, for tables and metadata: `smoothing of 1.5 frames, grounded`."""
         parts = [f"smoothing of {self.smooth:g} frame{'s' * (self.smooth != 1)}"] * (self.smooth > 0)
-        parts += ["feet planted"] * self.plant_feet + ["grounded"] * self.ground
+        parts += ["grounded"] * self.ground + ["feet planted"] * self.plant_feet
         return ", ".join(parts) or "none"
 
 
@@ -105,60 +107,6 @@ def body_height(clip: Motion) -> np.ndarray:
     feet = SMPLH52.index("left_ankle", "right_ankle", "left_foot", "right_foot")
     lowest: np.ndarray = np.delete(joints, feet, axis=1)[..., 2].min(1) - BODY_RADIUS
     return lowest
-
-
-def planted(
-    clip: Motion, num_past: int = 0, *, height: float = 0.03, speed: float = 0.6, blend: int = 4
-) -> Motion:
-    """Ankles of standing feet held at their median place, by inverse kinematics of hips and knees.
-
-    Args:
-        clip: on a skeleton of the SMPL family.
-        num_past: frames at the start that stay.
-        height, speed: metres and metres per second below which a foot stands.
-        blend: frames over which a foot is led to its place and away from it.
-    """
-    from contrapposto.ik import InverseKinematics
-
-    joints, (heights, speeds) = clip.joint_positions(), sole_heights(clip)
-    targets = np.stack(
-        [joints[:, ankle] for ankle in clip.skeleton.index("left_ankle", "right_ankle")], axis=1
-    )
-    for side in (0, 1):
-        columns = slice(2 * side, 2 * side + 2)
-        stands = (heights[:, columns].min(1) < height) & (speeds[:, columns].min(1) < speed)
-        targets[:, side] += _held(targets[:, side], stands, blend)
-    freedom = torch.zeros(clip.skeleton.num_joints)
-    freedom[clip.skeleton.index("left_hip", "right_hip", "left_knee", "right_knee")] = 0.5
-    solver = InverseKinematics(
-        clip.skeleton.parents,
-        torch.from_numpy(clip.skeleton.offsets),
-        clip.skeleton.index("left_ankle", "right_ankle"),
-        freedom,
-        root_freedom=0.0,
-    )
-    root, goals = torch.from_numpy(clip.root_translation), torch.from_numpy(targets.astype(np.float32))
-    rotations = rot.matrix_to_axis_angle(solver(clip.local_matrices(), root, goals)[0]).numpy()
-    rotations[:num_past] = clip.rotations[:num_past]
-    return replace(clip, rotations=rotations)
-
-
-def _held(place: np.ndarray, stands: np.ndarray, blend: int) -> np.ndarray:
-    """(F, 3) horizontal corrections that hold a point (F, 3) where it stands, faded in and out."""
-    shift, weight = np.zeros_like(place), np.zeros(len(place))
-    for start, end in runs(stands):
-        if end - start < blend:
-            continue
-        frames = np.arange(max(start - blend, 0), min(end + blend, len(place)))
-        outside = np.maximum(np.maximum(start - frames, frames - end + 1), 0)
-        share = 1 - outside / (blend + 1)
-        better = share > weight[frames]
-        chosen = frames[better]
-        nearest = np.clip(chosen, start, end - 1)
-        centre = np.median(place[start:end, :2], axis=0)
-        shift[chosen, :2] = share[better, None] * (centre - place[nearest, :2])
-        weight[chosen] = share[better]
-    return shift
 
 
 def runs(mask: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -1,7 +1,9 @@
 """Our motion auto-encoder: dilated convolutions over the past, the velocity representation, residual codes.
 
 The kind of network is that of Zhang et al., "T2M-GPT", 2023; causal in encoder and decoder, so that a motion of any
-length is encoded and decoded piece by piece.
+length is encoded and decoded piece by piece. All frames of a token are one patch, so every layer works at the rate of the
+tokens. Beside the convolutions stands a linear way from a patch to its latent and back, which begins at the principal
+components of the data (`fit_to`): the convolutions have only the rest to learn.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrapposto.errors import ConfigError
+from contrapposto.nn.distributed import all_sum
 from contrapposto.systems.posegpt.autoencoder import (
     DecodedMotion,
     MotionAutoEncoder,
@@ -23,8 +26,8 @@ from contrapposto.systems.posegpt.autoencoder import (
 from contrapposto.systems.posegpt.root_motion import Standardizer
 
 OUTLIER = 10.0  # deviations
-EMPHASIS = 4.0
-"""Of turn, step and height at the encoder's entry: 4 among 136 numbers, and the pose does not tell which way they go."""
+EMPHASIS = 3.0
+"""Of turn, step and height within the networks: 4 among 136 numbers, and the pose does not tell which way they go."""
 
 
 class CausalConv(nn.Conv1d):
@@ -56,8 +59,8 @@ class ConvAutoEncoder(MotionAutoEncoder):
     Args:
         num_joints: J.
         hidden: width of the convolutions.
-        halvings: how often the encoder halves time; a token has 2^halvings frames.
-        depth: residual blocks at the rate of the tokens, dilated by 3^(depth - 1), ..., 3, 1.
+        halvings: a token has 2^halvings frames.
+        depth: residual blocks, dilated by 3^(depth - 1), ..., 3, 1 tokens.
         num_books: K.
         num_codes: codes of all codebooks together, so V = num_codes / K each.
         code_dim: size D of the latent.
@@ -71,6 +74,7 @@ class ConvAutoEncoder(MotionAutoEncoder):
     variant = "ours"
     root = "velocity"
     standardizer: Standardizer
+    emphasis: Tensor
 
     def __init__(
         self,
@@ -89,26 +93,52 @@ class ConvAutoEncoder(MotionAutoEncoder):
             raise ConfigError("A size of the auto-encoder is below 1.", expected="whole numbers from 1")
         self.num_joints, self.factor = num_joints, 2**halvings
         size = 6 * num_joints + 4
-        dilations = [3 ** (depth - 1 - i) for i in range(depth)]
+        patch = self.factor * size
         self.standardizer = Standardizer(num_joints)
-        down: list[nn.Module] = [CausalConv(size, hidden, 3), nn.ReLU()]
-        up: list[nn.Module] = [CausalConv(code_dim, hidden, 3), nn.ReLU()]
-        down += [
-            layer for _ in range(halvings) for layer in (CausalConv(hidden, hidden, 4, stride=2), nn.ReLU())
-        ]
-        down[-1:] = [
-            ResidualConv(hidden, dilation) for dilation in dilations
-        ]  # they begin with a ReLU of their own
-        up += [ResidualConv(hidden, dilation) for dilation in dilations]
-        for _ in range(halvings):
-            up += [nn.Upsample(scale_factor=2), CausalConv(hidden, hidden, 3), nn.ReLU()]
-        self.encoder = nn.Sequential(*down, CausalConv(hidden, code_dim, 3))
+        emphasis = torch.ones(size)
+        emphasis[-4:] = EMPHASIS
+        self.register_buffer("emphasis", emphasis, persistent=False)
+        reach = 2 * self.factor  # the token's own frames, and those of the one before
+        self.encoder = nn.Sequential(
+            CausalConv(size, hidden, reach, stride=self.factor),
+            *_blocks(hidden, depth),
+            nn.ReLU(),
+            CausalConv(hidden, code_dim, 1),
+        )
+        self.linear_encoder = CausalConv(size, code_dim, reach, stride=self.factor)
         self.quantizer = make_quantizer(quantizer, num_codes, code_dim, num_books, beta)
-        self.decoder = nn.Sequential(*up, CausalConv(hidden, size, 3))
-        for network in (self.encoder, self.decoder):
-            network.apply(_start_at_full_size)
-        # The first motion is nearly the mean.
-        cast(CausalConv, self.decoder[-1]).weight.data.mul_(0.1)
+        self.decoder = nn.Sequential(
+            CausalConv(code_dim, hidden, 3), *_blocks(hidden, depth), nn.ReLU(), CausalConv(hidden, patch, 1)
+        )
+        self.linear_decoder = CausalConv(code_dim, patch, 2)
+        self.apply(_start_at_full_size)
+        # A new network is nearly the linear one.
+        cast(CausalConv, self.encoder[-1]).weight.data.mul_(0.1)
+        cast(CausalConv, self.decoder[-1]).weight.data.mul_(0.03)
+
+    @torch.no_grad()
+    def fit_to(self, features: list[Tensor], valid: list[Tensor]) -> None:
+        """Take the standardisation from motion, and let the linear way begin at its principal components.
+
+        Args:
+            features: batches (B, T, 6 J + 4) of all motions of this process.
+            valid: (B, T) of each.
+        """
+        super().fit_to(features, valid)
+        patch = self.factor * features[0].shape[-1]
+        products = features[0].new_zeros(patch, patch)
+        for rows, mask in zip(features, valid):
+            whole = mask.bool().unflatten(1, (-1, self.factor)).all(-1)
+            patches = self._rows(rows).unflatten(1, (-1, self.factor)).flatten(2)[whole]
+            products += patches.t() @ patches
+        vectors = torch.linalg.eigh(all_sum(products))[1].flip(1)
+        count = min(self.linear_encoder.out_channels, patch)
+        top = vectors[:, :count]  # (patch, count)
+        for layer in (self.linear_encoder, self.linear_decoder):
+            layer.weight.zero_()
+        own = top.t().unflatten(1, (self.factor, -1)).transpose(1, 2)
+        self.linear_encoder.weight[:count, :, self.factor :] = own
+        self.linear_decoder.weight[:, :count, -1] = top
 
     @property
     def causal_encoder(self) -> bool:
@@ -123,22 +153,27 @@ class ConvAutoEncoder(MotionAutoEncoder):
     @property
     def context_tokens(self) -> int:
         """How many tokens before a token its frames depend on."""
-        frames, reach = self.factor, 0
-        for layer in self.decoder:
-            if isinstance(layer, nn.Upsample):
-                frames //= 2
-            convolutions = [m for m in layer.modules() if isinstance(m, CausalConv)]
-            reach += frames * sum((conv.kernel_size[0] - 1) * conv.dilation[0] for conv in convolutions)
-        return -(-reach // self.factor)
+        convolutions = [layer for layer in self.decoder.modules() if isinstance(layer, CausalConv)]
+        return 1 + sum((layer.kernel_size[0] - 1) * layer.dilation[0] for layer in convolutions)
 
     def encode(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `MotionAutoEncoder.encode`."""
         self.check_frames(x)
         mask = torch.ones_like(x[..., 0], dtype=torch.bool) if valid is None else valid.bool()
-        # Glitches of motion capture may be a hundred deviations away.
-        rows = self.standardizer.standardize(self.features(x)).clamp(-OUTLIER, OUTLIER)
-        rows = torch.cat([rows[..., :-4], EMPHASIS * rows[..., -4:]], dim=-1) * mask[..., None]
-        return self.encoder(rows.transpose(1, 2)).transpose(1, 2), mask[:, :: self.factor]
+        return self.encode_features(self.features(x), mask), mask[:, :: self.factor]
+
+    def encode_features(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
+        """(B, L, D) latents of features (B, T, 6 J + 4), where (B, T) is not valid of their mean."""
+        rows = self._rows(features)
+        if valid is not None:
+            rows = rows * valid[..., None]
+        channels = rows.transpose(1, 2)
+        latent: Tensor = (self.linear_encoder(channels) + self.encoder(channels)).transpose(1, 2)
+        return latent
+
+    def _rows(self, features: Tensor) -> Tensor:
+        """What the networks see of features: standardised; glitches of motion capture may be a hundred deviations away."""
+        return self.standardizer.standardize(features).clamp(-OUTLIER, OUTLIER) * self.emphasis
 
     def decode(self, latent: Tensor, token_valid: Tensor | None = None) -> DecodedMotion:
         """See `MotionAutoEncoder.decode`."""
@@ -147,7 +182,30 @@ class ConvAutoEncoder(MotionAutoEncoder):
 
     def decode_features(self, latent: Tensor) -> Tensor:
         """(B, T, 6 J + 4) features of quantised latents (B, L, D)."""
-        return self.standardizer.restore(self.decoder(latent.transpose(1, 2)).transpose(1, 2))
+        channels = latent.transpose(1, 2)
+        patches = (self.linear_decoder(channels) + self.decoder(channels)).transpose(1, 2)
+        rows = self._joined(patches.unflatten(2, (self.factor, -1)))
+        return self.standardizer.restore(rows / self.emphasis)
+
+    def _joined(self, patches: Tensor) -> Tensor:
+        """(B, T, 6 J + 4) frames of patches (B, L, factor, 6 J + 4), each of which begins where the one before leads.
+
+        The codes of two patches have errors of their own, so there is a gap between them. It fades out within the later
+        patch. Turns and steps stay: they are rates, and what is taken from them is missing where the motion ends.
+        """
+        if self.factor > 1:
+            before = F.pad(patches[:, :-1, -2:], (0, 0, 0, 0, 1, 0))
+            step = (before[:, :, 1] - before[:, :, 0] + patches[:, :, 1] - patches[:, :, 0]) / 2
+            gap = patches[:, :, 0] - before[:, :, 1] - step
+            kept = torch.ones_like(gap[:1, :, :])
+            kept[:, 0], kept[..., -4:-1] = 0, 0
+            fade = 1 - torch.arange(1, self.factor + 1).to(gap) / self.factor
+            patches = patches - fade[:, None] * (gap * kept)[:, :, None]
+        return patches.flatten(1, 2)
+
+
+def _blocks(width: int, depth: int) -> list[nn.Module]:
+    return [ResidualConv(width, 3 ** (depth - 1 - i)) for i in range(depth)]
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from contrapposto.motion import Label, Motion
 from contrapposto.pretrained import load_pretrained
 from contrapposto.skeleton import SKELETONS, SMPLH52, Skeleton
 from contrapposto.systems.posegpt.cleanup import Cleanup
+from contrapposto.systems.posegpt.constraints import Constraints, Steering
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.plan import Segment
 from contrapposto.systems.posegpt.poses import FPS, Height, from_motion, to_motion
@@ -191,6 +192,7 @@ class MotionGenerator:
         past: Motion | None = None,
         draw: Draw | None = None,
         cleanup: Cleanup | None = None,
+        constraints: Constraints | None = None,
     ) -> Generated:
         """Clips.
 
@@ -199,7 +201,8 @@ class MotionGenerator:
             count: how many; each is another sample.
             past: a clip that they continue, on any skeleton that can be mapped; they begin with it, where it is.
             draw: how.
-            cleanup: post-processing; smoothed and grounded where absent, `Cleanup(smooth=0, ground=False)` for none.
+            cleanup: post-processing; that of `Cleanup()` where absent.
+            constraints: a path, keyframes, a future; see `constraints`.
 
         Raises:
             ConfigError, InputError: see `segments` and `PoseGPTSampler.generate`.
@@ -208,6 +211,8 @@ class MotionGenerator:
         plan, past = self.segments(actions, frames), _mapped(past)
         pose, height = self._past(past)
         sampled = self._sampled(plan, count, pose, draw)
+        if constraints:
+            sampled = self._steered(sampled, constraints, past)
         labels = self._labels(actions, plan, sampled.num_past)
         metadata = {**self.metadata, "post_processing": cleanup.describe()}
         clips = [
@@ -237,6 +242,27 @@ class MotionGenerator:
             if isinstance(getattr(parts[0], field.name), Tensor)
         }
         return replace(parts[0], **joined)
+
+    def _steered(self, sampled: Sampled, constraints: Constraints, past: Motion | None) -> Sampled:
+        """Motions that meet constraints.
+
+        Raises:
+            ConfigError: another auto-encoder than `ours`, or heights from the start.
+            InputError: constraints that cannot be met.
+        """
+        if self.sampler.height != "floor":
+            raise ConfigError(
+                "Constraints need a generator whose heights count from the floor.", fix="data.height=floor"
+            )
+        steering = Steering(self.sampler.vqvae, self.skeleton, self.skeleton.offsets)
+        future = _mapped(constraints.future)
+        origin = (
+            (0.0, 0.0)
+            if past is None
+            else (float(past.root_translation[0, 0]), float(past.root_translation[0, 1]))
+        )
+        wanted = replace(constraints, future=future).moved(-origin[0], -origin[1])
+        return replace(sampled, pose=steering(sampled.pose.float(), wanted, sampled.num_past))
 
     def stream(
         self,

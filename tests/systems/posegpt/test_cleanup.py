@@ -8,7 +8,8 @@ import pytest
 from contrapposto.errors import ConfigError
 from contrapposto.retarget.ground import sole_heights
 from contrapposto.synthetic import generate
-from contrapposto.systems.posegpt.cleanup import Cleanup, gaussian, grounded, planted, runs, smoothed
+from contrapposto.systems.posegpt.cleanup import Cleanup, gaussian, grounded, runs, smoothed
+from contrapposto.systems.posegpt.planting import _leg, _swing_lift, planted
 from contrapposto.systems.posegpt.quality import clip_quality, kept_by_action
 
 
@@ -63,12 +64,64 @@ def test_the_past_stays_as_it_is():
     assert sole_heights(result)[0].min(1)[40:].max() < 0.05
 
 
-def test_planted_feet_slide_less():
+def sliding(motion, metres):
+    shift = np.zeros((motion.num_frames, 3), np.float32)
+    shift[:, 0] = np.linspace(0, metres, motion.num_frames)
+    return replace(motion, root_translation=motion.root_translation + shift)
+
+
+def moved(first, second):
+    return np.linalg.norm(first.joint_positions() - second.joint_positions(), axis=-1)[:, :22]
+
+
+@pytest.mark.parametrize("action", ["squat", "walk"])
+def test_planted_feet_slide_less_and_stay_where_real_ones_stand(action):
+    motion = clip(action, 2.0)
+    slid = sliding(motion, 0.3)
+    real, before, after = (clip_quality(m)["slide"] for m in (motion, slid, planted(slid)))
+    assert before > real + 5, "the clip slides"
+    assert after - real < 0.4 * (before - real)
+    assert clip_quality(planted(slid))["jerk"] < 1.5 * clip_quality(slid)["jerk"]
+    assert moved(planted(motion), motion).mean() < 0.02, "feet that stand already are left alone"
+
+
+def test_planting_keeps_bones_the_past_and_the_floor():
+    slid = sliding(clip("walk", 3.0), 0.4)
+    result = planted(slid, num_past=30)
+    assert np.array_equal(result.rotations[:30], slid.rotations[:30])
+    assert np.array_equal(result.root_translation[:30], slid.root_translation[:30])
+    steps = [np.abs(np.diff(m.joint_positions()[25:36, :22], axis=0)) for m in (result, slid)]
+    assert np.abs(steps[0] - steps[1]).max() < 0.03, "no jump after the past"
+    assert sole_heights(result)[0].min() > -0.01
+    short = slid.frames(0, 5)
+    assert planted(short) is short
+
+
+@pytest.mark.parametrize(
+    ("way", "height", "highest"), [(0.5, 0.0, 0.04), (0.05, 0.0, 0.008), (0.5, 0.1, 0.0), (0.5, 0.03, 0.01)]
+)
+def test_a_foot_that_shuffles_is_raised_on_its_way(way, height, highest):
+    touches = np.repeat([True, False, True], 11)
+    places = np.zeros((33, 2, 3))
+    places[:, :, 0] = np.interp(np.arange(33), [10, 22], [0, way])[:, None]
+    places[:, 1, 1] = 0.15  # the ball before the heel
+    places[~touches, :, 2] = height
+    lift = _swing_lift(places, touches, 0)
+    assert lift.max() == pytest.approx(highest) and lift.argmax() in (0, 16)
+    assert not lift[touches].any() and np.allclose(lift, lift[::-1])
+    assert not _swing_lift(places, touches, 15).any(), "a way that begins in the past stays"
+
+
+def test_a_leg_reaches_its_target():
+    """Of a bent leg: hip and bones stay, the ankle is where it is wanted."""
     motion = clip("squat", 2.0)
-    sliding = np.zeros((motion.num_frames, 3), np.float32)
-    sliding[:, 0] = np.linspace(0, 0.15, motion.num_frames)
-    slid = replace(motion, root_translation=motion.root_translation + sliding)
-    assert clip_quality(planted(slid))["slide"] < 0.5 * clip_quality(slid)["slide"]
+    hip, knee, ankle = motion.skeleton.index("left_hip", "left_knee", "left_ankle")
+    turns, joints = (value.numpy().astype(float) for value in motion.kinematics())
+    target = joints[:, ankle] + [0.05, -0.04, 0.06]
+    thigh, shin = _leg(turns[:, [hip, knee]], joints[:, [hip, knee, ankle]], target)
+    new_knee = joints[:, hip] + np.einsum("fij,j->fi", thigh, motion.skeleton.offsets[knee])
+    new_ankle = new_knee + np.einsum("fij,j->fi", shin, motion.skeleton.offsets[ankle])
+    assert np.abs(new_ankle - target).max() < 1e-3
 
 
 def test_gaussian_keeps_lines_and_constants():
@@ -115,5 +168,5 @@ def test_a_circle_may_go_either_way_and_a_turn_to_the_left_may_not():
 def test_wrong_numbers_are_refused():
     with pytest.raises(ConfigError, match="smooth"):
         Cleanup(smooth=-1)
-    assert Cleanup().describe() == "smoothing of 1 frame, grounded"
-    assert Cleanup(smooth=0, ground=False).describe() == "none"
+    assert Cleanup().describe() == "smoothing of 1.5 frames, grounded, feet planted"
+    assert Cleanup(smooth=0, ground=False, plant_feet=False).describe() == "none"

@@ -15,7 +15,7 @@ from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from contrapposto.systems.posegpt.token_sampling import Draw
 from tests.systems.posegpt.conftest import build_gpt, build_vqvae
 
-RAW = Cleanup(smooth=0, ground=False)
+RAW = Cleanup(smooth=0, ground=False, plant_feet=False)
 WORDS = Vocabulary(["walk", "move up/down incline", "communicate (vocalise)", "a, b", "walk backwards"])
 
 

@@ -129,6 +129,22 @@ def generator_of(head="depth", **options):
     return model
 
 
+def test_patches_join_without_a_gap():
+    model = build(halvings=2)
+    line = torch.arange(12.0)[None, :, None].expand(1, 12, 136).unflatten(1, (3, 4))
+    assert (model._joined(line) - line.flatten(1, 2)).abs().max() < 1e-6, (
+        "where there is no gap nothing changes"
+    )
+    offset = line.clone()
+    offset[:, 1] += 0.8
+    rows = model._joined(offset)
+    expected = torch.arange(12.0) + torch.tensor([0, 0, 0, 0, 0.2, 0.4, 0.6, 0.8, 0.6, 0.4, 0.2, 0])
+    for column in (0, 131, 135):
+        assert torch.allclose(rows[0, :, column], expected, atol=1e-5)
+    for column in (132, 133, 134):  # turn and step are rates
+        assert torch.equal(rows[0, :, column], offset.flatten(1, 2)[0, :, column])
+
+
 @pytest.mark.parametrize("with_past", [True, False])
 def test_streaming_equals_generating(with_past):
     sampler = PoseGPTSampler(generator_of(), window=32, overlap=8, fade=5, canonical=True, height="floor")
