@@ -12,6 +12,8 @@ from pathlib import Path
 from contrapposto.errors import ConfigError, ContrappostoError
 from contrapposto.systems.scail_pose.service.limits import MIB
 
+LOOPBACK = ("127.0.0.1", "localhost")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until Ctrl+C; returns the exit status."""
@@ -51,14 +53,14 @@ def _serve(options: argparse.Namespace) -> None:
                 server_port=options.port,
                 inbrowser=options.open,
                 prevent_thread_lock=True,
-                **launch_options(limits),
+                **launch_options(limits, LOOPBACK if options.host in LOOPBACK else ("*",)),
             )
         except OSError as error:
             raise ConfigError(
                 f"Port {options.port} cannot be used.", found=str(error), fix="choose another: --port"
             ) from None
         print(f"{url} (end with Ctrl+C)", flush=True)
-        if options.host not in ("127.0.0.1", "localhost", "::1"):
+        if options.host not in LOOPBACK:
             print("Note: there is no password; whoever reaches this address can use the page.", flush=True)
         page.block_thread()
 

@@ -41,7 +41,9 @@ def track(folder: Path, recording: str | None, seconds: float, height: float | N
     """
     source = taken(folder, recording, RECORDINGS, "a recording of three trackers")
     size = [f"task.height={height:g}"] if height else []
-    return [_step("sage_track", folder, f"input={source}", f"task.seconds={seconds:g}", *size, _formats(video))]
+    return [
+        _step("sage_track", folder, f"input={source}", f"task.seconds={seconds:g}", *size, _formats(video))
+    ]
 
 
 def generate(
@@ -67,7 +69,12 @@ def generate(
     """
     if not actions:
         raise InputError("No action is chosen.", fix="choose at least one")
-    options = [f"action=[{','.join(actions)}]", f"frames={round(30 * seconds)}", "count=1", f"seed={int(seed)}"]
+    options = [
+        f"action=[{','.join(actions)}]",
+        f"frames={round(30 * seconds)}",
+        "count=1",
+        f"seed={int(seed)}",
+    ]
     options.append(_formats(video))
     if past is None:
         return [_step("posegpt_sample", folder, *options)]
@@ -82,7 +89,12 @@ def pose_mesh(folder: Path, mesh: str | None, motion: str | None, seconds: float
     formats = "task.formats=[glb,mp4]" if video else "task.formats=[glb]"
     return [
         _step(
-            "npr_transfer", folder, f"source={source}", f"target={target}", f"task.seconds={seconds:g}", formats
+            "npr_transfer",
+            folder,
+            f"source={source}",
+            f"target={target}",
+            f"task.seconds={seconds:g}",
+            formats,
         )
     ]
 
@@ -101,7 +113,15 @@ def draw_avatar(folder: Path, move: str, motion: str | None, seconds: float, hei
     cut = ["task=convert", f"input={source}", f"output={clip.parent}", "task.formats=[npz]"]
     return [
         [*cut, f"task.seconds={seconds:g}", "task.fps=15"],
-        _step("anerf_render", folder, "mode=retarget", f"motion={clip}", *look, "task.fps=15", "task.framing=person"),
+        _step(
+            "anerf_render",
+            folder,
+            "mode=retarget",
+            f"motion={clip}",
+            *look,
+            "task.fps=15",
+            "task.framing=person",
+        ),
         _step("anerf_mesh", folder, f"motion={clip}", "task.skin=true", *surface),
     ]
 
@@ -145,7 +165,9 @@ def taken(folder: Path, upload: str | None, suffixes: Sequence[str] | None, kind
     suffix = _sniffed(source, kind) if suffixes is None else source.suffix.lower()
     if suffixes is not None and suffix not in suffixes:
         raise InputError(
-            f"{source.name} cannot be used as {kind}.", found=suffix or "no suffix", expected=", ".join(suffixes)
+            f"{source.name} cannot be used as {kind}.",
+            found=suffix or "no suffix",
+            expected=", ".join(suffixes),
         )
     stem = re.sub(r"[^A-Za-z0-9-]+", "_", source.stem).strip("_")[:40] or "upload"
     copy = folder / "inputs" / kind.split()[-1] / f"{stem}{suffix}"
@@ -169,7 +191,10 @@ def shown(steps: Steps, folder: Path) -> str:
     lines = []
     for arguments in steps:
         short = [re.sub(rf"{re.escape(str(folder))}/inputs/[^/]+/", "", argument) for argument in arguments]
-        short = [argument.replace(f"{folder}/results", "out").replace(f"{folder}/steps", "out") for argument in short]
+        short = [
+            argument.replace(f"{folder}/results", "out").replace(f"{folder}/steps", "out")
+            for argument in short
+        ]
         lines.append(shlex.join(["contrapposto", "predict", *short]))
     return "\n".join(lines)
 

@@ -46,7 +46,7 @@ class Examples:
 def make_examples(folder: Path, seconds: float = 4.0) -> Examples:
     """Write the examples into a folder; `seconds` is the length of the motions."""
     folder.mkdir(parents=True, exist_ok=True)
-    clip = shipped_clips()[0].trim(1.0, 1.0 + seconds)
+    clip = shipped_clips()[0].trim(1.0, 1.0 + seconds).canonical()
     half = seconds / 2
     gestures = generate_sequence([("march", half), ("wave both hands", half)], seed=2, fps=60)
     motions = {
@@ -56,7 +56,10 @@ def make_examples(folder: Path, seconds: float = 4.0) -> Examples:
     }
     recordings = {"cmu_jump": clip, "march_and_wave": gestures}
     return Examples(
-        [str(write_csv(folder / f"{name}_trackers.csv", devices_of(one))) for name, one in recordings.items()],
+        [
+            str(write_csv(folder / f"{name}_trackers.csv", devices_of(one)))
+            for name, one in recordings.items()
+        ],
         [str(write_motion(folder / f"{name}.npz", one)) for name, one in motions.items()],
         [str(path) for path in _meshes(folder)],
         [str(ASSETS / "studio" / "jumping_jack.mp4")],

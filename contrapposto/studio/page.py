@@ -7,7 +7,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +43,7 @@ _CSS = """
 """
 _CREDIT = (
     "Everything runs on the machine that serves this page. Uploads and results are removed after an hour at most, "
-    "and nothing is sent elsewhere. The models are small: [documentation and figures]"
-    "(https://example.org/contrapposto) come with the package, in `docs/`."
+    "and nothing is sent elsewhere. The models are small: `docs/results.md` says how well they do."
 )
 
 
@@ -81,7 +80,9 @@ class Studio:
         except TimeoutError:
             answer = {"error": f"It took longer than {self.limits.job_seconds:g} seconds and was stopped."}
         except WorkerLost:
-            answer = {"error": "The process that worked on it ended: the files may be damaged, or memory was short."}
+            answer = {
+                "error": "The process that worked on it ended: the files may be damaged, or memory was short."
+            }
         if "error" in answer:
             shutil.rmtree(folder, ignore_errors=True)
             raise gr.Error(_words(answer["error"], folder), duration=None, print_exception=False)
@@ -141,7 +142,9 @@ def build(folder: Path, limits: Limits = LIMITS, examples: Examples | None = Non
         MissingError: gradio is not installed.
     """
     if _MISSING is not None:
-        raise MissingError("The studio needs gradio.", found=str(_MISSING), fix="pip install 'contrapposto[studio]'")
+        raise MissingError(
+            "The studio needs gradio.", found=str(_MISSING), fix="pip install 'contrapposto[studio]'"
+        )
     studio = Studio(folder, limits)
     files = examples or make_examples(folder / "examples")
     keep = int(limits.keep)
@@ -165,10 +168,24 @@ def build(folder: Path, limits: Limits = LIMITS, examples: Examples | None = Non
     return page
 
 
-def launch_options(limits: Limits = LIMITS) -> dict[str, Any]:
-    """Options of `launch`: nothing from elsewhere is loaded, uploads are limited."""
+def launch_options(
+    limits: Limits = LIMITS, hosts: Sequence[str] = ("localhost", "127.0.0.1")
+) -> dict[str, Any]:
+    """Options of `launch`: nothing from elsewhere is loaded, uploads are limited.
+
+    Args:
+        limits: see `LIMITS`.
+        hosts: names under which the page may be reached; others are refused, so that no other web page reads this
+            one through a name of its own. `*`: any.
+    """
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
     theme = gr.themes.Soft(
-        primary_hue="orange", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        primary_hue="orange",
+        neutral_hue="slate",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
     )
     return {
         "theme": theme,
@@ -180,16 +197,23 @@ def launch_options(limits: Limits = LIMITS) -> dict[str, Any]:
         "max_file_size": limits.upload,
         "show_error": True,
         "quiet": True,
+        "app_kwargs": {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))]},
     }
 
 
 def _track_tab(studio: Studio, files: Examples) -> None:
     with gr.Row():
         with gr.Column(scale=4):
-            gr.Markdown("A headset and two controllers say where head and hands are. The tracker finds the whole body.")
-            recording = gr.File(files.recordings[0], label="Recording (.csv, .txt, .jsonl) or motion", height=110)
+            gr.Markdown(
+                "A headset and two controllers say where head and hands are. The tracker finds the whole body."
+            )
+            recording = gr.File(
+                files.recordings[0], label="Recording (.csv, .txt, .jsonl) or motion", height=110
+            )
             seconds = _seconds(studio, "Seconds of it", 4)
-            height = gr.Number(0, label="Height of the wearer in metres (0: the default figure)", minimum=0, maximum=3)
+            height = gr.Number(
+                0, label="Height of the wearer in metres (0: the default figure)", minimum=0, maximum=3
+            )
             video = _video_box()
             button = _button("Track the body")
             stop = gr.Button("Stop", size="sm")
@@ -207,7 +231,9 @@ def _generate_tab(studio: Studio, files: Examples) -> None:
     with gr.Row():
         with gr.Column(scale=4):
             gr.Markdown("Motion from action labels and a length; with a past, what may follow it.")
-            chosen = gr.Dropdown(actions, value=["walk", "wave both hands"], multiselect=True, label="Actions in order")
+            chosen = gr.Dropdown(
+                actions, value=["walk", "wave both hands"], multiselect=True, label="Actions in order"
+            )
             seconds = _seconds(studio, "Seconds of each", 2.5)
             past = gr.File(label="Past (optional): .npz, .bvh or .glb", height=110)
             seed = gr.Number(0, label="Seed: another number gives another motion", precision=0, minimum=0)
@@ -234,17 +260,19 @@ def _generate_tab(studio: Studio, files: Examples) -> None:
 def _mesh_tab(studio: Studio, files: Examples) -> None:
     with gr.Row():
         with gr.Column(scale=4):
-            gr.Markdown("Any mesh takes the poses of a motion; it needs no skeleton.")
+            gr.Markdown(
+                "Any mesh (.glb .vrm .obj .ply .stl .off) takes the poses of a motion (.npz .bvh .glb); it needs no skeleton."
+            )
             with gr.Row():
-                mesh = gr.File(files.meshes[0], label="Mesh: .glb .vrm .obj .ply .stl .off", height=110)
-                motion = gr.File(files.motions[2], label="Motion: .npz .bvh .glb", height=110)
+                mesh = gr.File(files.meshes[0], label="Mesh", height=110)
+                motion = gr.File(files.motions[2], label="Motion", height=110)
             seconds = _seconds(studio, "Seconds of it", 2)
             video = _video_box()
             button = _button("Pose the mesh")
             stop = gr.Button("Stop", size="sm")
             pairs = [[files.meshes[0], files.motions[2]], [files.meshes[1], files.motions[1]]]
             gr.Examples(pairs, [mesh, motion], label="Examples")
-        area = _area(radius=None)
+        area = _area()
 
     async def run(a: Any, b: Any, c: Any, d: Any, progress: Any = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
         return await studio.run(lambda folder: commands.pose_mesh(folder, a, b, c, d), progress)
@@ -255,14 +283,19 @@ def _mesh_tab(studio: Studio, files: Examples) -> None:
 def _avatar_tab(studio: Studio, files: Examples) -> None:
     with gr.Row():
         with gr.Column(scale=4):
-            gr.Markdown("An avatar learnt from images: see it from all sides, or let it do what a motion shows.")
+            gr.Markdown(
+                "An avatar learnt from images: see it from all sides, or let it do what a motion shows."
+            )
             move = gr.Radio(list(commands.MOVES), value=commands.MOVES[0], label="What")
             motion = gr.File(files.motions[2], label="Motion of the dance: .npz .bvh .glb", height=110)
             seconds = _seconds(studio, "Seconds of it", 3)
             size = gr.Slider(128, 512, 384, step=64, label="Height of the video, pixels")
             button = _button("Draw the avatar")
             stop = gr.Button("Stop", size="sm")
-            moves = [[commands.MOVES[0], files.motions[2]], *([commands.MOVES[1], one] for one in files.motions[1:])]
+            moves = [
+                [commands.MOVES[0], files.motions[2]],
+                *([commands.MOVES[1], one] for one in files.motions[1:]),
+            ]
             gr.Examples(moves, [move, motion], label="Examples")
         area = _area(video_first=True)
 
@@ -281,7 +314,13 @@ def _people_tab(studio: Studio, files: Examples) -> None:
             )
             with gr.Row():
                 video = gr.Video(files.videos[0], label="Video", sources=["upload"], height=220)
-                image = gr.Image(files.images[0], label="Character (optional)", type="filepath", sources=["upload"], height=220)
+                image = gr.Image(
+                    files.images[0],
+                    label="Character (optional)",
+                    type="filepath",
+                    sources=["upload"],
+                    height=220,
+                )
             seconds = _seconds(studio, "Seconds of it", 2)
             size = gr.Slider(256, 512, 256, step=64, label="Short side of the pose video, pixels")
             button = _button("Find the people")
@@ -303,7 +342,8 @@ def action_names() -> list[str]:
 
 
 def _seconds(studio: Studio, label: str, value: float) -> Any:
-    return gr.Slider(0.5, studio.limits.seconds, value, step=0.5, label=label)
+    longest = studio.limits.seconds
+    return gr.Slider(0.25, longest, min(value, longest), step=0.25, label=label)
 
 
 def _video_box() -> Any:
@@ -314,12 +354,12 @@ def _button(text: str) -> Any:
     return gr.Button(text, variant="primary", size="lg")
 
 
-def _area(video_first: bool = False, radius: float | None = 4.0) -> _Area:
+def _area(video_first: bool = False, radius: float | None = None) -> _Area:
     """The right half of a tab; what has no content yet is hidden.
 
     Args:
         video_first: the video is the result, and the model beside it.
-        radius: distance of the camera from the model, in its units; None: found.
+        radius: distance of the camera from the model, in its units; None: found by the viewer.
     """
     with gr.Column(scale=6):
         if video_first:
@@ -341,7 +381,12 @@ def _connect(
     button: Any, stop: Any, run: Callable[..., Any], inputs: list[Any], area: _Area, name: str
 ) -> Dependency:
     event = button.click(
-        run, inputs, area.outputs, api_name=name, concurrency_id=_QUEUE, concurrency_limit=1,
+        run,
+        inputs,
+        area.outputs,
+        api_name=name,
+        concurrency_id=_QUEUE,
+        concurrency_limit=1,
         show_progress_on=area.progress,
     )
     stop.click(None, cancels=[event])

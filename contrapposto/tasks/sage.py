@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+import socket
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from contrapposto.systems.sage.finishing import Finishing
     from contrapposto.systems.sage.live.calibration import Calibration
     from contrapposto.systems.sage.live.recording import Recording
+    from contrapposto.systems.sage.live.vmc import VmcSender
     from contrapposto.systems.sage.methods import AnyTracker
 
 SPEEDS = ("exact", "packed", "int8")
@@ -62,6 +66,9 @@ class SageTrack:
         strict: bool = False,
         port: int = 8080,
         open: bool = True,
+        certificate: str | None = None,
+        names: Sequence[str] = (),
+        vmc: str | None = None,
     ) -> None:
         if speed not in SPEEDS:
             raise ConfigError(f"There is no speed {speed!r}.", expected=nearest(speed, SPEEDS))
@@ -77,14 +84,22 @@ class SageTrack:
         self.finishing = (smooth, reach, floor)
         self.calibrate, self.start, self.seconds = calibrate, start, seconds
         self.port, self.open = port, open
+        self.certificate, self.names = certificate, tuple(names)
+        from contrapposto.systems.sage.live.vmc import vmc_address
+
+        self.vmc = None if vmc is None else vmc_address(vmc)
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Track the recording `source`, or the packets of an address, into files in `output`."""
         from contrapposto.systems.sage.live.server import udp_address
+        from contrapposto.systems.sage.live.web_server import web_address
 
         address = udp_address(str(config.input))
         if address is not None:
             return self._live(config, address, output)
+        pages = web_address(str(config.input))
+        if pages is not None:
+            return self._headsets(config, pages, output)
         return self._recording(config, source, output)
 
     def _model(self, config: DictConfig) -> tuple[AnyTracker, Finishing]:
@@ -200,11 +215,12 @@ class SageTrack:
         model, finishing = self._model(config)
         tracker = SparseTracker(model, scale=wearer.scale, finishing=finishing)
         recording = Recording(wearer.scale)
-        page = LivePage(self.port, wearer.scale)
+        page, sender = LivePage(self.port, wearer.scale), self._sender()
         packets = output / "live_packets.jsonl"
         try:
             with atomic_path(packets) as temporary, temporary.open("wb") as log:
-                session = LiveSession(tracker, address, axes, wearer, recording, page, log)
+                watch = None if sender is None else sender.send
+                session = LiveSession(tracker, address, axes, wearer, recording, page, log, watch=watch)
                 print(f"listening at udp://{address[0]}:{session.port}, showing at {page.url}")
                 print("end with Ctrl+C: what was tracked is then written", flush=True)
                 self._browse(page.url)
@@ -214,11 +230,90 @@ class SageTrack:
             page.stop()
         print(session.describe(), flush=True)
         write_json(output / "live.json", session.summary())
-        paths = [packets, output / "live.json"]
+        return [packets, output / "live.json", *self._written(recording, output / "live")]
+
+    def _headsets(self, config: DictConfig, address: tuple[str, int], output: Path) -> list[Path]:
+        """Serve the pages for headsets until stopped, then write what each wearer did."""
+        from contrapposto.io.devices import CONVENTIONS
+        from contrapposto.systems.sage.live.recording import Recording
+        from contrapposto.systems.sage.live.server import LiveSession
+        from contrapposto.systems.sage.live.tracker import SparseTracker
+        from contrapposto.systems.sage.live.wearer import Wearer
+        from contrapposto.systems.sage.live.web_server import WebServer, WebWearer, make_certificate
+
+        model, finishing = self._model(config)
+        output.mkdir(parents=True, exist_ok=True)
+        ended, sender = threading.Event(), self._sender()
+        with ExitStack() as stack, TemporaryDirectory() as private:
+            logs: list[Path] = []
+
+            def make(page: WebWearer) -> LiveSession:
+                path = output / f"live{page.number}_packets.jsonl"
+                logs.append(path)
+                log = stack.enter_context(stack.enter_context(atomic_path(path)).open("wb"))
+                axes = CONVENTIONS["openxr"]
+                wearer = Wearer(self.height, axes.hands_known)
+                tracker = SparseTracker(model, scale=wearer.scale, finishing=finishing)
+                watch = sender.send if sender is not None and page.number == 1 else None
+                recording = Recording(wearer.scale)
+                return LiveSession(tracker, None, axes, wearer, recording, page, log, pause=0.0, watch=watch)
+
+            certificate = None if self.certificate is None else Path(self.certificate)
+            if self.certificate == "auto":
+                certificate = make_certificate(Path(private), self._hosts(address[0]))
+            server = WebServer(address, make, certificate, self.names)
+            print(f"for the headset: {server.url}    to watch: {server.url}/watch")
+            print(
+                f"over USB: adb reverse tcp:{server.port} tcp:{server.port}, then that address in the headset's browser"
+            )
+            print("end with Ctrl+C: what was tracked is then written", flush=True)
+            self._browse(f"{server.url}/watch")
+            try:
+                with stopped_by_signals(ended.set):
+                    ended.wait(self.seconds)
+            finally:
+                server.stop()  # before the logs are closed
+            wearers = list(server.wearers.values())
+        summary: dict[str, Any] = {"pages": server.counts}
+        paths = [*logs, output / "live.json"]
+        for one in wearers:
+            assert one.session is not None
+            print(f"wearer {one.number}:\n{one.session.describe()}", flush=True)
+            drawn = one.drawn.quantiles() if one.drawn.values else None
+            summary[f"wearer{one.number}"] = {**one.session.summary(), "packet_to_drawn_ms": drawn}
+        write_json(output / "live.json", summary)
+        for one in wearers:
+            assert one.session is not None
+            paths += self._written(one.session.recording, output / f"live{one.number}")
+        return paths
+
+    def _sender(self) -> VmcSender | None:
+        from contrapposto.systems.sage.live.vmc import VmcSender
+
+        return None if self.vmc is None else VmcSender(self.vmc)
+
+    def _hosts(self, host: str) -> tuple[str, ...]:
+        """Names and addresses that a certificate is for."""
+        if host not in ("0.0.0.0", "::"):
+            return (host, *self.names)
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.connect(
+                    ("192.0.2.1", 9)
+                )  # sends nothing; tells which address of this machine others see
+                return (str(probe.getsockname()[0]), *self.names)
+        except OSError:
+            return self.names
+
+    def _written(self, recording: Recording, stem: Path) -> list[Path]:
+        """What a live session leaves: motion, devices as CSV and as a log of the authors' app."""
+        from contrapposto.io.quest import write_quest
+
         if not len(recording):
             print("no body was tracked: nothing more to write")
-            return paths
-        return [*paths, *self._write(recording.motion(), recording, output / "live")]
+            return []
+        paths = self._write(recording.motion(), recording, stem)
+        return [*paths, write_quest(stem.with_name(f"{stem.name}_log.txt"), recording.devices())]
 
     def _browse(self, url: str) -> None:
         if self.open:

@@ -1,0 +1,1 @@
+export { AmbientLight, Bone, BufferAttribute, BufferGeometry, CanvasTexture, Color, DirectionalLight, DoubleSide, Fog, GridHelper, Group, HemisphereLight, Matrix4, Mesh, MeshBasicMaterial, MeshStandardMaterial, PerspectiveCamera, PlaneGeometry, Quaternion, Scene, Skeleton, SkinnedMesh, SphereGeometry, Vector3, WebGLRenderer } from "three";
