@@ -43,7 +43,7 @@ _CSS = """
 """
 _CREDIT = (
     "Everything runs on the machine that serves this page. Uploads and results are removed after an hour at most, "
-    "and nothing is sent elsewhere. The models are small: `docs/results.md` says how well they do."
+    "and nothing is sent elsewhere. The models are small: how well they do is in `docs/results.md`."
 )
 
 

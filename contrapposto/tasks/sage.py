@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import signal
-import socket
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError, nearest
-from contrapposto.files import atomic_path, write_json
 from contrapposto.motion import Motion
+from contrapposto.outputs import free_stem
 from contrapposto.runs import best_run
-from contrapposto.tasks.base import FORMATS, read_clip, write_formats
+from contrapposto.tasks.base import FORMATS, endings, read_clip, write_formats
 
 if TYPE_CHECKING:
     from contrapposto.io.devices import DeviceTrack, Repairs
     from contrapposto.systems.sage.finishing import Finishing
     from contrapposto.systems.sage.live.calibration import Calibration
     from contrapposto.systems.sage.live.recording import Recording
-    from contrapposto.systems.sage.live.vmc import VmcSender
     from contrapposto.systems.sage.methods import AnyTracker
 
 SPEEDS = ("exact", "packed", "int8")
@@ -36,6 +30,7 @@ TRAINED_ON = {
     "sparse_transformer": ("open_motion", "sage_open_free"),
 }
 """Data and experiment whose runs are used, where none are named; of the others the demo's."""
+_LONGEST = 3600.0  # seconds of a recording in which a T-pose is looked for
 _LOOKED_AT = 60.0  # seconds of a recording from which the wearer's size is taken
 
 
@@ -88,21 +83,22 @@ class SageTrack:
         from contrapposto.systems.sage.live.vmc import vmc_address
 
         self.vmc = None if vmc is None else vmc_address(vmc)
+        self.metadata: dict[str, str] = {}
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Track the recording `source`, or the packets of an address, into files in `output`."""
         from contrapposto.systems.sage.live.server import udp_address
         from contrapposto.systems.sage.live.web_server import web_address
 
-        address = udp_address(str(config.input))
-        if address is not None:
-            return self._live(config, address, output)
-        pages = web_address(str(config.input))
-        if pages is not None:
-            return self._headsets(config, pages, output)
-        return self._recording(config, source, output)
+        packets, pages = udp_address(str(config.input)), web_address(str(config.input))
+        if packets is None and pages is None:
+            return self._recording(config, source, output)
+        from contrapposto.tasks.sage_live import LiveCommand
 
-    def _model(self, config: DictConfig) -> tuple[AnyTracker, Finishing]:
+        live = LiveCommand(self, config, output)
+        return live.packets(packets) if packets is not None else live.headsets(pages or ("", 0))
+
+    def load(self, config: DictConfig) -> tuple[AnyTracker, Finishing]:
         """The trained tracker, prepared as asked, and what is done to its poses."""
         from contrapposto.systems.sage.finishing import Finishing
         from contrapposto.systems.sage.methods import load_tracker
@@ -111,6 +107,7 @@ class SageTrack:
         model = load_tracker(self.checkpoint or self._best(config))
         finishing = with_settings(model.finishing, *self.finishing)
         print(f"finishing: {finishing}")
+        self.metadata = {"post_processing": str(finishing)}
         if isinstance(model, Tracker):
             model.finishing = finishing
             return prepared(model, self.steps, self.speed), Finishing.none()
@@ -130,10 +127,11 @@ class SageTrack:
 
         if not source.exists():
             raise InputError(f"There is no file {source}.")
+        stem = free_stem(output / f"{source.stem}_tracked", (*endings(self.formats), "_devices.csv"))
         scale, calibration = self._wearer(source)
         repairs = Repairs(source, self.strict)
         stretch = part_of(self._stream(source, repairs), self.start, self.seconds)
-        model, finishing = self._model(config)
+        model, finishing = self.load(config)
         recording, counts = track_recording(
             model, stretch, scale=scale, calibration=calibration, finishing=finishing
         )
@@ -149,7 +147,7 @@ class SageTrack:
             times = (self.start or 0.0) + recording.start + np.arange(motion.num_frames) / motion.fps
             truth = whole.at_times(times, motion.fps)
             motion = replace(motion, metadata={**truth.metadata, **motion.metadata})
-        return self._write(motion, recording, output / f"{source.stem}_tracked", truth)
+        return self.write(motion, recording, stem, truth)
 
     def _stream(self, source: Path, repairs: Repairs) -> Iterator[DeviceTrack]:
         from contrapposto.io.tracks import stream_devices
@@ -167,15 +165,13 @@ class SageTrack:
         calibration, scale = None, None
         if self.height is not None and self.height != "auto":
             scale = cal.scale_of_height(float(self.height))
-        if self.calibrate is not None:
-            around = part_of(self._stream(source, Repairs(source)), self.calibrate - 0.5, 1.0)
+        second = self.calibrate
+        if second is None and not recorded_convention(source, self.axes).hands_known:
+            second = self._t_pose(source)
+        if second is not None:
+            around = part_of(self._stream(source, Repairs(source)), second - 0.5, 1.0)
             rotations, positions = all_seen(around)
             calibration = cal.calibrate_t_pose(rotations, positions, scale)
-        elif not recorded_convention(source, self.axes).hands_known:
-            raise ConfigError(
-                f"How the controllers of axes={self.axes} are held is not known.",
-                fix="let the wearer stand in the T-pose and name the second: task.calibrate=SECOND",
-            )
         if self.height == "auto":
             first = part_of(self._stream(source, Repairs(source)), self.start, _LOOKED_AT)
             heads = [track.part(track.tracked[:, 0]).positions[:, 0, 2].numpy() for track in first]
@@ -185,12 +181,40 @@ class SageTrack:
             print(f"the wearer's size is {scale:.3f} of the default figure's")
         return (1.0 if scale is None else scale), calibration
 
-    def _write(
+    def _t_pose(self, source: Path) -> float:
+        """The second of a recording at which the wearer stands in the T-pose.
+
+        Raises:
+            ConfigError: never, so that how the controllers are held is not known.
+        """
+        from contrapposto.io.devices import Repairs
+        from contrapposto.systems.sage.live.calibration import find_t_pose
+
+        times, places = [], []
+        for track in part_of(self._stream(source, Repairs(source)), None, _LONGEST):
+            times.append(track.times)
+            places.append(np.where(track.tracked[..., None], track.positions.numpy(), np.nan))
+        second = find_t_pose(np.concatenate(times), np.concatenate(places))
+        if second is None:
+            raise ConfigError(
+                f"{source}: how the controllers are held is not known.",
+                found="no T-pose (arms out, level, held for a second) in the recording",
+                fix="record one, or name its second: task.calibrate=SECOND; or name the axes: task.axes=",
+            )
+        second -= float(times[0][0])
+        print(
+            f"T-pose found at {second:.1f} s: it shows how the controllers are held; task.calibrate= names another"
+        )
+        return second
+
+    def write(
         self, motion: Motion, recording: Recording, stem: Path, truth: Motion | None = None
     ) -> list[Path]:
+        """Write a tracked motion in the wanted formats, and the devices as CSV."""
         from contrapposto.io.device_csv import write_csv
         from contrapposto.render import render_motion_video
 
+        motion = replace(motion, metadata={**motion.metadata, **self.metadata})
         paths = write_formats(motion, stem, [name for name in self.formats if name != "mp4"])
         devices = recording.devices()
         paths.append(write_csv(stem.with_name(f"{stem.name}_devices.csv"), devices))
@@ -201,125 +225,6 @@ class SageTrack:
             path = stem.with_name(f"{stem.name}.mp4")
             paths.append(render_motion_video(path, clips, extras=tracker_marks(devices)))
         return paths
-
-    def _live(self, config: DictConfig, address: tuple[str, int], output: Path) -> list[Path]:
-        from contrapposto.io.devices import CONVENTIONS, convention
-        from contrapposto.systems.sage.live.page import LivePage
-        from contrapposto.systems.sage.live.recording import Recording
-        from contrapposto.systems.sage.live.server import LiveSession
-        from contrapposto.systems.sage.live.tracker import SparseTracker
-        from contrapposto.systems.sage.live.wearer import Wearer
-
-        axes = convention(self.axes) if self.axes else CONVENTIONS["joints"]
-        wearer = Wearer(self.height, axes.hands_known)
-        model, finishing = self._model(config)
-        tracker = SparseTracker(model, scale=wearer.scale, finishing=finishing)
-        recording = Recording(wearer.scale)
-        page, sender = LivePage(self.port, wearer.scale), self._sender()
-        packets = output / "live_packets.jsonl"
-        try:
-            with atomic_path(packets) as temporary, temporary.open("wb") as log:
-                watch = None if sender is None else sender.send
-                session = LiveSession(tracker, address, axes, wearer, recording, page, log, watch=watch)
-                print(f"listening at udp://{address[0]}:{session.port}, showing at {page.url}")
-                print("end with Ctrl+C: what was tracked is then written", flush=True)
-                self._browse(page.url)
-                with stopped_by_signals(session.stop):
-                    session.run(self.seconds)
-        finally:
-            page.stop()
-        print(session.describe(), flush=True)
-        write_json(output / "live.json", session.summary())
-        return [packets, output / "live.json", *self._written(recording, output / "live")]
-
-    def _headsets(self, config: DictConfig, address: tuple[str, int], output: Path) -> list[Path]:
-        """Serve the pages for headsets until stopped, then write what each wearer did."""
-        from contrapposto.io.devices import CONVENTIONS
-        from contrapposto.systems.sage.live.recording import Recording
-        from contrapposto.systems.sage.live.server import LiveSession
-        from contrapposto.systems.sage.live.tracker import SparseTracker
-        from contrapposto.systems.sage.live.wearer import Wearer
-        from contrapposto.systems.sage.live.web_server import WebServer, WebWearer, make_certificate
-
-        model, finishing = self._model(config)
-        output.mkdir(parents=True, exist_ok=True)
-        ended, sender = threading.Event(), self._sender()
-        with ExitStack() as stack, TemporaryDirectory() as private:
-            logs: list[Path] = []
-
-            def make(page: WebWearer) -> LiveSession:
-                path = output / f"live{page.number}_packets.jsonl"
-                logs.append(path)
-                log = stack.enter_context(stack.enter_context(atomic_path(path)).open("wb"))
-                axes = CONVENTIONS["openxr"]
-                wearer = Wearer(self.height, axes.hands_known)
-                tracker = SparseTracker(model, scale=wearer.scale, finishing=finishing)
-                watch = sender.send if sender is not None and page.number == 1 else None
-                recording = Recording(wearer.scale)
-                return LiveSession(tracker, None, axes, wearer, recording, page, log, pause=0.0, watch=watch)
-
-            certificate = None if self.certificate is None else Path(self.certificate)
-            if self.certificate == "auto":
-                certificate = make_certificate(Path(private), self._hosts(address[0]))
-            server = WebServer(address, make, certificate, self.names)
-            print(f"for the headset: {server.url}    to watch: {server.url}/watch")
-            print(
-                f"over USB: adb reverse tcp:{server.port} tcp:{server.port}, then that address in the headset's browser"
-            )
-            print("end with Ctrl+C: what was tracked is then written", flush=True)
-            self._browse(f"{server.url}/watch")
-            try:
-                with stopped_by_signals(ended.set):
-                    ended.wait(self.seconds)
-            finally:
-                server.stop()  # before the logs are closed
-            wearers = list(server.wearers.values())
-        summary: dict[str, Any] = {"pages": server.counts}
-        paths = [*logs, output / "live.json"]
-        for one in wearers:
-            assert one.session is not None
-            print(f"wearer {one.number}:\n{one.session.describe()}", flush=True)
-            drawn = one.drawn.quantiles() if one.drawn.values else None
-            summary[f"wearer{one.number}"] = {**one.session.summary(), "packet_to_drawn_ms": drawn}
-        write_json(output / "live.json", summary)
-        for one in wearers:
-            assert one.session is not None
-            paths += self._written(one.session.recording, output / f"live{one.number}")
-        return paths
-
-    def _sender(self) -> VmcSender | None:
-        from contrapposto.systems.sage.live.vmc import VmcSender
-
-        return None if self.vmc is None else VmcSender(self.vmc)
-
-    def _hosts(self, host: str) -> tuple[str, ...]:
-        """Names and addresses that a certificate is for."""
-        if host not in ("0.0.0.0", "::"):
-            return (host, *self.names)
-        try:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.connect(
-                    ("192.0.2.1", 9)
-                )  # sends nothing; tells which address of this machine others see
-                return (str(probe.getsockname()[0]), *self.names)
-        except OSError:
-            return self.names
-
-    def _written(self, recording: Recording, stem: Path) -> list[Path]:
-        """What a live session leaves: motion, devices as CSV and as a log of the authors' app."""
-        from contrapposto.io.quest import write_quest
-
-        if not len(recording):
-            print("no body was tracked: nothing more to write")
-            return []
-        paths = self._write(recording.motion(), recording, stem)
-        return [*paths, write_quest(stem.with_name(f"{stem.name}_log.txt"), recording.devices())]
-
-    def _browse(self, url: str) -> None:
-        if self.open:
-            import webbrowser
-
-            webbrowser.open(url)
 
 
 class SageReconstruct:
@@ -345,18 +250,20 @@ class SageReconstruct:
         """Reconstruct `source` into files in `output`."""
         from contrapposto.systems.sage.reconstruction import PartAutoencoder
 
+        stem = free_stem(output / f"{source.stem}_reconstructed", endings(self.formats))
         motion = read_clip(source).resample(60)
         result = motion
         for model, checkpoint in self.checkpoints.items():
             path = checkpoint or self._best(config, model)
             result = PartAutoencoder.from_pretrained(path).reconstruct(result)
-        stem = output / f"{source.stem}_reconstructed"
         paths = write_formats(result, stem, [name for name in self.formats if name != "mp4"])
         if "mp4" in self.formats:
             from contrapposto.render import render_motion_video
 
             paths.append(
-                render_motion_video(stem.with_suffix(".mp4"), {"input": motion, "reconstruction": result})
+                render_motion_video(
+                    stem.with_name(f"{stem.name}.mp4"), {"input": motion, "reconstruction": result}
+                )
             )
         return paths
 
@@ -397,17 +304,6 @@ def prepared(model: Any, steps: int | None, speed: str) -> Any:
     from contrapposto.systems.sage.fast import prepare_tracker
 
     return prepare_tracker(model, steps=steps, linears="int8" if speed == "int8" else "packed")
-
-
-@contextmanager
-def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` on Ctrl+C and on SIGTERM, also where a shell has made the process ignore the first."""
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def part_of(

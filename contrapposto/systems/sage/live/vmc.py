@@ -99,13 +99,13 @@ class VmcSender:
     """
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.address, self.scale = address, 1.0
+        self.address = address
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
-    def send(self, frame: LiveFrame) -> None:
-        """Send a body; what the network does not take is lost."""
-        self._send(osc_bundles(vmc_messages(frame, self.scale)))
+    def send(self, frame: LiveFrame, scale: float = 1.0) -> None:
+        """Send a body of a size relative to the default figure's; what the network does not take is lost."""
+        self._send(osc_bundles(vmc_messages(frame, scale)))
 
     def close(self) -> None:
         """Close the socket."""

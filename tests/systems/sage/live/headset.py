@@ -57,7 +57,9 @@ def device_poses(motion: Motion) -> list[Any]:
     """(F, 3, 7) x y z and w x y z of the devices as WebXR states them."""
     track = devices_of(motion)
     quaternions, positions = CONVENTIONS["openxr"].revert(track.rotations.numpy(), track.positions.numpy())
-    assert torch.allclose(rot.quaternion_to_matrix(torch.from_numpy(quaternions)).det(), torch.ones(1).double())
+    assert torch.allclose(
+        rot.quaternion_to_matrix(torch.from_numpy(quaternions)).det(), torch.ones(1).double()
+    )
     return np.round(np.concatenate([positions, quaternions], -1), 5).tolist()
 
 
