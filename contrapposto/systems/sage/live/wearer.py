@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 
 from contrapposto.errors import InputError
@@ -73,7 +75,7 @@ class Wearer:
     ) -> bool:
         begin = self._begin or now
         if now < begin:
-            self._message = f"**T-pose in {begin - now:.0f} s**"
+            self._message = f"**T-pose in {ceil(begin - now)} s**"
             return False
         if seen.all():
             self._frames.append((rotations.copy(), positions.copy()))

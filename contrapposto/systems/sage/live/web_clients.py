@@ -85,7 +85,7 @@ class WebWearer:
 
     def show(self, frame: LiveFrame, stamp: float) -> None:
         """Send a body to the wearer and to all who watch."""
-        self.server.post(body=(self.number, frame_bytes(self.number, stamp, frame)))
+        self.server.post((self.number, frame_bytes(self.number, stamp, frame)), wearer=self.number)
 
     def set_scale(self, scale: float) -> None:
         """Change the size of the body."""
@@ -104,12 +104,12 @@ class WebWearer:
         """What the wearer has to know."""
         return json.dumps({"status": self._status})
 
-    def report(self) -> dict[str, dict[str, float]]:
-        """Milliseconds of the parts of the way from a packet to the drawn body, as far as they are known."""
+    def report(self) -> dict[str, Any]:
+        """Rates, and milliseconds of the parts of the way from a packet to the drawn body, as far as they are known."""
+        measured = self.session.measured | self.measured
         return {
-            part: values.quantiles()
-            for part, values in (self.session.measured | self.measured).items()
-            if values.values
+            "rates": self.session.summary()["rates"],
+            "parts": {part: values.quantiles() for part, values in measured.items() if values.values},
         }
 
     def hear(self, words: dict[str, Any]) -> None:

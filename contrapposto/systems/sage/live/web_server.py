@@ -2,7 +2,7 @@
 
 The page sends packets (`contrapposto.io.packets`, axes `openxr`) over a WebSocket and gets bodies back: binary frames
 of wearer (uint32), four bytes, stamp (float64), and 3 + 22 x 4 float32: translation and local quaternions (w first).
-Text frames are JSON: `wearers` and `status` from here, `do` (calibrate, drawn) from the page.
+Text frames are JSON: `wearers`, `status` and `report` from here, `do` (calibrate, measured) from the page.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ from contrapposto.systems.sage.live.web_bodies import body_file
 from contrapposto.systems.sage.live.web_clients import Client, WebWearer
 
 FOLDER = Path(__file__).parent / "web"
-_FILES = {"": "page.html", "watch": "page.html", "page.js": "page.js", "three.min.js": "three.min.js"}
+_FILES = {
+    "": "page.html",
+    "watch": "page.html",
+    **{name: name for name in ("page.js", "figure.js", "three.min.js")},
+}
 _TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 MOST_WEARERS = 4
 _MOST_BYTES = 4096  # of a message from a page
@@ -128,8 +132,10 @@ class WebServer:
     def _post(
         self, body: tuple[int, bytes] | None = None, words: str | None = None, wearer: int | None = None
     ) -> None:
+        """To all pages; what is `wearer`'s not to other headsets, and words for that one to no other page."""
         for client in self._clients:
-            if wearer is None or client.wearer == wearer:
+            watches = client.wearer == 0
+            if wearer is None or client.wearer == wearer or (watches and body is not None):
                 client.post(body, words)
 
     async def _serve(self) -> None:
