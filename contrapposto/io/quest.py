@@ -52,10 +52,9 @@ def read_quest(path: str | Path, *, normalize: bool = True, strict: bool = True)
 
 
 def write_quest(path: str | Path, track: DeviceTrack) -> Path:
-    """Write a track in the app's format: four decimals, all records separated by blank lines, times even.
+    """Write a track in the app's format: four decimals, records separated by blank lines, times even.
 
-    A device that is not tracked keeps its last pose, as the format has no word for it; before its first it has the
-    pose of the figure's joint at the origin.
+    A device that is not tracked is at the origin, as in the app's logs.
 
     Args:
         path: the text file.
@@ -63,17 +62,14 @@ def write_quest(path: str | Path, track: DeviceTrack) -> Path:
     """
     rate = (len(track) - 1) / (track.times[-1] - track.times[0]) if len(track) > 1 else 60.0
     quaternions, positions = CONVENTIONS["quest"].revert(track.rotations.numpy(), track.positions.numpy())
-    tracked = track.tracked
-    last = [([0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0])] * 3
+    places = np.where(track.tracked[..., None], positions, 0.0)
+    turns = np.where(track.tracked[..., None], quaternions, [1.0, 0, 0, 0])[..., [1, 2, 3, 0]]
     path = Path(path)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for frame in range(len(track)):
+        for place, turn in zip(places, turns):
             words = [f"FPS:{rate:.1f}"]
             for device, name in enumerate(("Headset", "LeftController", "RightController")):
-                if tracked[frame, device]:
-                    place, turn = positions[frame, device], np.roll(quaternions[frame, device], -1)
-                    last[device] = (place.tolist(), turn.tolist())
-                for what, values in zip(("Position", "Rotation"), last[device]):
+                for what, values in (("Position", place[device]), ("Rotation", turn[device])):
                     words.append(f"{name}-{what}: ({', '.join(f'{value:.4f}' for value in values)})")
             file.write(";".join(words) + ";\n\n")
     return path

@@ -142,9 +142,7 @@ def build(folder: Path, limits: Limits = LIMITS, examples: Examples | None = Non
         MissingError: gradio is not installed.
     """
     if _MISSING is not None:
-        raise MissingError(
-            "The studio needs gradio.", found=str(_MISSING), fix="pip install 'contrapposto[studio]'"
-        )
+        raise MissingError("The studio needs gradio.", found=str(_MISSING), fix="pip install 'gradio>=6,<7'")
     studio = Studio(folder, limits)
     files = examples or make_examples(folder / "examples")
     keep = int(limits.keep)

@@ -81,7 +81,7 @@ class WebServer:
             raise MissingError(
                 "The page needs the package websockets.",
                 found=str(error),
-                fix="pip install 'contrapposto[live]'",
+                fix="pip install websockets",
             ) from None
         self.address, self._make, self.names = address, make_session, names
         self.wearers: dict[str, WebWearer] = {}
