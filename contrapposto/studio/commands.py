@@ -105,7 +105,9 @@ def draw_avatar(folder: Path, move: str, motion: str | None, seconds: float, hei
     look = ["task.formats=[mp4,html]", f"task.height={int(height)}"]
     if move == MOVES[0]:
         return [
-            _step("anerf_render", folder, "mode=bullet", *look, "task.options={count: 40}"),
+            _step(
+                "anerf_render", folder, "mode=bullet", *look, f"task.options={{count: {round(13 * seconds)}}}"
+            ),
             _step("anerf_mesh", folder, *surface),
         ]
     source = taken(folder, motion, MOTIONS, "a motion")

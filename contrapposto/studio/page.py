@@ -287,7 +287,7 @@ def _avatar_tab(studio: Studio, files: Examples) -> None:
             move = gr.Radio(list(commands.MOVES), value=commands.MOVES[0], label="What")
             motion = gr.File(files.motions[2], label="Motion of the dance: .npz .bvh .glb", height=110)
             seconds = _seconds(studio, "Seconds of it", 3)
-            size = gr.Slider(128, 512, 384, step=64, label="Height of the video, pixels")
+            size = _pixels(studio, 128, 384, "Height of the video, pixels")
             button = _button("Draw the avatar")
             stop = gr.Button("Stop", size="sm")
             moves = [
@@ -320,7 +320,7 @@ def _people_tab(studio: Studio, files: Examples) -> None:
                     height=220,
                 )
             seconds = _seconds(studio, "Seconds of it", 2)
-            size = gr.Slider(256, 512, 256, step=64, label="Short side of the pose video, pixels")
+            size = _pixels(studio, 128, 256, "Short side of the pose video, pixels")
             button = _button("Find the people")
             stop = gr.Button("Stop", size="sm")
             gr.Examples([[files.videos[0], files.images[0]]], [video, image], label="Examples")
@@ -342,6 +342,11 @@ def action_names() -> list[str]:
 def _seconds(studio: Studio, label: str, value: float) -> Any:
     longest = studio.limits.seconds
     return gr.Slider(0.25, longest, min(value, longest), step=0.25, label=label)
+
+
+def _pixels(studio: Studio, least: int, value: int, label: str) -> Any:
+    most = max(min(512, studio.limits.output_side), least + 64)
+    return gr.Slider(least, most, min(value, most), step=64, label=label)
 
 
 def _video_box() -> Any:

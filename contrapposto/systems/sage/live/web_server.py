@@ -33,6 +33,7 @@ _FILES = {
 _TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 MOST_WEARERS = 4
 _MOST_BYTES = 4096  # of a message from a page
+_COARSE = 0.03  # metres, of the body for browsers that draw without a graphics card
 _POLICY = (
     "default-src 'self'; style-src 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' ws: wss:"
 )
@@ -88,7 +89,7 @@ class WebServer:
         self.counts = {"refused": 0, "connections": 0, "rubbish": 0}
         self._certificate = certificate
         self._clients: set[Client] = set()
-        self._sizes = {1.0: body_file(1.0)}
+        self._bodies: dict[tuple[float, bool], bytes] = {}
         self._loop = asyncio.new_event_loop()
         self._ready, self._end = threading.Event(), asyncio.Event()
         self._failure: OSError | None = None
@@ -201,9 +202,11 @@ class WebServer:
             scale = min(max(float(query["scale"][0]), SMALLEST), LARGEST)
         except (KeyError, ValueError):
             scale = 1.0
-        if scale not in self._sizes:
-            self._sizes = {**dict(list(self._sizes.items())[-3:]), scale: body_file(scale)}
-        return self._sizes[scale]
+        key = scale, "coarse" in query
+        if key not in self._bodies:
+            newest = list(self._bodies.items())[-7:]
+            self._bodies = {**dict(newest), key: body_file(scale, _COARSE if key[1] else 0.0)}
+        return self._bodies[key]
 
     def _known(self, host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""

@@ -73,6 +73,14 @@ class Headset:
 
     def __init__(self, url: str, motion: Motion) -> None:
         self.browser = Browser()
+        try:
+            self._open(url, motion)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, url: str, motion: Motion) -> None:
+        self.browser.call("/window/rect", {"width": 480, "height": 400})  # drawn without a graphics card
         poses = {"t_pose": device_poses(t_pose()), "clip": device_poses(motion.resample(RATE))}
         script = _SCRIPT.replace("RATE", str(RATE)).replace("POSES", json.dumps(poses))
         source = IWER.read_text(encoding="utf-8") + script
@@ -93,13 +101,13 @@ class Headset:
     def enter(self) -> None:
         """Put the headset on."""
         self.run("document.getElementById('enter').click()")
-        self.wait("return live.sent > 20")
+        self.wait("return live.sent > 40")
 
     def calibrate(self) -> None:
         """Stand in the T-pose until it is known, then move."""
         self.run("headset.part = 't_pose'; document.getElementById('calibrate').click()")
-        self.wait("return /T-pose in/.test(live.status)")
-        self.wait("return live.status && !/T-pose/.test(live.status) || /calibrated/.test(live.status)")
+        self.wait("return document.getElementById('count').textContent > 0")
+        self.wait("return live.status === 'calibrated'")
         self.run("headset.part = 'clip'; headset.begin = performance.now()")
 
     def close(self) -> None:

@@ -95,8 +95,12 @@ export class Figure {
   }
 }
 
+const probe = document.createElement("canvas").getContext("webgl2"), info = probe?.getExtension("WEBGL_debug_renderer_info");
+const processor = info ? probe.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
+export const slow = /swiftshader|llvmpipe|software/i.test(processor); // drawn without a graphics card
+
 export async function load(id, scale) {
-  const bytes = await (await fetch(`body.bin?scale=${scale}`)).arrayBuffer();
+  const bytes = await (await fetch(`body.bin?scale=${scale}${slow ? "&coarse=1" : ""}`)).arrayBuffer();
   const [count, faces, joints] = new Uint32Array(bytes, 0, 3);
   let at = 12;
   const take = (kind, length) => { const part = new kind(bytes, at, length); at += part.byteLength; return part; };

@@ -1,6 +1,6 @@
 // The page of live tracking in a browser: a headset sends its devices and sees its body as in a mirror; others watch.
 import * as THREE from "./three.min.js";
-import { load, makeScene, makeSign } from "./figure.js";
+import { load, makeScene, makeSign, slow } from "./figure.js";
 
 const HEADER = 16; // bytes: wearer (uint32), padding, stamp (float64)
 const AWAY = 1.1; // metres from the eyes to the mirror
@@ -8,7 +8,7 @@ const watching = location.pathname.endsWith("/watch");
 const byId = name => document.getElementById(name);
 const seconds = () => performance.now() / 1000;
 
-const renderer = new THREE.WebGLRenderer({ canvas: byId("view"), antialias: true });
+const renderer = new THREE.WebGLRenderer({ canvas: byId("view"), antialias: !slow });
 renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
 renderer.xr.enabled = true;
 const scene = makeScene(), sign = makeSign();
