@@ -13,7 +13,8 @@ contrapposto COMMAND [key=value ...]; contrapposto COMMAND --help states more.
   predict    use a model on your files: task=sage_track, posegpt_sample, npr_transfer, anerf_render, scail_pose, ...
   convert    a motion file into npz, bvh, glb and mp4
   view       motion, meshes, videos, runs in the browser
-  live       a body from a headset's packets, in the browser
+  live       a body from a headset: a page for its browser, and one to watch
+  studio     a page to try everything, for anybody
   serve      SCAIL-Pose as a service with a page
   report     one HTML page from evaluations and runs
   publish    a finished run as a folder to pass on
@@ -89,9 +90,9 @@ def convert(arguments: list[str]) -> None:
 
 
 def live(arguments: list[str]) -> None:
-    """The task `sage_track` on packets; input=udp://127.0.0.1:9000 unless set."""
+    """The task `sage_track` for headsets with a browser; input=web://127.0.0.1:8765 unless set, or udp://HOST:PORT."""
     source = (
-        [] if any(argument.startswith("input=") for argument in arguments) else ["input=udp://127.0.0.1:9000"]
+        [] if any(argument.startswith("input=") for argument in arguments) else ["input=web://127.0.0.1:8765"]
     )
     predict(["task=sage_track", *source, *arguments])
 
@@ -106,6 +107,13 @@ def view(arguments: list[str]) -> None:
 def serve(arguments: list[str]) -> int:
     """Serve SCAIL-Pose."""
     from contrapposto.systems.scail_pose.service.__main__ import main as run
+
+    return run(arguments)
+
+
+def studio(arguments: list[str]) -> int:
+    """Serve the page of all systems."""
+    from contrapposto.studio.__main__ import main as run
 
     return run(arguments)
 
@@ -164,6 +172,7 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "view": view,
     "live": live,
     "serve": serve,
+    "studio": studio,
     "report": report,
     "publish": publish,
     "fetch": fetch,

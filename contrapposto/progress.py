@@ -22,6 +22,20 @@ def duration(seconds: float) -> str:
     return f"{seconds} s"
 
 
+Listener = Callable[[str, int, int], None]
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """A context in which every report of this process also calls `listener(stage, done, total)`."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
 class Report:
     """Shows how far the stages of some work are; call it with (stage, done, total) as often as you like.
 
@@ -39,6 +53,8 @@ class Report:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Report that `done` of `total` items of `stage` are finished."""
+        for listener in _listeners:
+            listener(stage, done, total)
         now = time.monotonic()
         if stage != self._stage:
             self._end()

@@ -111,6 +111,17 @@ class Convention:
             rotations, positions = _UPRIGHT @ rotations, positions @ _UPRIGHT.T
         return rotations, positions
 
+    def revert(self, rotations: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What `apply` turns into these rotations (F, 3, 3, 3) and positions (F, 3, 3): wxyz (F, 3, 4), (F, 3, 3)."""
+        if self.y_up:
+            rotations, positions = _UPRIGHT.T @ rotations, positions @ _UPRIGHT
+        matrices = torch.from_numpy(rotations @ self.joint_of_device.transpose(0, 2, 1))
+        quaternions = rot.matrix_to_quaternion(matrices).numpy()
+        if self.mirrored:
+            quaternions = quaternions * np.array([1, 1, -1, -1])
+            positions = positions * np.array([-1, 1, 1])
+        return quaternions, positions
+
 
 _QUEST_T_POSE = np.array(  # orientation of each device in the T-pose (docs/specs/sage.md, section 4)
     [

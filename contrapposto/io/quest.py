@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from contrapposto.errors import InputError, MissingError
+from contrapposto.files import atomic_path
 from contrapposto.io.devices import (
     CONVENTIONS,
     Convention,
@@ -25,7 +26,7 @@ from contrapposto.io.devices import (
     read_lines,
 )
 
-__all__ = ["DeviceTrack", "read_quest", "stream_quest"]
+__all__ = ["DeviceTrack", "read_quest", "stream_quest", "write_quest"]
 
 _FIELDS = (
     "FPS",
@@ -48,6 +49,30 @@ def read_quest(path: str | Path, *, normalize: bool = True, strict: bool = True)
         np.concatenate([chunk.times for chunk in chunks]),
         np.concatenate([chunk.tracked for chunk in chunks]),
     )
+
+
+def write_quest(path: str | Path, track: DeviceTrack) -> Path:
+    """Write a track in the app's format: four decimals, records separated by blank lines, times even.
+
+    A device that is not tracked is at the origin, as in the app's logs.
+
+    Args:
+        path: the text file.
+        track: at an even rate, as `Recording.devices` gives it.
+    """
+    rate = (len(track) - 1) / (track.times[-1] - track.times[0]) if len(track) > 1 else 60.0
+    quaternions, positions = CONVENTIONS["quest"].revert(track.rotations.numpy(), track.positions.numpy())
+    places = np.where(track.tracked[..., None], positions, 0.0)
+    turns = np.where(track.tracked[..., None], quaternions, [1.0, 0, 0, 0])[..., [1, 2, 3, 0]]
+    path = Path(path)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for place, turn in zip(places, turns):
+            words = [f"FPS:{rate:.1f}"]
+            for device, name in enumerate(("Headset", "LeftController", "RightController")):
+                for what, values in (("Position", place[device]), ("Rotation", turn[device])):
+                    words.append(f"{name}-{what}: ({', '.join(f'{value:.4f}' for value in values)})")
+            file.write(";".join(words) + ";\n\n")
+    return path
 
 
 def stream_quest(

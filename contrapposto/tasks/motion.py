@@ -30,21 +30,32 @@ class Convert:
         formats: of npz (AMASS layout), bvh, glb (skinned), mp4 (video).
         fps: resample to this frame rate; None keeps the file's.
         names: of the joints in BVH and GLB files: smplh, smpl, mixamo or vrm.
+        start: seconds of the file to leave out.
+        seconds: no more than this; None: to its end.
 
     Raises:
         ConfigError: no such names.
     """
 
     def __init__(
-        self, formats: Sequence[str] = FORMATS, fps: float | None = None, names: str = "smplh"
+        self,
+        formats: Sequence[str] = FORMATS,
+        fps: float | None = None,
+        names: str = "smplh",
+        start: float = 0.0,
+        seconds: float | None = None,
     ) -> None:
         written_name("pelvis", names)
         self.formats, self.fps, self.names = list(formats), fps, names
+        self.start, self.seconds = start, seconds
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Convert `source` into files in `output`."""
         motion = read_clip(source)
         stem = free_stem(output / source.stem, endings(self.formats), "smplh")
+        if self.start or self.seconds is not None:
+            length = motion.num_frames / motion.fps if self.seconds is None else self.seconds
+            motion = motion.trim(self.start, self.start + length)
         motion = motion.resample(self.fps) if self.fps else motion
         return write_formats(motion, stem, self.formats, self.names)
 

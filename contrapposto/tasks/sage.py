@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +12,6 @@ import numpy as np
 from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError, nearest
-from contrapposto.files import atomic_path, write_json
 from contrapposto.motion import Motion
 from contrapposto.outputs import free_stem
 from contrapposto.runs import best_run
@@ -65,6 +61,9 @@ class SageTrack:
         strict: bool = False,
         port: int = 8080,
         open: bool = True,
+        certificate: str | None = None,
+        names: Sequence[str] = (),
+        vmc: str | None = None,
     ) -> None:
         if speed not in SPEEDS:
             raise ConfigError(f"There is no speed {speed!r}.", expected=nearest(speed, SPEEDS))
@@ -80,18 +79,26 @@ class SageTrack:
         self.finishing = (smooth, reach, floor)
         self.calibrate, self.start, self.seconds = calibrate, start, seconds
         self.port, self.open = port, open
+        self.certificate, self.names = certificate, tuple(names)
+        from contrapposto.systems.sage.live.vmc import vmc_address
+
+        self.vmc = None if vmc is None else vmc_address(vmc)
         self.metadata: dict[str, str] = {}
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Track the recording `source`, or the packets of an address, into files in `output`."""
         from contrapposto.systems.sage.live.server import udp_address
+        from contrapposto.systems.sage.live.web_server import web_address
 
-        address = udp_address(str(config.input))
-        if address is not None:
-            return self._live(config, address, output)
-        return self._recording(config, source, output)
+        packets, pages = udp_address(str(config.input)), web_address(str(config.input))
+        if packets is None and pages is None:
+            return self._recording(config, source, output)
+        from contrapposto.tasks.sage_live import LiveCommand
 
-    def _model(self, config: DictConfig) -> tuple[AnyTracker, Finishing]:
+        live = LiveCommand(self, config, output)
+        return live.packets(packets) if packets is not None else live.headsets(pages or ("", 0))
+
+    def load(self, config: DictConfig) -> tuple[AnyTracker, Finishing]:
         """The trained tracker, prepared as asked, and what is done to its poses."""
         from contrapposto.systems.sage.finishing import Finishing
         from contrapposto.systems.sage.methods import load_tracker
@@ -124,7 +131,7 @@ class SageTrack:
         scale, calibration = self._wearer(source)
         repairs = Repairs(source, self.strict)
         stretch = part_of(self._stream(source, repairs), self.start, self.seconds)
-        model, finishing = self._model(config)
+        model, finishing = self.load(config)
         recording, counts = track_recording(
             model, stretch, scale=scale, calibration=calibration, finishing=finishing
         )
@@ -140,7 +147,7 @@ class SageTrack:
             times = (self.start or 0.0) + recording.start + np.arange(motion.num_frames) / motion.fps
             truth = whole.at_times(times, motion.fps)
             motion = replace(motion, metadata={**truth.metadata, **motion.metadata})
-        return self._write(motion, recording, stem, truth)
+        return self.write(motion, recording, stem, truth)
 
     def _stream(self, source: Path, repairs: Repairs) -> Iterator[DeviceTrack]:
         from contrapposto.io.tracks import stream_devices
@@ -200,9 +207,10 @@ class SageTrack:
         )
         return second
 
-    def _write(
+    def write(
         self, motion: Motion, recording: Recording, stem: Path, truth: Motion | None = None
     ) -> list[Path]:
+        """Write a tracked motion in the wanted formats, and the devices as CSV."""
         from contrapposto.io.device_csv import write_csv
         from contrapposto.render import render_motion_video
 
@@ -217,52 +225,6 @@ class SageTrack:
             path = stem.with_name(f"{stem.name}.mp4")
             paths.append(render_motion_video(path, clips, extras=tracker_marks(devices)))
         return paths
-
-    def _live(self, config: DictConfig, address: tuple[str, int], output: Path) -> list[Path]:
-        from contrapposto.io.devices import convention
-        from contrapposto.systems.sage.live.page import LivePage
-        from contrapposto.systems.sage.live.recording import Recording
-        from contrapposto.systems.sage.live.server import LiveSession
-        from contrapposto.systems.sage.live.tracker import SparseTracker
-        from contrapposto.systems.sage.live.wearer import Wearer
-
-        axes = convention(self.axes) if self.axes else None
-        wearer = Wearer(self.height, axes is None or axes.hands_known)
-        model, finishing = self._model(config)
-        tracker = SparseTracker(model, scale=wearer.scale, finishing=finishing)
-        recording = Recording(wearer.scale)
-        page = LivePage(self.port, wearer.scale)
-        stem = free_stem(
-            output / "live",
-            (*endings(self.formats), "_packets.jsonl", ".json", "_devices.csv"),
-            new=True,  # nobody can repeat a live session
-        )
-        packets, report = (stem.with_name(stem.name + ending) for ending in ("_packets.jsonl", ".json"))
-        try:
-            with atomic_path(packets) as temporary, temporary.open("wb") as log:
-                session = LiveSession(tracker, address, axes, wearer, recording, page, log)
-                print(f"listening at udp://{address[0]}:{session.port}, showing at {page.url}")
-                print("end with Ctrl+C: what was tracked is then written", flush=True)
-                self._browse(page.url)
-                with stopped_by_signals(session.stop):
-                    session.run(self.seconds, _reporter(session.waiting))
-        finally:
-            page.stop()
-        print(session.describe(), flush=True)
-        write_json(report, session.summary())
-        paths = [packets, report]
-        if not len(recording):
-            print("no body was tracked: nothing more to write")
-            if session.counts["packets"] == 0:
-                print("send packets as docs/live.md describes, while the session runs")
-            return paths
-        return [*paths, *self._write(recording.motion(), recording, stem)]
-
-    def _browse(self, url: str) -> None:
-        if self.open:
-            import webbrowser
-
-            webbrowser.open(url)
 
 
 class SageReconstruct:
@@ -309,20 +271,6 @@ class SageReconstruct:
         return best_run(config.paths.runs, model, self.data, self.experiment).checkpoint
 
 
-def _reporter(waiting: Callable[[], str], every: float = 5.0) -> Callable[[], None]:
-    """What prints why nothing is tracked yet, every few seconds."""
-    last = time.monotonic()
-
-    def report() -> None:
-        nonlocal last
-        line = waiting()
-        if line and time.monotonic() - last >= every:
-            last = time.monotonic()
-            print(line, flush=True)
-
-    return report
-
-
 def with_settings(
     finishing: Finishing, smooth: bool | None, reach: bool | None, floor: float | bool | None
 ) -> Finishing:
@@ -356,17 +304,6 @@ def prepared(model: Any, steps: int | None, speed: str) -> Any:
     from contrapposto.systems.sage.fast import prepare_tracker
 
     return prepare_tracker(model, steps=steps, linears="int8" if speed == "int8" else "packed")
-
-
-@contextmanager
-def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` on Ctrl+C and on SIGTERM, also where a shell has made the process ignore the first."""
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def part_of(

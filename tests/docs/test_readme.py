@@ -22,7 +22,12 @@ SMALLER = {  # by task: options that keep a command short
     "pipeline=label_to_character": "frames=16",
     "convert": "task.formats=[bvh]",
 }
-NOT_RUN = ("view", "live", "serve")  # they serve pages until they are stopped; tests/test_viewer.py runs them
+NOT_RUN = (
+    "view",
+    "live",
+    "serve",
+    "studio",
+)  # they serve pages until they are stopped; tests/test_viewer.py runs them
 
 
 def commands() -> list[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation, Slerp
 
 from contrapposto.errors import InputError, MissingError
-from contrapposto.io.quest import DeviceTrack, read_quest
+from contrapposto.io.devices import Repairs, devices_of
+from contrapposto.io.quest import DeviceTrack, read_quest, write_quest
+from contrapposto.io.tracks import stream_devices
+from contrapposto.synthetic import generate
 
 
 def record(poses, fps=72.0):
@@ -113,3 +118,17 @@ def test_missing_and_binary_files(tmp_path):
     (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
     with pytest.raises(InputError, match="text"):
         read_quest(tmp_path / "binary.txt")
+
+
+def test_a_written_log_is_read_as_it_was(tmp_path):
+
+    track = devices_of(generate("wave both hands", seconds=1.0, seed=3, fps=60))
+    seen = np.ones((len(track), 3), bool)
+    seen[20:30, 1] = seen[:5, 2] = False
+    track = replace(track, seen=seen)
+    path = write_quest(tmp_path / "log.txt", track)
+    (again,) = stream_devices(path, repairs=Repairs(path))
+    np.testing.assert_array_equal(again.tracked, seen)
+    np.testing.assert_allclose(again.positions.numpy()[seen], track.positions.numpy()[seen], atol=1e-3)
+    np.testing.assert_allclose(again.rotations.numpy()[seen], track.rotations.numpy()[seen], atol=2e-3)
+    np.testing.assert_allclose(np.diff(again.times), 1 / 60, atol=1e-3)

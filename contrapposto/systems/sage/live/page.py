@@ -57,8 +57,8 @@ class LivePage:
         self._figure = add_figure(self._server.scene, "/world/figure", self.body, betas, COLORS[0])
         self._figure.visible = False
 
-    def show(self, frame: LiveFrame) -> None:
-        """Send a body and its trackers to the browser."""
+    def show(self, frame: LiveFrame, stamp: float = 0.0) -> None:
+        """Send a body and its trackers to the browser; `stamp` is not shown."""
         local = torch.eye(3).repeat(self.body.skeleton.num_joints, 1, 1)
         local[:22] = frame.body.rotations[0].float().cpu()
         parents, translation = self.body.skeleton.parents, frame.body.root_translation[0].float().cpu()

@@ -1,5 +1,6 @@
-"""Live tracking over UDP: packets in, a figure in the browser, everything measured (docs/live.md).
+"""Live tracking of one wearer: packets in, a figure in the browser, everything measured (docs/live.md).
 
+Packets come over UDP, or from a page (`web_server`).
 One thread receives, one tracks, the caller's shows. Nothing waits in line: the tracking thread takes all packets that
 have come since, computes the body at the newest frame and passes over the others; the page shows the newest body.
 """
@@ -12,7 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -24,7 +25,6 @@ from contrapposto.systems.sage.live.tracker import LiveFrame, SparseTracker
 from contrapposto.systems.sage.live.wearer import Wearer
 
 if TYPE_CHECKING:
-    from contrapposto.systems.sage.live.page import LivePage
     from contrapposto.systems.sage.live.recording import Recording
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -91,18 +91,36 @@ class Arrived:
     at: float
 
 
+class Page(Protocol):
+    """What shows the bodies of a session."""
+
+    t_pose_wanted: threading.Event
+    """Set when the wearer asks for a calibration."""
+
+    def show(self, frame: LiveFrame, stamp: float) -> None:
+        """Show a body; `stamp` is the time of the newest packet that it was computed from, as the packet states it."""
+
+    def set_scale(self, scale: float) -> None:
+        """Change the size of the body."""
+
+    def tell(self, text: str) -> None:
+        """Show Markdown: what is going on."""
+
+
 class LiveSession:
     """Receives, tracks and shows until it is stopped.
 
     Args:
         tracker: see `SparseTracker`.
-        address: host and port to listen at.
+        address: host and port to listen at; None: packets come by `receive`.
         convention: of the axes of the packets; None: z up and orientations of the joints, unless the first packets
             show others. What is unusual about axes, units and sides is found from them and reported.
         wearer: what is known of the wearer and how it is found out; see `Wearer`.
         recording: takes the bodies.
         page: shows them; nothing is shown without it.
         log: takes the packets as they came, one a line.
+        pause: seconds from one shown body to the next, at least.
+        watch: called with every body, in the tracking thread.
 
     Raises:
         ConfigError: the port is taken.
@@ -111,12 +129,14 @@ class LiveSession:
     def __init__(
         self,
         tracker: SparseTracker,
-        address: tuple[str, int],
+        address: tuple[str, int] | None,
         convention: Convention | None,
         wearer: Wearer,
         recording: Recording,
-        page: LivePage | None = None,
+        page: Page | None = None,
         log: IO[bytes] | None = None,
+        pause: float = _TICK,
+        watch: Callable[[LiveFrame], None] | None = None,
     ) -> None:
         self.tracker, self.wearer = tracker, wearer
         self._learner = UnitLearner(convention)
@@ -127,19 +147,12 @@ class LiveSession:
         self.measured = {name: Measured() for name in ("network", "waiting", "model", "display", "behind")}
         self.rates = {name: Rate() for name in ("packets", "bodies", "images")}
         self.drift = Drift()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.settimeout(0.1)
-        try:
-            self._socket.bind(address)
-        except OSError as error:
-            self._socket.close()
-            raise ConfigError(
-                f"Port {address[1]} cannot be listened to.", found=str(error), fix="choose another port"
-            ) from error
-        self._port = int(self._socket.getsockname()[1])
+        self._pause, self._watch = pause, watch
+        self._socket = None if address is None else _listening(address)
+        self._port = 0 if self._socket is None else int(self._socket.getsockname()[1])
         self._waiting: deque[Arrived] = deque(maxlen=_MOST_WAITING)
         self._arrived, self._stopped = threading.Event(), threading.Event()
-        self._newest: tuple[LiveFrame, float] | None = None
+        self._newest: tuple[LiveFrame, float, float] | None = None
         self._tracked = threading.Event()
         self._failure: BaseException | None = None
         # Arrival minus device time: the smallest is that of the fastest way here.
@@ -147,7 +160,7 @@ class LiveSession:
 
     @property
     def port(self) -> int:
-        """Where packets are taken."""
+        """Where packets are taken; 0 where they come by `receive`."""
         return self._port
 
     def run(self, seconds: float | None = None, tick: Callable[[], None] | None = None) -> None:
@@ -157,7 +170,8 @@ class LiveSession:
             seconds: no longer than this.
             tick: called about once a second.
         """
-        threads = [threading.Thread(target=self._guarded, args=(f,)) for f in (self._receive, self._track)]
+        work = (self._track,) if self._socket is None else (self._listen, self._track)
+        threads = [threading.Thread(target=self._guarded, args=(function,)) for function in work]
         for thread in threads:
             thread.start()
         end = None if seconds is None else time.monotonic() + seconds
@@ -176,7 +190,8 @@ class LiveSession:
             self.stop()
             for thread in threads:
                 thread.join()
-            self._socket.close()
+            if self._socket is not None:
+                self._socket.close()
         if self._failure is not None:
             raise self._failure
         self._advance(last=True)
@@ -203,7 +218,8 @@ class LiveSession:
             return ""
         count = self.counts["unreadable packets"]
         heard = f"{count} unreadable packets, the last: {self.unreadable}" if count else "nothing has come"
-        return f"waiting for packets at udp://127.0.0.1:{self.port}: {heard}"
+        place = f"udp://127.0.0.1:{self.port}" if self.port else "the page"
+        return f"waiting for packets at {place}: {heard}"
 
     def describe(self) -> str:
         """What is going on, as Markdown for the page."""
@@ -241,7 +257,26 @@ class LiveSession:
             self._failure = error
             self.stop()
 
-    def _receive(self) -> None:
+    def receive(self, data: bytes) -> None:
+        """Take a packet as it came, from any one thread."""
+        now = time.monotonic()
+        try:
+            packet = decode(data)
+        except InputError as error:
+            self.counts["unreadable packets"] += 1
+            self.unreadable = error.found or error.what
+            return
+        self.counts["packets"] += 1
+        self.rates["packets"].mark(now)
+        if self._log is not None:
+            self._log.write(data.strip().replace(b"\n", b" ") + b"\n")
+        if len(self._waiting) == _MOST_WAITING:
+            self.counts["packets given up"] += 1
+        self._waiting.append(Arrived(packet, now))
+        self._arrived.set()
+
+    def _listen(self) -> None:
+        assert self._socket is not None
         while not self._stopped.is_set():
             try:
                 data = self._socket.recv(MAX_BYTES + 1)
@@ -249,21 +284,7 @@ class LiveSession:
                 continue
             except ConnectionError:  # Windows tells of unreachable peers here
                 continue
-            now = time.monotonic()
-            try:
-                packet = decode(data)
-            except InputError as error:
-                self.counts["unreadable packets"] += 1
-                self.unreadable = error.found or error.what
-                continue
-            self.counts["packets"] += 1
-            self.rates["packets"].mark(now)
-            if self._log is not None:
-                self._log.write(data.strip().replace(b"\n", b" ") + b"\n")
-            if len(self._waiting) == _MOST_WAITING:
-                self.counts["packets given up"] += 1
-            self._waiting.append(Arrived(packet, now))
-            self._arrived.set()
+            self.receive(data)
 
     def _track(self) -> None:
         while not self._stopped.is_set():
@@ -284,9 +305,10 @@ class LiveSession:
         start = time.monotonic()
         frame = self.tracker.pose()
         if frame is not None and arrived is not None:
-            self._keep(frame, arrived, start, time.monotonic())
+            stamp = frame.time if newest is None else newest.packet.time
+            self._keep(frame, stamp, arrived, start, time.monotonic())
 
-    def _keep(self, frame: LiveFrame, arrived: float, start: float, now: float) -> None:
+    def _keep(self, frame: LiveFrame, stamp: float, arrived: float, start: float, now: float) -> None:
         """A body that was computed from `start` to `now`, its newest packet having `arrived` before."""
         self.measured["waiting"].add(start - arrived)
         self.measured["model"].add(now - start)
@@ -297,8 +319,10 @@ class LiveSession:
         self.counts["frames ignored"] += frame.passed
         if self.wearer.known:
             self.recording.add(frame)
-        self._newest = (frame, arrived)
+        self._newest = (frame, arrived, stamp)
         self._tracked.set()
+        if self._watch is not None:
+            self._watch(frame)
 
     def _take(self, arrived: Arrived) -> None:
         """One packet into the tracker."""
@@ -339,12 +363,25 @@ class LiveSession:
         self._tracked.clear()
         newest = self._newest
         if self.page is not None and newest is not None:
-            frame, at = newest
-            self.page.show(frame)
+            frame, at, stamp = newest
+            self.page.show(frame, stamp)
             now = time.monotonic()
             self.measured["display"].add(now - at)
             self.rates["images"].mark(now)
-        self._stopped.wait(max(_TICK - (time.monotonic() - start), 0.0))
+        self._stopped.wait(max(self._pause - (time.monotonic() - start), 0.0))
+
+
+def _listening(address: tuple[str, int]) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listener.settimeout(0.1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"Port {address[1]} cannot be listened to.", found=str(error), fix="choose another port"
+        ) from error
+    return listener
 
 
 class Drift:

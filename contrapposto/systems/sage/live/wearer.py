@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 
 from contrapposto.errors import InputError
@@ -14,6 +16,7 @@ from contrapposto.systems.sage.live.calibration import (
 )
 
 _COUNTDOWN, _HOLD = 3.0, 1.0  # seconds until the T-pose, and for which it is held
+_FEWEST, _LONGEST = 5, 4.0  # packets of a T-pose, and the seconds in which they have to come
 _STANDING = 2.0  # seconds in which the wearer just stands, for the size
 
 
@@ -73,18 +76,18 @@ class Wearer:
     ) -> bool:
         begin = self._begin or now
         if now < begin:
-            self._message = f"**T-pose in {begin - now:.0f} s**"
+            self._message = f"**T-pose in {ceil(begin - now)} s**"
             return False
         if seen.all():
             self._frames.append((rotations.copy(), positions.copy()))
-        if now < begin + _HOLD:
+        if now < begin + (_HOLD if len(self._frames) >= _FEWEST else _LONGEST):
             self._message = "**hold the T-pose**"
             return False
         self._begin = None
         return self._calibrate()
 
     def _calibrate(self) -> bool:
-        if len(self._frames) < 5:
+        if len(self._frames) < _FEWEST:
             self._message = "T-pose: not all three devices were tracked"
             return False
         rotations, positions = (np.stack(part) for part in zip(*self._frames))

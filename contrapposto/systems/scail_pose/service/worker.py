@@ -105,8 +105,13 @@ def _single_file(path: Path) -> str:
 
 def answer(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """The last answer to a request, whatever happens."""
+    return outcome(lambda: look(request) if request["do"] == "look" else make(request, progress))
+
+
+def outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `work` returns as the last answer to a request, or its error in words."""
     try:
-        return {"result": look(request) if request["do"] == "look" else make(request, progress)}
+        return {"result": work()}
     except ContrappostoError as error:
         return {"error": str(error), "fault": "input"}
     except Exception as error:  # the next request shall be served
@@ -118,8 +123,15 @@ def answer(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         }
 
 
-def main() -> None:
-    """Serve requests until the input ends or SIGTERM comes."""
+Respond = Callable[[Mapping[str, Any], Progress], dict[str, Any]]
+
+
+def main(respond: Respond = answer) -> None:
+    """Serve requests until the input ends or SIGTERM comes.
+
+    Args:
+        respond: gives the last answer to a request; called in the main thread, one request after the other.
+    """
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(1)
     )  # leaves every `with`: no encoder, no half file stays
@@ -130,7 +142,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     while True:
         request = json.loads(requests.get())
-        _say(answers, answer(request, _throttled(answers)))
+        _say(answers, respond(request, _throttled(answers)))
 
 
 def _listen(requests: queue.Queue[str]) -> None:

@@ -1,0 +1,1 @@
+export { Bone, BufferAttribute, BufferGeometry, CanvasTexture, Color, DirectionalLight, Fog, GridHelper, Group, HemisphereLight, Mesh, MeshBasicMaterial, MeshLambertMaterial, PerspectiveCamera, PlaneGeometry, Quaternion, Scene, Skeleton, SkinnedMesh, SRGBColorSpace, Vector3, WebGLRenderer } from "three";

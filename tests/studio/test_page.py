@@ -1,0 +1,170 @@
+"""The studio: commands of what was entered, and every tab in a real browser, where gradio and a browser are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contrapposto.errors import InputError
+from contrapposto.studio import commands
+from contrapposto.tasks.predict import compose
+from tests.browser import Browser, free_port
+
+CSV = "time,head_x\n"
+
+
+def test_what_was_entered_becomes_commands(tmp_path: Path) -> None:
+    upload = tmp_path / "my [odd], name.CSV"
+    upload.write_text(CSV)
+    (step,) = commands.track(tmp_path / "job", str(upload), 2.0, 1.8, False)
+    config = compose(step)
+    assert Path(config.input).read_text() == CSV
+    assert (config.task.seconds, config.task.height) == (2, 1.8)
+    assert commands.shown([step], tmp_path / "job").startswith(
+        "contrapposto predict task=sage_track input=my_odd_name.csv task.seconds=2"
+    )
+    (step,) = commands.generate(tmp_path / "job", ["walk", "sit down"], 1.5, None, 3, True)
+    config = compose(step)
+    assert (list(config.action), config.frames, config.seed) == (["walk", "sit down"], 45, 3)
+
+
+@pytest.mark.parametrize("name", ["scene.gltf", "notes"])
+def test_files_of_other_formats_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(InputError, match=r"mesh"):
+        commands.pose_mesh(tmp_path, str(tmp_path / name), None, 1.0, False)
+    with pytest.raises(InputError, match=r"is not a video"):
+        commands.find_people(tmp_path, str(tmp_path / name), None, 1.0, 256)
+    with pytest.raises(InputError, match=r"upload one"):
+        commands.track(tmp_path, None, 1.0, None, False)
+
+
+class Page:
+    """The page in Chromium."""
+
+    def __init__(self, url: str) -> None:
+        self.browser = Browser()
+        self.browser.call("/url", {"url": url})
+        self.wait("return document.querySelectorAll('button[role=tab]').length >= 5")
+
+    def run(self, script: str) -> Any:
+        return self.browser.call("/execute/sync", {"script": script, "args": []})
+
+    def wait(self, script: str, seconds: float = 60.0) -> None:
+        end = time.monotonic() + seconds
+        while not self.run(script):
+            assert time.monotonic() < end, f"{script} did not come true; toasts: {self.toasts()}"
+            time.sleep(0.2)
+
+    def toasts(self) -> str:
+        return str(
+            self.run("return [...document.querySelectorAll('.toast-body')].map(e => e.innerText).join()")
+        )
+
+    def press(self, text: str) -> None:
+        self.run(
+            f"[...document.querySelectorAll('button')].find(b => b.textContent.includes({json.dumps(text)})).click()"
+        )
+
+    def open(self, tab: str) -> None:
+        self.run(
+            f"[...document.querySelectorAll('button[role=tab]')].find(b => b.textContent.includes({json.dumps(tab)})).click()"
+        )
+
+    def links(self) -> list[str]:
+        return list(
+            self.run(
+                "return [...document.querySelectorAll('a[download]')].filter(a => a.offsetParent).map(a => a.href)"
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install 'contrapposto[studio]'")
+    if not shutil.which("chromedriver"):
+        pytest.skip("no chromedriver on this machine (Debian: chromium-driver)")
+    from contrapposto.studio.examples import make_examples
+    from contrapposto.studio.page import LIMITS, build, launch_options
+
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("studio")
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
+        limits = replace(LIMITS, seconds=0.5)
+        page = build(folder, limits, make_examples(folder / "examples", seconds=1.0))
+        _, address, _ = page.launch(
+            server_port=free_port(), prevent_thread_lock=True, **launch_options(limits)
+        )
+        yield address
+        page.close()
+
+
+@pytest.fixture(scope="module")
+def page(url: str) -> Iterator[Page]:
+    page = Page(url)
+    yield page
+    page.browser.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tab", "button", "endings"),
+    [
+        ("Headset", "Track the body", (".glb", ".npz", ".bvh")),
+        ("Label", "Generate", (".glb", ".npz", ".bvh")),
+        ("Motion →", "Pose the mesh", (".glb",)),
+        ("Avatar", "Draw the avatar", (".mp4", ".glb", ".html")),
+        ("Video →", "Find the people", (".mp4", ".glb", ".bvh")),
+    ],
+)
+def test_every_tab_gives_a_result_at_once(
+    page: Page, tab: str, button: str, endings: tuple[str, ...]
+) -> None:
+    page.open(tab)
+    page.press(button)
+    page.wait(
+        "return [...document.querySelectorAll('.cm-content')]"
+        ".some(e => e.offsetParent && e.innerText.includes('contrapposto predict'))"
+    )
+    links = page.links()
+    for ending in endings:
+        link = next(link for link in links if link.endswith(ending))
+        with urllib.request.urlopen(link, timeout=10) as answer:
+            assert len(answer.read()) > 1000
+    page.wait("return [...document.querySelectorAll('canvas')].some(c => c.offsetParent && c.width > 100)")
+
+
+@pytest.mark.slow
+def test_nothing_is_loaded_from_elsewhere_and_other_hosts_are_refused(page: Page, url: str) -> None:
+    origins = page.run(
+        "return [...new Set(performance.getEntriesByType('resource').map(e => new URL(e.name).origin))]"
+    )
+    assert origins == [url.rstrip("/")]
+    request = urllib.request.Request(url, headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(request, timeout=10)
+
+
+@pytest.mark.slow
+def test_a_wrong_file_gives_a_message_without_folders(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "broken.csv").write_text(CSV)
+    page.open("Headset")
+    page.run('document.querySelector(\'button[aria-label="Clear"], button[aria-label="Remove"]\').click()')
+    page.wait("return [...document.querySelectorAll('input[type=file]')].length > 0")
+    element = page.browser.call("/element", {"using": "css selector", "value": "input[type=file]"})
+    page.browser.call(
+        f"/element/{next(iter(element.values()))}/value", {"text": str(tmp_path / "broken.csv")}
+    )
+    page.wait("return document.body.innerText.includes('broken.csv')")
+    page.press("Track the body")
+    page.wait("return document.querySelectorAll('.toast-body').length > 0")
+    assert "broken.csv" in page.toasts() and "/tmp" not in page.toasts()
