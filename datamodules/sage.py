@@ -184,7 +184,7 @@ class SageDataModule(StoreDataModule):
         return clips
 
     def _copied(self, clips: np.ndarray) -> np.ndarray:
-        """Clip numbers, each as often as `copies` says."""
+        """Clip numbers, each as often as `copies` states."""
         counts = np.ones(len(clips), np.int64)
         for pattern, count in self.copies.items():
             match = match_list(self.store.clips, [pattern])

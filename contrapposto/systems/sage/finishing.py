@@ -5,7 +5,7 @@ Everything is causal and in closed form, so that a clip and a live stream give t
 1. Smoothing by the one-euro filter (Casiez et al., CHI 2012): strong at rest, weak in fast motion.
 2. Reach: head and hands take the orientation of their devices, and the arms bend so that the hands stand where their
    devices are. A hand that comes back after a loss is brought there within 0.15 s.
-3. Plant: a foot that stands, as the network says, keeps its place on the floor; legs bend. A foot that is lifted
+3. Plant: a foot that stands, as the network predicts, keeps its place on the floor; legs bend. A foot that is lifted
    returns to the predicted place within some tenths of a second, without a jump.
 4. Floor: legs bend so that no foot is below the floor; the body is lifted where that is not enough.
 """
@@ -245,7 +245,7 @@ class Finisher:
         if self._predicted is None:
             self._predicted = self._toes = toes[0]
         for index, (place, stand) in enumerate(zip(toes, stands)):
-            self._stands = self._stands + _CONTACT * (np.clip(2 * stand - 0.5, 0, 1) - self._stands)
+            self._stands = self._stands + _CONTACT * (np.clip(2.5 * stand - 0.25, 0, 1) - self._stands)
             moved = self._toes + (1 - self._stands)[:, None] * (place - self._predicted)
             behind = place - moved
             far = np.clip(1 - _FAR / np.maximum(np.sqrt((behind * behind) @ _ONES2), 1e-9), 0, 1)
@@ -324,7 +324,7 @@ _ANCESTORS = _ancestors()
 _TOES, _SIX, _ONES2 = np.array([10, 11]), np.ones(6), np.ones(2)
 # Shares per frame of the way: of the contacts to their new value, of standing and moving toes to their predicted place, and
 # of toes that are further behind than `_FAR` metres. Chosen on the validation clips of docs/open_protocol.md.
-_CONTACT, _DRIFT, _RETURN, _CATCH, _FAR = 0.3, 0.005, 0.05, 0.3, 0.3
+_CONTACT, _DRIFT, _RETURN, _CATCH, _FAR = 0.3, 0.005, 0.1, 0.15, 0.05
 # Joints whose local rotation changes.
 _CHANGED = np.array([*limbs.COLLARS, *limbs.UPPER, *limbs.MIDDLE, *limbs.END, HEAD])
 _ABOVE = np.array([SMPL22.parents[joint] for joint in _CHANGED])

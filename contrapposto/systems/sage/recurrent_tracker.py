@@ -32,7 +32,7 @@ class TrackerNetwork(nn.Module):
         width: of the recurrent layers.
         layers: of gated recurrent units.
         dropout: rate before the output layer.
-        contacts: whether the output also says which feet stand.
+        contacts: whether the output also tells which feet stand.
     """
 
     def __init__(
