@@ -16,6 +16,7 @@ from torch import Tensor
 
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.files import atomic_path
+from contrapposto.outputs import free_stem
 from contrapposto.progress import say
 from contrapposto.systems.anerf.avatar import Avatar
 from contrapposto.systems.anerf.catalogue import catalogue_entry
@@ -23,7 +24,7 @@ from contrapposto.systems.anerf.data.images import clean_image
 from contrapposto.systems.anerf.paths import MODES, PosePath
 from contrapposto.systems.anerf.renderer import SPEEDS
 from contrapposto.systems.anerf.splats import SplatAvatar
-from contrapposto.systems.anerf.view import Picture
+from contrapposto.systems.anerf.view import Rendered
 from contrapposto.tasks.anerf_inputs import (
     choose_frames,
     clip_path,
@@ -104,6 +105,7 @@ class AnerfRender:
         if self.entry is not None:
             result = catalogue_entry(self.entry, mode)
             frames, options = frames or result.frames, {**result.options, **options}
+        stem = self._stem(output / (clip_path(config.motion).stem if config.motion else str(mode)), mode)
         avatar = load_avatar(config, *self.run)
         chosen = choose_frames(avatar, mode, frames, self.most)
         if mode == "bullet" and self.entry is None and not config.motion:
@@ -112,9 +114,8 @@ class AnerfRender:
         renderer = avatar.renderer(self.speed, depth="depth" in self.formats)
         height, width = avatar.size
         factor = 1.0 if self.height is None or mode == "val" else self.height / height
-        stem = output / (clip_path(config.motion).stem if config.motion else str(mode))
         if "html" in self.formats:
-            page = self._page(avatar, path, fps, stem.with_suffix(".html"))
+            page = self._page(avatar, path, fps, stem.with_name(f"{stem.name}.html"))
             if self.formats == ["html"]:
                 return [page]
         writers = _Writers(stem, self.formats, fps, (round(height * factor), round(width * factor)))
@@ -143,6 +144,12 @@ class AnerfRender:
         paths = writers.paths
         return [*paths, _write_scores(stem, rows)] if rows else paths
 
+    def _stem(self, stem: Path, mode: str) -> Path:
+        """A name whose video, page and folder of images replace nothing."""
+        endings = [f".{name}" for name in self.formats if name in ("mp4", "html")]
+        images = set(self.formats) - {"mp4", "html"}
+        return free_stem(stem, [*endings, ""] if images or (mode == "val" and self.scores) else endings)
+
     def _page(self, avatar: Avatar, path: PosePath, fps: float, file: Path) -> Path:
         """The avatar in the browser, in the poses of a path."""
         from contrapposto.systems.anerf.splats.web import write_page
@@ -152,22 +159,22 @@ class AnerfRender:
         return write_page(file, avatar.network, path.world_to_bone, fps, avatar.metres_per_unit)
 
     def _path(
-        self, config: DictConfig, avatar: Avatar, mode: str, chosen: Sequence[int], given: dict[str, Any]
+        self, config: DictConfig, avatar: Avatar, mode: str, chosen: Sequence[int], options: dict[str, Any]
     ) -> tuple[PosePath, float]:
         if not config.motion:
-            shown = make_path(avatar, mode, chosen, given, refined=self.refined, published=self.published)
+            shown = make_path(avatar, mode, chosen, options, refined=self.refined, published=self.published)
             return shown, self.fps or 14.0
         if mode not in ("retarget", "bullet"):
             raise ConfigError(f"mode={mode} is not for a motion.", expected="retarget or bullet")
         fps = self.fps or 30.0
         turns = float(mode == "bullet") if self.turns is None else self.turns
-        options: dict[str, Any] = {"travel": self.travel, "turn": self.turn, "turns": turns}
-        return motion_path(avatar, clip_path(config.motion), fps=fps, camera=chosen[0], **options), fps
+        walk: dict[str, Any] = {"travel": self.travel, "turn": self.turn, "turns": turns}
+        return motion_path(avatar, clip_path(config.motion), fps=fps, camera=chosen[0], **walk), fps
 
-    def _background(self, avatar: Avatar, image: int, picture: Picture, mode: str) -> Tensor:
+    def _background(self, avatar: Avatar, image: int, rendered: Rendered, mode: str) -> Tensor:
         if self.background == "scene" or mode == "val":
             result = torch.from_numpy(np.array(needed_scene(avatar).background(image))).float() / 255
-            size = picture.opacity.shape
+            size = rendered.opacity.shape
             if result.shape[:2] == size:
                 return result
             resized = torch.nn.functional.interpolate(result.movedim(-1, 0)[None], size=size, mode="bilinear")
@@ -184,10 +191,13 @@ class _Writers:
 
         self.stem, self.formats, self.number = stem, formats, 0
         self.stack = contextlib.ExitStack()
-        self.video = VideoWriter(stem.with_suffix(".mp4"), fps, size[::-1]) if "mp4" in formats else None
-        self.paths = [stem.with_suffix(".mp4")] if "mp4" in formats else []
+        self.video = VideoWriter(self._file("mp4"), fps, size[::-1]) if "mp4" in formats else None
+        self.paths = [self._file("mp4")] if "mp4" in formats else []
         self.paths += [stem / name for name in formats if name not in ("mp4", "html")]
-        self.paths += [stem.with_suffix(".html")] if "html" in formats else []
+        self.paths += [self._file("html")] if "html" in formats else []
+
+    def _file(self, ending: str) -> Path:
+        return self.stem.with_name(f"{self.stem.name}.{ending}")
 
     def __enter__(self) -> _Writers:
         if self.video is not None:
@@ -216,14 +226,14 @@ class _Writers:
         self.number += 1
 
 
-def _scores(avatar: Avatar, image: int, shown: Tensor, picture: Picture) -> dict[str, float]:
+def _scores(avatar: Avatar, image: int, shown: Tensor, rendered: Rendered) -> dict[str, float]:
     """PSNR and SSIM on the box, images cropped to it first (docs/specs/anerf.md, section 9)."""
     from contrapposto.metrics.image import psnr, ssim
 
     scene = needed_scene(avatar)
     mask = torch.from_numpy(scene.mask(image).copy())
     true = torch.from_numpy(clean_image(scene, image)).float() / 255
-    (left, top), (right, bottom) = picture.low.tolist(), picture.high.tolist()
+    (left, top), (right, bottom) = rendered.low.tolist(), rendered.high.tolist()
     a, b, inside = (x[None, top:bottom, left:right] for x in (shown, true, mask))
     measures = {"psnr": psnr, "ssim": ssim}
     result = {name: float(measure(a, b)) for name, measure in measures.items()}

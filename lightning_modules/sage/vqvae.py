@@ -98,13 +98,13 @@ class SageVQVAEModule(StageModule):
         motion = root_in(batch["rotation_local_6d"][..., self.columns], turn)
         count = len(self.network.joints)
         draws = keyed_uniform(
-            self.hparams["seed"], int(batch["step"]), batch["sample_ids"], (count,), "joint mask"
+            self.hparams["seed"], batch["step"], batch["sample_ids"], (count,), "joint mask"
         )
         hidden = corrupt(motion, keep_joints(draws, self.hparams["mask_ratio"]))
         if not isinstance(self.network.quantizer, ContinuousLatents):
             start_quantizing(
                 self.network.quantizer,
-                int(batch["step"]),
+                batch["step"],
                 self.hparams["quantize_after"],
                 self.hparams["seed"],
                 lambda: self.network.encode(hidden, sparse),

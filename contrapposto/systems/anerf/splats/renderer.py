@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from contrapposto.devices import device_of
 from contrapposto.systems.anerf.cameras import cylinder_box
 from contrapposto.systems.anerf.kinematics import joints_of, rendering_cylinder
 from contrapposto.systems.anerf.splats.model import SplatAvatar
 from contrapposto.systems.anerf.splats.raster import blend
-from contrapposto.systems.anerf.view import Picture, View
+from contrapposto.systems.anerf.view import Rendered, View
 
 
 class SplatRenderer:
-    """Draws images of a splat avatar.
+    """Draws images of a splat avatar where it is; they come back to the device of the pose.
 
     Args:
         avatar: trained.
@@ -25,8 +26,10 @@ class SplatRenderer:
         self.avatar, self.threads, self.depth = avatar, threads, depth
 
     @torch.no_grad()
-    def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Picture:
+    def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Rendered:
         """An image of one pose (24, 4, 4) before a camera; splat avatars have no frame codes."""
+        here, device = world_to_bone.device, device_of(self.avatar)
+        world_to_bone, view = world_to_bone.to(device), view.to(device)
         gaussians = self.avatar.project(torch.linalg.inv(world_to_bone), view)
         colour, transmittance = blend(gaussians, view.height, view.width, threads=self.threads)
         opacity, depth = 1 - transmittance, torch.full_like(transmittance, torch.inf)
@@ -38,4 +41,4 @@ class SplatRenderer:
         box = cylinder_box(
             cylinder, view.camera_to_world, view.focal, view.height, view.width, centre=view.centre
         )
-        return Picture(colour, opacity, depth, *box)
+        return Rendered(colour, opacity, depth, *box).to(here)
