@@ -1,5 +1,6 @@
 """Callbacks of training and evaluation, blind to the system: they know a model by its named outputs only."""
 
+from callbacks.budget import CpuBudget
 from callbacks.checkpoint import (
     AtomicCheckpointIO,
     BestCheckpoint,
@@ -23,6 +24,7 @@ __all__ = [
     "MPJPE",
     "AtomicCheckpointIO",
     "BestCheckpoint",
+    "CpuBudget",
     "FiniteGuard",
     "GenerationCallback",
     "MediaCallback",
