@@ -128,7 +128,7 @@ class SageDecoderModule(SageBodyModule):
         upper, lower = self.tracker.latents(sparse, batch["frames"])
         return {"upper": upper, "lower": lower}
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Loss of the supervised frames of the windows, logged under train/."""
         sparse, turn = windows_in(self.tracker.frame, batch["sparse"])
         if self.joint:

@@ -92,7 +92,7 @@ class SageVQVAEModule(StageModule):
         reconstruction: Tensor = self.network(motion, sparse).reconstruction
         return reconstruction
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Losses of a batch of windows, logged under train/."""
         sparse, turn = windows_in(self.hparams["coordinates"], batch["sparse"])
         motion = root_in(batch["rotation_local_6d"][..., self.columns], turn)
