@@ -36,6 +36,8 @@ demo: setup
 	$(VENV)/bin/python prepare.py data=demo
 	$(VENV)/bin/python train.py pipeline=sage experiment=sage_demo
 	$(VENV)/bin/python evaluate.py model=sage_refiner experiment=sage_demo
+	$(VENV)/bin/python predict.py task=sage_track task.beside=sage task.seconds=4 task.formats=[mp4] \
+	  input=contrapposto/assets/motion/cmu_01_03.npz output=out/demo
 
 test: setup
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile

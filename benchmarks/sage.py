@@ -6,15 +6,23 @@ Weights are random: the speed does not depend on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import cycle
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.measure import Row, compare, floor_share, flops, matmul_speed, seconds
+from contrapposto.io.amass import read_amass
+from contrapposto.shipped import FOLDER
 from contrapposto.systems.sage.body_losses import DecoderLoss, RefinerLoss
 from contrapposto.systems.sage.diffusion import MotionDiffusion
 from contrapposto.systems.sage.fast import prepare_tracker
+from contrapposto.systems.sage.features import sage_features
+from contrapposto.systems.sage.finishing import Finishing
+from contrapposto.systems.sage.recurrent_stream import TrackerStream
+from contrapposto.systems.sage.recurrent_tracker import Tracker
 from contrapposto.systems.sage.student import StudentTracker
 from contrapposto.systems.sage.tracker import SageTracker, TrackedBody, start_noise
 
@@ -26,6 +34,7 @@ def run(threads: int) -> Iterator[Row]:
     """Every figure, one by one."""
     torch.manual_seed(0)
     tracker = SageTracker().eval()
+    yield from _recurrent()
     yield _student(1)
     yield _student(2)
     yield from _live(tracker, threads)
@@ -57,6 +66,21 @@ def _live(tracker: SageTracker, threads: int) -> Iterator[Row]:
 
 def _pusher(stream: object, frame: Tensor) -> Callable[[], object]:
     return lambda: stream.push(frame)  # type: ignore[attr-defined]
+
+
+def _recurrent() -> Iterator[Row]:
+    """The shipped recurrent tracker, live on a shipped clip, on one core, with all of finishing and without."""
+    clip = sage_features(read_amass(FOLDER / "cmu_01_03.npz").resample(60.0))["sparse"]
+    tracker = Tracker.from_pretrained("tracker")
+    for finishing in (Finishing(), Finishing.none()):
+        tracker.finishing = finishing
+        stream, frames = tracker.stream(), cycle(clip)
+        taken = seconds(partial(_push_next, stream, frames), minimum=2.0)
+        yield Row(f"tracker, live, {finishing}", 1 / taken, "frames/s", 1)
+
+
+def _push_next(stream: TrackerStream, frames: Iterator[Tensor]) -> None:
+    stream.push(next(frames))
 
 
 def _student(threads: int) -> Row:

@@ -1,5 +1,6 @@
 """Callbacks of training and evaluation, blind to the system: they know a model by its named outputs only."""
 
+from callbacks.budget import CpuBudget
 from callbacks.checkpoint import (
     AtomicCheckpointIO,
     BestCheckpoint,
@@ -25,6 +26,7 @@ __all__ = [
     "AtomicCheckpointIO",
     "BestCheckpoint",
     "CompileNetworks",
+    "CpuBudget",
     "FiniteGuard",
     "GenerationCallback",
     "MediaCallback",

@@ -58,7 +58,7 @@ def number_of_steps(config: DictConfig) -> int | None:
         per_epoch = max(math.floor(_clips(Path(data.store)) * share * data.repeats / data.batch_size), 1)
     else:
         return None
-    steps = per_epoch * trainer.max_epochs if trainer.max_epochs else None
+    steps = per_epoch * trainer.max_epochs if (trainer.max_epochs or 0) > 0 else None
     if trainer.max_steps and trainer.max_steps > 0:
         return min(steps or trainer.max_steps, trainer.max_steps)
     return steps

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from contrapposto.body import load_body
 from contrapposto.data.features import FeatureCache, Resample
 from contrapposto.data.frozen import WindowCache, WindowFunction
+from contrapposto.data.splits import match_list
 from contrapposto.data.store import MotionStore
 from contrapposto.data.windows import StepBatchDataset, Weighting
 from contrapposto.errors import ConfigError, InputError
@@ -67,6 +68,8 @@ class SageDataModule(StoreDataModule):
         cache_windows: at most about so many windows are cached (and trained on): by a stride between them; with
             sequences, which need every window, by leaving clips out. None for all.
         weighting: see `draw_windows`.
+        copies: patterns of clip names, each with the number of times that its training clips count in the draw; 1 where
+            no pattern fits. The last pattern that fits counts.
         body: file of the body whose zero shape gives the positions; the default skeleton where None.
         seed: of the windows.
     """
@@ -92,10 +95,12 @@ class SageDataModule(StoreDataModule):
         cache_gib: float = 20.0,
         cache_windows: int | None = None,
         weighting: Weighting = "clip",
+        copies: Mapping[str, int] | None = None,
         body: str | None = None,
         seed: int = 10,
     ) -> None:
         super().__init__()
+        self.copies = dict(copies or {})
         self.sequence, self.max_val_frames, self.body = sequence, max_val_frames, body
         self.cache_bytes = cache_gib * 2**30 if cache else 0
         self.cache_windows, self.weighting = cache_windows, weighting
@@ -137,7 +142,7 @@ class SageDataModule(StoreDataModule):
         """Windows of the training clips."""
         trainer = self.trainer
         assert trainer is not None
-        clips = self._train_clips()
+        clips = self._copied(self._train_clips())
 
         def dataset(first: int, last: int) -> IterableDataset:
             return FrozenBatches(
@@ -177,6 +182,20 @@ class SageDataModule(StoreDataModule):
             windows = np.cumsum([self.cache.lengths[clip] - self.window + 1 for clip in order])
             clips = np.sort(order[: int(np.searchsorted(windows, self.cache_windows)) + 1])
         return clips
+
+    def _copied(self, clips: np.ndarray) -> np.ndarray:
+        """Clip numbers, each as often as `copies` states."""
+        counts = np.ones(len(clips), np.int64)
+        for pattern, count in self.copies.items():
+            match = match_list(self.store.clips, [pattern])
+            if match.missing or count < 1:
+                raise ConfigError(
+                    f"data.copies: {pattern!r}: {count} cannot be used.",
+                    found="no such clip" if match.missing else f"a count of {count}",
+                    expected="a pattern of clip names, such as HDM05/*, and a whole number from 1",
+                )
+            counts[np.isin(clips, match.indices)] = count
+        return np.repeat(clips, counts)
 
     def cache_outputs(self, name: str, metadata: dict[str, Any], function: WindowFunction) -> None:
         """Compute the outputs of frozen networks for the training windows, once; batches then contain them.

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 def steps_per_epoch(trainer: pl.Trainer) -> int:
     """Optimiser steps of an epoch."""
-    _ = trainer.estimated_stepping_batches  # sets the loaders up, which the next line needs
+    trainer.fit_loop.setup_data()  # the loaders, which the next line needs
     return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+<<<<<<< HEAD
 from collections.abc import Iterator, Sequence
+=======
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+>>>>>>> sage
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +57,9 @@ class SageTrack:
         speed: str = "packed",
         smooth: bool | None = None,
         reach: bool | None = None,
+        plant: bool | None = None,
         floor: float | bool | None = None,
+        beside: str | None = None,
         height: float | str | None = None,
         axes: str | None = None,
         calibrate: float | None = None,
@@ -76,7 +83,10 @@ class SageTrack:
         self.model, self.checkpoint = model_of(method), checkpoint
         self.data, self.experiment = data, experiment
         self.steps, self.speed, self.height, self.axes = steps, speed, height, axes
-        self.finishing = (smooth, reach, floor)
+        self.finishing = (smooth, reach, plant, floor)
+        self.method, self.beside = method, beside
+        if beside is not None:
+            model_of(beside)
         self.calibrate, self.start, self.seconds = calibrate, start, seconds
         self.port, self.open = port, open
         self.certificate, self.names = certificate, tuple(names)
@@ -104,7 +114,7 @@ class SageTrack:
         from contrapposto.systems.sage.methods import load_tracker
         from contrapposto.systems.sage.recurrent_tracker import Tracker
 
-        model = load_tracker(self.checkpoint or self._best(config))
+        model = load_tracker(self.checkpoint or self._best(config, self.model))
         finishing = with_settings(model.finishing, *self.finishing)
         print(f"finishing: {finishing}")
         self.metadata = {"post_processing": str(finishing)}
@@ -113,12 +123,12 @@ class SageTrack:
             return prepared(model, self.steps, self.speed), Finishing.none()
         return prepared(model, self.steps, self.speed), finishing
 
-    def _best(self, config: DictConfig) -> Path:
-        """The best run of the method's model, or the shipped one."""
-        data, experiment = TRAINED_ON.get(self.model, ("demo", "sage_demo"))
-        return best_run(
-            config.paths.runs, self.model, self.data or data, self.experiment or experiment
-        ).checkpoint
+    def _best(self, config: DictConfig, model: str) -> Path:
+        """The best run of a model, or the shipped one; `data` and `experiment` speak of the method's own."""
+        data, experiment = TRAINED_ON.get(model, ("demo", "sage_demo"))
+        if model == self.model:
+            data, experiment = self.data or data, self.experiment or experiment
+        return best_run(config.paths.runs, model, data, experiment).checkpoint
 
     def _recording(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         from contrapposto.io import READABLE
@@ -147,7 +157,33 @@ class SageTrack:
             times = (self.start or 0.0) + recording.start + np.arange(motion.num_frames) / motion.fps
             truth = whole.at_times(times, motion.fps)
             motion = replace(motion, metadata={**truth.metadata, **motion.metadata})
+<<<<<<< HEAD
         return self.write(motion, recording, stem, truth)
+=======
+        others = {}
+        if self.beside is not None:
+            others[self.beside] = self._other(config, source, scale, calibration)
+        return self._write(motion, recording, stem, truth, others)
+
+    def _other(
+        self, config: DictConfig, source: Path, scale: float, calibration: Calibration | None
+    ) -> Motion:
+        """The same recording as the method `beside` tracks it."""
+        from contrapposto.io.devices import Repairs
+        from contrapposto.systems.sage.live.recording import track_recording
+        from contrapposto.systems.sage.methods import load_tracker, model_of
+
+        model = load_tracker(self._best(config, model_of(str(self.beside))))
+        stretch = part_of(self._stream(source, Repairs(source)), self.start, self.seconds)
+        recording, _ = track_recording(
+            prepared(model, None, self.speed),
+            stretch,
+            scale=scale,
+            calibration=calibration,
+            finishing=model.finishing,
+        )
+        return recording.motion()
+>>>>>>> sage
 
     def _stream(self, source: Path, repairs: Repairs) -> Iterator[DeviceTrack]:
         from contrapposto.io.tracks import stream_devices
@@ -207,8 +243,18 @@ class SageTrack:
         )
         return second
 
+<<<<<<< HEAD
     def write(
         self, motion: Motion, recording: Recording, stem: Path, truth: Motion | None = None
+=======
+    def _write(
+        self,
+        motion: Motion,
+        recording: Recording,
+        stem: Path,
+        truth: Motion | None = None,
+        others: Mapping[str, Motion] | None = None,
+>>>>>>> sage
     ) -> list[Path]:
         """Write a tracked motion in the wanted formats, and the devices as CSV."""
         from contrapposto.io.device_csv import write_csv
@@ -221,7 +267,8 @@ class SageTrack:
         if "mp4" in self.formats:
             from contrapposto.systems.sage.device_marks import tracker_marks
 
-            clips = {"tracked": motion} if truth is None else {"truth": truth, "tracked": motion}
+            clips = {} if truth is None else {"truth": truth}
+            clips |= {**(others or {}), self.method if others else "tracked": motion}
             path = stem.with_name(f"{stem.name}.mp4")
             paths.append(render_motion_video(path, clips, extras=tracker_marks(devices)))
         return paths
@@ -272,13 +319,19 @@ class SageReconstruct:
 
 
 def with_settings(
-    finishing: Finishing, smooth: bool | None, reach: bool | None, floor: float | bool | None
+    finishing: Finishing,
+    smooth: bool | None,
+    reach: bool | None,
+    plant: bool | None,
+    floor: float | bool | None,
 ) -> Finishing:
     """Settings with those replaced that are not None; `floor` False is no floor."""
     if smooth is not None:
         finishing = replace(finishing, smooth=smooth)
     if reach is not None:
         finishing = replace(finishing, reach=reach)
+    if plant is not None:
+        finishing = replace(finishing, plant=plant)
     if floor is not None:
         finishing = replace(finishing, floor=None if floor is False else float(floor))
     return finishing

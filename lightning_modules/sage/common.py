@@ -108,7 +108,7 @@ class SageBodyModule(StageModule):
         return [batch[name].float() for name in names]
 
     def predict_sixd(self, sparse: Tensor) -> Tensor:
-        """6D rotations (N, 132) of a clip with device features (N, 3, 18)."""
+        """6D rotations (N, 132) of a clip with device features (N, 3, 18); then contacts, where a model gives them."""
         raise NotImplementedError
 
     def target_sixd(self, sixd: Tensor) -> Tensor:
@@ -138,9 +138,10 @@ class SageBodyModule(StageModule):
     def _finished(self, sixd: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
         """Local rotations (N, 22, 3, 3) and joints (N, 22, 3) of a clip's predictions, finished as configured."""
         if self.finishing.does_nothing:
-            joints = self.kinematics(sixd)
+            pose = sixd[:, : 6 * NUM_JOINTS]
+            joints = self.kinematics(pose)
             joints = joints + (sparse[:, 0, 12:15] - joints[:, HEAD])[:, None]
-            return rot.sixd_columns_to_matrix(sixd.unflatten(-1, (NUM_JOINTS, 6))), joints
+            return rot.sixd_columns_to_matrix(pose.unflatten(-1, (NUM_JOINTS, 6))), joints
         finisher = Finisher(self.finishing, self.kinematics.offsets.double().cpu().numpy())
         posed = finisher(sixd.cpu().numpy(), sparse.cpu().numpy())
         return torch.from_numpy(posed.local).to(sixd), torch.from_numpy(posed.positions).to(sixd)
@@ -156,12 +157,12 @@ class SageBodyModule(StageModule):
         return {Path(str(batch["name"])).stem: clips}
 
 
-def frozen_vqvae(checkpoint: str | None, part: str, latent: int) -> SageVQVAE:
+def frozen_vqvae(checkpoint: str | None, part: str, latent: int, frame: str = "world") -> SageVQVAE:
     """An auto-encoder of an earlier stage, in evaluation mode, without gradients.
 
     Raises:
         MissingError: no such checkpoint.
-        ConfigError: it is of the other part, or its latent has another size.
+        ConfigError: it is of the other part, its latent has another size, or it works in another frame.
     """
     module = load_stage(SageVQVAEModule, checkpoint, f"sage_{part}_vqvae")
     network: SageVQVAE = module.network
@@ -170,5 +171,12 @@ def frozen_vqvae(checkpoint: str | None, part: str, latent: int) -> SageVQVAE:
             f"{checkpoint} does not fit.",
             found=f"the {network.part} part with a latent of {network.quant_emb.out_features}",
             expected=f"the {part} part with a latent of {latent}",
+        )
+    if module.hparams["coordinates"] != frame:
+        raise ConfigError(
+            f"{checkpoint} does not fit.",
+            found=f"an auto-encoder of the {module.hparams['coordinates']} frame",
+            expected=f"one of the {frame} frame",
+            fix="train all stages with the same sage.frame=",
         )
     return network

@@ -15,11 +15,13 @@ from contrapposto.systems.sage.body_losses import DecoderLoss
 from contrapposto.systems.sage.decoder import FullBodyDecoder
 from contrapposto.systems.sage.diffusion import MotionDiffusion
 from contrapposto.systems.sage.tracker import CoarseTracker
+from contrapposto.systems.sage.window_frame import Frame, root_in, windows_in
 from contrapposto.weights import ImportReport
 from lightning_modules.base import load_stage
 from lightning_modules.optim import steps_per_epoch
 from lightning_modules.sage.common import SageBodyModule
 from lightning_modules.sage.diffusion import SageDiffusionModule
+from lightning_modules.sage.vqvae import LAST, Supervise, supervised
 
 
 class SageDecoderModule(SageBodyModule):
@@ -39,6 +41,8 @@ class SageDecoderModule(SageBodyModule):
         first, second: checkpoints of the earlier stages, read when training starts; None keeps what there is
             (`init_from=`).
         steps: of the samplers.
+        coordinates: that the networks work in, see `window_frame`.
+        supervise: see `SageVQVAEModule`.
         loss: weights of `DecoderLoss`.
         epochs_alone: epochs before the diffusions learn too.
         joint_learning_rate: of all networks after the switch; the decoder alone has the optimiser's rate.
@@ -56,6 +60,8 @@ class SageDecoderModule(SageBodyModule):
         first: str | None = None,
         second: str | None = None,
         steps: int = 5,
+        coordinates: Frame = "world",
+        supervise: Supervise = "last",
         loss: Mapping[str, float] | None = None,
         epochs_alone: int = 6,
         joint_learning_rate: float = 8e-5,
@@ -73,6 +79,7 @@ class SageDecoderModule(SageBodyModule):
             FullBodyDecoder(window, latent, **(network or {})),
             steps=steps,
             seed=seed,
+            frame=coordinates,
         )
         self.loss = DecoderLoss(self.rest_positions, **(loss or {}))
         self._resumed_at = 0
@@ -117,18 +124,21 @@ class SageDecoderModule(SageBodyModule):
 
     def frozen_outputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`upper` and `lower`, the sampled latents."""
-        upper, lower = self.tracker.latents(batch["sparse"], batch["frames"])
+        sparse, _ = windows_in(self.tracker.frame, batch["sparse"])
+        upper, lower = self.tracker.latents(sparse, batch["frames"])
         return {"upper": upper, "lower": lower}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Loss of the last frames of the windows, logged under train/."""
-        sparse = batch["sparse"]
+        """Loss of the supervised frames of the windows, logged under train/."""
+        sparse, turn = windows_in(self.tracker.frame, batch["sparse"])
         if self.joint:
             upper, lower = self.tracker.latents(sparse, batch["starts"] + sparse.shape[1] - 1)
         else:
             upper, lower = self.with_frozen(batch, "upper", "lower")
-        prediction = self.tracker.decoder(upper, lower, sparse, last_only=True)[:, 0]
-        losses = self.loss(prediction, batch["rotation_local_6d"][:, -1], sparse[:, -1])
+        frames = supervised(self.hparams["supervise"])
+        prediction = self.tracker.decoder(upper, lower, sparse, last_only=frames is LAST)[:, frames]
+        target = root_in(batch["rotation_local_6d"], turn)[:, frames]
+        losses = self.loss(*(value.flatten(0, 1) for value in (prediction, target, sparse[:, frames])))
         self.log_losses(vars(losses), len(sparse))
         total: Tensor = losses.total
         if not self.joint and world_size() > 1:

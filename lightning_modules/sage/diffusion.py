@@ -16,6 +16,7 @@ from contrapposto.systems.sage.diffusion import MotionDiffusion
 from contrapposto.systems.sage.features import part_columns
 from contrapposto.systems.sage.joints import PART_JOINTS, Part
 from contrapposto.systems.sage.tracker import start_noise, windows_of
+from contrapposto.systems.sage.window_frame import Frame, root_in, root_out, windows_in
 from contrapposto.weights import ImportReport
 from lightning_modules.base import load_stage
 from lightning_modules.sage.common import SageBodyModule, frozen_vqvae
@@ -32,7 +33,8 @@ class SageDiffusionModule(SageBodyModule):
         use_upper: False for the first stage, True for the second.
         window: frames.
         latent: size of a token of the auto-encoders.
-        network: `width`, `heads`, `layers` of `MotionDiffusion`.
+        network: `width`, `heads`, `layers`, `prior` of `MotionDiffusion`.
+        coordinates: that the networks work in, see `window_frame`.
         upper_vqvae, lower_vqvae, first: checkpoints of the earlier stages; the second stage needs all three.
         mask_slots: slots of the condition that are drawn (with replacement) to be hidden in training.
         steps: of the sampler.
@@ -49,6 +51,7 @@ class SageDiffusionModule(SageBodyModule):
         window: int = 20,
         latent: int = 384,
         network: Mapping[str, Any] | None = None,
+        coordinates: Frame = "world",
         upper_vqvae: str | None = None,
         lower_vqvae: str | None = None,
         first: str | None = None,
@@ -68,9 +71,10 @@ class SageDiffusionModule(SageBodyModule):
         options = self.hparams
         if self.frozen:
             return
-        self.frozen["upper"] = frozen_vqvae(options["upper_vqvae"], "upper", options["latent"])
+        shape = options["latent"], options["coordinates"]
+        self.frozen["upper"] = frozen_vqvae(options["upper_vqvae"], "upper", *shape)
         if options["use_upper"]:
-            self.frozen["lower"] = frozen_vqvae(options["lower_vqvae"], "lower", options["latent"])
+            self.frozen["lower"] = frozen_vqvae(options["lower_vqvae"], "lower", *shape)
             self.frozen["first"] = load_stage(SageDiffusionModule, options["first"], "sage_first").network
 
     def forward(self, noisy: Tensor, steps: Tensor, sparse: Tensor, upper: Tensor | None = None) -> Tensor:
@@ -87,7 +91,8 @@ class SageDiffusionModule(SageBodyModule):
         noise = keyed_normal(options["seed"], step, ids, self.network.latent_shape, "noise")
         slots = keyed_integers(options["seed"], step, ids, (options["mask_slots"],), NUM_SLOTS, "slots")
         noisy = self.network.schedule.add_noise(latent, noise, times)
-        clean = self.network(noisy, times, batch["sparse"], *rest or (None,), hidden_slots=slots)
+        sparse, _ = windows_in(options["coordinates"], batch["sparse"])
+        clean = self.network(noisy, times, sparse, *rest or (None,), hidden_slots=slots)
         loss = F.smooth_l1_loss(clean, latent)
         self.log_losses({"total": loss}, len(latent))
         return loss
@@ -105,11 +110,12 @@ class SageDiffusionModule(SageBodyModule):
     def frozen_outputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`latent`, the quantised latent to learn, and for the second stage `upper`, sampled by the first."""
         part: Part = "lower" if self.hparams["use_upper"] else "upper"
-        motion = batch["rotation_local_6d"][..., part_columns(PART_JOINTS[part])]
+        sparse, turn = windows_in(self.hparams["coordinates"], batch["sparse"])
+        motion = root_in(batch["rotation_local_6d"][..., part_columns(PART_JOINTS[part])], turn)
         vqvae: Any = self.frozen[part]
-        outputs = {"latent": vqvae.encode_quantized(motion, batch["sparse"])}
+        outputs = {"latent": vqvae.encode_quantized(motion, sparse)}
         if self.hparams["use_upper"]:
-            outputs["upper"] = self._sample(self.frozen["first"], "upper", batch["sparse"], batch["frames"])
+            outputs["upper"] = self._sample(self.frozen["first"], "upper", sparse, batch["frames"])
         return outputs
 
     def predict_sixd(self, sparse: Tensor) -> Tensor:
@@ -122,6 +128,7 @@ class SageDiffusionModule(SageBodyModule):
 
     def _predict(self, windows: Tensor, frames: Tensor) -> Tensor:
         """(B, T, 3, 18) to (B, 132)."""
+        windows, turn = windows_in(self.hparams["coordinates"], windows)
         sixd = straight(len(windows), windows)
         if self.hparams["use_upper"]:
             upper = self._sample(self.frozen["first"], "upper", windows, frames)
@@ -131,7 +138,7 @@ class SageDiffusionModule(SageBodyModule):
             upper = self._sample(self.network, "upper", windows, frames)
         # After the lower part: the root is the upper part's.
         sixd[:, part_columns(PART_JOINTS["upper"])] = self._decode("upper", upper)
-        return sixd
+        return root_out(sixd[:, None], turn)[:, 0]
 
     def _sample(
         self, network: Any, part: str, windows: Tensor, frames: Tensor, upper: Tensor | None = None

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from contrapposto.systems.sage.body_losses import RefinerLoss
 from contrapposto.systems.sage.fast import prepare_tracker
 from contrapposto.systems.sage.tracker import SageTracker
+from contrapposto.systems.sage.window_frame import Frame
 from contrapposto.weights import ImportReport
 from lightning_modules.base import load_stage
 from lightning_modules.sage.common import SageBodyModule
@@ -23,7 +24,7 @@ class SageRefinerModule(SageBodyModule):
     """Trains `Refiner`; the checkpoint holds the whole tracker (docs/specs/sage.md, sections 2.5 and 3).
 
     Args:
-        window, latent, diffusion: see `SageDecoderModule`.
+        window, latent, diffusion, coordinates: see `SageDecoderModule`.
         decoder_network: `hidden`, `heads`, `layers`, `dropout` of the decoder.
         network: `layers`, `hidden` of the refiner.
         decoder: checkpoint of the decoder stage, read when training starts; None keeps what there is (`init_from=`).
@@ -42,6 +43,7 @@ class SageRefinerModule(SageBodyModule):
         decoder_network: Mapping[str, Any] | None = None,
         network: Mapping[str, Any] | None = None,
         decoder: str | None = None,
+        coordinates: Frame = "world",
         steps: int = 5,
         loss_weights: Sequence[float] = (0.01, 60.0, 20.0, 0.01, 0.01, 0.03),
         seed: int = 10,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -14,15 +14,32 @@ from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_uniform
 from contrapposto.skeleton import SMPL22
 from contrapposto.systems.sage.body_losses import BodyKinematics
+from contrapposto.systems.sage.conv_stack import ContinuousLatents
 from contrapposto.systems.sage.features import part_columns
 from contrapposto.systems.sage.joints import Part
 from contrapposto.systems.sage.losses import VQLoss, corrupt, keep_joints
 from contrapposto.systems.sage.reconstruction import PartAutoencoder
 from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.systems.sage.vqvae import SageVQVAE
+from contrapposto.systems.sage.window_frame import Frame, root_in, windows_in
 from contrapposto.weights import ImportReport
 from lightning_modules.base import StageModule
 from lightning_modules.quantizing import start_quantizing
+
+Supervise = Literal["last", "all_frames"]
+LAST = slice(-1, None)
+_ALL = slice(None)
+
+
+def supervised(frames: Supervise) -> slice:
+    """The frames of a window that the loss looks at.
+
+    Raises:
+        ValueError: there is no such choice.
+    """
+    if frames not in ("last", "all_frames"):
+        raise ValueError(f"supervise: expected last or all_frames, got {frames!r}")
+    return LAST if frames == "last" else _ALL
 
 
 class SageVQVAEModule(StageModule):
@@ -37,6 +54,8 @@ class SageVQVAEModule(StageModule):
         part: `upper` or `lower`.
         network: options of `SageVQVAE`.
         loss: options of `VQLoss`.
+        coordinates: that the network works in, see `window_frame`.
+        supervise: `last` frame of a window (the paper's), or `all_frames`.
         mask_ratio: share of joints hidden from the encoder in training.
         quantize_after: steps without quantisation at the start; the codebooks are then
             initialised from the latents of one batch.
@@ -51,6 +70,8 @@ class SageVQVAEModule(StageModule):
         part: Part,
         network: Mapping[str, Any] | None = None,
         loss: Mapping[str, Any] | None = None,
+        coordinates: Frame = "world",
+        supervise: Supervise = "last",
         mask_ratio: float = 0.5,
         quantize_after: int = 0,
         seed: int = 10,
@@ -73,22 +94,28 @@ class SageVQVAEModule(StageModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Losses of a batch of windows, logged under train/."""
-        motion = batch["rotation_local_6d"][..., self.columns]
+        sparse, turn = windows_in(self.hparams["coordinates"], batch["sparse"])
+        motion = root_in(batch["rotation_local_6d"][..., self.columns], turn)
         count = len(self.network.joints)
         draws = keyed_uniform(
             self.hparams["seed"], batch["step"], batch["sample_ids"], (count,), "joint mask"
         )
         hidden = corrupt(motion, keep_joints(draws, self.hparams["mask_ratio"]))
-        start_quantizing(
-            self.network.quantizer,
-            batch["step"],
-            self.hparams["quantize_after"],
-            self.hparams["seed"],
-            lambda: self.network.encode(hidden, batch["sparse"]),
-        )
-        output = self.network(hidden, batch["sparse"], last_only=True)
+        if not isinstance(self.network.quantizer, ContinuousLatents):
+            start_quantizing(
+                self.network.quantizer,
+                batch["step"],
+                self.hparams["quantize_after"],
+                self.hparams["seed"],
+                lambda: self.network.encode(hidden, sparse),
+            )
+        frames = supervised(self.hparams["supervise"])
+        output = self.network(hidden, sparse, last_only=frames is LAST)
         losses = self.loss(
-            output.reconstruction[:, -1], motion[:, -1], output.quantizer_loss, batch["sparse"][:, -1]
+            output.reconstruction[:, frames].flatten(0, 1),
+            motion[:, frames].flatten(0, 1),
+            output.quantizer_loss,
+            sparse[:, frames].flatten(0, 1),
         )
         self.log_losses(vars(losses), len(motion))
         return {"loss": losses.total, "indices": output.indices}
@@ -108,7 +135,10 @@ class SageVQVAEModule(StageModule):
     @property
     def autoencoder(self) -> PartAutoencoder:
         """The network applied to whole clips."""
-        return PartAutoencoder(self.network, self.hparams["window"], self.hparams["eval_batch_size"])
+        options = self.hparams
+        return PartAutoencoder(
+            self.network, options["window"], options["eval_batch_size"], frame=options["coordinates"]
+        )
 
     def media(self, stage: str, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
         """The clip beside its reconstruction, for the media callback."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -159,6 +160,7 @@ class MotionDiffusion(nn.Module):
         latent: size of a token of the auto-encoder.
         width, heads, layers: of the transformer.
         start_scale: standard deviation of the start noise.
+        prior: `diffusion` (the paper's), or `regression`: the same network guesses the latent at once, from no noise.
     """
 
     def __init__(
@@ -170,8 +172,12 @@ class MotionDiffusion(nn.Module):
         heads: int = 8,
         layers: int = 12,
         start_scale: float = 0.01,
+        prior: Literal["diffusion", "regression"] = "diffusion",
     ) -> None:
         super().__init__()
+        if prior not in ("diffusion", "regression"):
+            raise ValueError(f"prior: expected diffusion or regression, got {prior!r}")
+        self.regresses = prior == "regression"
         self.use_upper, self.start_scale = use_upper, start_scale
         self.latent_shape = (window // 2, latent)
         self.schedule = DiffusionSchedule()
@@ -202,6 +208,8 @@ class MotionDiffusion(nn.Module):
             hidden_slots: (B, K) int64 slots of the condition to hide in training; the original draws 2 of 22,
                 with replacement.
         """
+        if self.regresses:
+            noisy, steps = torch.zeros_like(noisy), torch.zeros_like(steps)
         prepared = self.denoiser_upper.prepare(self.condition(sparse, hidden_slots), upper)
         return self.denoiser_upper(noisy, prepared, self.denoiser_upper.modulations(steps))
 
@@ -236,6 +244,8 @@ class MotionDiffusion(nn.Module):
             steps: inference steps.
             skip_idle: leave out the last step, which changes nothing (see `DiffusionSchedule.transitions`).
         """
+        if self.regresses:
+            return [self(noise, torch.zeros(1, dtype=torch.int64, device=sparse.device), sparse, upper)]
         pairs = self.schedule.transitions(steps, skip_idle=skip_idle)
         prepared = self.denoiser_upper.prepare(self.condition(sparse), upper)
         times = torch.tensor([step for step, _ in pairs], device=sparse.device)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from contrapposto.errors import InputError
 from contrapposto.onnx_files import open_onnx, write_onnx
 from contrapposto.systems.sage.fast import prepare_tracker
+from contrapposto.systems.sage.joints import NUM_JOINTS
 from contrapposto.systems.sage.recurrent_tracker import Tracker
 from contrapposto.systems.sage.student import StudentTracker
 from contrapposto.systems.sage.tracker import SageTracker, TrackedBody, place
@@ -64,7 +65,7 @@ class RecurrentStep(nn.Module):
     def forward(self, sparse: Tensor, state: Tensor) -> tuple[Tensor, ...]:
         """(1, 3, 18) and the memory to pose and memory."""
         sixd, state = self.network(sparse[None], None, state)
-        return (*_pose(place(self.kinematics, sixd[0], sparse[:, 0, 12:15])), state)
+        return (*_pose(place(self.kinematics, sixd[0, :, : 6 * NUM_JOINTS], sparse[:, 0, 12:15])), state)
 
 
 class TrackerStep(nn.Module):
@@ -93,11 +94,10 @@ class TrackerStep(nn.Module):
         """(1, 3, 18) and the memory to pose and memory."""
         window = torch.cat([window[:, 1:], sparse[:, None]], dim=1)
         tracker, start = self.tracker, torch.zeros(1, *self.tracker.first.latent_shape)
-        upper = tracker.first.sample(window, start, steps=tracker.steps)
-        lower = tracker.second.sample(window, start, upper, steps=tracker.steps)
-        coarse = tracker.decoder(upper, lower, window, last_only=True)
-        correction, hidden = tracker.refiner(coarse, hidden)
-        body = tracker.place((coarse + correction)[0], sparse[:, 0, 12:15])
+        frames = torch.zeros(1, dtype=torch.int64)  # they only key the noise
+        coarse = tracker.coarse_windows(window, frames, {"upper": start, "lower": start})
+        correction, hidden = tracker.refiner(coarse[None], hidden)
+        body = tracker.place(coarse + correction[0], sparse[:, 0, 12:15])
         return (*_pose(body), window, hidden)
 
 

@@ -44,7 +44,9 @@ def prepare_tracker(
     decoder = cast(FullBodyDecoder, PreparedDecoder(tracker.decoder, linears))
     refiner = deepcopy(tracker.refiner)
     replace_linears(refiner, linears)
-    prepared = SageTracker(first, second, decoder, refiner, steps=steps, seed=tracker.seed)
+    prepared = SageTracker(
+        first, second, decoder, refiner, steps=steps, seed=tracker.seed, frame=tracker.frame
+    )
     prepared.kinematics = deepcopy(tracker.kinematics)
     return prepared.eval().requires_grad_(False)
 
@@ -66,8 +68,10 @@ class PreparedDiffusion(nn.Module):
         inner: Denoiser = network.denoiser_upper
         self.use_upper, self.steps = network.use_upper, steps
         self.latent_shape, self.start_scale = network.latent_shape, network.start_scale
-        pairs = network.schedule.transitions(steps)
+        pairs = [(0, 0)] if network.regresses else network.schedule.transitions(steps)
         self.coefficients = [_step_coefficients(network.schedule.alphas, *pair) for pair in pairs]
+        if network.regresses:
+            self.start_scale, self.coefficients = 0.0, [(1.0, 0.0)]
         times = torch.tensor([step for step, _ in pairs], device=inner.down_dim.weight.device)
         table = torch.stack(inner.modulations(times), dim=1).squeeze(3).detach()  # (steps, blocks, 6, C)
         table[:, :, [1, 4]] += 1  # the norms multiply by 1 + scale

@@ -1,11 +1,13 @@
 """What is done to tracked poses after the network: less jitter, hands on their devices, feet on the floor.
 
-Everything is causal and in closed form, so that a clip and a live stream give the same poses. Three optional steps:
+Everything is causal and in closed form, so that a clip and a live stream give the same poses. Four optional steps:
 
 1. Smoothing by the one-euro filter (Casiez et al., CHI 2012): strong at rest, weak in fast motion.
 2. Reach: head and hands take the orientation of their devices, and the arms bend so that the hands stand where their
    devices are. A hand that comes back after a loss is brought there within 0.15 s.
-3. Floor: legs bend so that no foot is below the floor; the body is lifted where that is not enough.
+3. Plant: a foot that stands, as the network predicts, keeps its place on the floor; legs bend. A foot that is lifted
+   returns to the predicted place within some tenths of a second, without a jump.
+4. Floor: legs bend so that no foot is below the floor; the body is lifted where that is not enough.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from contrapposto.skeleton import SMPL22
 from contrapposto.systems.sage import limbs
@@ -33,6 +36,7 @@ class Finishing:
         cutoff: frequency in Hz below which a joint at rest may move.
         response: how fast the cutoff rises with a joint's speed, Hz per (1/s of its 6D rotation).
         reach: whether hands are put where their devices are.
+        plant: whether feet that stand keep their place; only with networks that predict contacts.
         floor: height in metres below which no joint may be; None for no floor.
     """
 
@@ -40,12 +44,13 @@ class Finishing:
     cutoff: float = 2.0
     response: float = 4.0
     reach: bool = True
+    plant: bool = True
     floor: float | None = 0.0
 
     @classmethod
     def none(cls, *, reach: bool = False) -> Finishing:
         """Poses as the network gives them, or with reach alone."""
-        return cls(smooth=False, reach=reach, floor=None)
+        return cls(smooth=False, reach=reach, plant=False, floor=None)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Finishing:
@@ -57,7 +62,7 @@ class Finishing:
     @property
     def does_nothing(self) -> bool:
         """Whether poses stay as the network gave them."""
-        return not (self.smooth or self.reach or self.floor is not None)
+        return not (self.smooth or self.reach or self.plant or self.floor is not None)
 
     def __str__(self) -> str:
         """One line for reports."""
@@ -67,7 +72,9 @@ class Finishing:
             else "no filter"
         )
         floor = "no floor" if self.floor is None else f"floor at {self.floor:g} m"
-        return f"{smooth}, {'hands reach their devices' if self.reach else 'no reach'}, {floor}"
+        reach = "hands reach their devices" if self.reach else "no reach"
+        plant = "standing feet stay where contacts are known" if self.plant else "feet may slide"
+        return f"{smooth}, {reach}, {plant}, {floor}"
 
 
 @dataclass(frozen=True)
@@ -109,16 +116,22 @@ class Finisher:
         self._shift = np.zeros((2, 3))
         self._hands = np.tile(np.eye(3), (2, 1, 1))
         self._first = True
+        self._stands = np.zeros(2)
+        self._predicted: np.ndarray | None = None
+        self._toes = np.zeros((2, 2))
 
     def __call__(self, sixd: np.ndarray, devices: np.ndarray, seen: np.ndarray | None = None) -> Posed:
         """Poses of the next N frames.
 
         Args:
-            sixd: (N, 132) predicted local 6D rotations, columns layout.
+            sixd: (N, 132) predicted local 6D rotations, columns layout; or (N, 134), then the logits that the toes of
+                the left and the right foot stand.
             devices: (N, 3, 18) device features of the same frames.
             seen: (N, 3) bool, which devices are tracked; all where None.
         """
-        values = np.asarray(sixd, np.float64).reshape(-1, NUM_JOINTS, 6)
+        sixd = np.asarray(sixd, np.float64)
+        values, logits = sixd[:, : 6 * NUM_JOINTS].reshape(-1, NUM_JOINTS, 6), sixd[:, 6 * NUM_JOINTS :]
+        plants = self.settings.plant and logits.shape[1] > 0
         if self.settings.smooth:
             values = self._smooth(values)
         local = matrices(values)
@@ -128,10 +141,13 @@ class Finisher:
         targets = positions[:, limbs.END]
         if self.settings.reach:
             rotations, positions, targets = self._reach(rotations, positions, devices, seen)
+        if plants:
+            targets[:, 2:, :2] += self._plant(positions[:, _TOES, :2], expit(logits))
         if self.settings.floor is not None:
             targets[:, 2:, 2] += self._below(positions)
-        if self.settings.reach or self.settings.floor is not None:
-            local, positions = self._bend(local, rotations, positions, targets)
+        legs = plants or self.settings.floor is not None
+        if self.settings.reach or legs:
+            local, positions = self._bend(local, rotations, positions, targets, legs)
         return Posed(local, positions, positions[:, 0] - self.offsets[0])
 
     def _smooth(self, values: np.ndarray) -> np.ndarray:
@@ -219,6 +235,25 @@ class Finisher:
                     wanted[index, hand] = self._hands[hand] @ predicted[index, hand]
         return shift, wanted
 
+    def _plant(self, toes: np.ndarray, stands: np.ndarray) -> np.ndarray:
+        """(N, 2, 2) metres by which each foot moves sideways, for predicted toes (N, 2, 2) and probabilities (N, 2).
+
+        The toes follow the predicted velocity as far as they do not stand, and are drawn to the predicted place: hardly
+        while they stand, faster while they move, and faster where they have fallen far behind.
+        """
+        result = np.empty_like(toes)
+        if self._predicted is None:
+            self._predicted = self._toes = toes[0]
+        for index, (place, stand) in enumerate(zip(toes, stands)):
+            self._stands = self._stands + _CONTACT * (np.clip(2.5 * stand - 0.25, 0, 1) - self._stands)
+            moved = self._toes + (1 - self._stands)[:, None] * (place - self._predicted)
+            behind = place - moved
+            far = np.clip(1 - _FAR / np.maximum(np.sqrt((behind * behind) @ _ONES2), 1e-9), 0, 1)
+            rate = np.maximum(_DRIFT * self._stands + _RETURN * (1 - self._stands), _CATCH * far)
+            self._toes, self._predicted = moved + rate[:, None] * behind, place
+            result[index] = self._toes - place
+        return result
+
     def _below(self, positions: np.ndarray) -> np.ndarray:
         """(N, 2) metres by which each foot has to rise."""
         assert self.settings.floor is not None
@@ -231,12 +266,13 @@ class Finisher:
         rotations: np.ndarray,
         positions: np.ndarray,
         targets: np.ndarray,
+        legs: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Local rotations and positions with the limbs' ends at their targets and their orientations as they are."""
         upper, lower, middle, end = limbs.bend(rotations, positions, targets)
         # Arms, legs, or both.
-        chosen = slice(0 if self.settings.reach else 2, 2 if self.settings.floor is None else 4)
-        if self.settings.floor is not None:
+        chosen = slice(0 if self.settings.reach else 2, 4 if legs else 2)
+        if legs:
             positions[:, _TOES] += end[:, 2:] - positions[:, limbs.END[2:]]
         rotations[:, limbs.UPPER[chosen]], rotations[:, limbs.MIDDLE[chosen]] = (
             upper[:, chosen],
@@ -285,7 +321,10 @@ def _ancestors() -> list[np.ndarray]:
 
 
 _ANCESTORS = _ancestors()
-_TOES, _SIX = np.array([10, 11]), np.ones(6)
+_TOES, _SIX, _ONES2 = np.array([10, 11]), np.ones(6), np.ones(2)
+# Shares per frame of the way: of the contacts to their new value, of standing and moving toes to their predicted place, and
+# of toes that are further behind than `_FAR` metres. Chosen on the validation clips of docs/open_protocol.md.
+_CONTACT, _DRIFT, _RETURN, _CATCH, _FAR = 0.3, 0.005, 0.1, 0.15, 0.05
 # Joints whose local rotation changes.
 _CHANGED = np.array([*limbs.COLLARS, *limbs.UPPER, *limbs.MIDDLE, *limbs.END, HEAD])
 _ABOVE = np.array([SMPL22.parents[joint] for joint in _CHANGED])

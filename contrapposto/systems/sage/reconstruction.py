@@ -17,6 +17,7 @@ from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.sage.features import part_columns, sage_features
 from contrapposto.systems.sage.tracker import windows_of
 from contrapposto.systems.sage.vqvae import SageVQVAE
+from contrapposto.systems.sage.window_frame import Frame, root_in, root_out, windows_in
 
 
 class PartAutoencoder:
@@ -26,17 +27,21 @@ class PartAutoencoder:
         network: in evaluation mode.
         window: frames per window.
         batch_size: windows per forward pass.
+        frame: that the network works in, see `window_frame`.
     """
 
-    def __init__(self, network: SageVQVAE, window: int = 20, batch_size: int = 512) -> None:
+    def __init__(
+        self, network: SageVQVAE, window: int = 20, batch_size: int = 512, frame: Frame = "world"
+    ) -> None:
         self.network, self.window, self.batch_size = network, window, batch_size
+        self.frame: Frame = frame
         self.columns = part_columns(network.joints)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> PartAutoencoder:
-        """Build it, without weights, from the options of its training (`part`, `network`, `window`)."""
+        """Build it, without weights, from the options of its training (`part`, `network`, `window`, `coordinates`)."""
         network = SageVQVAE(options["part"], **(options.get("network") or {}))
-        return cls(network, int(options.get("window", 20)))
+        return cls(network, int(options.get("window", 20)), frame=options.get("coordinates", "world"))
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, *, device: Device = None) -> PartAutoencoder:
@@ -67,9 +72,9 @@ class PartAutoencoder:
         part = sixd[:, self.columns]
         frames, codes = [], []
         for last in torch.arange(len(sixd), device=sixd.device).split(self.batch_size):
-            windows = (windows_of(values, last, self.window) for values in (part, sparse))
-            output = self.network(*windows, last_only=True)
-            frames.append(output.reconstruction[:, -1])
+            devices, turn = windows_in(self.frame, windows_of(sparse, last, self.window))
+            output = self.network(root_in(windows_of(part, last, self.window), turn), devices, last_only=True)
+            frames.append(root_out(output.reconstruction, turn)[:, -1])
             codes.append(output.indices)
         result = sixd.clone()
         result[:, self.columns] = torch.cat(frames).to(result.dtype)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from contrapposto import rotations as rot
 from contrapposto.skeleton import SMPL22, forward_kinematics
@@ -30,6 +31,7 @@ class TrackerLosses:
         hands: the same for both wrists alone, while they are seen.
         velocity: norm of the error of the joints' velocities, metres per frame.
         feet: predicted speed of feet that truly stand, metres per frame.
+        contacts: cross entropy of the toes that stand; zero where the network does not predict them.
     """
 
     total: Tensor
@@ -39,9 +41,18 @@ class TrackerLosses:
     hands: Tensor
     velocity: Tensor
     feet: Tensor
+    contacts: Tensor
 
 
-WEIGHTS = {"root": 0.02, "body": 1.0, "aligned": 5.0, "hands": 2.0, "velocity": 10.0, "feet": 10.0}
+WEIGHTS = {
+    "root": 0.02,
+    "body": 1.0,
+    "aligned": 5.0,
+    "hands": 2.0,
+    "velocity": 10.0,
+    "feet": 10.0,
+    "contacts": 0.1,
+}
 
 
 class TrackerLoss:
@@ -60,7 +71,8 @@ class TrackerLoss:
         self.warmup = warmup
 
     def __call__(self, sixd: Tensor, batch: MotionBatch) -> TrackerLosses:
-        """Every term for predictions (B, N, 132)."""
+        """Every term for predictions (B, N, 132), or (B, N, 134) with contacts."""
+        sixd, logits = sixd[..., : 6 * NUM_JOINTS], sixd[..., 6 * NUM_JOINTS :]
         valid = self._valid(batch.valid)
         target = rot.matrix_to_sixd_columns(batch.local)
         error = torch.linalg.vector_norm(sixd.unflatten(-1, (NUM_JOINTS, 6)) - target, dim=-1)
@@ -81,9 +93,17 @@ class TrackerLoss:
             "hands": _mean(distance[..., list(HANDS)], seen),
             "velocity": _mean(velocity, both[..., None]),
             "feet": _mean(speed, both[..., None] & (true_speed < _STILL)),
+            "contacts": self._contacts(logits[:, 1:], true_speed[..., 2:], both),
         }
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
         return TrackerLosses(total=total, **terms)
+
+    def _contacts(self, logits: Tensor, speed: Tensor, valid: Tensor) -> Tensor:
+        """Cross entropy of logits (B, N, 2) for toes with true speeds (B, N, 2); zero without logits."""
+        if not logits.shape[-1]:
+            return speed.new_zeros(())
+        stands = (speed < _STILL).to(logits.dtype)
+        return _mean(F.binary_cross_entropy_with_logits(logits, stands, reduction="none"), valid[..., None])
 
     def _valid(self, valid: Tensor) -> Tensor:
         """(B, N) without the first frames, unless a sequence is so short that little would remain."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from contrapposto.systems.sage.finishing import Finisher, Posed, matrices
 from contrapposto.systems.sage.head_frame import HEAD_HEIGHT, SCALES, TRACKER_JOINTS, VALUES
+from contrapposto.systems.sage.joints import NUM_JOINTS
 from contrapposto.systems.sage.tracker import TrackedBody
 
 if TYPE_CHECKING:
@@ -78,10 +79,10 @@ class TrackerStream:
 
 
 def body_of(sixd: np.ndarray, posed: Posed) -> TrackedBody:
-    """A `TrackedBody` of finished poses; `sixd` is what the network gave."""
+    """A `TrackedBody` of finished poses; `sixd` is what the network gave, with or without contacts."""
     local, joints = torch.from_numpy(posed.local).float(), torch.from_numpy(posed.positions).float()
     root = torch.from_numpy(posed.root_translation).float()
-    return TrackedBody(torch.from_numpy(sixd), local, root, joints)
+    return TrackedBody(torch.from_numpy(sixd[:, : 6 * NUM_JOINTS]), local, root, joints)
 
 
 def _linear(layer: torch.nn.Module) -> tuple[np.ndarray, np.ndarray]:

@@ -33,17 +33,30 @@ class TrackerNetwork(nn.Module):
         width: of the recurrent layers.
         layers: of gated recurrent units.
         dropout: rate before the output layer.
+        contacts: whether the output also tells which feet stand.
     """
 
-    def __init__(self, width: int = 384, layers: int = 1, dropout: float = 0.0) -> None:
+    def __init__(
+        self, width: int = 384, layers: int = 1, dropout: float = 0.0, contacts: bool = False
+    ) -> None:
         super().__init__()
         self.embed = nn.Sequential(nn.Linear(NUM_INPUTS, width), nn.GELU())
         self.recurrent = nn.GRU(width, width, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        self.out = nn.Linear(width, 6 * NUM_JOINTS)
+        self.out = nn.Linear(width, 6 * NUM_JOINTS + 2 * contacts)
         nn.init.normal_(self.out.weight, std=0.1 * width**-0.5)
         with torch.no_grad():
-            self.out.bias.copy_(_standing().flatten())
+            self.out.bias.zero_()
+            self.out.bias[: 6 * NUM_JOINTS] = _standing().flatten()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Weights of a network without contacts fit one with them, whose contacts then start at zero."""
+        for name in ("out.weight", "out.bias"):
+            value = state_dict.get(prefix + name)
+            missing = 0 if value is None else self.get_parameter(name).shape[0] - value.shape[0]
+            if value is not None and missing == 2:
+                state_dict[prefix + name] = torch.cat([value, value.new_zeros(2, *value.shape[1:])])
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(
         self, devices: Tensor, seen: Tensor | None = None, state: Tensor | None = None
@@ -57,7 +70,7 @@ class TrackerNetwork(nn.Module):
 
         Returns:
             Local 6D rotations (B, N, 132), columns layout, the root's in the world, and the state after the last
-            frame.
+            frame. With `contacts` (B, N, 134): then the logits that the toes of the left and the right foot stand.
         """
         inputs, frame = device_inputs(devices, seen)
         features, state = self.recurrent(self.embed(inputs), state)
@@ -111,7 +124,7 @@ class Tracker(nn.Module):
 
     @torch.inference_mode()
     def predict(self, devices: Tensor, seen: Tensor | None = None) -> Tensor:
-        """6D rotations (N, 132) as the network gives them; arguments of `track`."""
+        """The network's output (N, 132), or (N, 134) with contacts; arguments of `track`."""
         here = device_of(self)
         flags = None if seen is None else seen[None].to(here)
         return self.network(devices[None].to(here), flags)[0][0]

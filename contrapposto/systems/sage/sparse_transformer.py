@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,7 @@ from contrapposto.systems.sage.finishing import Finishing
 from contrapposto.systems.sage.head_frame import NUM_INPUTS, device_inputs
 from contrapposto.systems.sage.rest import rest_positions
 from contrapposto.systems.sage.tracker import TrackedBody, WindowBuffer, place, windows_of
-
-Frame = Literal["world", "heading"]
+from contrapposto.systems.sage.window_frame import Frame
 
 
 class SparseTransformer(nn.Module):

@@ -24,6 +24,7 @@ from contrapposto.systems.sage.diffusion import MotionDiffusion
 from contrapposto.systems.sage.finishing import Finishing
 from contrapposto.systems.sage.joints import HEAD, NUM_JOINTS
 from contrapposto.systems.sage.rest import rest_positions
+from contrapposto.systems.sage.window_frame import Frame, root_out, windows_in
 from contrapposto.weights import ImportReport, import_official, load_state_dicts
 
 
@@ -61,6 +62,7 @@ class CoarseTracker(nn.Module):
         first, second, decoder: the networks; freshly initialised ones of the original's size where absent.
         steps: inference steps of each diffusion.
         seed: of the start noise; None starts from zero (the noise is small: a hundredth of a normal number).
+        frame: that the networks work in, see `window_frame`.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class CoarseTracker(nn.Module):
         *,
         steps: int = 5,
         seed: int | None = 0,
+        frame: Frame = "world",
     ) -> None:
         super().__init__()
+        self.frame: Frame = frame
         self.first = first or MotionDiffusion(use_upper=False)
         self.second = second or MotionDiffusion(use_upper=True)
         self.decoder = decoder or FullBodyDecoder()
@@ -89,7 +93,7 @@ class CoarseTracker(nn.Module):
         """Upper and lower latents (B, L, D) of windows (B, T, 3, 18).
 
         Args:
-            windows: device features.
+            windows: device features in the networks' frame (`window_frame.windows_in`).
             frames: (B,) int64 numbers of the last frames, which key the start noise.
             noise: `upper` and `lower`, (B, L, D) standard normal, in place of the keyed noise.
         """
@@ -121,8 +125,9 @@ class CoarseTracker(nn.Module):
         self, windows: Tensor, frames: Tensor, noise: Mapping[str, Tensor] | None = None
     ) -> Tensor:
         """Windows (B, T, 3, 18) to the unrefined 6D (B, 132) of their last frames; arguments of `latents`."""
+        windows, turn = windows_in(self.frame, windows)
         upper, lower = self.latents(windows, frames, noise)
-        return self.decoder(upper, lower, windows, last_only=True)[:, 0]
+        return root_out(self.decoder(upper, lower, windows, last_only=True), turn)[:, 0]
 
 
 class SageTracker(CoarseTracker):
@@ -131,7 +136,7 @@ class SageTracker(CoarseTracker):
     `finishing` states what is done to its poses in evaluation and use; nothing in the paper.
 
     Args:
-        first, second, decoder, steps, seed: see `CoarseTracker`.
+        first, second, decoder, steps, seed, frame: see `CoarseTracker`.
         refiner: the network; a freshly initialised one of the original's size where absent.
         rest_positions: (22, 3) of the body, metres; the default skeleton's where absent.
     """
@@ -146,8 +151,9 @@ class SageTracker(CoarseTracker):
         *,
         steps: int = 5,
         seed: int | None = 0,
+        frame: Frame = "world",
     ) -> None:
-        super().__init__(first, second, decoder, steps=steps, seed=seed)
+        super().__init__(first, second, decoder, steps=steps, seed=seed, frame=frame)
         self.refiner = refiner or Refiner()
         self.kinematics = BodyKinematics(rest_positions)
         self.finishing = Finishing.none()
@@ -165,6 +171,7 @@ class SageTracker(CoarseTracker):
             rest_positions(options.get("body")),
             steps=int(options.get("steps", 5)),
             seed=options.get("seed", 0),
+            frame=options.get("coordinates", "world"),
         )
         tracker.finishing = Finishing.of(options)
         return tracker
@@ -307,8 +314,7 @@ class SageStream:
         self._frames.append(sparse)
         window = torch.stack(list(self._frames))[None]
         frame = torch.tensor([self._count], device=sparse.device)
-        upper, lower = self.tracker.latents(window, frame)
-        coarse = self.tracker.decoder(upper, lower, window, last_only=True)
-        correction, self._state = self.tracker.refiner(coarse, self._state)
+        coarse = self.tracker.coarse_windows(window, frame)
+        correction, self._state = self.tracker.refiner(coarse[None], self._state)
         self._count += 1
-        return self.tracker.place((coarse + correction)[0], sparse[None, 0, 12:15])
+        return self.tracker.place(coarse + correction[0], sparse[None, 0, 12:15])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from contrapposto.nn.quantizer import AnchoredQuantizer, Quantized
 from contrapposto.nn.stacks import Stack
+from contrapposto.systems.sage.conv_stack import ContinuousLatents, ConvStack
 from contrapposto.systems.sage.joints import PART_JOINTS, Part
 
 
@@ -53,6 +54,8 @@ class SageVQVAE(nn.Module):
         entry_dropout: rate at the encoder's entry.
         block_size: rows of the position tables.
         quantizer: further options of `AnchoredQuantizer` (`contrastive_books`, `rule_size`, `reset`, ...).
+        architecture: `transformer` (the paper's), or `conv`: convolutions in place of the blocks.
+        latents: `quantized` (the paper's), or `continuous`: the latent passes without codes.
     """
 
     def __init__(
@@ -69,15 +72,23 @@ class SageVQVAE(nn.Module):
         entry_dropout: float = 0.0,
         block_size: int = 2048,
         quantizer: Mapping[str, Any] | None = None,
+        architecture: Literal["transformer", "conv"] = "transformer",
+        latents: Literal["quantized", "continuous"] = "quantized",
     ) -> None:
         super().__init__()
+        if architecture not in ("transformer", "conv"):
+            raise ValueError(f"architecture: expected transformer or conv, got {architecture!r}")
+        if latents not in ("quantized", "continuous"):
+            raise ValueError(f"latents: expected quantized or continuous, got {latents!r}")
         if part not in PART_JOINTS:
             raise ValueError(f"part: expected upper or lower, got {part!r}")
         self.part: Part = part
         self.joints = PART_JOINTS[part]
         count = len(self.joints)
 
-        def stack(layers: int, entry: float, *, down: bool = False, up: bool = False) -> Stack:
+        def stack(layers: int, entry: float, *, down: bool = False, up: bool = False) -> nn.Module:
+            if architecture == "conv":
+                return ConvStack(layers, hidden, down=down, up=up, dropout=dropout)
             return Stack(
                 layers,
                 hidden,
@@ -94,7 +105,9 @@ class SageVQVAE(nn.Module):
         self.emb = nn.Linear(count * 24, hidden)
         self.encoder_stacks = nn.ModuleList([stack(num_layers[0], entry_dropout, down=True)])
         self.quant_emb = nn.Linear(hidden, code_dim)
-        self.quantizer = AnchoredQuantizer(num_codes, code_dim, num_books, beta=beta, **(quantizer or {}))
+        self.quantizer: AnchoredQuantizer | ContinuousLatents = ContinuousLatents()
+        if latents == "quantized":
+            self.quantizer = AnchoredQuantizer(num_codes, code_dim, num_books, beta=beta, **(quantizer or {}))
         self.post_quant_emb = nn.Linear(code_dim, hidden)
         self.decoder_stacks = nn.ModuleList([stack(num_layers[1], dropout, up=True)])
         self.reg_body = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 6 * count))

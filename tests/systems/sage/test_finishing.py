@@ -15,7 +15,7 @@ from contrapposto.systems.sage.features import sparse_features
 from contrapposto.systems.sage.finishing import Finisher, Finishing, matrices
 
 ARMS, LEGS = [16, 17, 18, 19, 20, 21], [0, 1, 2, 4, 5, 7, 8, 10, 11]
-REACH = Finishing(smooth=False, reach=True, floor=None)
+REACH = Finishing.none(reach=True)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +140,35 @@ def test_frames_one_by_one_and_a_hand_that_is_lost(clip: tuple[np.ndarray, ...])
     assert off[:20].max() < 1e-3 and off[50:].max() < 1e-3 and off[30] > 0.02
     steps = np.linalg.norm(np.diff(posed.positions[:, 20], axis=0), axis=-1)
     assert steps[18:52].max() < 0.06
+
+
+def test_standing_feet_stay_and_return_without_a_jump(clip: tuple[np.ndarray, ...]) -> None:
+    """A foot said to stand stops sliding, in any blocks of frames; bones keep their length; later it is back in place."""
+    local, sparse, _ = clip
+    frames, still = 150, 60
+    poses = local[:1].repeat(frames, 0)
+    away = sparse[:1].repeat(frames, 0)
+    # The predicted body slides by 4 cm, then stops.
+    slide = 0.04 * np.minimum(np.arange(frames), still) / still
+    away[..., 12] += slide[:, None]
+    logits = np.where(np.arange(frames) < still, 9.0, -9.0)[:, None].repeat(2, 1)
+    settings = Finishing(smooth=False, reach=False, floor=None)
+    sixd = np.concatenate([_sixd(poses), logits], axis=1)
+    free, posed = Finisher(Finishing.none())(sixd, away), Finisher(settings)(sixd, away)
+
+    def steps(positions: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(np.diff(positions[:, [10, 11]], axis=0), axis=-1)
+
+    assert steps(posed.positions)[20:50].max() < 0.4 * steps(free.positions)[20:50].min()
+    assert steps(posed.positions).max() < 0.02
+    np.testing.assert_allclose(posed.positions[-1], free.positions[-1], atol=0.01)
+    joints = _joints(posed.local, posed.root_translation)[1].numpy()
+    np.testing.assert_allclose(posed.positions, joints, atol=1e-6)
+    finisher = Finisher(settings)
+    parts = [finisher(sixd[i : i + 7], away[i : i + 7]).positions for i in range(0, frames, 7)]
+    np.testing.assert_allclose(np.concatenate(parts), posed.positions, atol=1e-9)
+    unknown = Finisher(settings)(sixd[:, :132], away)
+    np.testing.assert_allclose(unknown.positions, free.positions, atol=1e-9)
 
 
 def test_swing_turns_one_direction_into_another() -> None:

@@ -30,7 +30,7 @@ from tests.systems.sage.test_features import motion
 @pytest.fixture
 def tracker() -> Tracker:
     torch.manual_seed(0)
-    network = TrackerNetwork(width=24, layers=2)
+    network = TrackerNetwork(width=24, layers=2, contacts=True)
     torch.nn.init.normal_(network.out.weight, std=0.3)
     return Tracker(network).eval()
 
@@ -116,7 +116,7 @@ def test_inputs_of_an_upside_down_head_are_finite() -> None:
 
 
 def test_it_loads_where_lightning_cannot_be_imported(tracker: Tracker, tmp_path: Path) -> None:
-    options = {"network": {"width": 24, "layers": 2}, "finishing": {"cutoff": 3.0}}
+    options = {"network": {"width": 24, "layers": 2, "contacts": True}, "finishing": {"cutoff": 3.0}}
     (tmp_path / "checkpoints").mkdir()
     state = {f"tracker.{name}": value for name, value in tracker.state_dict().items()}
     torch.save({"state_dict": state, "hyper_parameters": options}, tmp_path / "checkpoints" / "last.ckpt")
@@ -152,6 +152,26 @@ def test_without_augmentation_the_devices_are_those_of_the_features() -> None:
     torch.testing.assert_close(made.devices[0, :, :3], expected["sparse"], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(made.positions[0], expected["joint_positions"], atol=1e-4, rtol=1e-4)
     assert made.valid.all() and made.seen[..., :3].all() and not made.seen[..., 3:].any()
+
+
+def test_contacts_are_learnt_and_weights_without_them_fit() -> None:
+    local, root, *rest = _batch()
+    local[:, :15], root[:, :15] = local[:, :1], root[:, :1]
+    made = augment(local, root, *rest, options=Augmentation(mirror=0.0, lost_hands=0.0))
+    truth = rot.matrix_to_sixd_columns(made.local).flatten(2)
+    speed = made.positions[:, :, [10, 11]].diff(dim=1).norm(dim=-1)
+    stands = torch.cat([torch.zeros(1, 1, 2), (speed < 0.004).float()], dim=1)
+    assert 0 < stands[:, 1:].mean() < 1
+    right, wrong = (
+        float(TrackerLoss(warmup=0)(torch.cat([truth, sign * (20 * stands - 10)], -1), made).contacts)
+        for sign in (1, -1)
+    )
+    assert right < 1e-3 < 5 < wrong and TrackerLoss()(truth, made).contacts == 0
+    plain, more = TrackerNetwork(width=8), TrackerNetwork(width=8, contacts=True)
+    more.load_state_dict(plain.state_dict())
+    values, _ = more(made.devices)
+    torch.testing.assert_close(values[..., :132], plain(made.devices)[0])
+    assert torch.equal(values[..., 132:], torch.zeros_like(values[..., 132:]))
 
 
 def test_mirroring_exchanges_left_and_right() -> None:
