@@ -9,7 +9,6 @@ PMD against what their own rig does.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.npr_characters", description=__doc__)
     parser.add_argument("folder", type=Path, help="meshes")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--a-pose", nargs="*", default=[], help="names of meshes that are also shown in an A-pose")
+    parser.add_argument(
+        "--a-pose", nargs="*", default=[], help="names of meshes that are also shown in an A-pose"
+    )
     parser.add_argument("--only", nargs="*", help="names of the targets to show")
     parser.add_argument("--method", default="auto", choices=("auto", "skin", "npr"))
     parser.add_argument("--network", default="npr_residual")
@@ -142,7 +143,11 @@ def _row(
     cells = []
     for name, clip in clips.items():
         posed, fault = _posed(target, clip, network, method)
-        error = "" if rig is None else f"{_pmd(posed.frames, pose_by_rig(Target(rig, PARTS.get(rig.stem)), clip).frames):.2f}"
+        error = (
+            ""
+            if rig is None
+            else f"{_pmd(posed.frames, pose_by_rig(Target(rig, PARTS.get(rig.stem)), clip).frames):.2f}"
+        )
         torn = torn_edges(target, posed.frames)
         print(f"| {path.stem} | {name} | {posed.method} | {error} | {torn:.3f} | {fault} |", flush=True)
         cells.append(Cell(upright, posed.frames[0] @ posed.axes.T, f"{path.stem} {posed.method}"))
@@ -168,4 +173,4 @@ def _pmd(frames: np.ndarray, truth: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

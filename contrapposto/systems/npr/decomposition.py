@@ -1,7 +1,7 @@
 """Bones and weights that reproduce a sequence of poses: smooth skinning decomposition (Le and Deng, SIGGRAPH Asia 2012).
 
-What a network does with a mesh has no joints. Rigid bones and at most four weights per vertex are fitted to its vertex tracks, so
-that the sequence becomes one rigged file with an animation in place of a morph target for every frame.
+What a network does with a mesh has no joints. Rigid bones and at most four weights per vertex are fitted to its vertex
+tracks, so that the sequence becomes one rigged file with an animation in place of a morph target for every frame.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def _clusters(rest: np.ndarray, frames: np.ndarray, count: int) -> np.ndarray:
         group = int(np.bincount(label, residual).argmax())
         inside = np.flatnonzero(label == group)
         seed = inside[residual[inside].argmax()]
-        near = np.square(rest[inside] - rest[seed]).sum(1) + np.square(frames[:, inside] - frames[:, [seed]]).sum(
-            (0, 2)
-        ) / len(frames)
+        near = np.square(rest[inside] - rest[seed]).sum(1) + np.square(
+            frames[:, inside] - frames[:, [seed]]
+        ).sum((0, 2)) / len(frames)
         label[inside[np.argsort(near)[: max(3, len(inside) // 4)]]] = label.max() + 1
 
 
@@ -122,7 +122,9 @@ def _rigid_transforms(outer: np.ndarray, middle: np.ndarray, place: np.ndarray) 
 
 def _residuals(rest: np.ndarray, frames: np.ndarray, transforms: np.ndarray) -> np.ndarray:
     """(B, V) mean squared distances of vertices moved by each bone from where they are."""
-    return np.stack([np.square(_moved(rest, bone) - frames).sum(-1).mean(0) for bone in transforms.swapaxes(0, 1)])
+    return np.stack(
+        [np.square(_moved(rest, bone) - frames).sum(-1).mean(0) for bone in transforms.swapaxes(0, 1)]
+    )
 
 
 def _moved(rest: np.ndarray, bone: np.ndarray) -> np.ndarray:

@@ -39,5 +39,7 @@ def test_one_rigid_motion_needs_one_bone():
 def test_weights_have_at_most_four_bones():
     generator = np.random.default_rng(1)
     rest = generator.normal(size=(200, 3))
-    rig = fit_rig(rest, rest + 0.1 * np.cumsum(generator.normal(size=(5, 200, 3)), axis=0), bones=10, rounds=2)
+    rig = fit_rig(
+        rest, rest + 0.1 * np.cumsum(generator.normal(size=(5, 200, 3)), axis=0), bones=10, rounds=2
+    )
     assert (rig.weights > 0).sum(1).max() <= 4 and (rig.weights >= 0).all()
