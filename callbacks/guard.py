@@ -18,21 +18,23 @@ class NotFiniteError(ContrappostoError):
 
 
 class FiniteGuard(pl.Callback):
-    """Check the loss before the backward pass and the gradients before the optimiser step.
+    """Check the loss and the gradients before the optimiser step: one wait for the GPU.
 
     The batch is saved to `debug/nan_batch_rank<r>.pt` for inspection and the run ends with `NotFiniteError`;
     the weights and the checkpoints are still those of the step before. With several processes the loss of one
     is not enough to stop all of them, so there the gradients decide, which are equal on all. In 16-bit
-    training with a loss scaler infinite gradients belong to the method and are left to it.
+    training with a loss scaler infinite gradients belong to the method and are left to it; there, without `gradients`,
+    and where gradients are accumulated over batches, the loss is checked by itself before the backward pass.
 
     Args:
         run_dir: the run directory.
-        gradients: whether to check gradients, which costs one pass over them (one wait for the GPU) per step.
+        gradients: whether to check gradients, which costs one pass over them per step.
     """
 
     def __init__(self, run_dir: str | Path, *, gradients: bool = True) -> None:
         self.run_dir, self.gradients = Path(run_dir), gradients
         self._batch: Any = None
+        self._loss: Tensor | None = None  # to be checked with the gradients
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -41,21 +43,31 @@ class FiniteGuard(pl.Callback):
         self._batch = batch
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        """Check the loss."""
-        alone = trainer.world_size == 1 or not self._checks_gradients(trainer)
-        if alone and not _all(trainer, bool(torch.isfinite(loss.detach()).all())):
+        """Check the loss, or keep it to be checked with the gradients."""
+        together = self._checks_gradients(trainer)
+        if together and trainer.world_size > 1:
+            return
+        if together and trainer.accumulate_grad_batches == 1:
+            self._loss = loss.detach()
+        elif not _all(trainer, bool(torch.isfinite(loss.detach()).all())):
             self._stop(trainer, f"the loss is {float(loss.detach().mean())}")
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Check the gradients."""
+        """Check the gradients, and the loss that was kept."""
         if not self._checks_gradients(trainer):
             return
         gradients = [
             p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
         ]
-        if gradients and not bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
+        values = [torch.nn.utils.get_total_norm(gradients)] if gradients else []
+        loss, self._loss = self._loss, None
+        if loss is not None:
+            values.append(loss.sum())
+        if values and not bool(torch.isfinite(torch.stack([v.float() for v in values])).all()):
+            if loss is not None and not bool(torch.isfinite(loss).all()):
+                self._stop(trainer, f"the loss is {float(loss.mean())}")
             bad = [
                 name
                 for name, p in pl_module.named_parameters()

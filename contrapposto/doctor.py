@@ -20,8 +20,6 @@ CORE = (
 OPTIONAL = {
     "viser": "contrapposto view; pip install viser",
     "smplx": "official body models; pip install smplx",
-    "nvdiffrast": "image back-end for GPUs; needs CUDA",
-    "pytorch3d": "image back-end for GPUs; needs CUDA",
     "wandb-workspaces": "the wandb dashboard; pip install wandb-workspaces",
 }
 
@@ -60,6 +58,8 @@ def _versions() -> Iterator[tuple[str, str]]:
 def _devices() -> Iterator[tuple[str, str]]:
     import torch
 
+    from contrapposto.devices import describe_device, find_device
+
     yield "cpu", f"{os.cpu_count()} logical, torch uses {torch.get_num_threads()} threads"
     yield "memory", f"{_memory_gib():.0f} GiB"
     if torch.cuda.is_available():
@@ -68,6 +68,7 @@ def _devices() -> Iterator[tuple[str, str]]:
             yield f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     else:
         yield "cuda", f"none seen by torch {torch.__version__}"
+    yield "device=auto", describe_device(find_device("auto"))
     if torch.backends.mps.is_available():
         yield "mps", "available"
     yield "disk", f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB free here"
@@ -83,6 +84,11 @@ def _memory_gib() -> float:
 def _optional() -> Iterator[tuple[str, str]]:
     for package, purpose in OPTIONAL.items():
         yield package, _version(package) or f"not installed ({purpose})"
+    from contrapposto.render.backends import BACKENDS, INSTALL, why_not_loaded
+
+    for backend in BACKENDS[1:]:
+        why = why_not_loaded(backend)
+        yield backend, f"{why}; {INSTALL[backend]}" if why else "loads (image back-end for CUDA devices)"
 
 
 def _assets() -> Iterator[tuple[str, str]]:

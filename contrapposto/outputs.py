@@ -110,6 +110,16 @@ class Outputs:
             InputError: it would replace something that this command did not write.
         """
         path = Path(path).absolute()
+        self.claim(path)
+        self.written[path] = directory
+
+    def claim(self, path: Path) -> None:
+        """Refuse a path, before the work for it begins, that `check` would refuse.
+
+        Raises:
+            InputError: see `check`.
+        """
+        path = Path(path).absolute()
         if path not in self.written and path.exists() and not self.overwrite:
             inside = path.is_relative_to(self.folder)
             foreign = self._foreign(path) if inside else path if self._is_input(path) else None
@@ -120,7 +130,6 @@ class Outputs:
                     found="" if foreign == path else f"{foreign} in it",
                     fix="choose another folder with output=, or say overwrite=true",
                 )
-        self.written[path] = directory
 
     def _note(self, path: Path, temporary: Path) -> None:
         """Put files into the journal that are about to get their names."""
@@ -154,18 +163,36 @@ class Outputs:
             if (self.folder / name).is_file() and sha256(self.folder / name) == digest
         }
 
-    def free_stem(self, stem: Path, endings: Sequence[str], tag: str = "") -> Path:
+    def free_stem(self, stem: Path, endings: Sequence[str], tag: str = "", *, new: bool = False) -> Path:
         """`stem`, or one with `tag` or a number after it, so that no `stem + ending` replaces a file."""
         bases = [stem, *([stem.with_name(f"{stem.name}_{tag}")] if tag else [])]
         numbered = (bases[-1].with_name(f"{bases[-1].name}_{number}") for number in range(2, 10_000))
         for candidate in (*bases, *numbered):
             paths = [candidate.with_name(candidate.name + ending).absolute() for ending in endings]
-            if candidate.absolute() not in self._stems and not any(map(self._taken, paths)):
+            taken = [self._taken(path) or (new and path.exists()) for path in paths]
+            if candidate.absolute() not in self._stems and not any(taken):
                 self._stems.add(candidate.absolute())
                 if candidate != stem:
                     print(f"{stem.name} exists in {stem.parent}: the results are called {candidate.name}")
                 return candidate
         raise InputError(f"All names like {stem} are taken.", fix="choose another folder with output=")
+
+    def free_folder(self, folder: Path, names: Sequence[str], tag: str) -> Path:
+        """`folder`, or one called `tag` (or `tag` and a number) in it, so that nothing of `names` replaces a file."""
+        numbered = (folder / f"{tag}_{number}" for number in range(2, 10_000))
+        for candidate in (folder, folder / tag, *numbered):
+            inside = candidate.absolute()
+            free = not inside.exists() or inside.is_dir()
+            if free and inside not in self._stems and not any(self._taken(inside / name) for name in names):
+                self._stems.add(inside)
+                if candidate != folder:
+                    print(
+                        f"{folder} holds other results or files of these names: the results are in {candidate}"
+                    )
+                return candidate
+        raise InputError(
+            f"All folders like {folder / tag} are taken.", fix="choose another folder with output="
+        )
 
     def _taken(self, path: Path) -> bool:
         return path in self.written or (
@@ -242,16 +269,46 @@ class Outputs:
         )
 
 
-def free_stem(stem: Path, endings: Sequence[str], tag: str = "") -> Path:
+def claim(*paths: Path) -> None:
+    """Refuse, before the work for them begins, files and folders that the open command may not replace.
+
+    Raises:
+        InputError: one of them exists, and an earlier run of the same command did not write it.
+    """
+    for path in paths:
+        if _open:
+            _open[-1].claim(path)
+
+
+def adopt(paths: Iterable[Path]) -> None:
+    """Record files of the open command that other processes wrote for it."""
+    if _open:
+        _open[-1].written |= {Path(path).absolute(): Path(path).is_dir() for path in paths}
+
+
+def free_folder(folder: Path, names: Sequence[str], tag: str) -> Path:
+    """A folder for results whose names are fixed: `folder`, or `folder/tag` where one of the names is taken.
+
+    Args:
+        folder: the output folder.
+        names: of all files and folders that will be written into it.
+        tag: name of the folder inside it, for instance that of the clip.
+    """
+    session = _open[-1] if _open else Outputs(folder, "library")
+    return session.free_folder(folder, names, tag)
+
+
+def free_stem(stem: Path, endings: Sequence[str], tag: str = "", *, new: bool = False) -> Path:
     """A stem whose files (`stem + ending`) replace nothing; of the open command, else by what exists.
 
     Args:
         stem: the wanted name without suffix, in the output folder.
         endings: of all files and folders that will be written: `(".npz", ".mp4", "_obj")`.
         tag: put behind the name where it is taken (`walk_smplh`), before numbers are tried.
+        new: also results of an earlier run of the same command stay (a recording that cannot be repeated).
     """
     session = _open[-1] if _open else Outputs(stem.parent, "library")
-    return session.free_stem(stem, endings, tag)
+    return session.free_stem(stem, endings, tag, new=new)
 
 
 def note_model(name: str, path: str | Path | None = None, licence: str = "", **further: Any) -> None:

@@ -260,7 +260,7 @@ class _TrainBatches(IterableDataset):
     def __iter__(self) -> Iterator[Batch]:
         for step in self.steps:
             ids = step * self.data.batch_size + self.places
-            keys = {"sample_ids": ids, "step": torch.tensor(step)}
+            keys = {"sample_ids": ids, "step": step}
             yield {**(self._rows(step) if self.data.rows_only else self._posed(step)), **keys}
 
     def _rows(self, step: int) -> Batch:

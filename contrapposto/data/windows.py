@@ -281,6 +281,6 @@ class StepBatchDataset(IterableDataset):
         clips = self.clips[draw.clips]
         arrays = self.reader.read(clips, draw.starts, self.length)
         arrays.update(clip_ids=clips, starts=draw.starts, sample_ids=draw.sample_ids)
-        batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        batch["step"] = torch.tensor(step)
+        batch: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        batch["step"] = step  # a plain number: reading one from a GPU would make the host wait
         return batch

@@ -2,12 +2,14 @@
 
 Minimises the area-weighted squared difference between the gradients of the vertices and the given Jacobians. The
 Laplacian of the template is factorised once, with one vertex pinned per connected component; then all poses are the
-columns of one solve.
+columns of one solve. On a GPU the solve is one product with the inverse of the Laplacian, computed there once for each
+template; templates that are too large for that are solved on the host.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
+from contrapposto.devices import free_bytes
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.mesh.operators import (
     corner_gradients,
@@ -29,6 +32,9 @@ from contrapposto.mesh.operators import (
 Solve = Callable[[np.ndarray], np.ndarray]
 _POSES = 16
 BACKENDS = ("auto", "cholespy", "scipy")
+DENSE_MOST = 8000
+"""Vertices of a template up to which a GPU solves by the dense inverse of its Laplacian (8 V² bytes)."""
+_DENSE_SHARE = 0.1  # of the GPU's free memory that one inverse may take
 
 
 class PoissonSolver:
@@ -64,18 +70,22 @@ class PoissonSolver:
         self.num_components = int(count)
         self._free = np.setdiff1d(np.arange(len(self._template)), pins)
         self._divergence = divergence_matrix(self._template, index)[self._free]
-        self._solve = _factorise(matrix[self._free][:, self._free], backend)
+        self._matrix = matrix[self._free][:, self._free]
+        self._solve = _factorise(self._matrix, backend)
+        self._areas = torch.from_numpy(doubled_areas(self._template, index))
+        self._placed: dict[torch.device, _Placed] = {}
 
     def jacobians(self, vertices: Tensor) -> Tensor:
         """(..., V, 3) posed vertices to (..., F, 3, 3); see `operators.jacobians`."""
-        return jacobians(self.gradients.to(vertices.device), vertices, self.faces.to(vertices.device))
+        here = self._on(vertices.device)
+        return jacobians(here.gradients, vertices, here.faces)
 
     def solve(self, field: Tensor, pins: Tensor | None = None) -> Tensor:
         """Vertices whose Jacobians are nearest to the field; differentiable.
 
         Args:
-            field: (..., F, 3, 3) or (..., F, 9) row by row; solved in float64 on the CPU whatever it is. What it does
-                along the template's normals has no influence.
+            field: (..., F, 3, 3) or (..., F, 9) row by row; solved in float64 whatever it is. What it does along the
+                template's normals has no influence.
             pins: (..., C, 3) or (..., 3) where the pinned vertex of each component comes to lie; the origin where
                 absent.
 
@@ -87,12 +97,15 @@ class PoissonSolver:
             raise ValueError(
                 f"field {tuple(field.shape)}: expected {len(self.faces)} faces, as the template has"
             )
-        solved = _PoissonSolve.apply(field.reshape(-1, len(self.faces), 3, 3), self).view(*batch, -1, 3)
+        rows = field.reshape(-1, len(self.faces), 3, 3)
+        inverse = self._inverse(field.device)
+        solved = _PoissonSolve.apply(rows, self) if inverse is None else self._solve_dense(rows, inverse)
+        solved = solved.view(*batch, -1, 3)
         if pins is None:
             return solved.to(field.dtype)
         places = pins if pins.ndim == len(batch) + 2 else pins[..., None, :]
         places = places.expand(*batch, self.num_components, 3).to(solved)
-        return (solved + places[..., self.component.to(solved.device), :]).to(field.dtype)
+        return (solved + places[..., self._on(solved.device).component, :]).to(field.dtype)
 
     def solve_centred(self, field: Tensor) -> Tensor:
         """As `solve`, then every pose has its mean vertex at the origin (the release's output)."""
@@ -101,17 +114,56 @@ class PoissonSolver:
 
     def pinned(self, vertices: Tensor) -> Tensor:
         """(..., V, 3) to (..., C, 3): where the pinned vertices are, the `pins` that make a pose comparable."""
-        return vertices[..., self.pins.to(vertices.device), :]
+        return vertices[..., self._on(vertices.device).pins, :]
 
     def laplacian_product(self, vertices: Tensor) -> Tensor:
         """(..., V, 3) to (..., V, 3): Gᵀ M G of the template times the vertices, differentiable."""
-        faces = self.faces.to(vertices.device)
-        gradients = self.gradients.to(vertices)
-        areas = torch.from_numpy(doubled_areas(self._template, self.faces.numpy())).to(vertices)
-        field = jacobians(gradients, vertices, faces) * areas[:, None, None]
-        shares = (field @ gradients.transpose(-1, -2)).transpose(-1, -2)  # ..., F, corner, coordinate
-        result = torch.zeros_like(vertices)
-        return result.index_add(-2, faces.reshape(-1), shares.flatten(-3, -2))
+        here = self._on(vertices.device)
+        return self._divergence_of(jacobians(here.gradients, vertices, here.faces))
+
+    def _divergence_of(self, field: Tensor) -> Tensor:
+        """Gᵀ M times a field (..., F, 3, 3): (..., V, 3)."""
+        here = self._on(field.device)
+        weighted = field * here.areas.to(field.dtype)[:, None, None]
+        # ..., F, corner, coordinate
+        shares = (weighted @ here.gradients.to(field.dtype).transpose(-1, -2)).transpose(-1, -2)
+        result = field.new_zeros(*field.shape[:-3], len(self.vertices), 3)
+        return result.index_add(-2, here.faces.reshape(-1), shares.flatten(-3, -2))
+
+    def _on(self, device: torch.device) -> _Placed:
+        """The template's arrays on a device, copied there once."""
+        if device not in self._placed:
+            arrays = (
+                self.gradients,
+                self.faces,
+                self.component,
+                self.pins,
+                self._areas,
+                torch.from_numpy(self._free),
+            )
+            self._placed[device] = _Placed(*(array.to(device) for array in arrays))
+        return self._placed[device]
+
+    def _inverse(self, device: torch.device) -> Tensor | None:
+        """The inverse of the Laplacian on a GPU; None where the host solves: on other devices, and for large templates."""
+        count = len(self._free)
+        if device.type != "cuda" or not 0 < count <= DENSE_MOST:
+            return None
+        here = self._on(device)
+        if here.inverse is None and not here.too_large:
+            here.too_large = 8 * count**2 > _DENSE_SHARE * (free_bytes(device) or 0)
+            if not here.too_large:
+                with torch.no_grad():
+                    matrix = torch.from_numpy(self._matrix.toarray()).to(device)
+                    here.inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+        return here.inverse
+
+    def _solve_dense(self, field: Tensor, inverse: Tensor) -> Tensor:
+        """(B, F, 3, 3) to (B, V, 3) with zeros at the pins, where the inverse is."""
+        free = self._on(field.device).free
+        right = self._divergence_of(field.double())
+        solved = torch.einsum("uv,bvc->buc", inverse, right[:, free])
+        return torch.zeros_like(right).index_copy(1, free, solved)
 
     def _forward(self, field: np.ndarray) -> np.ndarray:
         """(B, F, 3, 3) float64 to (B, V, 3) with zeros at the pins."""
@@ -137,6 +189,20 @@ class PoissonSolver:
         columns = gradient.transpose(1, 0, 2).reshape(-1, count * 3)[self._free]
         spread = self._divergence.T @ self._solve(columns)
         return spread.reshape(-1, 3, count, 3).transpose(2, 0, 3, 1)
+
+
+@dataclass
+class _Placed:
+    """Arrays of a template on one device; see `PoissonSolver`."""
+
+    gradients: Tensor
+    faces: Tensor
+    component: Tensor
+    pins: Tensor
+    areas: Tensor
+    free: Tensor
+    inverse: Tensor | None = None
+    too_large: bool = False
 
 
 class _PoissonSolve(torch.autograd.Function):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -32,6 +34,8 @@ def furthest_points(points: Tensor, count: int) -> Tensor:
     if len(points) > 1 and points.stride(0) == 0:  # one sample, expanded
         return furthest_points(points[:1], count).expand(len(points), -1)
     order = _reduction_order(points.shape[1])
+    if points.device.type != "cpu":
+        return _choose_together(points.detach().float(), count, order)
     choices = [_choose(sample.detach().float().cpu().numpy(), count, order) for sample in points]
     return torch.from_numpy(np.stack(choices)).to(points.device)
 
@@ -66,6 +70,27 @@ def _choose(points: np.ndarray, count: int, order: np.ndarray) -> np.ndarray:
     return chosen
 
 
+def _choose_together(points: Tensor, count: int, order: np.ndarray) -> Tensor:
+    """The choices of `_choose` for all samples (B, N, 3) at once, without a wait for the device."""
+    rows = torch.arange(len(points), device=points.device)
+    order_there = torch.from_numpy(order).to(points.device, non_blocking=True)
+    points = points[:, order_there]
+    squares = points * points
+    norm = squares[..., 0] + squares[..., 1] + squares[..., 2]
+    distance = torch.where(norm.double() <= _NEAR_ORIGIN, -1.0, 1e10).float()
+    any_far = distance.amax(1) >= 0
+    place = torch.full((len(points),), int(np.flatnonzero(order == 0)[0]), device=points.device)
+    places = [place]
+    for _ in range(1, count):
+        squares = (points - points[rows, place][:, None]).square()
+        distance = torch.minimum(distance, squares[..., 0] + squares[..., 1] + squares[..., 2])
+        place = distance.argmax(1)
+        places.append(place)
+    chosen = order_there[torch.stack(places, dim=1)]
+    return torch.where(any_far[:, None], chosen, 0)
+
+
+@lru_cache(maxsize=32)
 def _reduction_order(count: int) -> np.ndarray:
     """(count,) indices sorted by the bit-reversed number of the thread that holds each, then by themselves."""
     bits = min(count.bit_length() - 1, _MOST_THREADS.bit_length() - 1)

@@ -210,10 +210,20 @@ def shown_hit(shown: Shown, row: int, column: int, length: float) -> Hit:
 
 
 @wp.kernel
-def paint(view: View, look: Look, first_row: int, run: int, linear: wp.array2d[wp.vec3]):
-    """The background of `run` pixels of a row. As `background`, with what a row shares computed once.
+def paint(
+    view: View,
+    look: Look,
+    shown: Shown,
+    to_srgb: wp.array[wp.uint8],
+    first_row: int,
+    run: int,
+    color: wp.array3d[wp.uint8],
+):
+    """The background of `run` pixels of a row, where the rasteriser found no figure, as sRGB bytes.
 
-    (Warp copies structures into every function that takes them, on a CPU at every call: none is called here.)
+    As `background`, with what a row shares computed once. A camera whose image rows are horizontal sees every pixel of
+    a row at the same depth, and the ground's squares equally large; other cameras compute both for every pixel.
+    (Warp copies structures into every function that takes them, on a CPU at every call: the fast path calls none.)
     """
     row, part = wp.tid()
     row += first_row
@@ -230,56 +240,63 @@ def paint(view: View, look: Look, first_row: int, run: int, linear: wp.array2d[w
     origin = look.texture_origin
     finer = 1.0 / look.texel
     scale = 1.0 / look.square
-    light = look.ground_light
-    dark = look.ground_dark
+    mean = (look.ground_light + look.ground_dark) * 0.5
+    contrast = (look.ground_dark - look.ground_light) * 0.5
     fade_start = look.fade_start
     fade_range = 1.0 / (look.fade_end - fade_start)
     start_squared = fade_start * fade_start
     end_squared = look.fade_end * look.fade_end
     last_row = float(texture.shape[0] - 1)
     last_column = float(texture.shape[1] - 1)
-    ground = look.has_ground == 1
+    level = wp.abs(right[2]) < 1.0e-9
+    ground = look.has_ground == 1 and (not level or base[2] * drop > 1.0e-9)
+    # what all pixels of a row share where the rows are horizontal: depth, and how far the spot moves with the pixel
+    depth = drop / base[2]
+    tilt = down[2] / base[2]
+    step_x = right[0] * depth
+    step_y = right[1] * depth
+    inverse = depth * scale
+    moved_x = wp.abs(right[0]) * inverse
+    moved_y = wp.abs(right[1]) * inverse
+    known = shown.known == 1
     for column in range(part * run, wp.min((part + 1) * run, view.width)):
-        direction = base + right * (float(column) + 0.5 - view.cx)
-        color = backdrop
-        if ground and direction[2] * drop > 1.0e-9:
-            rise = 1.0 / direction[2]
-            depth = drop * rise
-            across = eye[0] + direction[0] * depth
-            along = eye[1] + direction[1] * depth
-            away_x = across - centre[0]
-            away_y = along - centre[1]
-            away = away_x * away_x + away_y * away_y
-            if away < end_squared:
-                # how far the spot moves when the image point moves by a pixel
-                tilt_right = right[2] * rise
-                tilt_down = down[2] * rise
-                step = depth * scale
-                wide = wp.abs(right[0] - direction[0] * tilt_right) + wp.abs(
-                    down[0] - direction[0] * tilt_down
-                )
-                high = wp.abs(right[1] - direction[1] * tilt_right) + wp.abs(
-                    down[1] - direction[1] * tilt_down
-                )
-                wide = wp.max(wide * step, 1.0e-4)
-                high = wp.max(high * step, 1.0e-4)
-                mix = 0.5 - 2.0 * wave(across * scale, wide) * wave(along * scale, high) / (wide * high)
-                color = light * (1.0 - mix) + dark * mix
-                p = (across - origin[0]) * finer - 0.5
-                q = (along - origin[1]) * finer - 0.5
-                if p >= 0.0 and q >= 0.0 and p < last_column and q < last_row:
-                    i = int(q)
-                    j = int(p)
-                    a = p - float(j)
-                    b = q - float(i)
-                    low = texture[i, j] * (1.0 - a) + texture[i, j + 1] * a
-                    top = texture[i + 1, j] * (1.0 - a) + texture[i + 1, j + 1] * a
-                    color = darkened(color, low * (1.0 - b) + top * b)
-                if away > start_squared:
-                    fade = (wp.sqrt(away) - fade_start) * fade_range
-                    fade = fade * fade * (3.0 - 2.0 * fade)
-                    color = color * (1.0 - fade) + backdrop * fade
-        linear[row, column] = color
+        if known and shown.inverse[row, column] > 0.0:
+            continue
+        result = backdrop
+        if ground:
+            offset = float(column) + 0.5 - view.cx
+            if level:
+                across = eye[0] + base[0] * depth + step_x * offset
+                along = eye[1] + base[1] * depth + step_y * offset
+                away_x = across - centre[0]
+                away_y = along - centre[1]
+                away = away_x * away_x + away_y * away_y
+                if away < end_squared:
+                    tilted_x = wp.abs(down[0] - (base[0] + right[0] * offset) * tilt)
+                    tilted_y = wp.abs(down[1] - (base[1] + right[1] * offset) * tilt)
+                    wide = wp.max(moved_x + tilted_x * inverse, 1.0e-4)
+                    high = wp.max(moved_y + tilted_y * inverse, 1.0e-4)
+                    waves = wave(across * scale, wide) * wave(along * scale, high)
+                    result = mean + contrast * (-4.0 * waves / (wide * high))
+                    p = (across - origin[0]) * finer - 0.5
+                    q = (along - origin[1]) * finer - 0.5
+                    if p >= 0.0 and q >= 0.0 and p < last_column and q < last_row:
+                        i = int(q)
+                        j = int(p)
+                        a = p - float(j)
+                        b = q - float(i)
+                        low = texture[i, j] * (1.0 - a) + texture[i, j + 1] * a
+                        top = texture[i + 1, j] * (1.0 - a) + texture[i + 1, j + 1] * a
+                        result = darkened(result, low * (1.0 - b) + top * b)
+                    if away > start_squared:
+                        fade = (wp.sqrt(away) - fade_start) * fade_range
+                        fade = fade * fade * (3.0 - 2.0 * fade)
+                        result = result * (1.0 - fade) + backdrop * fade
+            else:
+                result = background(view, look, base + right * offset, y)
+        color[row, column, 0] = to_srgb[int(wp.clamp(result[0], 0.0, 1.0) * 4095.0 + 0.5)]
+        color[row, column, 1] = to_srgb[int(wp.clamp(result[1], 0.0, 1.0) * 4095.0 + 0.5)]
+        color[row, column, 2] = to_srgb[int(wp.clamp(result[2], 0.0, 1.0) * 4095.0 + 0.5)]
 
 
 @wp.kernel
@@ -288,9 +305,10 @@ def cast(
     look: Look,
     view: View,
     shown: Shown,
+    to_srgb: wp.array[wp.uint8],
     first_row: int,
     run: int,
-    linear: wp.array2d[wp.vec3],
+    color: wp.array3d[wp.uint8],
     depth: wp.array2d[float],
     ids: wp.array2d[wp.int32],
 ):
@@ -300,7 +318,10 @@ def cast(
     if row < view.top or row >= view.bottom:
         return
     y = float(row) + 0.5
+    rasterized = shown.known == 1 and solids.num_capsules == 0
     for column in range(wp.max(part * run, view.left), wp.min((part + 1) * run, view.right)):
+        if rasterized and shown.inverse[row, column] == 0.0:
+            continue
         x = float(column) + 0.5
         direction = ray_direction(view, x, y)
         unit = wp.normalize(direction)
@@ -314,7 +335,10 @@ def cast(
         if hit.face != -1:
             ids[row, column] = hit_id(solids, hit.face)
             depth[row, column] = hit.distance * wp.dot(unit, view.forward_axis)
-            linear[row, column] = solid_color(solids, look, hit, view.position, unit)
+            result = solid_color(solids, look, hit, view.position, unit)
+            color[row, column, 0] = to_srgb[int(wp.clamp(result[0], 0.0, 1.0) * 4095.0 + 0.5)]
+            color[row, column, 1] = to_srgb[int(wp.clamp(result[1], 0.0, 1.0) * 4095.0 + 0.5)]
+            color[row, column, 2] = to_srgb[int(wp.clamp(result[2], 0.0, 1.0) * 4095.0 + 0.5)]
 
 
 @wp.func
@@ -409,6 +433,7 @@ def fine_color(
 ) -> wp.vec3:
     """Mean colour of the samples of a pixel: by what the rasteriser found, or by rays."""
     total = wp.vec3(0.0, 0.0, 0.0)
+    missed = float(0.0)
     slot = int(-1)
     if shown.known == 1:
         slot = fine.slots[row, column]
@@ -430,9 +455,13 @@ def fine_color(
         if solids.num_capsules > 0:
             hit = trace_capsules(solids, view.position, unit, place[0], place[1], hit)
         if hit.face == -1:
-            total += background(view, look, direction, place[1])
+            missed += 1.0
         else:
             total += solid_color(solids, look, hit, view.position, unit)
+    if missed > 0.0:  # the ground is averaged over the pixel already: its centre stands for all samples
+        x = float(column) + 0.5
+        y = float(row) + 0.5
+        total += background(view, look, ray_direction(view, x, y), y) * missed
     return total / float(fine.places.shape[0])
 
 
@@ -444,23 +473,21 @@ def finish(
     shown: Shown,
     fine: Fine,
     everywhere: int,
-    linear: wp.array2d[wp.vec3],
     to_srgb: wp.array[wp.uint8],
     first_row: int,
     run: int,
     color: wp.array3d[wp.uint8],
 ):
-    """Take more samples in pixels at edges (or everywhere) and turn colours into sRGB bytes."""
+    """Take more samples in pixels at edges (or everywhere)."""
     row, part = wp.tid()
     row += first_row
     slots = fine.slots
     for column in range(part * run, wp.min((part + 1) * run, view.width)):
-        result = linear[row, column]
         if everywhere == 1 or slots[row, column] >= 0:
             result = fine_color(solids, look, view, shown, fine, row, column)
-        color[row, column, 0] = to_srgb[int(wp.clamp(result[0], 0.0, 1.0) * 4095.0 + 0.5)]
-        color[row, column, 1] = to_srgb[int(wp.clamp(result[1], 0.0, 1.0) * 4095.0 + 0.5)]
-        color[row, column, 2] = to_srgb[int(wp.clamp(result[2], 0.0, 1.0) * 4095.0 + 0.5)]
+            color[row, column, 0] = to_srgb[int(wp.clamp(result[0], 0.0, 1.0) * 4095.0 + 0.5)]
+            color[row, column, 1] = to_srgb[int(wp.clamp(result[1], 0.0, 1.0) * 4095.0 + 0.5)]
+            color[row, column, 2] = to_srgb[int(wp.clamp(result[2], 0.0, 1.0) * 4095.0 + 0.5)]
 
 
 @wp.kernel

@@ -177,92 +177,100 @@ def cast_faces(
     faces: wp.array[wp.vec4i],
     closed: int,
     points: wp.array[wp.vec3],
-    casting: Casting,
+    castings: wp.array[Casting],
     first_row: int,
     num_rows: int,
     stamps: wp.array2d[wp.int32],
     texture: wp.array2d[wp.vec3],
 ):
-    """Shadows of all faces along one direction on some rows of the ground, by one thread.
+    """Shadows of all faces along each direction on some rows of the ground, by one thread.
 
     A ray from a texel meets a face where the face, projected along the ray's direction onto the ground, covers the
     texel: the answer of `light_ground`, for many small faces far cheaper on a CPU than rays.
     """
-    up = 1.0 / casting.direction[2]
-    slope_x = casting.direction[0] * up
-    slope_y = casting.direction[1] * up
-    finer = 1.0 / casting.texel
-    for face in range(faces.shape[0]):
-        corners = faces[face]
-        a = points[corners[0]] - casting.corner
-        b = points[corners[1]] - casting.corner
-        c = points[corners[2]] - casting.corner
-        if wp.max(wp.max(a[2], b[2]), c[2]) <= 0.0 or wp.min(wp.min(a[2], b[2]), c[2]) * up >= casting.reach:
-            continue
-        a = wp.vec3((a[0] - slope_x * a[2]) * finer, (a[1] - slope_y * a[2]) * finer, a[2] * up)
-        b = wp.vec3((b[0] - slope_x * b[2]) * finer, (b[1] - slope_y * b[2]) * finer, b[2] * up)
-        c = wp.vec3((c[0] - slope_x * c[2]) * finer, (c[1] - slope_y * c[2]) * finer, c[2] * up)
-        area = outside(b, c, a[0], a[1])
-        # a ray leaves a closed mesh wherever it has entered it: one of the two faces is enough
-        if area == 0.0 or (closed == 1 and casting.reach == FAR and area < 0.0):
-            continue
-        first = wp.max(int(floor_of(wp.min(wp.min(a[1], b[1]), c[1]) + 0.5)), first_row)
-        last = wp.min(int(floor_of(wp.max(wp.max(a[1], b[1]), c[1]) + 0.5)), first_row + num_rows)
-        left = wp.max(int(floor_of(wp.min(wp.min(a[0], b[0]), c[0]) + 0.5)), 0)
-        right = wp.min(int(floor_of(wp.max(wp.max(a[0], b[0]), c[0]) + 0.5)), texture.shape[1])
-        if first < last and left < right:
-            share = 1.0 / area
-            for row in range(first, last):
-                for column in range(left, right):
-                    if casting.weight == 0.0 or stamps[row, column] != casting.number:
-                        u = outside(b, c, float(column) + 0.5, float(row) + 0.5) * share
-                        v = outside(c, a, float(column) + 0.5, float(row) + 0.5) * share
-                        w = 1.0 - u - v
-                        if u >= -1.0e-5 and v >= -1.0e-5 and w >= -1.0e-5:
-                            distance = u * a[2] + v * b[2] + w * c[2]
-                            if distance > 0.0 and distance < casting.reach:
-                                block(casting, row, column, distance, stamps, texture)
+    for number in range(castings.shape[0]):
+        casting = castings[number]
+        up = 1.0 / casting.direction[2]
+        slope_x = casting.direction[0] * up
+        slope_y = casting.direction[1] * up
+        finer = 1.0 / casting.texel
+        for face in range(faces.shape[0]):
+            corners = faces[face]
+            a = points[corners[0]] - casting.corner
+            b = points[corners[1]] - casting.corner
+            c = points[corners[2]] - casting.corner
+            if (
+                wp.max(wp.max(a[2], b[2]), c[2]) <= 0.0
+                or wp.min(wp.min(a[2], b[2]), c[2]) * up >= casting.reach
+            ):
+                continue
+            a = wp.vec3((a[0] - slope_x * a[2]) * finer, (a[1] - slope_y * a[2]) * finer, a[2] * up)
+            b = wp.vec3((b[0] - slope_x * b[2]) * finer, (b[1] - slope_y * b[2]) * finer, b[2] * up)
+            c = wp.vec3((c[0] - slope_x * c[2]) * finer, (c[1] - slope_y * c[2]) * finer, c[2] * up)
+            area = outside(b, c, a[0], a[1])
+            # a ray leaves a closed mesh wherever it has entered it: one of the two faces is enough
+            if area == 0.0 or (closed == 1 and casting.reach == FAR and area < 0.0):
+                continue
+            first = wp.max(int(floor_of(wp.min(wp.min(a[1], b[1]), c[1]) + 0.5)), first_row)
+            last = wp.min(int(floor_of(wp.max(wp.max(a[1], b[1]), c[1]) + 0.5)), first_row + num_rows)
+            left = wp.max(int(floor_of(wp.min(wp.min(a[0], b[0]), c[0]) + 0.5)), 0)
+            right = wp.min(int(floor_of(wp.max(wp.max(a[0], b[0]), c[0]) + 0.5)), texture.shape[1])
+            if first < last and left < right:
+                share = 1.0 / area
+                for row in range(first, last):
+                    for column in range(left, right):
+                        if casting.weight == 0.0 or stamps[row, column] != casting.number:
+                            u = outside(b, c, float(column) + 0.5, float(row) + 0.5) * share
+                            v = outside(c, a, float(column) + 0.5, float(row) + 0.5) * share
+                            w = 1.0 - u - v
+                            if u >= -1.0e-5 and v >= -1.0e-5 and w >= -1.0e-5:
+                                distance = u * a[2] + v * b[2] + w * c[2]
+                                if distance > 0.0 and distance < casting.reach:
+                                    block(casting, row, column, distance, stamps, texture)
 
 
 @wp.kernel
 def cast_capsules(
     capsules: wp.array[Capsule],
     count: int,
-    casting: Casting,
+    castings: wp.array[Casting],
     first_row: int,
     num_rows: int,
     stamps: wp.array2d[wp.int32],
     texture: wp.array2d[wp.vec3],
 ):
     """The same for capsules: rays, for the texels around each capsule's shadow only."""
-    up = 1.0 / casting.direction[2]
-    finer = 1.0 / casting.texel
-    for number in range(count):
-        capsule = capsules[number]
-        a = capsule.start - casting.corner
-        b = capsule.end - casting.corner
-        shift_a = a[2] * up
-        shift_b = b[2] * up
-        ax = a[0] - casting.direction[0] * shift_a
-        ay = a[1] - casting.direction[1] * shift_a
-        bx = b[0] - casting.direction[0] * shift_b
-        by = b[1] - casting.direction[1] * shift_b
-        wide = capsule.radius * up  # half the longer axis of the ellipse that a ball casts
-        left = wp.max(int(floor_of((wp.min(ax, bx) - wide) * finer)), 0)
-        right = wp.min(int(floor_of((wp.max(ax, bx) + wide) * finer)) + 1, texture.shape[1])
-        first = wp.max(int(floor_of((wp.min(ay, by) - wide) * finer)), first_row)
-        last = wp.min(int(floor_of((wp.max(ay, by) + wide) * finer)) + 1, first_row + num_rows)
-        for row in range(first, last):
-            for column in range(left, right):
-                if casting.weight == 0.0 or stamps[row, column] != casting.number:
-                    origin = (
-                        casting.corner + wp.vec3(float(column) + 0.5, float(row) + 0.5, 0.0) * casting.texel
-                    )
-                    distance = hit_capsule(
-                        origin, casting.direction, capsule.start, capsule.end, capsule.radius
-                    )
-                    # a texel inside of a capsule has distance 0: in contact, but not in shadow
-                    if distance < casting.reach and (
-                        distance > 0.0 or (distance == 0.0 and casting.weight == 0.0)
-                    ):
-                        block(casting, row, column, distance, stamps, texture)
+    for number in range(castings.shape[0]):
+        casting = castings[number]
+        up = 1.0 / casting.direction[2]
+        finer = 1.0 / casting.texel
+        for i in range(count):
+            capsule = capsules[i]
+            a = capsule.start - casting.corner
+            b = capsule.end - casting.corner
+            shift_a = a[2] * up
+            shift_b = b[2] * up
+            ax = a[0] - casting.direction[0] * shift_a
+            ay = a[1] - casting.direction[1] * shift_a
+            bx = b[0] - casting.direction[0] * shift_b
+            by = b[1] - casting.direction[1] * shift_b
+            wide = capsule.radius * up  # half the longer axis of the ellipse that a ball casts
+            left = wp.max(int(floor_of((wp.min(ax, bx) - wide) * finer)), 0)
+            right = wp.min(int(floor_of((wp.max(ax, bx) + wide) * finer)) + 1, texture.shape[1])
+            first = wp.max(int(floor_of((wp.min(ay, by) - wide) * finer)), first_row)
+            last = wp.min(int(floor_of((wp.max(ay, by) + wide) * finer)) + 1, first_row + num_rows)
+            for row in range(first, last):
+                for column in range(left, right):
+                    if casting.weight == 0.0 or stamps[row, column] != casting.number:
+                        origin = (
+                            casting.corner
+                            + wp.vec3(float(column) + 0.5, float(row) + 0.5, 0.0) * casting.texel
+                        )
+                        distance = hit_capsule(
+                            origin, casting.direction, capsule.start, capsule.end, capsule.radius
+                        )
+                        # a texel inside of a capsule has distance 0: in contact, but not in shadow
+                        if distance < casting.reach and (
+                            distance > 0.0 or (distance == 0.0 and casting.weight == 0.0)
+                        ):
+                            block(casting, row, column, distance, stamps, texture)

@@ -16,10 +16,12 @@ import cv2
 import numpy as np
 import warp as wp
 
+from contrapposto.devices import drawing_device
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.render import draw_kernels, light_kernels, warp_types
 from contrapposto.render.camera import Camera, check_size
 from contrapposto.render.lighting import (
+    coarse_faces,
     cone,
     hemisphere_directions,
     is_closed,
@@ -62,7 +64,9 @@ class Raycaster:
     def __init__(self, device: str | None = None, threads: int | None = None) -> None:
         start_warp()
         try:
-            self.device = wp.get_device(device or ("cuda:0" if wp.is_cuda_available() else "cpu"))
+            self.device = wp.get_device(
+                drawing_device(device) or ("cuda:0" if wp.is_cuda_available() else "cpu")
+            )
         except Exception as error:
             raise ConfigError(
                 f"There is no device {device!r} to render on.", found=str(error), expected="cpu, cuda:0, ..."
@@ -75,6 +79,10 @@ class Raycaster:
         self._parts: tuple[np.ndarray, ...] = ()
         self._counts: list[int] = []
         self._to_srgb = self._array(srgb_table(), wp.uint8)
+        self._around = self._array(sphere_directions(16), wp.vec3)
+        self._no_capsules = wp.zeros(1, dtype=warp_types.Capsule, device=self.device)
+        self._buffers: dict[str, wp.array] = {}
+        self._colors: tuple[list[Any], wp.array] | None = None
 
     def render(
         self, scene: Scene, camera: Camera, *, samples: int = 2, everywhere: bool = False
@@ -97,33 +105,40 @@ class Raycaster:
         view = make_view(scene, camera)
         solids, look = self.prepare(scene, camera)
         shape, device = (camera.height, camera.width), self.device
-        linear = wp.empty(shape, dtype=wp.vec3, device=device)
         depth = wp.full(shape, np.inf, dtype=float, device=device)
         ids = wp.full(shape, -1, dtype=wp.int32, device=device)
         color = wp.empty((*shape, 3), dtype=wp.uint8, device=device)
-        run = 64 if device.is_cpu else 1  # a CPU thread copies the kernel's arguments anew for each item
-        parts = -(-camera.width // run)
+        # pixels of a row that one item draws: a CPU thread copies the kernel's arguments anew for each item
+        short, whole = (64, camera.width) if device.is_cpu else (1, 1)
+        shown = self._rasterize(scene, solids, view)
+        table = self._to_srgb
         self._bands(
             camera.height,
             lambda first, rows: self._launch(
-                draw_kernels.paint, (rows, parts), [view, look, first, run, linear]
+                draw_kernels.paint,
+                (rows, -(-camera.width // short)),
+                [view, look, shown, table, first, short, color],
             ),
         )
-        shown = self._rasterize(scene, solids, view)
         self._bands(
             camera.height,
             lambda first, rows: self._launch(
-                draw_kernels.cast, (rows, parts), [solids, look, view, shown, first, run, linear, depth, ids]
+                draw_kernels.cast,
+                (rows, camera.width // whole),
+                [solids, look, view, shown, table, first, whole, color, depth, ids],
             ),
         )
         fine = self._edges(solids, view, shown, depth, ids, samples, everywhere)
-        arguments = [solids, look, view, shown, fine, int(everywhere), linear, self._to_srgb]
-        self._bands(
-            camera.height,
-            lambda first, rows: self._launch(
-                draw_kernels.finish, (rows, parts), [*arguments, first, run, color]
-            ),
-        )
+        if samples > 1 or everywhere:
+            arguments = [solids, look, view, shown, fine, int(everywhere), table]
+            self._bands(
+                camera.height,
+                lambda first, rows: self._launch(
+                    draw_kernels.finish,
+                    (rows, camera.width // whole),
+                    [*arguments, first, whole, color],
+                ),
+            )
         numbers = ids.numpy()
         return RenderedImage(color.numpy(), depth.numpy(), numbers >= 0, numbers)
 
@@ -136,9 +151,10 @@ class Raycaster:
         shape = (1, 1)
         if self._mesh is not None and scene.meshes and self.device.is_cpu and view.all_in_front:
             shown.known, shape = 1, (view.height, view.width)
-        shown.inverse = wp.zeros(shape, dtype=float, device=self.device)
-        shown.faces = wp.zeros(shape, dtype=wp.int32, device=self.device)
-        shown.weights = wp.zeros(shape, dtype=wp.vec2, device=self.device)
+        shown.inverse = self._buffer("inverse", shape, float)
+        shown.faces = self._buffer("faces", shape, wp.int32)
+        shown.weights = self._buffer("weights", shape, wp.vec2)
+        shown.inverse.zero_()
         if shown.known:
             assert self._mesh is not None
             points = self._mesh.points
@@ -166,7 +182,8 @@ class Raycaster:
     ) -> Any:
         """Which pixels take more samples, and, where the rasteriser ran, what the samples show."""
         fine: Any = warp_types.Fine()
-        fine.slots = wp.full(depth.shape, -1, dtype=wp.int32, device=self.device)
+        fine.slots = self._buffer("slots", depth.shape, wp.int32)
+        fine.slots.fill_(-1)
         number = 0
         if samples > 1 and not everywhere:
             count = wp.zeros(1, dtype=wp.int32, device=self.device)
@@ -207,6 +224,9 @@ class Raycaster:
 
     def _set_capsules(self, scene: Scene, camera: Camera, solids: Any) -> None:
         count = sum(len(group.starts) for group in scene.capsules)
+        if not count:
+            solids.capsules = self._no_capsules
+            return
         casting = sum(len(group.starts) for group in scene.capsules if group.casts)
         layout: Any = warp_types.Capsule  # a Warp structure, of which mypy sees the plain class only
         rows: Any = np.zeros(max(count, 1), dtype=layout.numpy_dtype())
@@ -235,9 +255,22 @@ class Raycaster:
             light = self._light_vertices(scene, solids, camera, vertices, normals, key)
         else:
             light = self._array(np.ones((len(vertices), 2), np.float32), wp.vec2)
-        parts = [np.broadcast_to(to_linear(mesh.color), mesh.vertices.shape) for mesh in meshes]
-        colors = self._array(np.concatenate(parts), wp.vec3)
+        colors = self._linear_colors(scene)
         self._launch(light_kernels.fill_corners, len(vertices), [normals, colors, light, solids.corners])
+
+    def _linear_colors(self, scene: Scene) -> wp.array:
+        """Linear colours of all vertices, kept while the meshes only move."""
+        current = [(mesh.color, len(mesh.vertices)) for mesh in scene.meshes]
+        if self._colors is not None:
+            kept, colors = self._colors
+            if len(kept) == len(current) and all(
+                a[0] is b[0] and a[1] == b[1] for a, b in zip(kept, current)
+            ):
+                return colors
+        parts = [np.broadcast_to(to_linear(mesh.color), mesh.vertices.shape) for mesh in scene.meshes]
+        colors = self._array(np.concatenate(parts), wp.vec3)
+        self._colors = current, colors
+        return colors
 
     def _tree(self, scene: Scene, vertices: wp.array) -> wp.Mesh:
         """The tree over all faces: refitted when they are the same as before, else built."""
@@ -258,6 +291,8 @@ class Raycaster:
         self._closed = all(is_closed(one.vertices, one.faces) for one in scene.meshes)
         chosen, self._spread = light_samples(joined, len(vertices))
         self._chosen = self._array(chosen, wp.int32)
+        coarse = coarse_faces(joined, len(vertices), chosen)
+        self._coarse = self._array(np.column_stack([coarse, np.zeros(len(coarse), np.int32)]), wp.vec4i)
         return self._mesh
 
     def _light_vertices(
@@ -272,9 +307,8 @@ class Raycaster:
         """Light at some vertices by rays, at the others by smoothing over the mesh."""
         light = wp.empty(len(self._chosen), dtype=wp.vec2, device=self.device)
         towards = self._array(cone(key, scene.lights.softness, 4), wp.vec3)
-        around = self._array(sphere_directions(16), wp.vec3)
         fixed = [solids.mesh, solids.capsules, solids.num_casting, vertices, normals, self._chosen]
-        fixed += [wp.vec3(*camera.position), towards, around, scene.scale]
+        fixed += [wp.vec3(*camera.position), towards, self._around, scene.scale]
         self._bands(
             len(light),
             lambda first, count: self._launch(light_kernels.light_points, count, [*fixed, first, light]),
@@ -345,26 +379,33 @@ class Raycaster:
         texture.zero_()
         stamps = wp.zeros(texture.shape, dtype=wp.int32, device=self.device)
         sky, contact = light_kernels.SKY_REACH * scene.scale, light_kernels.CONTACT_REACH * scene.scale
-        castings = [(direction, warp_types.FAR, 1 / len(towards), 0) for direction in towards]
-        castings += [(direction, sky, 1 / len(upper), 1) for direction in upper]
-        castings += [(np.array([0.0, 0.0, 1.0]), contact, 0.0, 2)]
-        for number, (direction, reach, weight, channel) in enumerate(castings, start=1):
-            casting: Any = light_kernels.Casting()
-            casting.corner, casting.texel, casting.direction = corner, texel, wp.vec3(*direction)
-            casting.reach, casting.weight, casting.channel, casting.number = reach, weight, channel, number
+        lines = [(direction, warp_types.FAR, 1 / len(towards), 0) for direction in towards]
+        lines += [(direction, sky, 1 / len(upper), 1) for direction in upper]
+        lines += [(np.array([0.0, 0.0, 1.0]), contact, 0.0, 2)]
+        layout: Any = light_kernels.Casting  # a Warp structure, of which mypy sees the plain class only
+        rows: Any = np.zeros(len(lines), dtype=layout.numpy_dtype())
+        rows["corner"], rows["texel"], rows["number"] = corner, texel, np.arange(1, len(lines) + 1)
+        for row, line in zip(rows, lines):
+            row["direction"], row["reach"], row["weight"], row["channel"] = line
+        castings = self._array(rows, layout)
 
-            def work(first: int, rows: int, casting: Any = casting) -> None:
-                common = [casting, first, rows, stamps, texture]
-                if scene.meshes:
-                    assert self._mesh is not None
-                    faces = [solids.faces, solids.closed, self._mesh.points]
-                    self._launch(light_kernels.cast_faces, 1, [*faces, *common])
-                if solids.num_casting:
-                    self._launch(
-                        light_kernels.cast_capsules, 1, [solids.capsules, solids.num_casting, *common]
-                    )
+        def work(first: int, count: int) -> None:
+            common = [castings, first, count, stamps, texture]
+            if scene.meshes:
+                assert self._mesh is not None
+                faces = [self._coarse, solids.closed, self._mesh.points]
+                self._launch(light_kernels.cast_faces, 1, [*faces, *common])
+            if solids.num_casting:
+                self._launch(light_kernels.cast_capsules, 1, [solids.capsules, solids.num_casting, *common])
 
-            self._bands(texture.shape[0], work)
+        self._bands(texture.shape[0], work)
+
+    def _buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> wp.array:
+        """An array for use within one image, kept for the next of the same size; its values are those of the last."""
+        kept = self._buffers.get(name)
+        if kept is None or kept.shape != tuple(shape):
+            kept = self._buffers[name] = wp.empty(shape, dtype=dtype, device=self.device)
+        return kept
 
     def _array(self, values: np.ndarray, dtype: Any) -> Any:
         return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -228,7 +229,8 @@ class Scene:
 
         In steps, so that the light does not breathe with the pose.
         """
-        sizes = [np.ptp(mesh.vertices, axis=0).max() for mesh in self.meshes]
+        stops = np.cumsum([0, *(len(mesh.vertices) for mesh in self.meshes)])
+        sizes = [np.ptp(self.columns[:, a:b], axis=1).max() for a, b in itertools.pairwise(stops)]
         for group in self.capsules:
             ends = np.concatenate([group.starts, group.ends])
             sizes.append(np.ptp(ends, axis=0).max() + 2 * np.max(group.radii))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.files import atomic_path
+from contrapposto.outputs import free_stem
 from contrapposto.progress import say
 from contrapposto.systems.anerf.avatar import Avatar
 from contrapposto.systems.anerf.catalogue import catalogue_entry
@@ -104,6 +105,7 @@ class AnerfRender:
         if self.entry is not None:
             result = catalogue_entry(self.entry, mode)
             frames, options = frames or result.frames, {**result.options, **options}
+        stem = self._stem(output / (clip_path(config.motion).stem if config.motion else str(mode)), mode)
         avatar = load_avatar(config, *self.run)
         chosen = choose_frames(avatar, mode, frames, self.most)
         if mode == "bullet" and self.entry is None and not config.motion:
@@ -112,9 +114,8 @@ class AnerfRender:
         renderer = avatar.renderer(self.speed, depth="depth" in self.formats)
         height, width = avatar.size
         factor = 1.0 if self.height is None or mode == "val" else self.height / height
-        stem = output / (clip_path(config.motion).stem if config.motion else str(mode))
         if "html" in self.formats:
-            page = self._page(avatar, path, fps, stem.with_suffix(".html"))
+            page = self._page(avatar, path, fps, stem.with_name(f"{stem.name}.html"))
             if self.formats == ["html"]:
                 return [page]
         writers = _Writers(stem, self.formats, fps, (round(height * factor), round(width * factor)))
@@ -142,6 +143,12 @@ class AnerfRender:
             print(f"note: {unseen} of {len(path)} images do not show the figure{hint}")
         paths = writers.paths
         return [*paths, _write_scores(stem, rows)] if rows else paths
+
+    def _stem(self, stem: Path, mode: str) -> Path:
+        """A name whose video, page and folder of images replace nothing."""
+        endings = [f".{name}" for name in self.formats if name in ("mp4", "html")]
+        images = set(self.formats) - {"mp4", "html"}
+        return free_stem(stem, [*endings, ""] if images or (mode == "val" and self.scores) else endings)
 
     def _page(self, avatar: Avatar, path: PosePath, fps: float, file: Path) -> Path:
         """The avatar in the browser, in the poses of a path."""
@@ -184,10 +191,13 @@ class _Writers:
 
         self.stem, self.formats, self.number = stem, formats, 0
         self.stack = contextlib.ExitStack()
-        self.video = VideoWriter(stem.with_suffix(".mp4"), fps, size[::-1]) if "mp4" in formats else None
-        self.paths = [stem.with_suffix(".mp4")] if "mp4" in formats else []
+        self.video = VideoWriter(self._file("mp4"), fps, size[::-1]) if "mp4" in formats else None
+        self.paths = [self._file("mp4")] if "mp4" in formats else []
         self.paths += [stem / name for name in formats if name not in ("mp4", "html")]
-        self.paths += [stem.with_suffix(".html")] if "html" in formats else []
+        self.paths += [self._file("html")] if "html" in formats else []
+
+    def _file(self, ending: str) -> Path:
+        return self.stem.with_name(f"{self.stem.name}.{ending}")
 
     def __enter__(self) -> _Writers:
         if self.video is not None:

@@ -12,7 +12,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from contrapposto.errors import ConfigError
-from contrapposto.files import sha256, write_json
+from contrapposto.files import atomic_path, sha256, write_json
+from contrapposto.outputs import free_folder
 from contrapposto.portable import save_portable
 from contrapposto.progress import say
 from contrapposto.systems.anerf.data.images import clean_image
@@ -75,6 +76,9 @@ class AnerfFit:
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Write `poses.npz`, `scene`, `preview.png` and `model` into `output`."""
+        inputs = config.video or config.input
+        tag = f"{Path(inputs or config.scene).stem}_avatar" if inputs or config.scene else "avatar"
+        output = free_folder(output, ("poses.npz", "scene", "preview.png", "model"), tag)
         scene = AvatarScene.open(config.scene) if config.scene else self._scene(config, output)
         started = time.process_time()
         subject = self._train(scene, output)
@@ -197,7 +201,8 @@ class AnerfFit:
             "name": "anerf_splat",
             "data": {"name": scene.path.name, "store": store, "train_split": "train"},
         }
-        (folder / "config.yaml").write_text(OmegaConf.to_yaml({**config, "paths": {}}), encoding="utf-8")
+        with atomic_path(folder / "config.yaml") as temporary:
+            temporary.write_text(OmegaConf.to_yaml({**config, "paths": {}}), encoding="utf-8")
         write_json(
             folder / "result.json",
             {

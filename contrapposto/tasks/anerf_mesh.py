@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from contrapposto.body import BodyModel
 from contrapposto.errors import ConfigError
 from contrapposto.motion import Motion
+from contrapposto.outputs import free_stem
 from contrapposto.progress import say
 from contrapposto.skeleton import SMPL24
 from contrapposto.systems.anerf.avatar import Avatar
@@ -74,22 +75,26 @@ class AnerfMesh:
         """Write a mesh of every chosen frame, or of every frame of `motion=`, into `output`."""
         from contrapposto.mesh import write_mesh
 
+        motion = clip_path(config.motion) if config.motion else None
+        file = free_stem(output / ("skinned" if motion is None else motion.stem), [".glb"], "avatar")
         avatar = load_avatar(config, *self.run)
         if isinstance(avatar.network, SplatAvatar):
-            return self._splats(avatar, avatar.network, config.motion, output)
+            points = free_stem(output / "splats", [".ply"])
+            return self._splats(avatar, avatar.network, motion, file, points)
         chosen = choose_frames(avatar, "retarget", self.chosen, self.most)
         if self.skin:
             path = self._pose_to_skin(avatar, chosen)
-            return [self._skinned(avatar, path, clip_path(config.motion) if config.motion else None, output)]
-        if config.motion:
+            return [self._skinned(avatar, path, motion, file)]
+        meshes = free_stem(output / "meshes", [""])
+        if motion is not None:
             options: dict[str, Any] = {"travel": True, "turn": 0.0, "turns": 0.0}
-            path = motion_path(avatar, clip_path(config.motion), fps=self.fps, camera=chosen[0], **options)
+            path = motion_path(avatar, motion, fps=self.fps, camera=chosen[0], **options)
         else:
             path = make_path(avatar, "selected", chosen, {}, refined=self.refined)
         paths, started = [], time.monotonic()
         for number in range(len(path)):
             mesh = self._mesh(avatar, path, number)
-            stem = output / "meshes" / f"{number:03d}"
+            stem = meshes / f"{number:03d}"
             paths += [write_mesh(stem.with_name(f"{stem.name}.{suffix}"), mesh) for suffix in self.formats]
             say(number + 1, len(path), started)
         return paths
@@ -135,28 +140,30 @@ class AnerfMesh:
         best = int((ends - others).norm(dim=-1).amin(1).argmax())
         return make_path(avatar, "selected", [int(images[best])], {}, refined=self.refined)
 
-    def _splats(self, avatar: Avatar, network: SplatAvatar, motion: str | None, output: Path) -> list[Path]:
+    def _splats(
+        self, avatar: Avatar, network: SplatAvatar, motion: Path | None, file: Path, points: Path
+    ) -> list[Path]:
         """The body with the avatar's shape and colours on its skeleton, and the Gaussians themselves."""
         from contrapposto.systems.anerf.splats.mesh import skinned_mesh, write_ply
 
         body, colours = skinned_mesh(network, avatar.metres_per_unit)
         return [
-            _write_skinned(body, colours, None if motion is None else clip_path(motion), output),
-            write_ply(output / "splats.ply", network, avatar.metres_per_unit),
+            _write_skinned(body, colours, motion, file),
+            write_ply(points.with_name(f"{points.name}.ply"), network, avatar.metres_per_unit),
         ]
 
-    def _skinned(self, avatar: Avatar, path: PosePath, motion: Path | None, output: Path) -> Path:
+    def _skinned(self, avatar: Avatar, path: PosePath, motion: Path | None, file: Path) -> Path:
         """The surface of one pose on the skeleton, moved by a clip, or at rest."""
         from contrapposto.systems.anerf.skinning import skinned_body
 
         vertices, faces, colours = self._surface(avatar, path, 0)
         metres = avatar.metres_per_unit
         body = skinned_body(vertices, faces, path.world_to_bone[0], avatar.figure, metres)
-        return _write_skinned(body, colours, motion, output)
+        return _write_skinned(body, colours, motion, file)
 
 
-def _write_skinned(body: BodyModel, colours: np.ndarray, motion: Path | None, output: Path) -> Path:
-    """A GLB of a body that a clip moves, or that stands at rest."""
+def _write_skinned(body: BodyModel, colours: np.ndarray, motion: Path | None, stem: Path) -> Path:
+    """A GLB `stem.glb` of a body that a clip moves, or that stands at rest."""
     from contrapposto.io.glb import write_glb
 
     if motion is None:
@@ -168,5 +175,4 @@ def _write_skinned(body: BodyModel, colours: np.ndarray, motion: Path | None, ou
         clip = Motion(upright, np.array([[-x, -y, height - z]]), 1.0, SMPL24)
     else:
         clip = read_clip(motion)
-    stem = "skinned" if motion is None else motion.stem
-    return write_glb(output / f"{stem}.glb", {"avatar": clip}, body, colors=colours)
+    return write_glb(stem.with_name(f"{stem.name}.glb"), {"avatar": clip}, body, colors=colours)

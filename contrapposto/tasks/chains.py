@@ -20,6 +20,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from contrapposto.devices import using_device
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, MissingError
 from contrapposto.files import atomic_path, write_json
 from contrapposto.outputs import Outputs
@@ -70,9 +71,13 @@ def run_chain(config: DictConfig) -> list[Path]:
     stages = list(_stages(config))
     folders: dict[str, Path] = {stage.name: stage.folder for stage in stages}
     with (
+        using_device(config.get("device"), print),
         open_outputs(config, "chain " + " ".join(folders), _folder(config)) as outputs,
         stated_reading(config),
     ):
+        for folder in folders.values():
+            outputs.claim(folder)
+        outputs.claim(_folder(config) / "overview.png")
         key = ""
         for number, stage in enumerate(stages, start=1):
             title = f"[{number}/{len(stages)}] {stage.name} ({stage.task})"
@@ -107,7 +112,7 @@ def _stages(config: DictConfig) -> Iterator[Stage]:
     for number, (name, node) in enumerate(config.chain.items(), start=1):
         options: Any = OmegaConf.to_container(node.options, resolve=True)
         composed = compose([f"task={node.task}"])
-        composed.paths = config.paths
+        composed.paths, composed.device = config.paths, config.device
         try:
             composed = _merged(composed, options)
         except OmegaConfBaseException as error:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, ContrappostoError, InputError, nearest
 from contrapposto.files import write_json
-from contrapposto.outputs import free_stem
+from contrapposto.outputs import claim, free_stem
 from contrapposto.tasks.npr_inputs import Source, find_network, read_source, target_files
 from contrapposto.tasks.npr_outputs import check_formats, credit_of, write_poses
 
@@ -328,12 +328,17 @@ class Rig:
         if not (config.target or config.input):
             raise ConfigError("No target given.", expected="target=mine.glb")
         (file,) = target_files(Path(config.target or config.input))[:1]
+        if output.suffix.lower() == ".glb":
+            path = output
+            claim(path)
+        else:
+            stem = free_stem(output / f"{file.stem}_rigged", [".glb"])
+            path = stem.with_name(f"{stem.name}.glb")
         target = Target(file, self.parts, **self.standing)
         if target.rigged is not None and target.rigged.skin_joints():
             print(f"{file.name} has a rig already: it is replaced in the result")
         skin, standing = target.skin, target.standing
         print(f"{file.name}: {standing.reason}; up={standing.up}, forward={standing.forward}")
-        path = output if output.suffix.lower() == ".glb" else output / f"{file.stem}_rigged.glb"
         return [
             write_skinned(
                 path, target.mesh, target.unskinned_file, skin, standing.axes, naming=self.joint_names

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import atomic_path, write_json
+from contrapposto.outputs import free_stem
 from contrapposto.tasks.npr_inputs import find_network
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class NPREvaluate:
             )
         if config.get("target"):
             return self._rig_truth(config, Path(config.source or config.input), output)
+        stem = free_stem(output / "pairs", (".json", ".md"))
         store = MeshStore.open(config.source or config.input)
         views = StoreViews(store, self.poses or 100, self.network_steps, self.seed) if self.views else None
         rows: list[dict[str, Any]] = []
@@ -90,10 +92,8 @@ class NPREvaluate:
                 "No pair of identities of this store has poses in common.", found=", ".join(store.names)
             )
         print(table(rows))
-        write_json(output / "pairs.json", {"store": store.content_hash, "pairs": rows, "mean": means(rows)})
-        with atomic_path(output / "pairs.md") as temporary:
-            temporary.write_text(table(rows) + "\n", encoding="utf-8")
-        return [output / "pairs.json", output / "pairs.md"]
+        result = {"store": store.content_hash, "pairs": rows, "mean": means(rows)}
+        return _write_tables(stem, result, table(rows))
 
     def _rig_truth(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """All methods on rigged targets, whose own rigs say what is right."""
@@ -103,7 +103,7 @@ class NPREvaluate:
         from contrapposto.systems.npr.methods import Target
         from contrapposto.tasks.npr_inputs import read_source, target_files
 
-        transfers = {}
+        stem, transfers = free_stem(output / "rig_truth", (".json", ".md")), {}
         for checkpoint in self.checkpoints or [config.ckpt]:
             config.ckpt = checkpoint
             trained = find_network(config, *self.run)
@@ -128,10 +128,7 @@ class NPREvaluate:
             raise InputError(f"No target in {config.target} has a humanoid rig.")
         text = rig_table(rows)
         print(text)
-        write_json(output / "rig_truth.json", {"pmd": [_plain(row) for row in rows]})
-        with atomic_path(output / "rig_truth.md") as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-        return [output / "rig_truth.json", output / "rig_truth.md"]
+        return _write_tables(stem, {"pmd": [_plain(row) for row in rows]}, text)
 
     def _sources(self, store: MeshStore, trained: PretrainedNetwork) -> list[str]:
         """Identities that are sources: those asked for, or those that the network was trained on."""
@@ -224,6 +221,15 @@ class StoreViews:
         if target not in self.names or len(found) < 2:
             return {}
         return self.compare(target, self.pictures(target, found), self.true(target, poses))
+
+
+def _write_tables(stem: Path, result: Mapping[str, Any], text: str) -> list[Path]:
+    """Write a result as JSON, and its table as Markdown beside it."""
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "md")]
+    write_json(paths[0], result)
+    with atomic_path(paths[1]) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return paths
 
 
 def shape_scores(target: Template, found: np.ndarray, true: np.ndarray) -> dict[str, float]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, ContrappostoError, MissingError
 from contrapposto.files import write_json
+from contrapposto.outputs import free_stem
 from contrapposto.runs import best_run
 from contrapposto.tasks.npr_inputs import read_template, target_files
 from contrapposto.tasks.npr_outputs import check_formats, credit_of, write_poses
@@ -59,6 +60,8 @@ class NPRGenerate:
         file = Path(config.target or config.input) if config.target or config.input else None
         if file is not None:
             target_files(file)
+        name = f"{'template' if file is None else file.stem}_generated"
+        stem = free_stem(output / name, (".glb", "_morph.glb", ".obj", "_obj", ".png", ".json"))
         from contrapposto.mesh import Template
         from contrapposto.systems.npr import PoseGenerator, PoseTransfer
 
@@ -73,7 +76,6 @@ class NPRGenerate:
         transfer = PoseTransfer(trained.network, own, **self.options)
         codes = generator.generate(config.count, config.seed, steps=self.steps)
         frames = _applied(transfer, codes, target)
-        stem = output / f"{'template' if file is None else file.stem}_generated"
         names = [f"{number:05d}" for number in range(config.count)]
         credit = credit_of(trained.metadata)
         paths = write_poses(stem, target.mesh, frames, names, None, self.formats, credit)

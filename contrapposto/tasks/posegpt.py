@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError
 from contrapposto.motion import Motion
+from contrapposto.outputs import free_stem
 from contrapposto.runs import best_run
 from contrapposto.systems.posegpt.cleanup import Cleanup
 from contrapposto.tasks.base import FORMATS, read_clip, write_formats
@@ -68,10 +69,18 @@ class PoseGPTSample:
         draw, count = self._draw(config), _count(config.count)
         generator = self._generator(config)
         actions = None if config.action is None else _actions(config.action, generator)
+        stem = self._free(output / _stem(actions, config.seed), count)
         result = generator.generate(
             actions, _frames(config.frames), count, past=None, draw=draw, cleanup=self.cleanup
         )
-        return self._write(result, {}, output / _stem(actions, config.seed), {})
+        return self._write(result, {}, stem, {})
+
+    def _free(self, stem: Path, count: int) -> Path:
+        """A stem whose files, of so many samples, replace nothing."""
+        names = [_numbered("", number, count) for number in range(1, count + 1)]
+        formats = [f".{name}" for name in self.formats if name != "mp4"]
+        shared = [".mp4", "_tokens.png"] if "mp4" in self.formats else []
+        return free_stem(stem, [*shared, *(name + ending for name in names for ending in formats)])
 
     def _draw(self, config: DictConfig) -> Draw:
         from contrapposto.systems.posegpt.token_sampling import Draw
@@ -95,7 +104,7 @@ class PoseGPTSample:
         clips = [replace(clip, metadata={**metadata, **clip.metadata}) for clip in result.motions]
         paths = []
         for number, clip in enumerate(clips, 1):
-            name = stem.name if len(clips) == 1 else f"{stem.name}_{number:0{len(str(len(clips)))}d}"
+            name = _numbered(stem.name, number, len(clips))
             formats = [name for name in self.formats if name != "mp4"]
             paths += write_formats(clip, stem.with_name(name), formats)
         if "mp4" in self.formats:
@@ -132,14 +141,19 @@ class PoseGPTForecast(PoseGPTSample):
         past, truth = _split(whole, config.past_seconds)
         generator = self._generator(config)
         actions = None if config.action is None else _actions(config.action, generator)
+        stem = self._free(output / f"{path.stem}_{_stem(actions, config.seed)}", count)
         result = generator.generate(
             actions, _frames(config.frames), count, past=past, draw=draw, cleanup=self.cleanup
         )
         beside = {}
         if truth:
             beside = {"truth": whole.trim(0, min(whole.duration, result.motions[0].duration))}
-        stem = output / f"{path.stem}_{_stem(actions, config.seed)}"
         return self._write(result, past.metadata, stem, beside)
+
+
+def _numbered(name: str, number: int, count: int) -> str:
+    """The name of one of so many samples."""
+    return name if count == 1 else f"{name}_{number:0{len(str(count))}d}"
 
 
 def _actions(value: Any, generator: MotionGenerator) -> list[str]:

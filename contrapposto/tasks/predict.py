@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from contrapposto.devices import using_device
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.options import build, locate, parse_value
 from contrapposto.tasks.base import READING, open_outputs, stated_reading
@@ -38,7 +39,8 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     """The configuration that arguments `key=value` describe.
 
     `task=` or `pipeline=` chooses a file; every other argument sets an option that the file has, or one of `input`,
-    `output`, `overwrite` (replace files that this command did not write), `paths`, `target_rig` (a rigged character
+    `output`, `overwrite` (replace files that this command did not write), `device` (where networks run, see
+    `contrapposto.devices`), `paths`, `target_rig` (a rigged character
     that takes every motion of the result), and for motion files those of `contrapposto.tasks.base.READING`. A leading
     `+` adds an option that is not listed.
 
@@ -51,6 +53,7 @@ def compose(arguments: Sequence[str]) -> DictConfig:
             "input": None,
             "output": "out",
             "overwrite": False,
+            "device": "auto",
             "target_rig": None,
             **dict.fromkeys(READING),
             "task": None,
@@ -152,7 +155,7 @@ def run_task(config: DictConfig) -> list[Path]:
         raise ConfigError("No input given.", expected="input=FILE")
     task = build_task(options)
     rig = check_rig(config.target_rig) if config.get("target_rig") else None
-    with open_outputs(config), stated_reading(config):
+    with using_device(config.get("device"), print), open_outputs(config), stated_reading(config):
         paths = list(task(config, Path(config.input or ""), Path(config.output)))
         return paths if rig is None else [*paths, *on_rig(paths, rig)]
 
@@ -182,4 +185,5 @@ def print_help(arguments: Sequence[str]) -> None:
             print(f"  {group}={file.stem:<22}{purpose}")
             if example:
                 print(f"      {example}")
-    print("\nOptions: input=FILE output=FOLDER, and those of the task: contrapposto predict task=NAME --help")
+    print("\nOptions: input=FILE output=FOLDER device=auto|cpu|cuda|cuda:1|mps, and those of the task:")
+    print("  contrapposto predict task=NAME --help")

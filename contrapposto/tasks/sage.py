@@ -16,8 +16,9 @@ from omegaconf import DictConfig
 from contrapposto.errors import ConfigError, InputError, nearest
 from contrapposto.files import atomic_path, write_json
 from contrapposto.motion import Motion
+from contrapposto.outputs import free_stem
 from contrapposto.runs import best_run
-from contrapposto.tasks.base import FORMATS, read_clip, write_formats
+from contrapposto.tasks.base import FORMATS, endings, read_clip, write_formats
 
 if TYPE_CHECKING:
     from contrapposto.io.devices import DeviceTrack, Repairs
@@ -115,6 +116,7 @@ class SageTrack:
 
         if not source.exists():
             raise InputError(f"There is no file {source}.")
+        stem = free_stem(output / f"{source.stem}_tracked", (*endings(self.formats), "_devices.csv"))
         scale, calibration = self._wearer(source)
         repairs = Repairs(source, self.strict)
         stretch = part_of(self._stream(source, repairs), self.start, self.seconds)
@@ -134,7 +136,7 @@ class SageTrack:
             times = (self.start or 0.0) + recording.start + np.arange(motion.num_frames) / motion.fps
             truth = whole.at_times(times, motion.fps)
             motion = replace(motion, metadata={**truth.metadata, **motion.metadata})
-        return self._write(motion, recording, output / f"{source.stem}_tracked", truth)
+        return self._write(motion, recording, stem, truth)
 
     def _stream(self, source: Path, repairs: Repairs) -> Iterator[DeviceTrack]:
         from contrapposto.io.tracks import stream_devices
@@ -201,7 +203,12 @@ class SageTrack:
         tracker = SparseTracker(model, scale=wearer.scale, finishing=finishing)
         recording = Recording(wearer.scale)
         page = LivePage(self.port, wearer.scale)
-        packets = output / "live_packets.jsonl"
+        stem = free_stem(
+            output / "live",
+            (*endings(self.formats), "_packets.jsonl", ".json", "_devices.csv"),
+            new=True,  # nobody can repeat a live session
+        )
+        packets, report = (stem.with_name(stem.name + ending) for ending in ("_packets.jsonl", ".json"))
         try:
             with atomic_path(packets) as temporary, temporary.open("wb") as log:
                 session = LiveSession(tracker, address, axes, wearer, recording, page, log)
@@ -213,12 +220,12 @@ class SageTrack:
         finally:
             page.stop()
         print(session.describe(), flush=True)
-        write_json(output / "live.json", session.summary())
-        paths = [packets, output / "live.json"]
+        write_json(report, session.summary())
+        paths = [packets, report]
         if not len(recording):
             print("no body was tracked: nothing more to write")
             return paths
-        return [*paths, *self._write(recording.motion(), recording, output / "live")]
+        return [*paths, *self._write(recording.motion(), recording, stem)]
 
     def _browse(self, url: str) -> None:
         if self.open:
@@ -250,18 +257,20 @@ class SageReconstruct:
         """Reconstruct `source` into files in `output`."""
         from contrapposto.systems.sage.reconstruction import PartAutoencoder
 
+        stem = free_stem(output / f"{source.stem}_reconstructed", endings(self.formats))
         motion = read_clip(source).resample(60)
         result = motion
         for model, checkpoint in self.checkpoints.items():
             path = checkpoint or self._best(config, model)
             result = PartAutoencoder.from_pretrained(path).reconstruct(result)
-        stem = output / f"{source.stem}_reconstructed"
         paths = write_formats(result, stem, [name for name in self.formats if name != "mp4"])
         if "mp4" in self.formats:
             from contrapposto.render import render_motion_video
 
             paths.append(
-                render_motion_video(stem.with_suffix(".mp4"), {"input": motion, "reconstruction": result})
+                render_motion_video(
+                    stem.with_name(f"{stem.name}.mp4"), {"input": motion, "reconstruction": result}
+                )
             )
         return paths
 

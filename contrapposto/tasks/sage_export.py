@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError, nearest
+from contrapposto.outputs import free_stem
 from contrapposto.runs import best_run, read_result
 
 if TYPE_CHECKING:
@@ -54,14 +55,15 @@ class SageExport:
                 near = nearest(source.name, MODELS)
                 raise InputError(f"There is neither a file nor a model {source}.", expected=near)
             checkpoint = best_run(config.paths.runs, source.name, self.data, self.experiment).checkpoint
-        tracker = load_tracker(checkpoint)
+        tracker = load_tracker(checkpoint, device="cpu")
         if not isinstance(tracker, Exportable):
             raise ConfigError(f"{checkpoint} cannot be exported.", expected=f"a run of {' or '.join(MODELS)}")
         run = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
         result = read_result(run)
         metadata = {key: str(result.data[key]) for key in _PASSED_ON if key in result.data}
         metadata["checkpoint_sha256"] = result.checkpoint_sha256
-        path = output / f"{result.model}.onnx"
+        stem = free_stem(output / result.model, [".onnx"])
+        path = stem.with_name(f"{stem.name}.onnx")
         export_onnx(tracker, path, steps=self.steps, int8=self.int8, metadata=metadata)
         print(f"joints differ from the suite's by at most {1000 * self._difference(tracker, path):.3g} mm")
         return [path]

@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from contrapposto.errors import InputError
+from contrapposto.outputs import free_stem
 from contrapposto.runs import Result, best_run, read_result
 
 _MODEL = "scail_lifter"
@@ -42,8 +43,9 @@ class LifterExport:
             source = result.checkpoint
             metadata = {key: str(result.data[key]) for key in _COPIED if key in result.data}
             metadata["checkpoint_sha256"] = result.checkpoint_sha256
-        lifter = Lifter.from_pretrained(source)
-        path = export_onnx(lifter, output / "scail_lifter.onnx", metadata)
+        lifter = Lifter.from_pretrained(source, device="cpu")
+        stem = free_stem(output / "scail_lifter", [".onnx"])
+        path = export_onnx(lifter, stem.with_name(f"{stem.name}.onnx"), metadata)
         rays, scores = torch.randn(2, lifter.window, NUM_POINTS, 2), torch.rand(2, lifter.window, NUM_POINTS)
         with torch.inference_mode():
             error = (lifter(rays, scores) - ExportedLifter(path)(rays, scores)).norm(dim=-1).max()

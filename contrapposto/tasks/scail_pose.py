@@ -13,12 +13,13 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.options import build, check_options, locate
+from contrapposto.outputs import adopt, free_folder
 from contrapposto.progress import Lines
 from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.estimators import make_estimator
 from contrapposto.systems.scail_pose.extractor import PoseExtractor
 from contrapposto.systems.scail_pose.jobs import VideoJob, find_jobs
-from contrapposto.systems.scail_pose.settings import Settings
+from contrapposto.systems.scail_pose.settings import Settings, result_names
 
 _MAX_PROCESSES = 256
 
@@ -62,18 +63,21 @@ class ScailPose:
         estimator = _estimator(options.pop("estimator"))
         settings = Settings.from_options(**options)
         make = partial(PoseExtractor, estimator, settings)
+        names = result_names(settings.outputs)
         if holds_motion(Path(video)):
-            return self._redraw(make(Lines()), Path(video), config, output)
+            folder = free_folder(output, names, Path(video).stem)
+            return self._redraw(make(Lines()), Path(video), config, folder)
         jobs = find_jobs(video, config.reference, **self.data)
         if len(jobs) == 1:
+            output = free_folder(output, names, jobs[0][0].name)
             reports = [{**make(Lines())(jobs[0][0], output), "name": jobs[0][0].name, "folder": str(output)}]
             print_report(reports[0])
         else:
-            reports = list(_process_all(make, jobs, output, processes))
+            work = [(job, free_folder(output / inside, names, inside)) for job, inside in jobs]
+            reports = list(_process_all(make, work, processes))
+        adopt(_files(reports))  # written by other processes, perhaps
         _check_failures(reports)
-        return [
-            Path(report["folder"]) / name for report in reports for name in [*report["files"], "report.json"]
-        ]
+        return _files(reports)
 
     def _redraw(self, extractor: PoseExtractor, source: Path, config: DictConfig, output: Path) -> list[Path]:
         """Draw motion that is known already: people of a clip, keypoints, joints of any skeleton, or a motion file."""
@@ -123,10 +127,9 @@ def print_report(report: Mapping[str, Any]) -> None:
 
 
 def _process_all(
-    make: Callable[..., PoseExtractor], jobs: Sequence[tuple[VideoJob, str]], output: Path, processes: int
+    make: Callable[..., PoseExtractor], work: Sequence[tuple[VideoJob, Path]], processes: int
 ) -> Iterator[dict[str, Any]]:
     """Reports of the jobs in their order, each printed as it comes; an extractor is made once per process."""
-    work = [(job, output / inside) for job, inside in jobs]
     if processes == 1:
         extractor = make(Lines())
         for job, folder in work:
@@ -154,6 +157,15 @@ def _start_worker(make: Callable[..., PoseExtractor]) -> None:
 def _process_one(job: VideoJob, folder: Path) -> dict[str, Any]:
     assert _extractor is not None
     return _extractor.try_job(job, folder)
+
+
+def _files(reports: Sequence[Mapping[str, Any]]) -> list[Path]:
+    return [
+        Path(report["folder"]) / name
+        for report in reports
+        if "error" not in report
+        for name in [*report["files"], "report.json"]
+    ]
 
 
 def _check_failures(reports: Sequence[Mapping[str, Any]]) -> None:

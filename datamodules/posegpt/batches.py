@@ -32,7 +32,7 @@ class TrainBatches(IterableDataset):
         return (make(drawn) for drawn in self.windows)
 
     def _poses(self, drawn: dict[str, Tensor]) -> Batch:
-        data, step, ids = self.data, int(drawn["step"]), drawn["sample_ids"]
+        data, step, ids = self.data, drawn["step"], drawn["sample_ids"]
         windows = {name: drawn[name] for name in ("pose", "valid")}
         batch = data.with_actions(windows, drawn["clip_ids"].numpy(), drawn["starts"].numpy())
         chosen = data.augment.mirrors(step, ids, _all_actions(batch))
@@ -40,7 +40,7 @@ class TrainBatches(IterableDataset):
         return self._labelled(batch, chosen, drawn)
 
     def _tokens(self, drawn: dict[str, Tensor]) -> Batch:
-        data, step, ids = self.data, int(drawn["step"]), drawn["sample_ids"]
+        data, step, ids = self.data, drawn["step"], drawn["sample_ids"]
         assert data.tokens is not None
         units, starts = drawn["clip_ids"].numpy(), drawn["starts"].numpy()
         starts = starts - starts % data.tokens.stride

@@ -188,7 +188,7 @@ class SeenWindows(IterableDataset):
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         for batch in self.windows:
-            keys = Keys(self.seed, int(batch["step"]), batch["sample_ids"])
+            keys = Keys(self.seed, batch["step"], batch["sample_ids"])
             pace = 1 + (keys.uniform("pace of time") < 0.5).long()
             frames = (torch.arange(self.window) * pace[:, None])[..., None]
             rotations = batch["rotations"].flatten(2)

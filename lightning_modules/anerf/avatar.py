@@ -162,7 +162,7 @@ class ANeRFModule(StageModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Loss of the rays of a step, logged under train/."""
-        row, self._step = batch["pose_row"], int(batch["step"])
+        row, self._step = batch["pose_row"], batch["step"]
         posed = self._posed(batch["poses"], self._step)
         bones = batch["skts"] if posed is None else posed.world_to_bone
         origins, directions = self._cast(batch)
@@ -236,7 +236,8 @@ class ANeRFModule(StageModule):
         drift = pose_regulariser(posed, anchors, tolerance=options.tolerance)
         terms = {"pose": options.weight * drift}
         if options.temporal_weight:
-            before, after = (self.poses(i) for i in self.poses.neighbours(index))
+            around = self.poses.neighbours(batch["poses"])
+            before, after = (self.poses.posed(i).at(batch["pose_row"]) for i in around)
             bend = temporal_loss(posed, before, after, batch["temp_val"])
             terms["temporal"] = options.temporal_weight * bend
         return terms

@@ -37,7 +37,7 @@ class DiffusionModule(LatentModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Loss of a batch of poses, logged under train/."""
         clean, condition = self.data(self.latents[batch["rows"]])
-        step, ids = int(batch["step"]), batch["sample_ids"]
+        step, ids = batch["step"], batch["sample_ids"]
         steps = 1 + keyed_integers(self.seed, step, ids, (), self.diffusion.schedule.num_steps, "npr steps")
         noise = keyed_normal(self.seed, step, ids, tuple(clean.shape[1:]), "npr noise")
         loss = self.diffusion.loss(clean, noise, steps, condition)

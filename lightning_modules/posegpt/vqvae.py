@@ -101,7 +101,7 @@ class PoseGPTVQVAEModule(PoseModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Losses of a batch of windows, logged under train/."""
-        pose, valid, step = batch["pose"], batch["valid"], int(batch["step"])
+        pose, valid, step = batch["pose"], batch["valid"], batch["step"]
         x = network_input(pose)
         standardizer = self.network.standardizer
         if standardizer is not None and self.global_step < self.hparams["standardize_steps"]:

@@ -78,7 +78,7 @@ class SageDiffusionModule(SageBodyModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Smooth-L1 between predicted and true latent at a random time step, logged under train/."""
-        options, ids, step = self.hparams, batch["sample_ids"], int(batch["step"])
+        options, ids, step = self.hparams, batch["sample_ids"], batch["step"]
         names = ("latent", "upper") if options["use_upper"] else ("latent",)
         latent, *rest = self.with_frozen(batch, *names)
         times = keyed_integers(options["seed"], step, ids, (), self.network.schedule.num_steps, "time step")

@@ -76,12 +76,12 @@ class SageVQVAEModule(StageModule):
         motion = batch["rotation_local_6d"][..., self.columns]
         count = len(self.network.joints)
         draws = keyed_uniform(
-            self.hparams["seed"], int(batch["step"]), batch["sample_ids"], (count,), "joint mask"
+            self.hparams["seed"], batch["step"], batch["sample_ids"], (count,), "joint mask"
         )
         hidden = corrupt(motion, keep_joints(draws, self.hparams["mask_ratio"]))
         start_quantizing(
             self.network.quantizer,
-            int(batch["step"]),
+            batch["step"],
             self.hparams["quantize_after"],
             self.hparams["seed"],
             lambda: self.network.encode(hidden, batch["sparse"]),

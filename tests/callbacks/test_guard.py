@@ -21,12 +21,14 @@ class Breaks(Tiny):
         if self.trainer.fit_loop.total_batch_idx == 4:
             if self.how == "loss":
                 output["loss"] = output["loss"] * float("inf")
+            elif self.how == "constant":  # the gradients are finite
+                output["loss"] = output["loss"] + float("nan")
             else:  # sqrt has an infinite slope at 0: the loss is finite, 0 * inf in the backward pass is not
                 output["loss"] = output["loss"] + (self.net[0].weight * 0).square().sqrt().sum()
         return output
 
 
-@pytest.mark.parametrize("how", ["loss", "gradient"])
+@pytest.mark.parametrize("how", ["loss", "constant", "gradient"])
 def test_stops_before_the_weights_are_spoilt(tmp_path, how):
     model = Breaks(how)
     callbacks = [FiniteGuard(tmp_path), ResumeCheckpoint(tmp_path / "checkpoints", 1)]

@@ -40,7 +40,7 @@ class Reader(pl.LightningModule):
         samples = batch["sample_ids"]
         values = next(v for v in batch.values() if v.is_floating_point()).double().flatten(1).sum(1)
         places = [batch.get(name, torch.zeros_like(samples)) for name in ("clip_ids", "starts")]
-        self.rows.append(torch.stack([samples, batch["step"].expand_as(samples), *places, values], 1))
+        self.rows.append(torch.stack([samples, torch.full_like(samples, batch["step"]), *places, values], 1))
         return self.weight.sum()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -11,7 +11,7 @@ from scipy.ndimage import binary_fill_holes
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.render import Camera, Capsules, Ground, Lights, Mesh, Scene, make_renderer, render
-from contrapposto.render.lighting import key_direction, light_samples, to_linear
+from contrapposto.render.lighting import coarse_faces, key_direction, light_samples, to_linear
 from contrapposto.render.raycast import Raycaster
 from contrapposto.render.view import winding_number
 
@@ -312,6 +312,41 @@ def test_light_samples_cover_the_mesh():
     # a smooth light is carried to all vertices nearly unchanged
     light = ball.vertices[:, 2]
     assert np.abs(spread @ light[chosen] - light).max() < 0.05
+
+
+def test_coarse_faces_cast_the_shadow_of_all_faces():
+    ball = trimesh.creation.icosphere(subdivisions=5, radius=0.3)
+    chosen, _ = light_samples(ball.faces, len(ball.vertices))
+    coarse = trimesh.Trimesh(
+        ball.vertices, coarse_faces(ball.faces, len(ball.vertices), chosen), process=False
+    )
+    assert coarse.is_watertight and len(coarse.faces) < 0.4 * len(ball.faces)
+    assert set(np.unique(coarse.faces)) <= set(chosen.tolist())
+    mesh = Mesh(ball.vertices + np.array([0, 0, 0.3]), ball.faces)
+    scene, camera = Scene([mesh]), Camera.look_at((0, -4, 3), (0, 0, 0), fov_degrees=30, size=(200, 200))
+    caster = Raycaster("cpu", threads=1)
+    image = caster.render(scene, camera)
+    caster._coarse = caster._faces  # every face casts a shadow
+    exact = caster.render(scene, camera)
+    bare = caster.render(replace(scene, lights=Lights(shadows=False)), camera)
+    ground = ~image.mask
+    colors = [one.color[ground].astype(int) for one in (image, exact, bare)]
+    assert np.abs(colors[1] - colors[2]).max() > 60
+    assert np.abs(colors[0] - colors[1]).max() < 12 and np.abs(colors[0] - colors[1]).mean() < 0.1
+
+
+def test_a_camera_that_is_rolled_sees_the_same_ground():
+    """Rows that are not horizontal take the general path; turned by 180 degrees, the image is upside down."""
+    level = Camera.look_at((0.3, -3, 2), (0, 0, 0), fov_degrees=40, size=(120, 120))
+    scene = Scene(background=(0.9, 0.9, 0.9))  # of one colour: a backdrop follows the image, not the world
+    image = render(scene, level).color.astype(int)
+    for angle, back in ((np.pi / 2, 1), (np.pi, 2)):
+        turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+        matrix = level.world_to_camera.copy()
+        matrix[:3] = turn @ matrix[:3]
+        rolled = render(scene, replace(level, world_to_camera=matrix)).color.astype(int)
+        difference = np.abs(np.rot90(rolled, back) - image)
+        assert difference.max() <= 6 and difference.mean() < 0.2
 
 
 def test_nothing_is_printed():

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from contrapposto.body import load_body
+from contrapposto.devices import Device, find_device
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.pretrained import Pretrained, load_pretrained
 from contrapposto.runs import load_config
@@ -65,6 +66,7 @@ class Avatar:
         scene: str | Path | None = None,
         experiment: str | None = None,
         stores: str | Path = "stores",
+        device: Device = None,
     ) -> Avatar:
         """Load an avatar.
 
@@ -74,12 +76,13 @@ class Avatar:
             scene: store of prepare.py; None: the one that it was trained on, where that is still there.
             experiment: chooses among shipped models of one name.
             stores: folder of stores, where the scene of a published model is looked for.
+            device: where the network runs, see `contrapposto.devices.find_device`; poses and cameras stay on the CPU.
 
         Raises:
             MissingError: no such model or scene. ConfigError: a model of another kind. InputError: a damaged file.
         """
         if str(name_or_path).endswith(".tar"):
-            return cls._official(Path(name_or_path), scene)
+            return cls._official(Path(name_or_path), scene, device)
         models = [model for names in METHODS.values() for model in names]
         trained = load_pretrained(name_or_path, models, experiment=experiment)
         saved = load_config(trained.origin)
@@ -94,7 +97,7 @@ class Avatar:
         figure = _figure_of(network, layer, opened)
         metres = None if opened is None else opened.metres_per_unit
         return cls(
-            network,
+            network.to(find_device(device)),
             figure,
             metres or unit_scale(figure) / unit_scale(_own_rest()),
             opened,
@@ -106,7 +109,7 @@ class Avatar:
         )
 
     @classmethod
-    def _official(cls, path: Path, folder: str | Path | None) -> Avatar:
+    def _official(cls, path: Path, folder: str | Path | None, device: Device) -> Avatar:
         if not path.exists():
             raise MissingError(f"There is no file {path}.")
         if folder is None:
@@ -120,7 +123,8 @@ class Avatar:
             poses = None
         split = "train" if "train" in scene.splits else "all"
         rest, metres = np.array(scene.rest_pose), scene.metres_per_unit or 1.0
-        return cls(load_official(path), rest, metres, scene, poses, split, origin=path)
+        network = load_official(path).to(find_device(device))
+        return cls(network, rest, metres, scene, poses, split, origin=path)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contrapposto.devices import device_of, in_chunks
 from contrapposto.errors import InputError
 from contrapposto.systems.anerf.model import ANeRF
 
@@ -24,6 +25,8 @@ def density_grid(
 ) -> Tensor:
     """(n, n, n) raw density at n = resolution + 1 points per axis in a cube around the root, axes x, y, z.
 
+    It is computed, and stays, where the model is.
+
     Args:
         model: in eval mode.
         world_to_bone: (J, 4, 4) pose.
@@ -32,13 +35,19 @@ def density_grid(
         radius: half the cube's side, world units.
         chunk: points at once.
     """
-    line = torch.linspace(-radius, radius, resolution + 1, device=root.device)
-    grid = torch.zeros((len(line),) * 3, device=root.device)
+    device = device_of(model)
+    root, world_to_bone = root.to(device), world_to_bone.to(device)
+    line = torch.linspace(-radius, radius, resolution + 1, device=device)
+    grid = torch.zeros((len(line),) * 3, device=device)
     flat = grid.view(-1)
-    for start in range(0, flat.numel(), chunk):
-        index = torch.arange(start, min(start + chunk, flat.numel()), device=root.device)
-        cell = torch.stack(torch.unravel_index(index, grid.shape), dim=-1)
-        flat[index] = model.density(line[cell] + root, world_to_bone)
+
+    def fill(chunk: int) -> None:
+        for start in range(0, flat.numel(), chunk):
+            index = torch.arange(start, min(start + chunk, flat.numel()), device=device)
+            cell = torch.stack(torch.unravel_index(index, grid.shape), dim=-1)
+            flat[index] = model.density(line[cell] + root, world_to_bone)
+
+    in_chunks(fill, chunk, device=device, least=256)
     return grid
 
 
@@ -102,6 +111,7 @@ def vertex_colours(
         world_to_bone: (J, 4, 4) pose.
         chunk: vertices at once.
     """
+    world_to_bone = world_to_bone.to(device_of(model))
     points = torch.from_numpy(vertices).to(world_to_bone)
     corners = points[torch.from_numpy(faces).to(points.device)]
     across = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], dim=-1)

@@ -253,7 +253,12 @@ class ANeRF(nn.Module):
                 spans = clipped(*lines, capsules.radii.to(entry))
             assert spans is not None
             hit = hit & (spans[0] < spans[1]).any(1) & (entry < leave)
-        kept = None if bool(hit.all()) else hit.nonzero().squeeze(1)
+        kept: Tensor | None = None
+        if (
+            spans is not None or not mean_span
+        ):  # else every ray counts, which is known without a wait for the GPU
+            chosen = hit.nonzero().squeeze(1)
+            kept = chosen if len(chosen) < len(hit) else None
         draws = draws or Draws()
         if kept is not None:
             origins, directions, entry, leave = (x[kept] for x in (origins, directions, entry, leave))
@@ -355,13 +360,16 @@ class ANeRF(nn.Module):
             encoded, distance = self.encode(local.flatten(0, 1))
             fade = self.view_encoding.weights(distance).view(*depths.shape, -1)
             return _Samples(encoded, fade, None, None)
-        flat = mask.flatten().nonzero().squeeze(1)
+        ranks = mask.cumsum(1)
+        # One wait for the GPU, in place of one for the samples and one for the places.
+        count, most = torch.stack([ranks[:, -1].sum(), ranks[:, -1].max()]).tolist() if len(mask) else (0, 0)
+        flat = positions_of(mask.flatten(), count)
         ray = flat.div(depths.shape[1], rounding_mode="floor")
         local = torch.addcmul(rays.origins[ray], depths.flatten()[flat, None, None], rays.directions[ray])
         encoded, distance = self.encode(local)
         # The samples of a ray side by side, as many places as the fullest ray needs.
-        rank = (mask.cumsum(1) - 1).flatten()[flat]
-        places = int(rank.max()) + 1 if len(rank) else 1
+        rank = (ranks - 1).flatten()[flat]
+        places = max(most, 1)
         slot = ray * places + rank
         weights = self.view_encoding.weights(distance)
         fade = weights.new_zeros(len(depths) * places, weights.shape[1]).index_copy(0, slot, weights)
@@ -381,6 +389,13 @@ class ANeRF(nn.Module):
         result = network.outputs(samples.encoded, share[samples.slot])
         empty = result.new_full((mask.numel(), 4), _EMPTY)
         return empty.index_copy(0, flat, result).view(*mask.shape, 4)
+
+
+def positions_of(mask: Tensor, count: int) -> Tensor:
+    """(count,) int64 positions of what is true in (N,), of which there are `count`: `nonzero` without its wait."""
+    slot = torch.where(mask, mask.cumsum(0) - 1, count)
+    result = slot.new_empty(count + 1)
+    return result.scatter_(0, slot, torch.arange(len(mask), device=mask.device))[:count]
 
 
 def _spread(result: Composite, kept: Tensor, hit: Tensor) -> Composite:

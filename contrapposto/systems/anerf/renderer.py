@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from contrapposto.devices import device_of, free_bytes, in_chunks
 from contrapposto.errors import ConfigError
 from contrapposto.systems.anerf.cameras import box_pixels, cylinder_box, pixel_rays
 from contrapposto.systems.anerf.capsules import NUM_SEGMENTS, Capsules, bone_segments, segment_distance
@@ -21,7 +22,10 @@ from contrapposto.systems.anerf.view import Picture, View
 
 SPEEDS = ("exact", "pruned")
 _CHUNKS = {"exact": 16, "pruned": 2048}
-"""Rays at once: layers of the exact path stay in the cache of a core; of pruned rays few samples are computed."""
+"""Rays at once on a CPU: layers of the exact path stay in the cache of a core; of pruned rays few samples are computed."""
+_GPU_CHUNKS = (256, 32768)
+"""Fewest and most rays at once on other devices, where a launch costs more than the work of a few rays."""
+_SHARE = 0.25  # of the free memory that one chunk may take
 GRID_PIXELS = 4000
 """Pixels in the figure's box from which on a grid of the pose's density saves more than it costs."""
 _STOP = 1e-3  # light left on a ray that ends
@@ -61,17 +65,29 @@ class Renderer:
         if speed == "pruned" and capsules is not None:
             self.capsules = replace(capsules, stop=capsules.stop or _STOP)
         sparse = speed == "pruned" or model.config.capsule_radius is not None
-        self.chunk = _CHUNKS["pruned" if sparse else "exact"]
+        self.device = device_of(model)
+        self.chunk = best_chunk(model, self.device, sparse=sparse)
 
     @torch.no_grad()
     def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Picture:
-        """An image of one pose.
+        """An image of one pose, computed where the model is; it comes back to the device of the pose.
 
         Args:
             world_to_bone: (J, 4, 4).
             view: the camera.
             code_index: frame code, -1 for the mean; the mean where the model has codes and none is given.
+
+        Raises:
+            ConfigError: the device's memory does not even suffice for a few rays at a time.
         """
+        here = world_to_bone.device
+        bones, camera = world_to_bone.to(self.device), view.to(self.device)
+        image, self.chunk = in_chunks(
+            lambda chunk: self._image(bones, camera, code_index, chunk), self.chunk, device=self.device
+        )
+        return image.to(here)
+
+    def _image(self, world_to_bone: Tensor, view: View, code_index: int | None, chunk: int) -> Picture:
         cylinder = rendering_cylinder(joints_of(world_to_bone), self.margin)
         box = cylinder_box(
             cylinder, view.camera_to_world, view.focal, view.height, view.width, centre=view.centre
@@ -84,7 +100,7 @@ class Renderer:
         if capsules is not None and len(pixels) >= self.grid_pixels:
             grid = occupancy_grid(self.model, world_to_bone, capsules)
             capsules = replace(capsules, occupancy=grid)
-        for part in torch.arange(len(pixels), device=pixels.device).split(self.chunk):
+        for part in torch.arange(len(pixels), device=pixels.device).split(chunk):
             flat[pixels[part]] = self._rays(
                 origins[part], directions[part], world_to_bone, cylinder, code_index, capsules
             )
@@ -115,6 +131,25 @@ class Renderer:
         return torch.cat([result.colour, result.opacity[:, None], result.disparity[:, None]], dim=1)
 
 
+def best_chunk(model: ANeRF, device: torch.device, *, sparse: bool) -> int:
+    """Rays at once: few on a CPU, by the free memory elsewhere.
+
+    Args:
+        model: whose samples and widths count.
+        device: of the model.
+        sparse: few samples of a ray are computed.
+    """
+    if device.type == "cpu":
+        return _CHUNKS["pruned" if sparse else "exact"]
+    config, least_most = model.config, _GPU_CHUNKS
+    samples = config.coarse_samples + config.fine_samples
+    # Per sample: encoding and two layers in float32, at least; joints times frequencies bound the encoding.
+    values = 4 * config.width + 24 * 8 * (config.distance_frequencies + config.view_frequencies + 2)
+    free = free_bytes(device) or 4 * 2**30
+    fits = int(_SHARE * free / (4 * samples * values))
+    return min(max(fits, least_most[0]), least_most[1])
+
+
 @torch.no_grad()
 def calibrate(
     model: ANeRF,
@@ -141,8 +176,9 @@ def calibrate(
         margin: of the cylinder.
     """
     model.eval()
+    device = device_of(model)
     distances, weights, bones = [], [], []
-    for pose, view in zip(poses, views):
+    for pose, view in zip(poses.to(device), [view.to(device) for view in views]):
         cylinder = rendering_cylinder(joints_of(pose), margin)
         box = cylinder_box(
             cylinder, view.camera_to_world, view.focal, view.height, view.width, centre=view.centre

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 
@@ -23,6 +24,11 @@ class View:
     height: int
     width: int
     centre: Tensor | None = None
+
+    def to(self, device: torch.device) -> View:
+        """The same camera on another device."""
+        centre = None if self.centre is None else self.centre.to(device)
+        return View(self.camera_to_world.to(device), self.focal.to(device), self.height, self.width, centre)
 
     def scaled(self, factor: float) -> View:
         """The same camera with an image of another size."""
@@ -47,6 +53,10 @@ class Picture:
     depth: Tensor
     low: Tensor
     high: Tensor
+
+    def to(self, device: torch.device) -> Picture:
+        """The same image on another device."""
+        return Picture(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     def over(self, background: Tensor) -> Tensor:
         """(H, W, 3) in [0, 1] on a background (H, W, 3) or (3,)."""

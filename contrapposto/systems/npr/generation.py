@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from contrapposto.devices import Device, device_of
 from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.npr.diffusion import FeatureDiffusion, KeypointDiffusion
 from contrapposto.systems.npr.extractor import PoseCode
@@ -33,14 +34,16 @@ class PoseGenerator:
     trained: PretrainedNetwork | None = None
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path = MODEL) -> PoseGenerator:
+    def from_pretrained(cls, name_or_path: str | Path = MODEL, *, device: Device = None) -> PoseGenerator:
         """Load a model of `npr_feature_diffusion`.
+
+        `device`: where it runs, see `contrapposto.devices.find_device`.
 
         Raises:
             MissingError, ConfigError, InputError: see `contrapposto.pretrained`.
         """
         trained = load_pretrained(name_or_path, (MODEL,))
-        described = network_of(trained)
+        described = network_of(trained, device=device)
         assert isinstance(described.network, NPR)
         options = trained.options
         schedule = options.get("schedule") or {}
@@ -55,7 +58,8 @@ class PoseGenerator:
         features.share_scaling(keypoints)
         trained.load_into(keypoints, "keypoints.")
         trained.load_into(features, "diffusion.")
-        return cls(described.network, keypoints.eval(), features.eval(), described)
+        place = device_of(described.network)
+        return cls(described.network, keypoints.eval().to(place), features.eval().to(place), described)
 
     @torch.no_grad()
     def generate(self, count: int, seed: int, first: int = 0, steps: int | None = None) -> PoseCode:
@@ -67,7 +71,7 @@ class PoseGenerator:
             first: number of the first.
             steps: None: ancestral sampling over the whole schedule; a number: as many DDIM steps.
         """
-        device = next(self.network.parameters()).device
+        device = device_of(self.network)
         ids = torch.arange(first, first + count, device=device)
         points = self.network.encoder.points[-1]
         keypoints = self.keypoints.sample(seed, ids, points, steps=steps)

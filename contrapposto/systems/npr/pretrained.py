@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contrapposto.devices import Device, find_device
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.template import Normalize
 from contrapposto.pretrained import Pretrained, load_pretrained
@@ -46,11 +47,12 @@ class PretrainedNetwork:
     report: str = ""
 
 
-def load_network(name_or_path: str | Path) -> PretrainedNetwork:
+def load_network(name_or_path: str | Path, *, device: Device = None) -> PretrainedNetwork:
     """Load a pose network.
 
     Args:
         name_or_path: see `contrapposto.pretrained`; or the authors' checkpoint (.pth, .pt).
+        device: where it runs, see `contrapposto.devices.find_device`.
 
     Raises:
         MissingError, ConfigError, InputError: there is none, or the file is of another kind or damaged.
@@ -58,15 +60,16 @@ def load_network(name_or_path: str | Path) -> PretrainedNetwork:
     if Path(name_or_path).suffix in OFFICIAL_SUFFIXES:
         network = NPR()
         report = str(network.load_official(name_or_path))
+        network = network.to(find_device(device))
         return PretrainedNetwork(
             "npr", network.eval(), {}, "unit_cube", {"source": "the authors' weights"}, report=report
         )
-    return network_of(load_pretrained(name_or_path, MODELS))
+    return network_of(load_pretrained(name_or_path, MODELS), device=device)
 
 
-def network_of(trained: Pretrained) -> PretrainedNetwork:
-    """The network inside of a trained model of `MODELS`."""
-    options = trained.options
+def network_of(trained: Pretrained, *, device: Device = None) -> PretrainedNetwork:
+    """The network inside of a trained model of `MODELS`; `device` as in `load_network`."""
+    place, options = find_device(device), trained.options
     name = "autoencoder_network" if trained.model in _LATER_STAGES else "network"
     network = build_network(trained.model, options.get(name))
     trained.load_into(network, "network.")
@@ -75,6 +78,7 @@ def network_of(trained: Pretrained) -> PretrainedNetwork:
         assert isinstance(network, NPR)
         refiner = PoseRefiner(network.encoder.width, **(options.get("network") or {}))
         trained.load_into(refiner, "refiner.")
+        refiner = refiner.to(place)
     templates = {
         name: MeshAsset(parts["vertices"].numpy(), parts["faces"].numpy(), name=name)
         for name, parts in trained.checkpoint.get("templates", {}).items()
@@ -83,7 +87,14 @@ def network_of(trained: Pretrained) -> PretrainedNetwork:
     report = f"network: {trained.file}, trained on {', '.join(templates) or 'no templates'}"
     normalize = options.get("normalize", "unit_cube")
     return PretrainedNetwork(
-        trained.model, network.eval(), templates, normalize, metadata, refiner, trained.origin, report
+        trained.model,
+        network.eval().to(place),
+        templates,
+        normalize,
+        metadata,
+        refiner,
+        trained.origin,
+        report,
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
+from contrapposto.devices import Device, device_of, in_chunks
 from contrapposto.errors import InputError
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.blend import blend_jacobians, polar
@@ -110,6 +111,8 @@ class PoseTransfer:
         cls,
         name_or_path: str | Path = "npr_residual",
         source: Template | MeshAsset | None = None,
+        *,
+        device: Device = None,
         **options: Any,
     ) -> PoseTransfer:
         """A transfer by a trained network.
@@ -117,12 +120,13 @@ class PoseTransfer:
         Args:
             name_or_path: a shipped model, a folder, a checkpoint or the authors' file; see `pretrained.load_network`.
             source: template of the poses; None: the first mesh that the network was trained on.
+            device: where it runs, see `contrapposto.devices.find_device`.
             options: see the class.
 
         Raises:
             MissingError, ConfigError, InputError: see `load_network`; no source is named and the network brings none.
         """
-        trained = load_network(name_or_path)
+        trained = load_network(name_or_path, device=device)
         if source is None:
             source = next(iter(trained.templates.values()), None)
         if source is None:
@@ -202,11 +206,16 @@ class PoseTransfer:
         `turns`: see `transfer`.
         """
         rest = self._decode(self._rest_code(), template) if self.rest_correction else None
-        parts = []
-        for start in range(0, len(codes), self.batch_size):
-            decoded = self._decode(codes[start : start + self.batch_size], template)
-            parts.append(self._vertices(self._corrected(decoded, rest, turns, template), template))
-        return torch.cat(parts)
+
+        def run(size: int) -> Tensor:
+            parts = []
+            for start in range(0, len(codes), size):
+                decoded = self._decode(codes[start : start + size], template)
+                parts.append(self._vertices(self._corrected(decoded, rest, turns, template), template))
+            return torch.cat(parts)
+
+        result, self.batch_size = in_chunks(run, self.batch_size, device=device_of(self.model))
+        return result
 
     def _corrected(
         self, decoded: Tensor, rest: Tensor | None, turns: Tensor | None, template: Template

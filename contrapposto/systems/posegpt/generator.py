@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from contrapposto.data.vocabulary import Vocabulary
+from contrapposto.devices import Device, find_device, in_chunks
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.motion import Label, Motion
 from contrapposto.pretrained import load_pretrained
@@ -67,13 +68,20 @@ class MotionGenerator:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path = MODEL, *, overlap: int = 16, fade: int = 10, **sampler: Any
+        cls,
+        name_or_path: str | Path = MODEL,
+        *,
+        overlap: int = 16,
+        fade: int = 10,
+        device: Device = None,
+        **sampler: Any,
     ) -> MotionGenerator:
         """The generator of a shipped model, a published folder, a run directory or a checkpoint file.
 
         Args:
             name_or_path: see `contrapposto.pretrained`.
             overlap, fade, sampler: further options of `PoseGPTSampler`.
+            device: where it runs, see `contrapposto.devices.find_device`.
 
         Raises:
             MissingError: there is no such model.
@@ -102,6 +110,7 @@ class MotionGenerator:
             for name in ("source", "licence", "attribution")
             if data.get(name)
         }
+        network = network.to(find_device(device))
         pretrained = PoseGPTSampler(network, **windows, overlap=overlap, fade=fade, **sampler)
         return cls(pretrained, vocabulary, skeleton, metadata)
 
@@ -198,7 +207,7 @@ class MotionGenerator:
         cleanup = cleanup or Cleanup()
         plan, past = self.segments(actions, frames), _mapped(past)
         pose, height = self._past(past)
-        sampled = self.sampler.generate(plan, count, past=pose, draw=draw)
+        sampled = self._sampled(plan, count, pose, draw)
         labels = self._labels(actions, plan, sampled.num_past)
         metadata = {**self.metadata, "post_processing": cleanup.describe()}
         clips = [
@@ -207,6 +216,27 @@ class MotionGenerator:
         ]
         cleaned = [cleanup(_placed(clip, past), sampled.num_past) for clip in clips]
         return Generated(cleaned, sampled)
+
+    def _sampled(
+        self, plan: Sequence[Segment], count: int, past: Tensor | None, draw: Draw | None
+    ) -> Sampled:
+        """All samples at once, or some at a time where the memory does not suffice: draws are keyed by sample."""
+
+        def run(size: int) -> list[Sampled]:
+            return [
+                self.sampler.generate(plan, len(ids), past=past, draw=draw, sample_ids=ids)
+                for ids in torch.arange(count).split(size)
+            ]
+
+        parts, _ = in_chunks(run, count, device=self.sampler.device)
+        if len(parts) == 1:
+            return parts[0]
+        joined: dict[str, Any] = {
+            field.name: torch.cat([getattr(part, field.name) for part in parts])
+            for field in fields(Sampled)
+            if isinstance(getattr(parts[0], field.name), Tensor)
+        }
+        return replace(parts[0], **joined)
 
     def stream(
         self,

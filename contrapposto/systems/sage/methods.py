@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contrapposto.devices import Device
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.sage.official import is_official
@@ -40,13 +41,15 @@ def model_of(method: str) -> str:
     return METHODS[method]
 
 
-def load_tracker(name_or_path: str | Path) -> AnyTracker:
+def load_tracker(name_or_path: str | Path, *, device: Device = None) -> AnyTracker:
     """A trained tracker of any method: a shipped model, run directory, published folder, checkpoint or official files.
+
+    `device`: where it runs, see `contrapposto.devices.find_device`.
 
     Raises:
         ContrappostoError: there is none, or it is no tracker.
     """
     if is_official(name_or_path):
-        return SageTracker.from_pretrained(name_or_path)
+        return SageTracker.from_pretrained(name_or_path, device=device)
     pretrained = load_pretrained(name_or_path, models=tuple(_CLASSES))
-    return _CLASSES[pretrained.model].from_pretrained(name_or_path)
+    return _CLASSES[pretrained.model].from_pretrained(name_or_path, device=device)

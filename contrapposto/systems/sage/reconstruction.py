@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
+from contrapposto.devices import Device, device_of, find_device
 from contrapposto.motion import Motion
 from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.sage.features import part_columns, sage_features
@@ -38,8 +39,10 @@ class PartAutoencoder:
         return cls(network, int(options.get("window", 20)))
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path) -> PartAutoencoder:
+    def from_pretrained(cls, name_or_path: str | Path, *, device: Device = None) -> PartAutoencoder:
         """Load a trained one: a run directory, a published folder or a checkpoint.
+
+        `device`: where it runs, see `contrapposto.devices.find_device`.
 
         Raises:
             ContrappostoError: see `load_pretrained`.
@@ -48,7 +51,7 @@ class PartAutoencoder:
         part = pretrained.model.split("_")[1]
         autoencoder = cls.from_options({**pretrained.options, "part": part})
         pretrained.load_into(autoencoder.network, "network.")
-        autoencoder.network.eval().requires_grad_(False)
+        autoencoder.network.eval().requires_grad_(False).to(find_device(device))
         return autoencoder
 
     def sixd(self, sixd: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,7 +78,7 @@ class PartAutoencoder:
     @torch.inference_mode()
     def reconstruct(self, motion: Motion) -> Motion:
         """A clip at 60 frames/s with the part's rotations replaced by their reconstruction (N - 1 frames)."""
-        device = next(self.network.parameters()).device
+        device = device_of(self.network)
         features = {name: value.to(device) for name, value in sage_features(motion).items()}
         sixd, _ = self.sixd(features["rotation_local_6d"], features["sparse"])
         matrices = rot.sixd_columns_to_matrix(sixd.float().cpu().view(-1, 22, 6))

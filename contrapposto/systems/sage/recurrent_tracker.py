@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from contrapposto import rotations as rot
+from contrapposto.devices import Device, device_of, find_device
 from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.sage.body_losses import BodyKinematics
 from contrapposto.systems.sage.finishing import Finisher, Finishing
@@ -95,8 +96,10 @@ class Tracker(nn.Module):
         )
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path = "tracker") -> Tracker:
+    def from_pretrained(cls, name_or_path: str | Path = "tracker", *, device: Device = None) -> Tracker:
         """Load a trained tracker: a shipped model, a run directory, a published folder or a checkpoint.
+
+        `device`: where whole clips are tracked, see `contrapposto.devices.find_device`; `stream` is always on the CPU.
 
         Raises:
             ContrappostoError: see `load_pretrained`.
@@ -104,12 +107,14 @@ class Tracker(nn.Module):
         pretrained = load_pretrained(name_or_path, models=("tracker",))
         tracker = cls.from_options(pretrained.options)
         pretrained.load_into(tracker, "tracker.")
-        return tracker.eval().requires_grad_(False)
+        return tracker.eval().requires_grad_(False).to(find_device(device))
 
     @torch.inference_mode()
     def predict(self, devices: Tensor, seen: Tensor | None = None) -> Tensor:
         """6D rotations (N, 132) as the network gives them; arguments of `track`."""
-        return self.network(devices[None], None if seen is None else seen[None])[0][0]
+        here = device_of(self)
+        flags = None if seen is None else seen[None].to(here)
+        return self.network(devices[None].to(here), flags)[0][0]
 
     def track(self, devices: Tensor, seen: Tensor | None = None) -> TrackedBody:
         """A whole clip, with `finishing`.

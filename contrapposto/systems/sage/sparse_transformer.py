@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from contrapposto.devices import Device, device_of, find_device
 from contrapposto.nn.stacks import Stack
 from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.sage.body_losses import BodyKinematics
@@ -106,8 +107,10 @@ class TransformerTracker(nn.Module):
         return tracker
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path) -> TransformerTracker:
+    def from_pretrained(cls, name_or_path: str | Path, *, device: Device = None) -> TransformerTracker:
         """Load a trained one: a shipped model, a run directory, a published folder or a checkpoint.
+
+        `device`: where it runs, see `contrapposto.devices.find_device`.
 
         Raises:
             ContrappostoError: see `load_pretrained`.
@@ -115,7 +118,7 @@ class TransformerTracker(nn.Module):
         pretrained = load_pretrained(name_or_path, models=("sparse_transformer",))
         tracker = cls.from_options(pretrained.options)
         pretrained.load_into(tracker.network, "network.")
-        return tracker.eval().requires_grad_(False)
+        return tracker.eval().requires_grad_(False).to(find_device(device))
 
     def predict(self, sparse: Tensor, *, batch_size: int = 512) -> Tensor:
         """(N, 3, 18) to 6D (N, 132): every frame is the last of its window, padded at the start with frame 0."""
@@ -125,6 +128,7 @@ class TransformerTracker(nn.Module):
     @torch.inference_mode()
     def track(self, sparse: Tensor) -> TrackedBody:
         """A whole clip of device features (N, 3, 18) at 60 frames/s."""
+        sparse = sparse.to(device_of(self))
         return place(self.kinematics, self.predict(sparse), sparse[:, 0, 12:15])
 
     def stream(self) -> TransformerStream:

@@ -7,8 +7,9 @@ from dataclasses import fields
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from contrapposto.devices import device_of
 from contrapposto.systems.sage.finishing import Finisher, Finishing
 from contrapposto.systems.sage.recurrent_stream import body_of
 from contrapposto.systems.sage.tracker import SageStream, SageTracker, TrackedBody
@@ -135,6 +136,13 @@ class FinishedStream:
         sixd = body.sixd.float().cpu().numpy()
         flags = None if seen is None else seen.reshape(len(sixd), -1).cpu().numpy()
         return body_of(sixd, self._finisher(sixd, sparse.float().cpu().numpy(), flags))
+
+
+def stream_device(stream: PoseStream) -> torch.device:
+    """Where a stream wants its features: where its networks are, the CPU where it has none (or runs in NumPy)."""
+    inner = stream.stream if isinstance(stream, FinishedStream) else stream
+    networks = getattr(inner, "tracker", None)
+    return device_of(networks) if isinstance(networks, nn.Module) else torch.device("cpu")
 
 
 def joined(bodies: Sequence[TrackedBody]) -> TrackedBody:

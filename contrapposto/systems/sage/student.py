@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from contrapposto.devices import Device, device_of, find_device
 from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.sage.body_losses import BodyKinematics, align_heads
 from contrapposto.systems.sage.finishing import Finishing
@@ -131,8 +132,12 @@ class StudentTracker(nn.Module):
         return tracker
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path = "sage_student") -> StudentTracker:
+    def from_pretrained(
+        cls, name_or_path: str | Path = "sage_student", *, device: Device = None
+    ) -> StudentTracker:
         """Load a trained student: a shipped model, a run directory, a published folder or a checkpoint.
+
+        `device`: where it runs, see `contrapposto.devices.find_device`.
 
         Raises:
             ContrappostoError: see `load_pretrained`.
@@ -140,11 +145,12 @@ class StudentTracker(nn.Module):
         pretrained = load_pretrained(name_or_path, models=("sage_student",))
         tracker = cls.from_options(pretrained.options)
         pretrained.load_into(tracker, "tracker.")
-        return tracker.eval().requires_grad_(False)
+        return tracker.eval().requires_grad_(False).to(find_device(device))
 
     @torch.inference_mode()
     def track(self, sparse: Tensor) -> TrackedBody:
         """A whole clip of device features (N, 3, 18) at 60 frames/s."""
+        sparse = sparse.to(device_of(self))
         sixd, _ = self.network(sparse[None])
         return place(self.kinematics, sixd[0], sparse[:, 0, 12:15])
 

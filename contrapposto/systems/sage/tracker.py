@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from contrapposto import rotations as rot
+from contrapposto.devices import Device, device_of, find_device, in_chunks
 from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_normal
 from contrapposto.pretrained import load_pretrained
@@ -169,12 +170,13 @@ class SageTracker(CoarseTracker):
         return tracker
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path) -> SageTracker:
+    def from_pretrained(cls, name_or_path: str | Path, *, device: Device = None) -> SageTracker:
         """Load a trained tracker.
 
         Args:
             name_or_path: a run directory or published folder of `sage_refiner`, a checkpoint of it, a shipped model, or
                 the authors' released files (see `official.find_files`).
+            device: where it runs, see `contrapposto.devices.find_device`.
 
         Raises:
             ContrappostoError: there is none, or it does not fit.
@@ -190,7 +192,7 @@ class SageTracker(CoarseTracker):
             pretrained = load_pretrained(name_or_path, models=("sage_refiner",))
             tracker = cls.from_options(pretrained.options)
             pretrained.load_into(tracker, "tracker.")
-        return tracker.eval().requires_grad_(False)
+        return tracker.eval().requires_grad_(False).to(find_device(device))
 
     def load_official(self, decoder_file: str | Path, refiner_file: str | Path) -> dict[str, ImportReport]:
         """Load the authors' two released files; the first holds both diffusions and the decoder.
@@ -221,7 +223,10 @@ class SageTracker(CoarseTracker):
             batch_size: windows per forward pass.
             noise: see `latents`.
         """
-        coarse = self.coarse(sparse, batch_size=batch_size, noise=noise)
+        sparse = sparse.to(device_of(self))
+        coarse, _ = in_chunks(
+            lambda size: self.coarse(sparse, batch_size=size, noise=noise), batch_size, device=sparse.device
+        )
         correction, _ = self.refiner(coarse[None])
         return self.place(coarse + correction[0], sparse[:, 0, 12:15])
 

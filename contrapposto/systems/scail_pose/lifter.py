@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from contrapposto.devices import Device, device_of, find_device
 from contrapposto.errors import InputError
 from contrapposto.nn.stacks import Stack
 from contrapposto.pretrained import find_checkpoint
@@ -63,11 +64,12 @@ class Lifter(nn.Module):
             self.head.bias.copy_(torch.cat([rest.flatten(), torch.zeros(3)]))
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path) -> Lifter:
+    def from_pretrained(cls, name_or_path: str | Path, *, device: Device = None) -> Lifter:
         """A trained lifter in evaluation mode.
 
         Args:
             name_or_path: checkpoint file, run directory, published folder, or the name of a shipped model.
+            device: where it runs, see `contrapposto.devices.find_device`.
 
         Raises:
             MissingError: there is no such model.
@@ -87,7 +89,7 @@ class Lifter(nn.Module):
                 found=str(error).splitlines()[0],
                 expected="a checkpoint of model=scail_lifter",
             ) from error
-        return network.eval()
+        return network.eval().to(find_device(device))
 
     def forward(self, rays: Tensor, scores: Tensor) -> Tensor:
         """Joints (B, T, 24, 3), metres in camera space.
@@ -153,6 +155,8 @@ def lift_clip(lift: Lift, window: int, rays: Tensor, scores: Tensor, *, batch: i
         batch: windows at a time.
     """
     count, hop = len(rays), max(window // 2, 1)
+    if isinstance(lift, nn.Module):
+        rays, scores = rays.to(device_of(lift)), scores.to(device_of(lift))
     starts = [*range(0, max(count - window, 0), hop), max(count - window, 0)]
     # A clip shorter than a window goes on with frames in which nothing is found.
     missing = max(window - count, 0)
@@ -167,7 +171,7 @@ def lift_clip(lift: Lift, window: int, rays: Tensor, scores: Tensor, *, batch: i
             torch.stack([rays[start : start + window] for start in part]),
             torch.stack([scores[start : start + window] for start in part]),
         )
-        for start, one in zip(part, lifted):
-            joints[start : start + window] += weight[:, None, None] * one.float().cpu()
+        for start, one in zip(part, lifted.float().cpu()):
+            joints[start : start + window] += weight[:, None, None] * one
             total[start : start + window] += weight
     return (joints / total[:, None, None])[:count]

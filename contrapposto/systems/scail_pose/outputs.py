@@ -53,11 +53,11 @@ def write_frames(
         progress: called with the number of frames written.
     """
     outputs = check.words("outputs", outputs, VIDEOS) if outputs else ()
-    paths = [folder / file for kind, file in _files(name) if kind in outputs]
+    paths = [folder / file for kind, file in video_names(name) if kind in outputs]
     with ExitStack() as stack:
         writers = [
             (kind, stack.enter_context(VideoWriter(path, fps, size[::-1])))
-            for kind, path in ((kind, folder / file) for kind, file in _files(name) if kind in outputs)
+            for kind, path in ((kind, folder / file) for kind, file in video_names(name) if kind in outputs)
             if path.suffix == ".mp4"
         ]
         image_folder = (
@@ -107,7 +107,8 @@ def reference_image(
     return id_image(replace(frame.capsules, ids=places[frame.capsules.ids]), len(ids))
 
 
-def _files(name: str) -> list[tuple[str, str]]:
+def video_names(name: str) -> list[tuple[str, str]]:
+    """Kind of `VIDEOS` and name of each file, or folder, of a clip called `name`."""
     return [
         ("video", f"{name}.mp4"),
         ("mask", f"{name}_mask.mp4"),

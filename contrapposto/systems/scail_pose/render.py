@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from contrapposto.devices import drawing_device
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.systems.scail_pose.cylinders import Cylinders
 
@@ -198,7 +199,7 @@ def _find_device(device: str | None) -> Any:
 
     start_warp()
     try:
-        return wp.get_device(device or ("cuda:0" if wp.is_cuda_available() else "cpu"))
+        return wp.get_device(drawing_device(device) or ("cuda:0" if wp.is_cuda_available() else "cpu"))
     except Exception as error:
         raise ConfigError(
             f"There is no device {device!r} to render on.", found=str(error), expected="cpu, cuda:0, ..."

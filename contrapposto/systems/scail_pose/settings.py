@@ -11,7 +11,7 @@ from contrapposto.options import check_options, fits
 from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.clean import Clean
 from contrapposto.systems.scail_pose.exports import EXPORTS
-from contrapposto.systems.scail_pose.outputs import VIDEOS
+from contrapposto.systems.scail_pose.outputs import REFERENCE_MASK, VIDEOS, video_names
 from contrapposto.systems.scail_pose.palette import palettes_for
 from contrapposto.systems.scail_pose.people import CHOICES, ClipPoses
 from contrapposto.systems.scail_pose.pipeline import Look
@@ -19,6 +19,15 @@ from contrapposto.systems.scail_pose.reference import AlignOptions
 
 DATA_FILES = ("people", "nlfpred", "dwposes", "openpose")
 OUTPUTS = (*VIDEOS, *DATA_FILES, *EXPORTS)
+_FILES = {
+    "people": ("motion.npz",),
+    "nlfpred": ("nlfpred.json",),
+    "dwposes": ("dwposes.json",),
+    "openpose": ("openpose",),
+    "figures": ("figures.glb",),
+    "capsules": ("capsules.glb",),
+    "bvh": tuple(f"person_{number}.bvh" for number in range(100)),
+}
 RETARGET_BOUNDS = (0.5, 2.0)
 _SWITCHED = ("look", "align", "clean", "retarget", "outputs")  # also take true, false or a single word
 
@@ -94,6 +103,14 @@ class Settings:
             sides=options.get("sides", True) and not original,
             device=options.get("device"),
         )
+
+
+def result_names(outputs: Sequence[str]) -> list[str]:
+    """Names of all files and folders that a clip with these `outputs` may have, aligned with a reference or not."""
+    names = ["report.json", *(name for kind in outputs for name in _FILES.get(kind, ()))]
+    for stem in ("rendered", "rendered_aligned"):
+        names += [name for kind, name in video_names(stem) if kind in outputs]
+    return [*names, REFERENCE_MASK] if "scail2" in outputs else names
 
 
 def check_people(choice: Any) -> None:

@@ -80,7 +80,7 @@ class ImageSampler:
         turn, number = divmod(place, len(self.images))
         if self._order[0] != turn:
             self._order = turn, np.random.default_rng([self.seed, turn]).permutation(self.images)
-        return {**self.crop(int(self._order[1][number])), "step": torch.tensor(step)}
+        return {**self.crop(int(self._order[1][number])), "step": step}
 
     def crop(self, image: int) -> dict[str, Tensor]:
         """An image cut to the person.

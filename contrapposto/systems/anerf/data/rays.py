@@ -102,7 +102,7 @@ class RaySampler:
         """The rays of one step, flattened over images; see `at` for the entries.
 
         Beside those: `ray_ids` (R,) int64, numbers of the rays in the step over all processes: the key for the noise of
-        a ray; `step` () int64.
+        a ray; `step`, a plain int.
         """
         images, pixels = self.draw(step)
         share = len(images) // self.world_size
@@ -110,7 +110,7 @@ class RaySampler:
         batch = self.at(images[mine].repeat(pixels.shape[1]), pixels[mine].reshape(-1))
         first = self.rank * share * pixels.shape[1]
         batch["ray_ids"] = torch.arange(first, first + len(batch["kp_idx"]), device=self.device)
-        batch["step"] = torch.tensor(step)
+        batch["step"] = step
         return batch
 
     def draw(self, step: int) -> tuple[np.ndarray, np.ndarray]:

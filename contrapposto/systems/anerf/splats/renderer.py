@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from contrapposto.devices import device_of
 from contrapposto.systems.anerf.cameras import cylinder_box
 from contrapposto.systems.anerf.kinematics import joints_of, rendering_cylinder
 from contrapposto.systems.anerf.splats.model import SplatAvatar
@@ -13,7 +14,7 @@ from contrapposto.systems.anerf.view import Picture, View
 
 
 class SplatRenderer:
-    """Draws images of a splat avatar.
+    """Draws images of a splat avatar where it is; they come back to the device of the pose.
 
     Args:
         avatar: trained.
@@ -27,6 +28,8 @@ class SplatRenderer:
     @torch.no_grad()
     def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Picture:
         """An image of one pose (24, 4, 4) before a camera; splat avatars have no frame codes."""
+        here, device = world_to_bone.device, device_of(self.avatar)
+        world_to_bone, view = world_to_bone.to(device), view.to(device)
         gaussians = self.avatar.project(torch.linalg.inv(world_to_bone), view)
         colour, transmittance = blend(gaussians, view.height, view.width, threads=self.threads)
         opacity, depth = 1 - transmittance, torch.full_like(transmittance, torch.inf)
@@ -38,4 +41,4 @@ class SplatRenderer:
         box = cylinder_box(
             cylinder, view.camera_to_world, view.focal, view.height, view.width, centre=view.centre
         )
-        return Picture(colour, opacity, depth, *box)
+        return Picture(colour, opacity, depth, *box).to(here)

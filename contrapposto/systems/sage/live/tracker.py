@@ -21,6 +21,7 @@ from contrapposto.systems.sage.stream import (
     PoseStream,
     Streams,
     joined,
+    stream_device,
     stream_of,
 )
 from contrapposto.systems.sage.tracker import SageTracker, TrackedBody
@@ -70,7 +71,7 @@ class SparseTracker:
         finishing: of the poses (filter, reach, floor), in the proportions of the network; for models that have none of
             their own.
         max_gap: seconds of silence after which the window restarts.
-        device: where the model is.
+        device: where the stream wants its features; None: where the model is, the CPU for streams that are in NumPy.
     """
 
     def __init__(
@@ -81,10 +82,10 @@ class SparseTracker:
         calibration: Calibration | None = None,
         finishing: Finishing | None = None,
         max_gap: float = 0.5,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | None = None,
     ) -> None:
         self.stream = stream_of(model, finishing)
-        self.device, self.max_gap = torch.device(device), max_gap
+        self.device, self.max_gap = torch.device(device or stream_device(self.stream)), max_gap
         self.scale, self.calibration = scale, calibration
         self.reset()
 

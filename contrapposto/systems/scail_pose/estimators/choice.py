@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import torch
-
+from contrapposto.devices import Device, find_device
 from contrapposto.errors import ConfigError, MissingError, nearest
 from contrapposto.systems.scail_pose.estimators.blazepose.estimator import BlazePoseEstimator
 from contrapposto.systems.scail_pose.estimators.blazepose.roles import (
@@ -43,7 +42,7 @@ def make_estimator(
     every: int = 32,
     threads: int = 1,
     masked: bool = False,
-    device: str | torch.device = "cpu",
+    device: Device = None,
 ) -> PoseEstimator:
     """Put an estimator together.
 
@@ -57,7 +56,9 @@ def make_estimator(
         weights: folder of the user's files, laid out as the original's.
         hands, face, every, threads: see `BlazePoseEstimator`.
         most: people at a time.
-        masked, device: see `NlfBody`.
+        masked: see `NlfBody`.
+        device: of NLF and a lifter that is not exported, see `contrapposto.devices.find_device`. The networks that ship
+            run on the CPU.
 
     Raises:
         ConfigError: a name that there is not.
@@ -72,7 +73,7 @@ def make_estimator(
         if value not in choices:
             raise ConfigError(f"{name}={value} is not known.", expected=nearest(value, choices))
     if lifter is not None:
-        body = LifterBody.from_pretrained(lifter, threads=threads)
+        body = LifterBody.from_pretrained(lifter, threads=threads, device=device)
     if estimator == "files" or (estimator == "auto" and _all_there(weights)):
         detector, whole_body, body = "yolox", "dwpose", "nlf" if body == "blazepose" else body
     if (detector, whole_body) == ("blazepose", "blazepose") and (
@@ -91,7 +92,7 @@ def make_estimator(
         else BlazePoseKeypoints(hands=hands, face=face, threads=threads)
     )
     if body == "nlf":
-        body = NlfBody(model_path("nlf", weights), masked=masked, device=device)
+        body = NlfBody(model_path("nlf", weights), masked=masked, device=find_device(device))
     joints = BlazePoseBody(threads=threads) if isinstance(body, str) else body
     return ComposedEstimator(people, points, joints, most=most)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from contrapposto.devices import Device
 from contrapposto.systems.scail_pose.interface import NUM_JOINTS, Person, PoseEstimator
 from contrapposto.systems.scail_pose.lifter import NUM_POINTS, Lift, Lifter, lift_clip
 from contrapposto.systems.scail_pose.lifter_data import KEYPOINTS
@@ -36,8 +37,15 @@ class LifterBody:
         self.lift, self.window, self.least_score = lift, window, least_score
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, *, threads: int = 1) -> LifterBody:
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, threads: int = 1, device: Device = None
+    ) -> LifterBody:
         """From a file of `export_onnx` (`.onnx`), or anything that `Lifter.from_pretrained` takes.
+
+        Args:
+            name_or_path: the file.
+            threads: of an exported lifter, which runs on the CPU.
+            device: of the others, see `contrapposto.devices.find_device`.
 
         Raises:
             MissingError: there is no such model, or ONNX Runtime is not installed.
@@ -46,7 +54,7 @@ class LifterBody:
         if Path(name_or_path).suffix == ".onnx":
             exported = ExportedLifter(name_or_path, threads=threads)
             return cls(exported, exported.window)
-        network = Lifter.from_pretrained(name_or_path)
+        network = Lifter.from_pretrained(name_or_path, device=device)
         return cls(network, network.window)
 
     def estimate(

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from contrapposto.devices import describe_device, find_device
 from contrapposto.errors import ConfigError, ContrappostoError, MissingError
 from contrapposto.systems.scail_pose.service.limits import MIB, Limits
 
@@ -36,6 +37,7 @@ def _serve(options: argparse.Namespace) -> None:
             fix="pip install fastapi uvicorn python-multipart",
         ) from None
     limits = _limits(options)
+    print(f"device: {describe_device(find_device(options.device))}")
     app = create_app(
         options.folder,
         limits,
@@ -77,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of your YOLOX, DWPose and NLF files (%(default)s)",
     )
     add("--estimator", default="auto", choices=("auto", "blazepose", "files"), help="(%(default)s)")
-    add("--device", help="of the renderer: cpu or cuda")
+    add(
+        "--device",
+        default="auto",
+        help="of networks and renderer: auto, cpu, cuda, cuda:1, mps (%(default)s)",
+    )
     add("--max-mib", type=float, default=usual.upload / MIB, help="of an upload (%(default)g)")
     add("--max-seconds", type=float, default=usual.seconds, help="of a video (%(default)g)")
     add("--max-side", type=int, default=usual.output_side, help="of a pose video, pixels (%(default)s)")

@@ -77,7 +77,7 @@ class Service:
         folder: for uploads and results.
         limits: see there.
         estimator: options of `make_estimator`.
-        device: of the renderer.
+        device: of networks and renderer, see `contrapposto.devices.find_device`.
         worker: command of the process that does the work.
     """
 
@@ -195,7 +195,7 @@ def create_app(
         folder: for uploads and results; one service at a time may use it.
         limits: what it takes on.
         estimator: options of `make_estimator`.
-        device: of the renderer, see `CapsuleRenderer`.
+        device: of networks and renderer, see `contrapposto.devices.find_device`.
         names: host names it may be reached by, besides localhost and plain addresses.
         worker: command of the process that does the work, see `worker`.
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from contrapposto.devices import using_device
 from contrapposto.errors import ContrappostoError, InputError
 
 Progress = Callable[[float, str], None]
@@ -64,7 +65,7 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     outputs = request["settings"]["outputs"]
     rest = [name for name in outputs if name != "driving"] or ["video"]
-    settings = Settings.from_options(**{**request["settings"], "outputs": rest, "device": request["device"]})
+    settings = Settings.from_options(**{**request["settings"], "outputs": rest})
     kind, more = (CountedJob, {"fps": None}) if request["frames"] == "count" else (VideoJob, {})
     reference = request["reference"] if settings.align is not None else None
     job = kind(
@@ -80,7 +81,8 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     progress(0.0, "starting")
     output = Path(request["output"])
-    report = process(job, _estimator(request["estimator"]), output, settings, report_progress)
+    with using_device(request["device"]):
+        report = process(job, _estimator(request["estimator"]), output, settings, report_progress)
     files = [*(_single_file(output / name) for name in report["files"]), "report.json"]
     if "driving" in outputs:
         files.append(write_preview(job, output / "driving.mp4", report["size"], report["frames"]).name)

@@ -1,0 +1,90 @@
+"""What is run: where, with which stores, how large, how long."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+REHEARSED = ("sage_upper_vqvae", "tracker", "npr", "posegpt_vqvae", "anerf")
+"""Models of a rehearsal: one of every system that trains, and one more."""
+MOST_BYTES = 20 * 2**20
+"""Of the stores that are carried."""
+
+
+@dataclass
+class Plan:
+    """The options of a run.
+
+    Args:
+        out: folder of everything that is written.
+        stores: made by `prepare_stores`; None: made in `out`.
+        device: `cuda`, `cuda:1`; `cpu` to try the benchmark itself.
+        rehearse: the smallest networks, on the simulated device.
+        minutes: of all phases together.
+    """
+
+    out: Path
+    stores: Path | None
+    device: str
+    rehearse: bool
+    minutes: float
+
+    def __post_init__(self) -> None:
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.started = time.monotonic()
+        self.deadline = self.started + 60 * self.minutes
+
+    def left(self) -> float:
+        """Seconds until the end of the present phase."""
+        return self.deadline - time.monotonic()
+
+    def store_folder(self) -> Path:
+        """The stores; those of a rehearsal are smaller still."""
+        if self.stores is None:
+            self.stores = self.out / "stores"
+            if self.rehearse:
+                from benchmarks.gpu.simulate import make_stores
+
+                make_stores(self.stores)
+            else:
+                prepare_stores(self.stores)
+        return self.stores
+
+    def commands(self, size: str = "published") -> dict[str, list[str]]:
+        """Overrides of train.py by model.
+
+        Args:
+            size: `published`: networks and batches as published (`benchmarks.full_runs`); in a rehearsal tiny ones.
+        """
+        stores, runs = self.store_folder(), self.out / "runs"
+        if self.rehearse:
+            from benchmarks.gpu.simulate import command
+
+            return {model: command(model, stores, runs) for model in REHEARSED}
+        from benchmarks.costs import overrides
+        from benchmarks.full_runs import RUNS
+
+        return {run.name: [*overrides(run, stores), f"paths.runs={runs}"] for run in RUNS}
+
+
+def prepare_stores(folder: Path) -> None:
+    """Small stores of motion, meshes and an avatar's images, for a machine that may lack what makes images.
+
+    Raises:
+        SystemExit: they are larger than what may be carried.
+    """
+    from benchmarks.costs import make_stores
+
+    make_stores(folder)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print(f"{folder}: {size / 2**20:.1f} MiB")
+    if size > MOST_BYTES:
+        raise SystemExit(f"The stores take more than {MOST_BYTES / 2**20:.0f} MiB.")
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Keep a checkpoint under another name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
