@@ -153,8 +153,9 @@ def _skin_file(
     editor = GltfEditor(original.file)
     joints = editor.add_joints(bones.names, bones.parents, bones.places)
     world = original.rest_transforms()
-    columns = np.argsort(-bones.weights, axis=1, kind="stable")[:, :4]
-    weights = np.take_along_axis(bones.weights, columns, axis=1)
+    table = np.pad(bones.weights, ((0, 0), (0, max(0, 4 - bones.weights.shape[1]))))  # glTF has rows of four
+    columns = np.argsort(-table, axis=1, kind="stable")[:, :4]
+    weights = np.take_along_axis(table, columns, axis=1)
     columns = np.where(weights > 0, columns, 0)[order].astype(np.uint8)
     weights = weights[order].astype(np.float32)
     start = 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.spatial.transform import Rotation
 
+from contrapposto.mesh import MeshAsset, RiggedMesh
 from contrapposto.systems.npr.decomposition import fit_rig
+from contrapposto.systems.npr.rigged_files import write_fitted
 
 
 def bent_rod(count: int = 300, frames: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -43,3 +46,16 @@ def test_weights_have_at_most_four_bones():
         rest, rest + 0.1 * np.cumsum(generator.normal(size=(5, 200, 3)), axis=0), bones=10, rounds=2
     )
     assert (rig.weights > 0).sum(1).max() <= 4 and (rig.weights >= 0).all()
+
+
+def test_the_rigged_file_shows_the_poses(tmp_path):
+    rest, frames = bent_rod()
+    faces = np.random.default_rng(2).permutation(300).reshape(100, 3)
+    mesh = MeshAsset(rest, faces)
+    rig = fit_rig(rest, frames, bones=2, rounds=20)
+    written = RiggedMesh(write_fitted(tmp_path / "rod.glb", mesh, None, rig, 10.0, name="bend"))
+    assert list(written.clips) == ["bend"] and written.clips["bend"] == pytest.approx(1.1)
+    posed = written.posed_by(written.tracks["bend"], np.arange(12) / 10.0)
+    # the file has its vertices in an order of its own: compare by the place at rest
+    order = np.linalg.norm(written.mesh.vertices[:, None] - rest, axis=-1).argmin(axis=1)
+    np.testing.assert_allclose(posed, rig.pose(rest)[:, order], atol=1e-5)
