@@ -19,6 +19,9 @@ from contrapposto.systems.anerf.splats.training import Refinement, RowAdam, Spla
 from contrapposto.systems.anerf.splats.unseen import LEAST, fill_unseen, visibility
 from contrapposto.systems.anerf.view import View
 
+_HUE = 20.0
+"""By how much more than a change of brightness a change of the light's hue counts."""
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
@@ -93,7 +96,10 @@ class Subject(nn.Module):
         """Weighted terms that keep what images do not show plausible."""
         avatar, terms = self.avatar, {}
         if weights.light:
-            terms["light"] = weights.light * avatar.light[1:].square().sum()
+            change = avatar.light[1:]
+            hue = change - change.mean(1, keepdim=True)
+            # Light differs in brightness far more than in hue; what one camera does not tell would tint the back.
+            terms["light"] = weights.light * (change.square().sum() + _HUE * hue.square().sum())
         if weights.smooth:
             self._graph = self._graph or SurfaceGraph(avatar)
             values = torch.cat([avatar.colour, avatar.offset / avatar.spacing, avatar.log_scale], dim=1)
