@@ -35,10 +35,12 @@ class Sources(Protocol):
         generator: name of the source that is the model.
         classes: names of the A classes.
         num_features: of the judge; None where there is no judge.
+        settings: how samples are drawn and treated, for reports.
     """
 
     generator: str
     classes: Sequence[str]
+    settings: Mapping[str, Any]
 
     @property
     def num_features(self) -> int | None:
@@ -174,7 +176,13 @@ class GenerationCallback(EvaluationCallback):
             return
         rows = self._rows()
         classes = self._by_class(self._sources.generator)
-        content = {"samples": self._count, "repeats": self.repeats, "sources": rows, "classes": classes}
+        content = {
+            "samples": self._count,
+            "repeats": self.repeats,
+            "settings": {name: value for name, value in self._sources.settings.items() if value is not None},
+            "sources": rows,
+            "classes": classes,
+        }
         for key, value in rows.get(self._sources.generator, {}).items():
             pl_module.log(
                 f"{stage}/{key}", float(value["mean"] or 0), on_epoch=True, batch_size=1, sync_dist=False

@@ -41,7 +41,7 @@ class MediaCallback(EvaluationCallback):
     * a 1-D array of whole numbers from 0: a histogram of these values.
 
     Files go to `media/<stage>_step<number>_<name>` as mp4, png, obj (y up, as viewers expect) and csv; wandb
-    gets them as `media_<stage>/video_1`, `picture_1`, `mesh_1`, ... in the order of the items, and histograms
+    gets them as `media_<stage>/video_1`, `image_1`, `mesh_1`, ... in the order of the items, and histograms
     as `<stage>/<name>`.
 
     **Privacy.** Images, and everything else when the datamodule's attribute `from_user_media` is true
@@ -149,7 +149,7 @@ class MediaCallback(EvaluationCallback):
             clips = {title: _cut(clip, self.seconds) for title, clip in item.value.items()}
             path.parent.mkdir(parents=True, exist_ok=True)
             return render_motion_video(path, clips, size=self.size, fps=self.fps)
-        if item.kind == "picture":
+        if item.kind == "image":
             return write_png(path, item.value)
         with atomic_path(path) as temporary:
             temporary.write_text(_obj(item.value) if item.kind == "mesh" else _counts(item.value), "utf-8")
@@ -165,7 +165,7 @@ def _item(name: str, value: Any) -> _Item:
         return _Item(name, "mesh", value)
     array = np.asarray(value)
     if array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3:
-        return _Item(name, "picture", array)
+        return _Item(name, "image", array)
     if array.ndim == 1 and array.size and np.issubdtype(array.dtype, np.integer) and array.min() >= 0:
         return _Item(name, "histogram", array)
     raise InputError(
@@ -198,11 +198,11 @@ def _is_last(trainer: pl.Trainer) -> bool:
 
 def _is_private(trainer: pl.Trainer, item: _Item) -> bool:
     declared = getattr(getattr(trainer, "datamodule", None), "from_user_media", None)
-    return item.kind == "picture" if declared is None else bool(declared)
+    return item.kind == "image" if declared is None else bool(declared)
 
 
 def _file_name(stage: str, step: int, item: _Item) -> str:
-    suffix = {"video": "mp4", "picture": "png", "mesh": "obj", "histogram": "csv"}[item.kind]
+    suffix = {"video": "mp4", "image": "png", "mesh": "obj", "histogram": "csv"}[item.kind]
     name = re.sub(r"[^\w.-]+", "_", item.name).strip("._") or item.kind
     return f"{stage}_step{step:08d}_{name[:80]}.{suffix}"
 
@@ -231,7 +231,7 @@ def _log(trainer: pl.Trainer, stage: str, number: int, item: _Item, path: Path) 
         log_histogram(trainer, f"{stage}/{item.name}", np.bincount(item.value))
         return
     makers: dict[str, Any] = {
-        "picture": wandb.Image,
+        "image": wandb.Image,
         "mesh": wandb.Object3D,
         "video": partial(wandb.Video, format="mp4"),
     }

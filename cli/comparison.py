@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from omegaconf import DictConfig, open_dict
 from cli.tables import read_clips
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import atomic_path, write_json
-from contrapposto.report.columns import split_name
+from contrapposto.report.columns import describe_settings, split_name
+from contrapposto.report.runs import read_evaluation
 
 RESAMPLES = 2000
 _ARROWS = {"lower": "↓", "higher": "↑", None: ""}
@@ -30,6 +31,7 @@ class Comparison:
         metrics: names of the M metrics.
         mean, low, high: (R, M) means over the clips and the ends of their 95 % intervals.
         difference, difference_low, difference_high: (R, M) to the first run, clip by clip; that run's are 0.
+        settings: of the R evaluations, in one line each.
     """
 
     names: list[str]
@@ -41,6 +43,7 @@ class Comparison:
     difference: np.ndarray
     difference_low: np.ndarray
     difference_high: np.ndarray
+    settings: tuple[str, ...] = ()
 
     def holds(self) -> np.ndarray:
         """(R, M) bool: whether a difference to the first run is larger than chance among clips explains."""
@@ -62,13 +65,15 @@ def compare_runs(config: DictConfig) -> Path:
     if len(runs) < 2:
         raise ConfigError("A comparison needs two runs or more.", found=f"runs={runs}")
     tables: dict[str, list[dict[str, str]]] = {}
+    settings: list[str] = []
     for run in runs:
         single = config.copy()
         with open_dict(single):
             single.runs, single.ckpt, single.report = None, run, False
         output = evaluate(single)
         tables[_name(run, tables)] = read_clips(output / "media" / f"clips_{config.stage}.csv")
-    comparison = compare(tables)
+        settings.append(describe_settings(read_evaluation(output).settings))
+    comparison = replace(compare(tables), settings=tuple(settings))
     text = markdown(comparison)
     folder = Path(config.paths.runs) / "comparisons" / time.strftime("%Y-%m-%d_%H-%M-%S")
     with atomic_path(folder / "comparison.md") as temporary:
@@ -146,12 +151,23 @@ def markdown(comparison: Comparison) -> str:
         "",
         f"Means over {len(comparison.clips)} clips with 95 % intervals (bootstrap over clips, {RESAMPLES} draws).",
         f"A star: the difference to {comparison.names[0]}, clip by clip, is larger than chance explains.",
+        *_settings(comparison),
     ]
     return "\n".join(lines)
 
 
+def _settings(comparison: Comparison) -> list[str]:
+    """How the outputs were treated: one line for all runs, or one for each where they differ."""
+    stated = dict(zip(comparison.names, comparison.settings))
+    if len(set(stated.values())) > 1:
+        lines = [f"- {name}: {text or 'none'}" for name, text in stated.items()]
+        return ["", "The outputs of these runs were treated differently:", "", *lines]
+    return [f"Settings: {text}" for text in set(stated.values()) if text]
+
+
 def _plain(comparison: Comparison) -> dict[str, Any]:
     plain: dict[str, Any] = {"clips": comparison.clips, "resamples": RESAMPLES, "runs": {}}
+    plain["settings"] = dict(zip(comparison.names, comparison.settings))
     parts = ("mean", "low", "high", "difference", "difference_low", "difference_high")
     for run, name in enumerate(comparison.names):
         plain["runs"][name] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,22 +41,27 @@ def register() -> None:
     An experiment is one file; `models:` in it holds what it sets for one model alone. Hydra finds each as
     `model_options/<experiment>/<model>`.
     """
-    from hydra.core.config_store import ConfigStore
-
     from cli.runs import register_best_resolver
 
     OmegaConf.register_new_resolver("floordiv", lambda a, b: a // b, replace=True)
     register_best_resolver()
-    store = ConfigStore.instance()
     for file in (CONFIGS / "experiment").glob("*.yaml"):
-        text = file.read_text(encoding="utf-8")
-        if "\nmodels:" not in text:
-            continue
-        # Only that part: the rest may refer to options that are not there.
-        part: Any = OmegaConf.create("models:" + text.split("\nmodels:", 1)[1])
-        for model, node in part.models.items():
-            node["model_options"] = f"{file.stem}/{model}"
-            store.store(group=f"model_options/{file.stem}", name=str(model), node=node)
+        _register_models(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _register_models(file: Path, changed: int) -> None:
+    """The part `models:` of an experiment, once for each version of the file: this takes as long as composing."""
+    from hydra.core.config_store import ConfigStore
+
+    text = file.read_text(encoding="utf-8")
+    if "\nmodels:" not in text:
+        return
+    # Only that part: the rest may refer to options that are not there.
+    part: Any = OmegaConf.create("models:" + text.split("\nmodels:", 1)[1])
+    for model, node in part.models.items():
+        node["model_options"] = f"{file.stem}/{model}"
+        ConfigStore.instance().store(group=f"model_options/{file.stem}", name=str(model), node=node)
 
 
 def quote(argument: str) -> str:

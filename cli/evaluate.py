@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cli.runs import announce, announced_run, forget_earlier_stages, rank, save_
 from cli.tables import by_frame, format_tables, generation_table, read_clips
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import atomic_path, write_json
+from contrapposto.report.columns import describe_settings
 from contrapposto.report.evaluation import write_report
 from contrapposto.runs import ZOO, best_run, load_config
 
@@ -72,15 +73,30 @@ def evaluate(config: DictConfig) -> Path:
     _remove_results(output, config.stage)
     save_config(config, output)
     with announce(config.paths.runs, output):
-        metrics, trial = _measure(load_config(output), checkpoint, output)
-    _report(config, output, checkpoint, options, metrics)
-    if wanted and not trial:
+        measured = _measure(load_config(output), checkpoint, output)
+    _report(config, output, checkpoint, options, measured)
+    if wanted and not measured.trial:
         print(f"  {write_report(output).relative_to(output)}  (one page with everything)")
     return output
 
 
-def _measure(config: DictConfig, checkpoint: Path | None, output: Path) -> tuple[dict[str, Any], bool]:
-    """The metrics, and whether this was a trial run."""
+@dataclass(frozen=True)
+class _Measured:
+    """What an evaluation gave.
+
+    Args:
+        metrics: by name, with the stage in front.
+        settings: what was done to the model's outputs, see `StageModule.output_settings`.
+        trial: whether this was a trial run.
+    """
+
+    metrics: dict[str, Any]
+    settings: dict[str, Any]
+    trial: bool
+
+
+def _measure(config: DictConfig, checkpoint: Path | None, output: Path) -> _Measured:
+    """Run the evaluation."""
     import pytorch_lightning as pl
 
     from lightning_modules.base import load_weights
@@ -96,7 +112,9 @@ def _measure(config: DictConfig, checkpoint: Path | None, output: Path) -> tuple
     run = trainer.validate if config.stage == "val" else trainer.test
     metrics = run(module, datamodule=datamodule, verbose=False)
     finish_loggers(trainer.loggers)
-    return (metrics[0] if metrics else {}), bool(getattr(trainer, "fast_dev_run", False))
+    # Any LightningModule will do; only those of the suite state how their outputs are treated.
+    settings: dict[str, Any] = {**_settings(config), **getattr(module, "output_settings", dict)()}
+    return _Measured(metrics[0] if metrics else {}, settings, bool(getattr(trainer, "fast_dev_run", False)))
 
 
 def _remove_results(output: Path, stage: str) -> None:
@@ -203,10 +221,10 @@ def _load_official(module: Any, path: Path, output: Path) -> None:
 
 
 def _report(
-    config: DictConfig, output: Path, checkpoint: Path | None, options: list[str], metrics: dict[str, Any]
+    config: DictConfig, output: Path, checkpoint: Path | None, options: list[str], measured: _Measured
 ) -> None:
     prefix = f"{config.stage}/"
-    values = {name: float(value) for name, value in metrics.items()}
+    values = {name: float(value) for name, value in measured.metrics.items()}
     table = output / "media" / f"clips_{config.stage}.csv"
     clips = read_clips(table)
     weighted = by_frame(clips)
@@ -216,7 +234,7 @@ def _report(
     entry["checkpoint"] = str(config.official or checkpoint)
     entry["weights"] = "official" if config.official else "checkpoint" if checkpoint else None
     entry["options"] = options
-    entry["settings"] = settings = _settings(config)
+    entry["settings"] = settings = measured.settings
     entry["clips"] = len(clips)
     entry["frames"] = sum(int(row["frames"] or 0) for row in clips)
     entry["by_frame"] = {f"{prefix}{name}": value for name, value in weighted.items()}
@@ -224,8 +242,8 @@ def _report(
     count = f": {len(clips):,} clips, {entry['frames']:,} frames" if clips else ""
     print(f"\n{config.name} on {config.data.name} ({config.stage}){count}\n")
     if settings:
-        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
-        print(textwrap.fill(shown, 98, initial_indent="  ", subsequent_indent="  ") + "\n")
+        text = describe_settings(settings)
+        print(textwrap.fill(text, 98, initial_indent="  ", subsequent_indent="  ") + "\n")
     print(format_tables({n.removeprefix(prefix): v for n, v in values.items()}, weighted))
     _print_generation(output)
     print(f"\nresults: {output}")
@@ -235,8 +253,8 @@ def _report(
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:
-    """What is done to a model's output before it is measured, and how it is sampled."""
-    names = ("reach", "finishing", "steps", "skip_seconds", "speed", "temperature")
+    """How a model is sampled, and what is left out."""
+    names = ("steps", "skip_seconds", "speed", "temperature")
     module: Any = OmegaConf.to_container(config.module, resolve=True)
     return {name: module[name] for name in names if module.get(name) is not None}
 
@@ -248,7 +266,9 @@ def _print_generation(output: Path) -> None:
         return
     content = json.loads(path.read_text(encoding="utf-8"))
     note = f"{content['samples']:,} samples from each source, {content['repeats']} repeats"
+    settings = describe_settings(content.get("settings", {}))
     print(f"\ngenerated motion, mean ± half of the 95 % interval ({note}):\n")
-    print(generation_table(content))
+    print(generation_table(content) + (f"\n\n  {settings}" if settings else ""))
+    text = generation_table(content, as_markdown=True) + (f"\n\n{settings}" if settings else "")
     with atomic_path(output / "generation.md") as temporary:
-        temporary.write_text(generation_table(content, as_markdown=True) + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8")

@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contrapposto.report.columns import FORECASTS, FURTHER, GENERATION, PUBLISHED, Column, split_name
+from contrapposto.report.columns import (
+    FORECASTS,
+    FURTHER,
+    GENERATION,
+    PUBLISHED,
+    Column,
+    describe_settings,
+    split_name,
+)
 from contrapposto.report.runs import Evaluation
 
 _COLUMNS = PUBLISHED + FURTHER
@@ -142,6 +150,8 @@ def markdown(evaluations: Sequence[Evaluation], *, frames: bool = False) -> str:
         values = e.weighted if frames else e.values
         cells = [_with_truth(values, e.values, column) for column in columns]
         lines.append("| " + " | ".join([e.model, e.trained_on, e.tested_on, str(e.clips), *cells]) + " |")
+    stated = {e.model: describe_settings(e.settings) for e in evaluations if e.settings}
+    lines += ["", *(f"{model}: {text}  " for model, text in stated.items())] if stated else []
     return "\n".join(lines)
 
 

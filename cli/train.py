@@ -72,7 +72,7 @@ def train(config: DictConfig) -> Result | None:
         return fit(saved, run, _resume_checkpoint(run) if saved.get("resumed") else None)
     config = config.copy()
     adopt_networks(config)
-    if not config.resume or (not _is_given(config.resume) and not _unfinished(config)):
+    if not config.resume or (not _names_run(config.resume) and not _unfinished(config)):
         steps = requirements(config)
         if not ensure(config, steps, f"train {config.name}"):
             return None
@@ -113,7 +113,7 @@ def _removed_if_nothing_began(config: DictConfig, run: Path) -> Iterator[None]:
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _is_given(resume: Any) -> bool:
+def _names_run(resume: Any) -> bool:
     """Whether `resume=` names a directory, in place of `true`."""
     return bool(resume) and str(resume).lower() != "true"
 

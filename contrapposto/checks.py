@@ -15,6 +15,7 @@ from contrapposto.errors import ContrappostoError, InputError
 
 _log = logging.getLogger("contrapposto.io")
 _file: ContextVar[str] = ContextVar("file", default="")
+_lines: ContextVar[set[str] | None] = ContextVar("lines", default=None)
 
 MAX_BYTES = 2 * 2**30
 """No motion file of a figure is larger; what claims to be is refused before memory is asked for."""
@@ -80,8 +81,22 @@ def naming(path: str | Path) -> Iterator[None]:
 
 def note(message: str) -> None:
     """Report in one line what is unusual about the file that is being read (the logger `contrapposto.io`)."""
-    name = _file.get()
-    _log.warning("%s%s", f"{name}: " if name else "", message)
+    name, lines = _file.get(), _lines.get()
+    line = f"{name}: {message}" if name else message
+    if lines is None or line not in lines:
+        _log.warning("%s", line)
+    if lines is not None:
+        lines.add(line)
+
+
+@contextmanager
+def noting_once() -> Iterator[None]:
+    """Report every line of `note` once inside, however often a file is opened."""
+    before = _lines.set(set())
+    try:
+        yield
+    finally:
+        _lines.reset(before)
 
 
 @contextmanager

@@ -107,6 +107,27 @@ def drawing_device(name: str | None = None) -> str | None:
     return str(_open[-1].device) if _open[-1].device.type == "cuda" else "cpu"
 
 
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Products of float32 in float32: TF32 keeps 10 bits, which puts a point at 8 m off by 2.1 mm."""
+    before = torch.get_float32_matmul_precision()
+    if before == "highest" or torch.compiler.is_compiling():
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def full_precision(like: torch.Tensor) -> Iterator[None]:
+    """Neither autocast on the device of `like` nor TF32: positions that are rounded to bfloat16 are centimetres off."""
+    with torch.autocast(like.device.type, enabled=False), without_tf32():
+        yield
+
+
 def device_of(network: nn.Module) -> torch.device:
     """Where the weights of a network are; the CPU where it has none."""
     for tensor in (*network.parameters(), *network.buffers()):

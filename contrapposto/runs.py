@@ -24,7 +24,7 @@ _HELD_BY = {"npr": "npr_feature_diffusion"}  # which ships once, inside of the s
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run left behind (result.json)."""
+    """What a finished run left behind (result.json); `measured` of a shipped model: a figure of later data."""
 
     run: Path
     model: str
@@ -35,6 +35,7 @@ class Result:
     monitor: str | None
     mode: str
     score: float | None
+    measured: dict[str, Any] | None = None
 
 
 def load_config(run: Path) -> DictConfig:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contrapposto.devices import without_tf32
 from contrapposto.files import ASSETS
 
 _BODY = (
@@ -110,10 +111,13 @@ class Skeleton:
         return np.array(result, dtype=np.int64)
 
 
+@without_tf32()
 def forward_kinematics(
     parents: Sequence[int], rotations: Tensor, offsets: Tensor, root_position: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Global rotations and joint positions of a tree, computed level by level (9 steps for a body, not 52).
+
+    In float32 without TF32, see `contrapposto.devices.without_tf32`.
 
     Args:
         parents: J parent indices, root first.

@@ -314,11 +314,11 @@ def _fits(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _difference(given: Tensor | None, built: Tensor) -> float | None:
+def _difference(loaded: Tensor | None, built: Tensor) -> float | None:
     """Largest difference; infinite for another shape; None where nothing was given."""
-    if given is None:
+    if loaded is None:
         return None
-    built = built.expand(given.shape) if given.shape[-2:] == built.shape[-2:] else built
-    if given.shape != built.shape:
+    built = built.expand(loaded.shape) if loaded.shape[-2:] == built.shape[-2:] else built
+    if loaded.shape != built.shape:
         return float("inf")
-    return float((given.float() - built.float().cpu()).abs().max())
+    return float((loaded.float() - built.float().cpu()).abs().max())

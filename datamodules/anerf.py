@@ -149,9 +149,9 @@ class ANeRFDataModule(StoreDataModule):
         place = int(np.searchsorted(codes, scene.cam_idxs[image]))
         seen = place < len(codes) and codes[place] == scene.cam_idxs[image]
         return {
-            "image": _picture(clean_image(scene, image)),
+            "image": _image_tensor(clean_image(scene, image)),
             "mask": torch.from_numpy(scene.mask(image).copy()),
-            "background": _picture(scene.background(image)),
+            "background": _image_tensor(scene.background(image)),
             **camera_of(scene, image),
             "camera": scene.camera_index(image),
             "world_to_bone": torch.from_numpy(np.array(scene.skts[pose])),
@@ -276,5 +276,5 @@ class _Images(Dataset):
         return self.data.evaluation_item(*self.items[index])
 
 
-def _picture(pixels: np.ndarray) -> torch.Tensor:
+def _image_tensor(pixels: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(pixels)).float() / 255

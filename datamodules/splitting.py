@@ -52,7 +52,7 @@ def split_clips(
         InputError: a part is empty.
     """
     if split_by == "given":
-        split = _given(store)
+        split = _stated_split(store)
     else:
         train, test = _train_and_test(store, test_share, train_list, test_list, split_by, say)
         if val_list:
@@ -72,7 +72,7 @@ def split_clips(
     return split
 
 
-def _given(store: MotionStore) -> Split:
+def _stated_split(store: MotionStore) -> Split:
     parts = np.array([clip.metadata.get("split", "") for clip in store.clips])
     train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
     return Split(train, val, test if len(test) else val)

@@ -43,6 +43,13 @@ class StageModule(pl.LightningModule):
         """Named outputs of a batch."""
         return self.evaluate_batch(batch)
 
+    def output_settings(self) -> dict[str, Any]:
+        """What is done to the model's outputs before they are measured; reports and tables state it.
+
+        `predict.py` does the same unless its options state otherwise. Empty: outputs are measured as they are.
+        """
+        return {}
+
     def log_losses(self, terms: Mapping[str, Tensor], batch_size: int) -> None:
         """Log scalars under train/; the one called `total` is the loss."""
         # sync_dist: the mean over processes of equal shares of the batch is the batch's mean.

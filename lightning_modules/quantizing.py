@@ -32,4 +32,4 @@ def start_quantizing(
     quantizer.bypass = step < first
     if step == first > 0:
         with torch.no_grad():
-            quantizer.start_books(latent(), seed)
+            quantizer.initialize_codebooks(latent(), seed)

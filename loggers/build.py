@@ -39,6 +39,15 @@ class RunWandbLogger(WandbLogger):
         self._wandb_init.pop("anonymous", None)  # wandb warns of it
 
     @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log values; wandb's own step is the training step, so that a resumed run goes on where it stopped."""
+        if step is None:
+            super().log_metrics(metrics)
+        else:
+            known = max(step, self.experiment.step)  # wandb drops what comes for an earlier one
+            self.experiment.log({**metrics, "trainer/global_step": step}, step=known)
+
+    @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Do nothing: hyper-parameters are parts of the run's configuration, which stands there already."""
 
@@ -103,6 +112,8 @@ def build_loggers(
     if tensorboard:
         loggers.append(_tensorboard(run_dir))
     if mlflow:
+        # MLflow 3 wants a database; files need no server and no further package.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         uri = tracking_uri or f"file:{run_dir.absolute().parent.parent / 'mlruns'}"
         loggers.append(_mlflow(project, name or _run_name(run_dir.absolute()), uri))
     return loggers

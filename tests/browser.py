@@ -54,7 +54,7 @@ class Browser:
         with urllib.request.urlopen(request, timeout=90) as answer:
             return json.load(answer)["value"]
 
-    def picture(self) -> np.ndarray:
+    def image(self) -> np.ndarray:
         from PIL import Image
 
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(self.call("/screenshot")))).convert("RGB"))

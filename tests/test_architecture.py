@@ -92,18 +92,18 @@ def test_no_module_needs_itself():
     def needs(name: str) -> set[str]:
         path = ROOT.joinpath(*name.split("."))
         file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        found: set[str] = set()
+        actual: set[str] = set()
         for node in ast.parse(
             file.read_text(encoding="utf-8")
         ).body:  # not in functions, not for type checking
             if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
+                actual |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
-                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        parents = {other.rpartition(".")[0] for other in found}
+                actual |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        parents = {other.rpartition(".")[0] for other in actual}
         # A package above the module is being imported already.
         return {
-            other for other in found | parents if other in modules and not f"{name}.".startswith(f"{other}.")
+            other for other in actual | parents if other in modules and not f"{name}.".startswith(f"{other}.")
         }
 
     TopologicalSorter({name: needs(name) for name in modules}).prepare()  # raises CycleError

@@ -12,10 +12,11 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from contrapposto.body import BodyModel, export_shipped, load_body, motion_vertices
+from contrapposto.body import BodyModel, export_shipped, load_body, motion_vertices, using_backend
 from contrapposto.body.loading import find_body
 from contrapposto.body.shipped import SHIPPED, shipped_arrays
 from contrapposto.body.skinning import dense_skinning
+from contrapposto.body.smplx_backend import SmplxBodyModel
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.files import ASSETS
 from contrapposto.motion import Motion
@@ -82,12 +83,29 @@ def test_equals_smplx(exported: Path, layout: str, shapes: int) -> None:
         model = smplx.SMPL(file, data_struct=struct, batch_size=3)
         parts |= {"body_pose": axis_angle[:, 1:].flatten(1)}
     expected = model(**parts)
-    found = body(matrices, translation, betas)
-    torch.testing.assert_close(found.vertices, expected.vertices, atol=1e-5, rtol=0)
+    actual = body(matrices, translation, betas)
+    torch.testing.assert_close(actual.vertices, expected.vertices, atol=1e-5, rtol=0)
     torch.testing.assert_close(
-        found.joints, expected.joints[:, : body.skeleton.num_joints], atol=1e-5, rtol=0
+        actual.joints, expected.joints[:, : body.skeleton.num_joints], atol=1e-5, rtol=0
     )
-    torch.testing.assert_close(body.joints(matrices, translation, betas), found.joints, atol=1e-6, rtol=0)
+    torch.testing.assert_close(body.joints(matrices, translation, betas), actual.joints, atol=1e-6, rtol=0)
+
+
+def test_the_smplx_backend_is_chosen_by_option_and_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("smplx")
+    own = load_body("smpl")
+    with using_backend("smplx"):
+        other = load_body("smpl")
+    assert type(own) is BodyModel and type(other) is SmplxBodyModel
+    monkeypatch.setenv("CONTRAPPOSTO_BODY_BACKEND", "smplx")
+    assert type(load_body("smpl")) is SmplxBodyModel and type(load_body("smpl", backend="own")) is BodyModel
+    _, matrices, translation = random_pose(3, 24)
+    betas = torch.randn(1, 10, generator=torch.Generator().manual_seed(1))
+    for arguments in ((matrices,), (matrices, translation, betas)):
+        for ours, theirs in zip(own(*arguments), other(*arguments)):
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    with pytest.raises(ConfigError, match="no body back-end 'smplz'"):
+        load_body(backend="smplz")
 
 
 def test_golden_sage_body_model() -> None:
@@ -237,8 +255,8 @@ def test_no_body_arrays_enter_a_checkpoint_and_autocast_changes_nothing() -> Non
     _, matrices, translation = random_pose(2, 52)
     expected = body(matrices, translation)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = body(matrices, translation)
-    torch.testing.assert_close(found.vertices, expected.vertices, atol=0, rtol=0)
+        actual = body(matrices, translation)
+    torch.testing.assert_close(actual.vertices, expected.vertices, atol=0, rtol=0)
 
 
 def a_clip(frames: int = 70, skeleton: Skeleton = SMPLH52, **extra: object) -> Motion:

@@ -83,3 +83,26 @@ def test_a_task_says_where_it_ran(tmp_path, capsys):
     assert entry["device"].startswith("cpu (")
     assert main([*command, f"output={tmp_path / 'other'}", "device=cuda:7"]) == 2
     assert "device=cuda:7" in capsys.readouterr().err and not (tmp_path / "other").exists()
+
+
+def test_kinematics_switch_tf32_off_and_nothing_else_does():
+    from contrapposto.skeleton import SMPL22, forward_kinematics
+
+    seen = []
+
+    class Asking(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            if func in (torch.Tensor.matmul, torch.Tensor.__matmul__):
+                seen.append(torch.get_float32_matmul_precision())
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    rotations = torch.eye(3).repeat(22, 1, 1).as_subclass(Asking)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        forward_kinematics(SMPL22.parents, rotations, torch.ones(22, 3))
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen and set(seen) == {"highest"}

@@ -33,10 +33,10 @@ def test_targets_of_a_reachable_pose_are_met():
     true, root = poses(40, 0.3)
     turn, joints = place(true, root)
     start = torch.eye(3, dtype=torch.float64).expand(40, 22, 3, 3)
-    found = place(*solver(iterations=40)(start, torch.zeros_like(root), joints, turn))
-    apart = matrix_to_axis_angle(found[0].mT @ turn).norm(dim=-1)
-    assert (found[1] - joints).norm(dim=-1).median() < 1e-4
-    assert ((found[1] - joints).norm(dim=-1).amax(-1) < 0.02).all() and (apart.amax(-1) < 0.05).all()
+    actual = place(*solver(iterations=40)(start, torch.zeros_like(root), joints, turn))
+    apart = matrix_to_axis_angle(actual[0].mT @ turn).norm(dim=-1)
+    assert (actual[1] - joints).norm(dim=-1).median() < 1e-4
+    assert ((actual[1] - joints).norm(dim=-1).amax(-1) < 0.02).all() and (apart.amax(-1) < 0.05).all()
 
 
 def test_a_small_change_gives_the_least_squares_solution_of_scipy():
@@ -50,9 +50,9 @@ def test_a_small_change_gives_the_least_squares_solution_of_scipy():
         turns = torch.from_numpy(Rotation.from_rotvec(x[:-3].reshape(-1, 3)).as_matrix())
         current = pose.clone()
         current[ik.moving] = pose[ik.moving] @ turns
-        found_turn, found = place(current, root + torch.from_numpy(x[-3:]))
+        found_turn, actual = place(current, root + torch.from_numpy(x[-3:]))
         apart = Rotation.from_matrix((turn @ found_turn.mT).numpy()).as_rotvec()
-        parts = ((joints - found).numpy().ravel() / 0.01, apart.ravel() / 0.1, x[:-3], x[-3:] / 0.5)
+        parts = ((joints - actual).numpy().ravel() / 0.01, apart.ravel() / 0.1, x[:-3], x[-3:] / 0.5)
         return np.concatenate(parts)
 
     best = least_squares(residual, np.zeros(3 * len(ik.moving) + 3))
@@ -86,9 +86,9 @@ def test_what_is_out_of_reach_is_approached():
     far[:, 1] += torch.tensor([0.6, 0.0, 1.0])
     ik = InverseKinematics(SMPL22.parents, OFFSETS, DEVICES, torch.ones(22), root_freedom=0.0, iterations=60)
     rotations, moved = ik(start, root, far)
-    found = place(rotations, moved)[1]
+    actual = place(rotations, moved)[1]
     assert torch.isfinite(rotations).all()
-    assert (found - far)[:, 1].norm() < 0.75 * (joints - far)[:, 1].norm()
+    assert (actual - far)[:, 1].norm() < 0.75 * (joints - far)[:, 1].norm()
 
 
 def test_poses_do_not_depend_on_their_batch():

@@ -50,15 +50,15 @@ def test_the_pelvis_stands_at_its_rest_place_plus_the_translation() -> None:
 def test_resampling_is_slerp_and_linear(fps: float) -> None:
     rng = np.random.default_rng(0)
     motion = Motion(rng.normal(size=(13, 22, 3)), rng.normal(size=(13, 3)), 30, SMPL22)
-    found = motion.resample(fps)
+    actual = motion.resample(fps)
     times = np.arange(int(12 / 30 * fps + 1e-6) + 1) / fps
-    assert found.fps == fps and found.num_frames == len(times)
+    assert actual.fps == fps and actual.num_frames == len(times)
     for joint in (0, 5, 21):
         expected = Slerp(np.arange(13) / 30, rotation(motion, joint))(np.minimum(times, 12 / 30))
-        assert (rotation(found, joint).inv() * expected).magnitude().max() < 1e-5
+        assert (rotation(actual, joint).inv() * expected).magnitude().max() < 1e-5
     for axis in range(3):
         expected = np.interp(times, np.arange(13) / 30, motion.root_translation[:, axis])
-        np.testing.assert_allclose(found.root_translation[:, axis], expected, atol=1e-5)
+        np.testing.assert_allclose(actual.root_translation[:, axis], expected, atol=1e-5)
 
 
 def test_resampling_goes_the_short_way_through_half_a_turn() -> None:
@@ -130,8 +130,8 @@ def test_a_mirrored_clip_has_mirrored_joints() -> None:
 def test_canonical_stands_at_the_origin_and_faces_minus_y(heading: float) -> None:
     motion = walk(heading=heading, start=(3, -2))
     assert np.degrees(motion.headings()[0]) == pytest.approx(heading, abs=1e-3)
-    found = motion.canonical()
-    np.testing.assert_allclose(found.joint_positions(), walk().joint_positions(), atol=1e-5)
+    actual = motion.canonical()
+    np.testing.assert_allclose(actual.joint_positions(), walk().joint_positions(), atol=1e-5)
 
 
 def test_transform_moves_every_joint_rigidly() -> None:

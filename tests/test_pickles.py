@@ -33,13 +33,13 @@ class Trap:
 @pytest.fixture
 def chumpy(monkeypatch: pytest.MonkeyPatch) -> dict[str, type]:
     """Classes named as chumpy's while a pickle is written; gone when it is read."""
-    made = {}
+    created = {}
     for module, name in (("chumpy.ch", "Ch"), ("chumpy.reordering", "Select"), ("chumpy.ch_ops", "add")):
-        made[name] = type(name, (), {"__module__": module})
+        created[name] = type(name, (), {"__module__": module})
         monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
-        setattr(sys.modules[module], name, made[name])
+        setattr(sys.modules[module], name, created[name])
     monkeypatch.setitem(sys.modules, "chumpy", types.ModuleType("chumpy"))
-    return made
+    return created
 
 
 def make(cls: type, **state: object) -> object:
@@ -63,12 +63,12 @@ def test_arrays_of_every_protocol(tmp_path: Path, protocol: int) -> None:
     }
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps(content, protocol))
-    found = read_pickle(path)
+    actual = read_pickle(path)
     for key in ("floats", "fortran", "unsigned", "big"):
-        np.testing.assert_array_equal(found[key], content[key])
-        assert found[key].dtype == content[key].dtype  # type: ignore[attr-defined]
-    assert found["scalar"] == 2.5 and found["text"] == "lbs" and found["bytes"] == b"\xff\x00"
-    assert found["ordered"] == {"a": 1} and found["nested"][1] == [1, None, True]
+        np.testing.assert_array_equal(actual[key], content[key])
+        assert actual[key].dtype == content[key].dtype  # type: ignore[attr-defined]
+    assert actual["scalar"] == 2.5 and actual["text"] == "lbs" and actual["bytes"] == b"\xff\x00"
+    assert actual["ordered"] == {"a": 1} and actual["nested"][1] == [1, None, True]
 
 
 def test_python2_strings_and_protocol_2_arrays(tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_python2_strings_and_protocol_2_arrays(tmp_path: Path) -> None:
     pickletools.dis(raw, out=open(os.devnull, "w"))  # noqa: SIM115
     path = tmp_path / "two.pkl"
     path.write_bytes(raw)
-    found = read_pickle(path)
-    np.testing.assert_array_equal(found["J"], [1.0, 2.0])
-    assert found["s"] == "mé"
+    actual = read_pickle(path)
+    np.testing.assert_array_equal(actual["J"], [1.0, 2.0])
+    assert actual["s"] == "mé"
 
 
 @pytest.mark.parametrize("kind", ["csc_matrix", "csr_matrix"])
@@ -107,9 +107,9 @@ def test_chumpy_arrays_come_plain(tmp_path: Path, chumpy: dict[str, type]) -> No
     view = make(chumpy["Select"], a=inner, idxs=np.array([3, 4, 5]), preferred_shape=(1, 3))
     path = tmp_path / "c.pkl"
     path.write_bytes(pickle.dumps({"v": inner, "w": view}, 2))
-    found = read_pickle(path)
-    np.testing.assert_array_equal(found["v"], values)
-    np.testing.assert_array_equal(found["w"], [[3.0, 4.0, 5.0]])
+    actual = read_pickle(path)
+    np.testing.assert_array_equal(actual["v"], values)
+    np.testing.assert_array_equal(actual["w"], [[3.0, 4.0, 5.0]])
     path.write_bytes(pickle.dumps(make(chumpy["add"], a=1, b=2), 2))
     with pytest.raises(InputError, match=r"chumpy\.ch_ops\.add"):
         read_pickle(path)

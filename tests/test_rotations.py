@@ -41,21 +41,21 @@ def test_axis_angles_against_scipy(dtype: torch.dtype, tolerance: float) -> None
 def test_back_to_axis_angles(dtype: torch.dtype, tolerance: float) -> None:
     """Up to half a turn the axis-angle is unique; near it, in float32, only the rotation is."""
     reference = scipy_of(CASES)
-    for found in (
+    for actual in (
         rot.matrix_to_axis_angle(torch.from_numpy(reference.as_matrix()).to(dtype)),
         rot.quaternion_to_axis_angle(torch.from_numpy(wxyz(reference)).to(dtype)),
         rot.quaternion_to_axis_angle(-torch.from_numpy(wxyz(reference)).to(dtype)),
     ):
-        assert found.norm(dim=-1).max() <= np.pi + 1e-6
-        difference = Rotation.from_rotvec(found.double().numpy()).inv() * reference
+        assert actual.norm(dim=-1).max() <= np.pi + 1e-6
+        difference = Rotation.from_rotvec(actual.double().numpy()).inv() * reference
         assert difference.magnitude().max() < tolerance
 
 
 def test_half_turns_exactly() -> None:
     for axis in (*torch.eye(3, dtype=torch.float64), *UNIT):
         matrix = 2 * axis[:, None] * axis[None] - torch.eye(3, dtype=torch.float64)
-        found = rot.matrix_to_axis_angle(matrix)
-        same_up_to_sign(found.numpy(), (axis * np.pi).numpy(), 1e-7)
+        actual = rot.matrix_to_axis_angle(matrix)
+        same_up_to_sign(actual.numpy(), (axis * np.pi).numpy(), 1e-7)
         np.testing.assert_allclose(rot.axis_angle_to_matrix(axis * np.pi).numpy(), matrix.numpy(), atol=1e-12)
 
 
@@ -100,21 +100,21 @@ def test_sixd_of_a_network_is_orthonormalised_as_by_qr() -> None:
     columns = torch.stack([raw[:, :3], raw[:, 3:]], dim=-1)
     q, r = torch.linalg.qr(columns)
     q = q * torch.sign(r.diagonal(dim1=-2, dim2=-1))[:, None]
-    found = rot.sixd_columns_to_matrix(raw)
-    np.testing.assert_allclose(found[..., :2].numpy(), q.numpy(), atol=1e-10)
-    np.testing.assert_allclose(torch.linalg.det(found).numpy(), 1.0, atol=1e-10)
+    actual = rot.sixd_columns_to_matrix(raw)
+    np.testing.assert_allclose(actual[..., :2].numpy(), q.numpy(), atol=1e-10)
+    np.testing.assert_allclose(torch.linalg.det(actual).numpy(), 1.0, atol=1e-10)
     np.testing.assert_allclose(
-        rot.sixd_interleaved_to_matrix(columns.reshape(30, 6)).numpy(), found.numpy(), atol=1e-12
+        rot.sixd_interleaved_to_matrix(columns.reshape(30, 6)).numpy(), actual.numpy(), atol=1e-12
     )
     assert torch.isfinite(rot.sixd_columns_to_matrix(torch.zeros(6))).all()
 
 
 def test_geodesic_angles_against_scipy() -> None:
     first, second = Rotation.random(40, random_state=0), scipy_of(CASES)[:40]
-    found = rot.geodesic_angle(
+    actual = rot.geodesic_angle(
         torch.from_numpy(first.as_matrix()), torch.from_numpy((first * second).as_matrix())
     )
-    np.testing.assert_allclose(found.numpy(), second.magnitude(), atol=1e-8)
+    np.testing.assert_allclose(actual.numpy(), second.magnitude(), atol=1e-8)
 
 
 def test_slerp_against_scipy() -> None:
@@ -122,10 +122,10 @@ def test_slerp_against_scipy() -> None:
     fractions = np.linspace(0, 1, 11)
     quaternions = torch.from_numpy(wxyz(ends))
     for sign in (1, -1):
-        found = rot.slerp(
+        actual = rot.slerp(
             quaternions[:1].expand(11, 4), sign * quaternions[1:].expand(11, 4), torch.from_numpy(fractions)
         )
-        same_up_to_sign(found.numpy(), wxyz(Slerp([0, 1], ends)(fractions)), 1e-12)
+        same_up_to_sign(actual.numpy(), wxyz(Slerp([0, 1], ends)(fractions)), 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, 1, 5)])

@@ -35,19 +35,19 @@ def test_uneven_rate(tmp_path):
     times = [0, 33, 66, 200, 233, 400, 500]
     video = VideoFile.open(write(tmp_path / "vfr.mp4", times))
     assert (video.height, video.width) == (32, 48)
-    found = list(video.frames())
-    assert np.allclose([time for time, _ in found], np.array(times) / 1000, atol=2e-3)
-    assert levels(found) == list(range(7))
+    actual = list(video.frames())
+    assert np.allclose([time for time, _ in actual], np.array(times) / 1000, atol=2e-3)
+    assert levels(actual) == list(range(7))
 
 
 def test_at_rate_takes_the_nearest_and_none_twice(tmp_path):
     video = VideoFile.open(write(tmp_path / "even.mp4", [round(1000 * n / 30) for n in range(24)]))
-    found = list(at_rate(video.frames(), 10))
-    assert levels(found) == [*range(0, 24, 3), 23]  # the last is the nearest to 0.8 s
-    found = list(at_rate(video.frames(), 16))
-    assert len(levels(found)) == len(set(levels(found)))
-    wanted = np.arange(len(found)) / 16
-    assert np.abs(np.array([time for time, _ in found]) - wanted).max() <= 1 / 60 + 1e-3
+    actual = list(at_rate(video.frames(), 10))
+    assert levels(actual) == [*range(0, 24, 3), 23]  # the last is the nearest to 0.8 s
+    actual = list(at_rate(video.frames(), 16))
+    assert len(levels(actual)) == len(set(levels(actual)))
+    wanted = np.arange(len(actual)) / 16
+    assert np.abs(np.array([time for time, _ in actual]) - wanted).max() <= 1 / 60 + 1e-3
     assert levels(at_rate(video.frames(), 60)) == list(range(24))
 
 

@@ -69,13 +69,13 @@ def test_meshes_and_their_sequences(tmp_path: Path) -> None:
     moving = write_mesh_glb(tmp_path / "moving.glb", ball, frames, 10.0)
     for number, frame in enumerate(frames):
         write_mesh(tmp_path / "folder_obj" / f"{number:05d}.obj", ball.moved(frame))
-    found = open_paths([still, moving, tmp_path / "folder_obj"])
-    assert not found.clips and [drawable.name for drawable in found.drawables] == [
+    actual = open_paths([still, moving, tmp_path / "folder_obj"])
+    assert not actual.clips and [drawable.name for drawable in actual.drawables] == [
         "ball",
         "moving",
         "folder_obj",
     ]
-    first, second, third = found.drawables
+    first, second, third = actual.drawables
     assert (
         isinstance(first, MeshDrawable)
         and isinstance(second, MeshDrawable)
@@ -97,8 +97,8 @@ def test_meshes_and_their_sequences(tmp_path: Path) -> None:
 
 def test_a_recording_of_a_headset(tmp_path: Path) -> None:
     motion = clip(31)
-    found = open_paths([write_csv(tmp_path / "log.csv", devices_of(motion))])
-    (drawable,) = found.drawables
+    actual = open_paths([write_csv(tmp_path / "log.csv", devices_of(motion))])
+    (drawable,) = actual.drawables
     assert isinstance(drawable, DevicesDrawable) and drawable.duration == pytest.approx(1.0)
     turns, places = motion.kinematics()
     expected = places[15, [15, 20, 21]].numpy() - places[:, 15].mean(0).numpy() * [1, 1, 0]
@@ -114,10 +114,10 @@ def test_a_recording_of_a_headset(tmp_path: Path) -> None:
 
 def test_people_over_their_video(tmp_path: Path) -> None:
     people, video = write_walker(tmp_path / "motion.npz"), write_video(tmp_path / "clip.mp4")
-    found = open_paths([people, video])
-    (screen,) = found.drawables
-    assert isinstance(screen, ScreenDrawable) and list(found.clips) == ["person 0"]
-    assert screen.duration == pytest.approx(found.clips["person 0"].duration, abs=0.1)
+    actual = open_paths([people, video])
+    (screen,) = actual.drawables
+    assert isinstance(screen, ScreenDrawable) and list(actual.clips) == ["person 0"]
+    assert screen.duration == pytest.approx(actual.clips["person 0"].duration, abs=0.1)
     alone = open_paths([people]).drawables[0]
     assert isinstance(alone, ScreenDrawable)
     black, over = alone.frame_image(0).astype(int), screen.frame_image(0).astype(int)
@@ -147,10 +147,10 @@ def test_cameras_look_at_the_person(tmp_path: Path) -> None:
 
 def test_metrics_of_runs(tmp_path: Path) -> None:
     first, second = make_run(tmp_path), make_run(tmp_path, time="2026-01-02_00-00-00", score=None, rows=50)
-    found = open_paths([first, second])
-    assert [run.folder for run in found.runs] == [first, second]
-    assert "finished, 30 steps" in describe(found.runs[0]) and "killed" in describe(found.runs[1])
-    assert metrics_of(found.runs) == ["train/loss", "val/mpjpe"]
+    actual = open_paths([first, second])
+    assert [run.folder for run in actual.runs] == [first, second]
+    assert "finished, 30 steps" in describe(actual.runs[0]) and "killed" in describe(actual.runs[1])
+    assert metrics_of(actual.runs) == ["train/loss", "val/mpjpe"]
     steps, (a, b) = on_common_steps([[(0, 0.0), (10, 10.0)], [(5, 1.0), (20, 4.0)]])
     assert steps.tolist() == [0, 5, 10, 20]
     np.testing.assert_allclose(a, [0, 5, 10, np.nan])

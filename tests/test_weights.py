@@ -29,9 +29,9 @@ def state(seed=0):
     return {"a.weight": torch.randn(3, 2), "a.bias": torch.randn(3)}
 
 
-def same(found, expected):
-    assert set(found) == set(expected)
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+def same(actual, expected):
+    assert set(actual) == set(expected)
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("old_format", [False, True])
@@ -58,10 +58,10 @@ def test_layouts_of_the_originals(tmp_path, old_format):
     for name, (content, expected) in layouts.items():
         path = tmp_path / f"{name}.pth.tar"
         torch.save(content, path, _use_new_zipfile_serialization=not old_format)
-        found = load_state_dicts(path)
-        assert set(found) == set(expected), name
+        actual = load_state_dicts(path)
+        assert set(actual) == set(expected), name
         for key in expected:
-            same(found[key], expected[key])
+            same(actual[key], expected[key])
     same(load_official_state_dict(tmp_path / "checkpoint.pth.tar"), state())
     same(load_official_state_dict(tmp_path / "stages.pth.tar", "lower"), state(2))
     with pytest.raises(InputError, match="several") as error:
@@ -79,10 +79,10 @@ def test_numpy_values_beside_the_tensors_are_read(tmp_path):
         "flag": np.bool_(True),
     }
     torch.save(content, path)
-    found = load_file_safely(path)
-    assert found["best"] == 0.5
-    assert found["iter"] == 7
-    np.testing.assert_array_equal(found["balance_stats"][1], np.arange(3))
+    actual = load_file_safely(path)
+    assert actual["best"] == 0.5
+    assert actual["iter"] == 7
+    np.testing.assert_array_equal(actual["balance_stats"][1], np.arange(3))
 
 
 class Bomb:

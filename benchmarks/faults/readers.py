@@ -50,7 +50,9 @@ def _video(folder: Path) -> None:
 def _mesh(folder: Path) -> None:
     from contrapposto.mesh.files import read_mesh
 
-    read_mesh(next(file for file in sorted(folder.iterdir()) if file.suffix not in (".mtl", ".png", ".bin")))
+    others = (".mtl", ".png", ".bin")
+    mesh = next((file for file in sorted(folder.iterdir()) if file.suffix not in others), None)
+    read_mesh(mesh or folder / "mesh.obj")  # a case may lack the mesh itself
 
 
 def _poses(folder: Path) -> None:

@@ -558,7 +558,7 @@ def _scene(path: Path) -> Any:
     import torch
 
     from contrapposto import rotations as rot
-    from contrapposto.systems.anerf.data import Frame, SceneFacts, write_scene
+    from contrapposto.systems.anerf.data import Frame, SceneMetadata, write_scene
     from contrapposto.systems.anerf.kinematics import REST_POSE, UNIT_SCALE, bounding_cylinder, pose_bones
 
     random = np.random.default_rng(0)
@@ -584,7 +584,7 @@ def _scene(path: Path) -> Any:
     mask = np.zeros((12, 10), bool)
     mask[3:9, 3:7] = True
     frames = [Frame(random.integers(0, 255, (12, 10, 3)).astype(np.uint8), mask) for _ in range(4)]
-    return write_scene(path, frames, arrays, (12, 10), SceneFacts("made", "made for a test", "CC0-1.0"))
+    return write_scene(path, frames, arrays, (12, 10), SceneMetadata("made", "made for a test", "CC0-1.0"))
 
 
 def _state() -> dict[str, Any]:

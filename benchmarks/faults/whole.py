@@ -15,7 +15,19 @@ import numpy as np
 # Entries that tell of a run's time, place, command or commit, and hashes of files that hold such. `current_score` is
 # what Lightning's checkpoint callback saw last in this process: it does not take it up again, and decides nothing by it.
 _OTHER = (
-    *("start", "end", "seconds", "command", "earlier", "device", "git", "process", "checkpoint_sha256"),
+    *(
+        "start",
+        "end",
+        "time",
+        "output",
+        "seconds",
+        "command",
+        "earlier",
+        "device",
+        "git",
+        "process",
+        "checkpoint_sha256",
+    ),
     "current_score",
 )
 

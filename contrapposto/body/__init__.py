@@ -1,6 +1,6 @@
 """The skinned body: model, loaders, export (see `load_body`)."""
 
-from contrapposto.body.loading import find_body, find_dmpls, load_body
+from contrapposto.body.loading import find_body, find_dmpls, load_body, using_backend
 from contrapposto.body.model import BodyModel, BodyOutput, clip_betas, motion_vertices
 from contrapposto.body.shipped import export_shipped, named_shapes
 
@@ -14,4 +14,5 @@ __all__ = [
     "load_body",
     "motion_vertices",
     "named_shapes",
+    "using_backend",
 ]

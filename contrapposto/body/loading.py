@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +19,9 @@ from contrapposto.body.shipped import named_shapes, shipped_arrays
 from contrapposto.errors import ConfigError, InputError, MissingError, nearest
 from contrapposto.pickles import read_pickle
 
+BACKENDS = ("own", "smplx")
+BACKEND_VARIABLE = "CONTRAPPOSTO_BODY_BACKEND"
+_backend: ContextVar[str | None] = ContextVar("body back-end", default=None)
 LAYOUTS = {"smpl": 24, "smplh": 52, "smplx": 55}
 GENDERS = ("neutral", "male", "female")
 ENVIRONMENT = "CONTRAPPOSTO_BODY_MODELS"
@@ -42,6 +47,7 @@ def load_body(
     path: str | Path | None = None,
     dmpls: str | Path | np.ndarray | None = None,
     num_betas: int = 16,
+    backend: str | None = None,
 ) -> BodyModel:
     """A body, ready to pose; files are read once per process, every call returns a module of its own.
 
@@ -54,19 +60,26 @@ def load_body(
         dmpls: dynamic shape directions, a file with `eigvec` or an array (V, 3, N); appended to the shape
             directions.
         num_betas: how many shape directions of an official file to keep.
+        backend: `own` skinning, or that of the package `smplx`; None: see `using_backend`.
 
     Raises:
-        ConfigError: no such layout or gender.
-        MissingError: no official file was found; states where to register and where to put it.
+        ConfigError: no such layout, gender or back-end.
+        MissingError: no official file was found; states where to register and where to put it. Or `smplx` is missing.
         InputError: the file cannot be used.
     """
-    for value, choices, what in ((layout, LAYOUTS, "body layout"), (gender, GENDERS, "gender")):
+    backend = backend or _backend.get() or os.environ.get(BACKEND_VARIABLE) or "own"
+    for value, choices, what in (
+        (layout, LAYOUTS, "body layout"),
+        (gender, GENDERS, "gender"),
+        (backend, BACKENDS, "body back-end"),
+    ):
         if value not in choices:
             raise ConfigError(f"There is no {what} {value!r}.", expected=nearest(value, choices))
+    kind = _kind(backend)
     dynamic = _read_dmpls(dmpls) if isinstance(dmpls, str | Path) else dmpls
     if path is None and layout != "smplx":
         arrays = _shipped(layout, gender)
-        return BodyModel(arrays if dynamic is None else _with_dmpls(arrays, dynamic))
+        return kind(arrays if dynamic is None else _with_dmpls(arrays, dynamic))
     file = find_body(layout, gender, None if path in (None, "official") else path)
     entries = _read(file, file.stat().st_mtime_ns)
     joints = np.shape(entries.get("kintree_table", ()))[-1:]
@@ -77,7 +90,31 @@ def load_body(
             expected=f"{LAYOUTS[layout]} joints",
         )
     limit = min(num_betas, _shape_count(layout, entries))
-    return BodyModel.from_arrays(entries, name=file.name, gender=gender, dmpls=dynamic, max_betas=limit)
+    return kind.from_arrays(entries, name=file.name, gender=gender, dmpls=dynamic, max_betas=limit)
+
+
+def _kind(backend: str) -> type[BodyModel]:
+    if backend == "own":
+        return BodyModel
+    from contrapposto.body.smplx_backend import SmplxBodyModel
+
+    return SmplxBodyModel
+
+
+@contextmanager
+def using_backend(backend: str | None) -> Iterator[None]:
+    """Within, `load_body` makes bodies of this back-end; None: of $CONTRAPPOSTO_BODY_BACKEND, else our own.
+
+    Raises:
+        ConfigError: no such back-end.
+    """
+    if backend is not None and backend not in BACKENDS:
+        raise ConfigError(f"There is no body back-end {backend!r}.", expected=nearest(backend, BACKENDS))
+    token = _backend.set(backend)
+    try:
+        yield
+    finally:
+        _backend.reset(token)
 
 
 def find_body(layout: str, gender: str = "neutral", path: str | Path | None = None) -> Path:

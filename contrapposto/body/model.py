@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from contrapposto.body.arrays import BodyArrays
 from contrapposto.body.skinning import Skinning
+from contrapposto.devices import full_precision
 from contrapposto.motion import Motion
 from contrapposto.skeleton import Skeleton, forward_kinematics
 
@@ -138,7 +139,7 @@ class BodyModel(nn.Module):
         rest_joints = self.rest_joints(betas)
         turns, joints = self._kinematics(rotations, root_translation, rest_joints)
         vertices = self.rest_vertices(betas)
-        with _full_precision(rotations):
+        with full_precision(rotations):
             if self.pose_directions is not None:
                 identity = torch.eye(3, dtype=turns.dtype, device=turns.device)
                 feature = (rotations[:, 1:].to(turns.dtype) - identity).flatten(1)
@@ -155,7 +156,7 @@ class BodyModel(nn.Module):
             raise ValueError(
                 f"body {self.name}: rotations must be (..., {joints}, 3, 3), got {tuple(rotations.shape)}"
             )
-        with _full_precision(rotations):
+        with full_precision(rotations):
             above = rest_joints[..., [max(parent, 0) for parent in self.skeleton.parents], :]
             offsets = torch.cat([rest_joints[..., :1, :], (rest_joints - above)[..., 1:, :]], dim=-2)
             rotations = rotations.to(offsets.dtype)
@@ -177,7 +178,7 @@ class BodyModel(nn.Module):
             raise ValueError(
                 f"body {self.name}: betas must be (B, up to {self.num_betas}), got {tuple(betas.shape)}"
             )
-        with _full_precision(betas):
+        with full_precision(betas):
             return template + (betas @ directions[: betas.shape[1]]).unflatten(1, (-1, 3))
 
 
@@ -224,7 +225,3 @@ def clip_betas(body: BodyModel, motion: Motion) -> np.ndarray:
     if motion.metadata.get("shape_space", "smpl") != body.shape_space:
         return np.zeros(0, np.float32)
     return motion.betas[: body.num_betas - body.num_dmpls]
-
-
-def _full_precision(tensor: Tensor) -> torch.autocast:
-    return torch.autocast(device_type=tensor.device.type, enabled=False)

@@ -17,12 +17,14 @@ from contrapposto.data.store import ARRAYS, SCHEMA, VERSION, ClipRecord
 from contrapposto.data.survey import Survey, nothing_left
 
 
-def assemble(kind: Recipe, found: Survey, clips: Path, store: Path, progress: Progress | None) -> None:
+def assemble(
+    kind: Recipe, survey_result: Survey, clips: Path, store: Path, progress: Progress | None
+) -> None:
     """Write the store from the result files of all clips, in the order of their names.
 
     Args:
         kind: the recipe.
-        found: what `survey` found.
+        survey_result: of `survey`.
         clips: folder of the result files.
         store: the folder to make.
         progress: called with ("assembling", done, total).
@@ -32,12 +34,12 @@ def assemble(kind: Recipe, found: Survey, clips: Path, store: Path, progress: Pr
     """
     store.mkdir()
     records: list[ClipRecord] = []
-    refused = list(found.rejects)
+    refused = list(survey_result.rejects)
     with (
         NpyWriter(store / "rotations.npy", np.float32, ARRAYS["rotations"]) as rotations,
         NpyWriter(store / "root_translation.npy", np.float32, ARRAYS["root_translation"]) as translations,
     ):
-        for number, task in enumerate(found.tasks, 1):
+        for number, task in enumerate(survey_result.tasks, 1):
             result = load_result(clips, task.key(kind))
             if isinstance(result, Reject):
                 refused.append(result)
@@ -46,12 +48,14 @@ def assemble(kind: Recipe, found: Survey, clips: Path, store: Path, progress: Pr
                 rotations.append(result[1])
                 translations.append(result[2])
             if progress:
-                progress("assembling", number, len(found.tasks))
+                progress("assembling", number, len(survey_result.tasks))
         if not records:
             raise nothing_left(kind, refused)
         arrays = {"rotations": rotations.close(), "root_translation": translations.close()}
     refused.sort(key=lambda reject: reject.name)
-    _write_manifest(store / "manifest.json", _manifest(kind, found, records, refused, arrays), records)
+    _write_manifest(
+        store / "manifest.json", _manifest(kind, survey_result, records, refused, arrays), records
+    )
 
 
 def publish(store: Path, output: Path, old: Path) -> None:
@@ -64,7 +68,7 @@ def publish(store: Path, output: Path, old: Path) -> None:
 
 def _manifest(
     kind: Recipe,
-    found: Survey,
+    survey_result: Survey,
     records: Sequence[ClipRecord],
     refused: Sequence[Reject],
     arrays: dict[str, dict[str, object]],
@@ -78,13 +82,13 @@ def _manifest(
         "attribution": kind.attribution,
         **({"downloads": kind.downloads} if kind.downloads else {}),
         "skeleton": "smplh52",
-        "input_hash": found.fingerprint,
+        "input_hash": survey_result.fingerprint,
         "counts": {
             "clips": len(records),
             "frames": sum(record.frames for record in records),
             "seconds": round(sum(record.frames / record.fps for record in records), 3),
             "rejects": len(refused),
-            "ignored": found.ignored,
+            "ignored": survey_result.ignored,
         },
         "arrays": arrays,
         "rejects": [reject.to_json() for reject in refused],

@@ -195,7 +195,7 @@ def _compute(
 
 def _write(
     folder: Path,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
     store: MotionStore,
     clips: Iterator[dict[str, np.ndarray] | str],
     progress: Progress | None,
@@ -218,11 +218,11 @@ def _write(
                     progress("features", number + 1, len(store))
             if not writers:
                 raise InputError(
-                    f"No clip of {store.path} has features {facts['name']}.",
+                    f"No clip of {store.path} has features {metadata['name']}.",
                     found="; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:3]),
                 )
             arrays = {name: writer.close() for name, writer in writers.items()}
-        value = {**facts, "arrays": arrays, "skipped": skipped, "lengths": lengths}
+        value = {**metadata, "arrays": arrays, "skipped": skipped, "lengths": lengths}
         (temporary / "features.json").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)

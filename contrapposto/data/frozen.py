@@ -56,7 +56,7 @@ class WindowCache:
         cls,
         folder: Path,
         name: str,
-        facts: Mapping[str, Any],
+        metadata: Mapping[str, Any],
         reader: WindowReader,
         clips: np.ndarray,
         window: int,
@@ -74,7 +74,7 @@ class WindowCache:
 
         Args:
             folder: where caches are kept.
-            name, facts: of the networks; plain values that decide the numbers.
+            name, metadata: of the networks; plain values that decide the numbers.
             reader: the inputs.
             clips: numbers of the clips; those shorter than a window get no rows.
             window: rows of a window.
@@ -89,7 +89,7 @@ class WindowCache:
             InputError: the disk is full or cannot be written.
         """
         limits = {"max_bytes": str(max_bytes), "max_windows": max_windows}
-        chosen = {**facts, **limits, "window": window, "clips": np.asarray(clips).tolist()}
+        chosen = {**metadata, **limits, "window": window, "clips": np.asarray(clips).tolist()}
         key = hashlib.sha256(json.dumps([name, chosen], sort_keys=True).encode()).hexdigest()[:16]
         path = folder / f"{name}-{key}"
         if not (path / "windows.json").is_file():

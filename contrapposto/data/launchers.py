@@ -1,4 +1,8 @@
-"""Who does many independent pieces of work: this process, processes of this machine, or the workers of a Ray cluster."""
+"""Who does many independent pieces of work: this process, processes of this machine, or the workers of a Ray cluster.
+
+Not on joblib: after a SIGKILL of the parent, joblib's workers stayed for more than a minute (measured with 1.6); these end
+with their parent, which `benchmarks/faults/kill.py` checks.
+"""
 
 from __future__ import annotations
 

@@ -147,6 +147,6 @@ class StoreKind(Generic[Store]):
         return plan.make(output, replace(origin, input_hash=key), progress), False
 
 
-def digest(*facts: Any) -> str:
+def digest(*parts: Any) -> str:
     """SHA-256 of facts that JSON can hold, others as text."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

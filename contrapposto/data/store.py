@@ -271,10 +271,10 @@ def _check_values(manifest: Mapping[str, Any], clips: Sequence[ClipRecord]) -> N
         raise TypeError("a text is none")
 
 
-def _damaged(path: Path, found: str) -> ContrappostoError:
+def _damaged(path: Path, reason: str) -> ContrappostoError:
     return InputError(
         f"The motion store {path} is damaged.",
-        found=found,
+        found=reason,
         expected="manifest.json, rotations.npy and root_translation.npy as prepare.py wrote them",
         fix="delete the folder and run prepare.py again",
     )

@@ -71,9 +71,12 @@ def read_motion(
 @contextmanager
 def stating(options: Mapping[str, Any]) -> Iterator[None]:
     """Let options of `read_motion` count for every file that is read inside, where the call does not name them."""
+    from contrapposto.checks import noting_once
+
     before = _stated.set(dict(options))
     try:
-        yield
+        with noting_once():
+            yield
     finally:
         _stated.reset(before)
 

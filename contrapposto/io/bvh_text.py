@@ -246,14 +246,14 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _check_rows(text: str, found: int, stated: int, columns: int) -> None:
+def _check_rows(text: str, count: int, stated: int, columns: int) -> None:
     """Accept more rows than stated, if all are whole (some recorders write so); warn of them."""
     rows = [len(line.split()) for line in text.splitlines() if line.strip()]
     odd = next((number for number, length in enumerate(rows, 1) if length != columns), None)
     if odd is None and len(rows) > stated:
         note(f"the line Frames: states {stated}, but there are {len(rows)} rows: all of them are read")
         return
-    where = f"{len(rows)} rows, {found} values"
+    where = f"{len(rows)} rows, {count} values"
     if odd is not None:
         where += f"; row {odd} has {rows[odd - 1]}"
     raise InputError(

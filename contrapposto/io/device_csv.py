@@ -64,6 +64,15 @@ def stream_csv(
         raise InputError(f"{path} holds no row that can be used.", found=str(repairs) or "only a header")
 
 
+def first_rows(path: str | Path) -> np.ndarray | None:
+    """The first thousands of usable rows: time, 21 numbers (position, wxyz of each device) and three flags.
+
+    Raises:
+        InputError: no file, not text, or columns missing.
+    """
+    return next(chunked(_rows(Path(path), Repairs(path))), None)
+
+
 def write_csv(path: str | Path, track: DeviceTrack) -> Path:
     """Write a track, z up, orientations of the joints; devices that were not seen get empty cells."""
     quaternions = rot.matrix_to_quaternion(track.rotations).numpy()

@@ -123,6 +123,8 @@ _QUEST_T_POSE = np.array(  # orientation of each device in the T-pose (docs/spec
 CONVENTIONS = {
     "joints": Convention(False, False, np.tile(np.eye(3), (3, 1, 1))),
     "quest": Convention(True, True, _QUEST_T_POSE.transpose(0, 2, 1)),
+    "joints_y_up": Convention(False, True, np.tile(np.eye(3), (3, 1, 1))),
+    "devices": Convention(False, False, np.tile(np.eye(3), (3, 1, 1)), hands_known=False),
     # A headset of OpenXR and WebXR looks along -z, its x is to the wearer's right.
     "openxr": Convention(False, True, np.tile(np.diag([-1.0, 1.0, -1.0]), (3, 1, 1)), hands_known=False),
 }

@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from contrapposto import rotations as rot
+from contrapposto.checks import naming
 from contrapposto.errors import InputError
+from contrapposto.io.device_units import Units, find_units
 from contrapposto.io.devices import (
     CONVENTIONS,
     DEVICES,
@@ -79,12 +81,6 @@ def decode(data: bytes | str) -> Packet:
     return Packet(time, poses, sent)
 
 
-def packet_track(packet: Packet, convention: Convention) -> DeviceTrack:
-    """One packet as a track of one frame."""
-    quaternions = packet.poses[None, :, [6, 3, 4, 5]]
-    return make_track(quaternions, packet.poses[None, :, :3], np.array([packet.time]), convention)
-
-
 def packets_of(track: DeviceTrack) -> Iterator[Packet]:
     """A track as packets of the `joints` convention."""
     quaternions = rot.matrix_to_quaternion(track.rotations).roll(-1, -1).numpy()
@@ -103,13 +99,31 @@ def stream_packets(
         InputError: no file, not text, nothing that can be used; in strict mode any damage.
     """
     repairs = repairs or Repairs(path, strict=True)
-    matches = False
+    units: Units | None = None
     for block in chunked(_rows(path, repairs)):
-        matches = True
-        poses = block[:, 1:].reshape(-1, 3, 7)
-        yield make_track(poses[..., [6, 3, 4, 5]], poses[..., :3], block[:, 0], convention)
-    if not matches:
+        block = as_table(block)
+        if units is None:
+            with naming(path):
+                units = find_units(block, convention)
+        block = units.apply(block)
+        poses = block[:, 1:22].reshape(-1, 3, 7)
+        yield make_track(poses[..., 3:], poses[..., :3], block[:, 0], convention)
+    if units is None:
         raise InputError(f"{path} holds no packet that can be used.", found=str(repairs))
+
+
+def first_packets(path: str | Path) -> np.ndarray | None:
+    """The first thousands of packets as rows of a table: time, 21 numbers (position, wxyz) and three flags."""
+    block = next(chunked(_rows(path, Repairs(path))), None)
+    return None if block is None else as_table(block)
+
+
+def as_table(block: np.ndarray) -> np.ndarray:
+    """Rows of time and 21 numbers (position, xyzw) as `contrapposto.io.device_units` takes them."""
+    poses = block[:, 1:].reshape(-1, 3, 7)
+    seen = np.isfinite(poses).all(axis=-1).astype(float)
+    wxyz = poses[..., [0, 1, 2, 6, 3, 4, 5]].reshape(-1, 21)
+    return np.concatenate([block[:, :1], wxyz, seen], axis=1)
 
 
 def _rows(path: str | Path, repairs: Repairs) -> Iterator[list[float]]:

@@ -80,6 +80,13 @@ def _frozen(track: DeviceTrack, hand: int) -> np.ndarray:
     return result
 
 
+def doubtful(track: DeviceTrack) -> dict[str, np.ndarray]:
+    """By kind, (F, 3) where a device is lost or cannot be: what a live session leaves out."""
+    lost = {f"hands lost ({kind})": frames for kind, frames in _lost_hands(track).items()}
+    seen = track.tracked & ~np.any(list(lost.values()), axis=0)
+    return lost | {f"places that {kind}": frames for kind, frames in _impossible(track, seen).items()}
+
+
 def _impossible(track: DeviceTrack, seen: np.ndarray) -> dict[str, np.ndarray]:
     """By kind, (F, 3) where a tracked device is too high, too far or too fast."""
     places = track.positions.numpy()

@@ -133,10 +133,10 @@ def _axis_angles(name: str, values: np.ndarray) -> np.ndarray:
     )
 
 
-def _no_layout(found: str) -> InputError:
+def _no_layout(shape: str) -> InputError:
     widths = ", ".join(map(str, sorted(LAYOUTS)))
     return InputError(
         "The arrays do not have the shapes of AMASS.",
-        found=found,
+        found=shape,
         expected=f"poses (F, {widths}), or 3 fewer with root_orient (F, 3) beside them; trans (F, 3)",
     )

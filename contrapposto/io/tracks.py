@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from contrapposto.checks import naming
 from contrapposto.errors import InputError
 from contrapposto.io import READABLE, read_motion
-from contrapposto.io.device_csv import stream_csv
+from contrapposto.io.device_axes import find_axes
+from contrapposto.io.device_csv import first_rows, stream_csv
 from contrapposto.io.devices import CONVENTIONS, Convention, DeviceTrack, Repairs, devices_of
 from contrapposto.io.devices import convention as find_convention
-from contrapposto.io.packets import stream_packets
+from contrapposto.io.packets import first_packets, stream_packets
 from contrapposto.io.plausible import plausible
 from contrapposto.io.quest import stream_quest
 
@@ -19,14 +21,23 @@ LOGS = (".txt", ".csv", ".jsonl")
 
 
 def recorded_convention(path: str | Path, name: str | None = None) -> Convention:
-    """The named axis convention, or the usual one of this kind of file: `quest` for `.txt`, else `joints`.
+    """The named axis convention; of a Quest log (`.txt`) `quest`; of a table the one that its first rows show.
 
     Raises:
         ConfigError: there is none of this name.
+        InputError: a table that cannot be read.
     """
     if name:
         return find_convention(name)
-    return CONVENTIONS["quest" if Path(path).suffix.lower() == ".txt" else "joints"]
+    suffix = Path(path).suffix.lower()
+    if suffix == ".txt":
+        return CONVENTIONS["quest"]
+    first = {".csv": first_rows, ".jsonl": first_packets}.get(suffix)
+    if first is None or not Path(path).is_file():
+        return CONVENTIONS["joints"]
+    block = first(path)
+    with naming(path):
+        return CONVENTIONS["joints" if block is None else find_axes(block, "joints")]
 
 
 def stream_devices(

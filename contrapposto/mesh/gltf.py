@@ -206,8 +206,12 @@ class Gltf:
         for name in dict.fromkeys((unquote(uri), uri)):
             if not name or "\0" in name or Path(name).is_absolute() or name.count("..") > 1:
                 continue
-            file = (folder / name.replace("\\", "/")).resolve()
-            if file.is_relative_to(folder.parent if beside else folder) and file.is_file():
+            try:
+                file = (folder / name.replace("\\", "/")).resolve()
+                there = file.is_relative_to(folder.parent if beside else folder) and file.is_file()
+            except OSError:  # no file can have such a name
+                continue
+            if there:
                 data = check_file(file, "glTF buffer").read_bytes()
                 if not file.is_relative_to(folder) and not data.startswith(_IMAGES):
                     continue

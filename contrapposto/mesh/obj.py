@@ -16,7 +16,7 @@ from contrapposto.mesh.clean import MAX_FACES
 from contrapposto.mesh.polygons import cut_polygon
 
 _MOST_CORNERS = 1000  # of a polygon that is cut by ears; the work grows with the cube
-_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
+_IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
 
 
 @dataclass
@@ -164,7 +164,7 @@ def _asset(parsed: _Parsed, path: Path) -> MeshAsset:
     looks: dict[str, Material] = {}
     for words in parsed.libraries:  # several files, or one whose name holds spaces
         whole = path.parent / " ".join(words)
-        for library in [whole] if whole.is_file() else [path.parent / word for word in words]:
+        for library in [whole] if _is_file(whole) else [path.parent / word for word in words]:
             looks |= _read_materials(library)
     materials = tuple(looks.get(name, Material(name)) for name in parsed.materials)
     return MeshAsset(
@@ -179,9 +179,17 @@ def _asset(parsed: _Parsed, path: Path) -> MeshAsset:
     )
 
 
+def _is_file(path: Path) -> bool:
+    """Whether a file exists; a name that no file can have (too long, or with a null character) is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _read_materials(path: Path) -> dict[str, Material]:
     """Materials of an MTL file by name; a file that is missing has none, as in every viewer."""
-    if not path.is_file():
+    if not _is_file(path):
         return {}
     matches: dict[str, dict[str, object]] = {}
     current: dict[str, object] = {}
@@ -212,9 +220,9 @@ def _image(folder: Path, words: list[str]) -> bytes | None:
     """The texture of a `map_Kd` line: its name is the last word, or all of them where it holds spaces."""
     for name in (" ".join(words[1:]), words[-1]):
         file = folder / name.replace("\\", "/")
-        if len(words) > 1 and file.is_file() and file.stat().st_size < 2**28:
+        if len(words) > 1 and _is_file(file) and file.stat().st_size < 2**28:
             data = file.read_bytes()
-            if data.startswith(_PICTURES):  # nothing but images is ever taken along
+            if data.startswith(_IMAGES):  # nothing but images is ever taken along
                 return data
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -48,7 +49,7 @@ class SelfAttention(nn.Module):
         """
         sources = tokens[:, -1:] if last_only else tokens
         query, key, value = (
-            layer(source).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            rearrange(layer(source), "b t (h d) -> b h t d", h=self.heads)
             for layer, source in ((self.query, sources), (self.key, tokens), (self.value, tokens))
         )
         mask = None if valid is None else self._mask(valid, last_only)
@@ -58,7 +59,7 @@ class SelfAttention(nn.Module):
             mixed = _attend_with_dropout(query, key, value, rate)
         else:
             mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout_p=rate, is_causal=causal)
-        return drop(self.proj(mixed.transpose(1, 2).flatten(2)), self.dropout, self.training)
+        return drop(self.proj(rearrange(mixed, "b h t d -> b t (h d)")), self.dropout, self.training)
 
     def _mask(self, valid: Tensor, last_only: bool) -> Tensor:
         """(B, 1, T or 1, T) bool: who may be seen by whom."""

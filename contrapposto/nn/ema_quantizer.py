@@ -18,7 +18,7 @@ class EMAQuantizer(nn.Module):
     """K codebooks of V codes that are no parameters: each code is the moving average of the latents that it stands for.
 
     The loss per token is the commitment mean((sg(z_q) - z)^2). While `bypass` is set, the latent passes unquantised in
-    training mode, without a loss, and the latest latents are kept for `start_books`.
+    training mode, without a loss, and the latest latents are kept for `initialize_codebooks`.
 
     Args:
         num_codes: of all codebooks together.
@@ -120,7 +120,7 @@ class EMAQuantizer(nn.Module):
             self.sums[book][dead] = rows[drawn] * even
 
     @torch.no_grad()
-    def start_books(self, z: Tensor, seed: int, rounds: int = 10) -> None:
+    def initialize_codebooks(self, z: Tensor, seed: int, rounds: int = 10) -> None:
         """Initialise the codebooks by k-means of the latents (..., D) of all processes, one codebook after the other."""
         rest = gather_rows(z.reshape(-1, z.shape[-1]).float())
         for book in range(self.num_books):

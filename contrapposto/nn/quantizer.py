@@ -50,7 +50,7 @@ class ProductQuantizer(nn.Module):
         track_usage: keep a running histogram per codebook (`usage.bins`), as PoseGPT does; see `UsageTracker`.
 
     While `bypass` is set, training mode skips quantisation and its loss: a warm-up before the codebooks are
-    initialised (`start_books`).
+    initialised (`initialize_codebooks`).
 
     Raises:
         ValueError: K does not divide the number of codes or the latent.
@@ -73,7 +73,7 @@ class ProductQuantizer(nn.Module):
         self.bypass = False
         self.usage = UsageTracker(num_books, self.book_size) if track_usage else None
 
-    def books(self) -> Tensor:
+    def codebooks(self) -> Tensor:
         """(K, V, D / K) all codebooks."""
         return torch.stack([codebook.weight for codebook in self.embeddings])
 
@@ -95,7 +95,7 @@ class ProductQuantizer(nn.Module):
         """
         with torch.autocast(z.device.type, enabled=False):
             z = z.float()
-            codebooks = self.books()
+            codebooks = self.codebooks()
             scores = self._scores(z, codebooks)
             indices = scores.detach().argmin(-1)  # (K, B L); the first of equals
             if self.training and self.bypass:
@@ -121,7 +121,7 @@ class ProductQuantizer(nn.Module):
         return Quantized(z_q, loss, codes, extra)
 
     @torch.no_grad()
-    def start_books(self, z: Tensor, seed: int, rounds: int = 10) -> Tensor:
+    def initialize_codebooks(self, z: Tensor, seed: int, rounds: int = 10) -> Tensor:
         """Initialise the codebooks by k-means on the latents (B, L, D) of all processes, by Lloyd's algorithm.
 
         Codebooks that start far from the latents, at the originals' +-1/V, can leave a deep auto-encoder with one code for
@@ -154,7 +154,7 @@ class ProductQuantizer(nn.Module):
     def lookup(self, indices: Tensor) -> Tensor:
         """(B, L, K) codes to (B, L, D) latents; a code of -1 gives zeros."""
         flat = indices.clamp_min(0).flatten(0, -2).t()
-        latent = self._lookup(flat, self.books()).view(*indices.shape[:-1], -1)
+        latent = self._lookup(flat, self.codebooks()).view(*indices.shape[:-1], -1)
         known = (indices >= 0).repeat_interleave(latent.shape[-1] // self.num_books, dim=-1)
         return latent * known
 
@@ -257,9 +257,9 @@ class AnchoredQuantizer(ProductQuantizer):
         self.register_buffer("embed_prob", torch.zeros(self.book_size, num_books))
 
     @torch.no_grad()
-    def start_books(self, z: Tensor, seed: int, rounds: int = 10) -> Tensor:
-        """As `ProductQuantizer.start_books`; the usage average starts with the shares of the clusters."""
-        share = super().start_books(z, seed, rounds)
+    def initialize_codebooks(self, z: Tensor, seed: int, rounds: int = 10) -> Tensor:
+        """As `ProductQuantizer.initialize_codebooks`; the usage average starts with the shares of the clusters."""
+        share = super().initialize_codebooks(z, seed, rounds)
         self.embed_prob.copy_(share)
         return share
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,7 +39,7 @@ class KeyValueCache:
             self._weight = torch.cat([layer.weight for layer in layers])
             self._bias = torch.cat([layer.bias for layer in layers])
         joined = F.linear(tokens, self._weight, self._bias)
-        query, key, value = joined.unflatten(2, (3, attention.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = rearrange(joined, "b n (part h d) -> part b h n d", part=3, h=attention.heads)
         return query, key, value
 
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

@@ -209,6 +209,12 @@ def shown_hit(shown: Shown, row: int, column: int, length: float) -> Hit:
     return hit
 
 
+@wp.func
+def table_index(linear: float) -> int:
+    """Where linear light stands in the table of sRGB bytes."""
+    return int(wp.clamp(linear, 0.0, 1.0) * 4095.0 + 0.5)
+
+
 @wp.kernel
 def paint(
     view: View,
@@ -294,9 +300,9 @@ def paint(
                         result = result * (1.0 - fade) + backdrop * fade
             else:
                 result = background(view, look, base + right * offset, y)
-        color[row, column, 0] = to_srgb[int(wp.clamp(result[0], 0.0, 1.0) * 4095.0 + 0.5)]
-        color[row, column, 1] = to_srgb[int(wp.clamp(result[1], 0.0, 1.0) * 4095.0 + 0.5)]
-        color[row, column, 2] = to_srgb[int(wp.clamp(result[2], 0.0, 1.0) * 4095.0 + 0.5)]
+        color[row, column, 0] = to_srgb[table_index(result[0])]
+        color[row, column, 1] = to_srgb[table_index(result[1])]
+        color[row, column, 2] = to_srgb[table_index(result[2])]
 
 
 @wp.kernel
@@ -336,9 +342,9 @@ def cast(
             ids[row, column] = hit_id(solids, hit.face)
             depth[row, column] = hit.distance * wp.dot(unit, view.forward_axis)
             result = solid_color(solids, look, hit, view.position, unit)
-            color[row, column, 0] = to_srgb[int(wp.clamp(result[0], 0.0, 1.0) * 4095.0 + 0.5)]
-            color[row, column, 1] = to_srgb[int(wp.clamp(result[1], 0.0, 1.0) * 4095.0 + 0.5)]
-            color[row, column, 2] = to_srgb[int(wp.clamp(result[2], 0.0, 1.0) * 4095.0 + 0.5)]
+            color[row, column, 0] = to_srgb[table_index(result[0])]
+            color[row, column, 1] = to_srgb[table_index(result[1])]
+            color[row, column, 2] = to_srgb[table_index(result[2])]
 
 
 @wp.func
@@ -485,9 +491,9 @@ def finish(
     for column in range(part * run, wp.min((part + 1) * run, view.width)):
         if everywhere == 1 or slots[row, column] >= 0:
             result = fine_color(solids, look, view, shown, fine, row, column)
-            color[row, column, 0] = to_srgb[int(wp.clamp(result[0], 0.0, 1.0) * 4095.0 + 0.5)]
-            color[row, column, 1] = to_srgb[int(wp.clamp(result[1], 0.0, 1.0) * 4095.0 + 0.5)]
-            color[row, column, 2] = to_srgb[int(wp.clamp(result[2], 0.0, 1.0) * 4095.0 + 0.5)]
+            color[row, column, 0] = to_srgb[table_index(result[0])]
+            color[row, column, 1] = to_srgb[table_index(result[1])]
+            color[row, column, 2] = to_srgb[table_index(result[2])]
 
 
 @wp.kernel

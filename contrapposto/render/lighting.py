@@ -55,9 +55,7 @@ def light_samples(faces: np.ndarray, count: int) -> tuple[np.ndarray, csr_matrix
     """
     if count <= MOST_SAMPLES:
         return np.arange(count, dtype=np.int32), identity(count, dtype=np.float32, format="csr")
-    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    ones = np.ones(len(pairs), np.float32)
-    graph = coo_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
+    graph = _edge_graph(faces, count)
     graph = ((graph + graph.T) > 0).astype(np.float32) + identity(count, dtype=np.float32, format="csr")
     reach, steps = graph, 1
     chosen = _apart(reach)
@@ -83,16 +81,29 @@ def coarse_faces(faces: np.ndarray, count: int, chosen: np.ndarray) -> np.ndarra
     """
     if len(chosen) == count:
         return faces.astype(np.int32)
-    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    graph = coo_matrix(
-        (np.ones(len(pairs), np.float32), (pairs[:, 0], pairs[:, 1])), shape=(count, count)
-    ).tocsr()
     _, _, nearest = dijkstra(
-        graph, directed=False, indices=chosen, unweighted=True, min_only=True, return_predecessors=True
+        _edge_graph(faces, count),
+        directed=False,
+        indices=chosen,
+        unweighted=True,
+        min_only=True,
+        return_predecessors=True,
     )
     moved = nearest[faces]
     kept = (moved[:, 0] != moved[:, 1]) & (moved[:, 1] != moved[:, 2]) & (moved[:, 2] != moved[:, 0])
     return np.asarray(moved[kept], np.int32)
+
+
+def _edges(faces: np.ndarray) -> np.ndarray:
+    """(3 F, 2) first and second vertex of the edges of each face."""
+    return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+
+
+def _edge_graph(faces: np.ndarray, count: int) -> csr_matrix:
+    """(count, count), positive from the first to the second vertex of every edge."""
+    pairs = _edges(faces)
+    ones = np.ones(len(pairs), np.float32)
+    return coo_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
 
 
 def _apart(reach: csr_matrix) -> list[int]:
@@ -108,7 +119,7 @@ def _apart(reach: csr_matrix) -> list[int]:
 
 def is_closed(vertices: np.ndarray, faces: np.ndarray) -> bool:
     """Whether every edge belongs to two faces that agree about the outside: then no face is ever seen from behind."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    edges = _edges(faces).astype(np.int64)
     there, back = np.sort(edges @ [len(vertices), 1]), np.sort(edges @ [1, len(vertices)])
     if (there[1:] == there[:-1]).any() or not np.array_equal(there, back):
         return False

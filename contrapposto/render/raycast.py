@@ -229,7 +229,7 @@ class Raycaster:
             return
         casting = sum(len(group.starts) for group in scene.capsules if group.casts)
         layout: Any = warp_types.Capsule  # a Warp structure, of which mypy sees the plain class only
-        rows: Any = np.zeros(max(count, 1), dtype=layout.numpy_dtype())
+        rows: Any = np.zeros(count, dtype=layout.numpy_dtype())
         first = {True: 0, False: casting}  # those that cast shadows stand before the others
         for number, group in enumerate(scene.capsules, len(scene.meshes)):
             start = first[group.casts]

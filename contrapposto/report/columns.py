@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -37,8 +38,8 @@ class Column:
 
     @property
     def bounds(self) -> str:
-        """Which values there can be, for a table."""
-        if self.low is None and self.high is None:
+        """Which values there can be, for a table; empty for errors, which go from 0 to infinity."""
+        if self.high is None and self.low in (None, 0.0):
             return ""
         ends = ["-∞" if self.low is None else f"{self.low:g}", "∞" if self.high is None else f"{self.high:g}"]
         return " to ".join(ends)
@@ -110,6 +111,33 @@ FAMILIES: dict[str, tuple[Column, ...]] = {
     "Meshes": _MESHES,
     "Avatars": _AVATARS,
 }
+MEANINGS = {
+    "mpjre": "mean joint rotation error: mean absolute axis-angle component of local rotations",
+    "mpjpe": "mean joint position error, the predicted head where the true one is",
+    "mpjve": "mean joint velocity error",
+    "hand": "MPJPE of the two wrists",
+    "upper": "MPJPE of the upper body",
+    "lower": "MPJPE of pelvis and legs",
+    "root": "MPJPE of the pelvis",
+    "jitter": "mean third derivative of joint positions; near that of the truth is best",
+    "mpjre_geodesic": "mean angle between predicted and true local rotations",
+    "root_rotation": "MPJRE of the pelvis",
+    "upper_rotation": "MPJRE of the upper body",
+    "lower_rotation": "MPJRE of the legs",
+    "pa_mpjpe": "MPJPE after a similarity alignment of every frame",
+    "foot_skate": "speed of feet near the floor; near that of the truth is best",
+    "floor_penetration": "mean depth of the lowest joint below the floor; near that of the truth is best",
+    "fid": "Fréchet distance of the classifier's features to those of real motion",
+    "accuracy": "share of samples in which the classifier recognises the action",
+    "pmd": "mean squared vertex distance after alignment of the mean vertex",
+    "distance": "mean vertex distance after alignment of the mean vertex",
+    "jacobian": "error of the faces' Jacobians",
+    "psnr": "peak signal to noise ratio in the figure's box",
+    "ssim": "structural similarity in the figure's box",
+    "psnr_fg": "peak signal to noise ratio in the figure's mask",
+    "ssim_fg": "structural similarity in the figure's mask",
+}
+"""What metrics are, by name, for people who meet them for the first time."""
 _KNOWN = {column.name: column for columns in FAMILIES.values() for column in columns}
 _ROTATIONS = ("root_rotation", "upper_rotation", "lower_rotation")
 
@@ -139,3 +167,8 @@ def family_of(names: list[str]) -> str:
     counts = {family: sum(c in known for c in columns if c) for family, known in FAMILIES.items()}
     best = max(counts, key=lambda family: counts[family])
     return best if counts[best] else "Other"
+
+
+def describe_settings(settings: Mapping[str, Any]) -> str:
+    """Settings of an evaluation in one line: `steps: 5; finishing: no filter, no reach, no floor`."""
+    return "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in settings.items())

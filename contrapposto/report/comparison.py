@@ -9,7 +9,7 @@ from pathlib import Path
 
 from contrapposto.errors import MissingError
 from contrapposto.report.charts import NUM_COLORS, line_chart, show
-from contrapposto.report.columns import FAMILIES, Column, family_of, split_name, title_of
+from contrapposto.report.columns import FAMILIES, Column, describe_settings, family_of, split_name, title_of
 from contrapposto.report.page import Cell, folded, problems, section, table, write_page
 from contrapposto.report.runs import Evaluation, Run, find_runs, read_run
 
@@ -155,7 +155,8 @@ def _evaluation_table(evaluations: Sequence[Evaluation], family: str) -> str:
         (n for n in names if columns[n] is not None or family == "Other"),
         key=lambda n: (known.get(getattr(columns[n], "name", ""), 999), n),
     )
-    heads = ["model", "run", "trained on", "tested on", "clips", *map(_head, shown)]
+    stated = any(evaluation.settings for evaluation in evaluations)
+    heads = ["model", "run", "trained on", "tested on", *["settings"] * stated, "clips", *map(_head, shown)]
     rows = []
     for evaluation in sorted(evaluations, key=lambda e: (e.tested_on, e.model)):
         rows.append(
@@ -164,6 +165,7 @@ def _evaluation_table(evaluations: Sequence[Evaluation], family: str) -> str:
                 Cell(evaluation.folder.parents[1].name, style="text"),
                 Cell(evaluation.trained_on, style="text"),
                 Cell(evaluation.tested_on, style="text"),
+                *[Cell(describe_settings(evaluation.settings), style="text")] * stated,
                 _count(evaluation.clips or None),
                 *(_value(evaluation, name, columns[name]) for name in shown),
             ]

@@ -13,8 +13,25 @@ from typing import Any
 
 from contrapposto.errors import InputError
 from contrapposto.report.charts import line_chart, show, strip_chart
-from contrapposto.report.columns import FORECASTS, GENERATION, PUBLISHED, Column, split_name, title_of
-from contrapposto.report.page import Cell, facts, folded, gallery, problems, section, table, write_page
+from contrapposto.report.columns import (
+    FORECASTS,
+    GENERATION,
+    MEANINGS,
+    PUBLISHED,
+    Column,
+    split_name,
+    title_of,
+)
+from contrapposto.report.page import (
+    Cell,
+    definition_list,
+    folded,
+    gallery,
+    problems,
+    section,
+    table,
+    write_page,
+)
 from contrapposto.report.runs import Evaluation, Run, number, read_evaluation, read_run
 
 PAGE = "report.html"
@@ -52,7 +69,13 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     body = [
         f"<header><h1>{escape(title)}</h1>\n<p class='lead'>{escape(_lead(evaluation, run, record))}</p></header>",
         problems(run.problems),
-        section("Metrics", _metrics(evaluation, clips), note=_METRICS_NOTE),
+        section(
+            "Metrics",
+            _metrics(evaluation, clips),
+            _settings(evaluation.settings),
+            _meanings(evaluation),
+            note=_METRICS_NOTE,
+        ),
         section("Generated motion", _generated(folder)),
         section("Clips", _strips(clips), _clip_table(clips), note=left_out),
         section("Training", _training(run), note=_training_note(run)),
@@ -82,6 +105,17 @@ def _lead(evaluation: Evaluation, run: Run, record: Mapping[str, Any]) -> str:
     if record.get("start"):
         parts.append(f"evaluated {str(record['start'])[:16].replace('T', ' ')} UTC")
     return ", ".join(parts)
+
+
+def _meanings(evaluation: Evaluation) -> str:
+    columns = {c.name: c for c in (split_name(name)[0] for name in evaluation.values) if c is not None}
+    pairs = [(title_of(name), MEANINGS[name]) for name in columns if name in MEANINGS]
+    return folded("What the metrics are", definition_list(pairs)) if pairs else ""
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    """How the outputs were sampled and treated before they were measured."""
+    return definition_list([(name.replace("_", " "), value) for name, value in settings.items()])
 
 
 def _metrics(evaluation: Evaluation, clips: Mapping[str, Mapping[str, float]]) -> str:
@@ -148,6 +182,7 @@ def _generated(folder: Path) -> str:
                 *(f"{c.title}{', ' + c.shown_unit if c.unit else ''} {_BETTER[c.better]}" for c in used),
             ]
             parts.append(table(heads, rows))
+        parts.append(_settings(content.get("settings") or {}))
         return "\n".join(parts) + (
             f'<p class="note">{content["samples"]:,} samples from each source, {content["repeats"]} repeats; '
             "± is half of the 95 % interval over the repeats.</p>"
@@ -220,14 +255,14 @@ def _training_note(run: Run) -> str:
 
 
 def _provenance(run: Run, record: Mapping[str, Any], evaluation: Evaluation) -> str:
-    parts = ["<h3>This evaluation</h3>" + session_facts(record)] if record else []
+    parts = ["<h3>This evaluation</h3>" + session_table(record)] if record else []
     if run.provenance:
         sessions = run.sessions
         seconds, whole = run.seconds
         note = "" if whole else " at least (a killed process could not write how long it ran)"
         parts.append("<h3>The training</h3>")
         parts.append(
-            facts(
+            definition_list(
                 [
                     ("run", run.folder.name),
                     ("status", run.status),
@@ -239,17 +274,17 @@ def _provenance(run: Run, record: Mapping[str, Any], evaluation: Evaluation) -> 
                 ]
             )
         )
-        parts.append(session_facts(sessions[-1]))
-    parts.append(facts([("evaluated with", ", ".join(evaluation.model.split()[1:]))]))
+        parts.append(session_table(sessions[-1]))
+    parts.append(definition_list([("evaluated with", ", ".join(evaluation.model.split()[1:]))]))
     return "\n".join(part for part in parts if part)
 
 
-def session_facts(record: Mapping[str, Any]) -> str:
+def session_table(record: Mapping[str, Any]) -> str:
     """Commit, command, data, seed, versions, device and time of one process."""
     git, data, device, known = (_part(record, name) for name in ("git", "data", "device", "versions"))
     changed = ", with changes that were not committed" if git.get("dirty") else ""
     command = record.get("command")
-    return facts(
+    return definition_list(
         [
             ("command", "python " + " ".join(map(str, command)) if isinstance(command, list) else None),
             ("commit", f"{git['commit']}{changed}" if git.get("commit") else None),

@@ -101,7 +101,7 @@ def _cell(cell: Cell | str) -> str:
     return f"<td{style}{key}>{escape(cell.text)}</td>"
 
 
-def facts(pairs: Iterable[tuple[str, Any]]) -> str:
+def definition_list(pairs: Iterable[tuple[str, Any]]) -> str:
     """A list of names and values; missing values are left out."""
     rows = [(name, str(value)) for name, value in pairs if value not in (None, "", {}, [])]
     if not rows:
@@ -110,11 +110,11 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> str:
     return f"<dl>{inner}</dl>"
 
 
-def problems(found: Sequence[str]) -> str:
+def problems(messages: Sequence[str]) -> str:
     """What could not be read."""
-    if not found:
+    if not messages:
         return ""
-    items = "".join(f"<li>{escape(text)}</li>" for text in found)
+    items = "".join(f"<li>{escape(text)}</li>" for text in messages)
     return f'<div class="problems"><b>Could not be read:</b><ul>{items}</ul></div>'
 
 

@@ -37,6 +37,7 @@ class Evaluation:
         folder: where it lies.
         stage: `val` or `test`.
         not_finite: metrics whose value is no number.
+        settings: what was done to the model's outputs before they were measured.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Evaluation:
     folder: Path = Path()
     stage: str = "test"
     not_finite: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -177,6 +179,7 @@ def read_evaluation(folder: Path, run: Run | None = None) -> Evaluation:
         not_finite=tuple(
             name for name in (key.removeprefix(f"{stage}/") for key in entry["metrics"]) if name not in values
         ),
+        settings=dict(entry.get("settings") or {}),
     )
 
 

@@ -24,7 +24,7 @@ from contrapposto.systems.anerf.data.images import clean_image
 from contrapposto.systems.anerf.paths import MODES, PosePath
 from contrapposto.systems.anerf.renderer import SPEEDS
 from contrapposto.systems.anerf.splats import SplatAvatar
-from contrapposto.systems.anerf.view import Picture
+from contrapposto.systems.anerf.view import Rendered
 from contrapposto.tasks.anerf_inputs import (
     choose_frames,
     clip_path,
@@ -159,22 +159,22 @@ class AnerfRender:
         return write_page(file, avatar.network, path.world_to_bone, fps, avatar.metres_per_unit)
 
     def _path(
-        self, config: DictConfig, avatar: Avatar, mode: str, chosen: Sequence[int], given: dict[str, Any]
+        self, config: DictConfig, avatar: Avatar, mode: str, chosen: Sequence[int], options: dict[str, Any]
     ) -> tuple[PosePath, float]:
         if not config.motion:
-            shown = make_path(avatar, mode, chosen, given, refined=self.refined, published=self.published)
+            shown = make_path(avatar, mode, chosen, options, refined=self.refined, published=self.published)
             return shown, self.fps or 14.0
         if mode not in ("retarget", "bullet"):
             raise ConfigError(f"mode={mode} is not for a motion.", expected="retarget or bullet")
         fps = self.fps or 30.0
         turns = float(mode == "bullet") if self.turns is None else self.turns
-        options: dict[str, Any] = {"travel": self.travel, "turn": self.turn, "turns": turns}
-        return motion_path(avatar, clip_path(config.motion), fps=fps, camera=chosen[0], **options), fps
+        walk: dict[str, Any] = {"travel": self.travel, "turn": self.turn, "turns": turns}
+        return motion_path(avatar, clip_path(config.motion), fps=fps, camera=chosen[0], **walk), fps
 
-    def _background(self, avatar: Avatar, image: int, picture: Picture, mode: str) -> Tensor:
+    def _background(self, avatar: Avatar, image: int, rendered: Rendered, mode: str) -> Tensor:
         if self.background == "scene" or mode == "val":
             result = torch.from_numpy(np.array(needed_scene(avatar).background(image))).float() / 255
-            size = picture.opacity.shape
+            size = rendered.opacity.shape
             if result.shape[:2] == size:
                 return result
             resized = torch.nn.functional.interpolate(result.movedim(-1, 0)[None], size=size, mode="bilinear")
@@ -226,14 +226,14 @@ class _Writers:
         self.number += 1
 
 
-def _scores(avatar: Avatar, image: int, shown: Tensor, picture: Picture) -> dict[str, float]:
+def _scores(avatar: Avatar, image: int, shown: Tensor, rendered: Rendered) -> dict[str, float]:
     """PSNR and SSIM on the box, images cropped to it first (docs/specs/anerf.md, section 9)."""
     from contrapposto.metrics.image import psnr, ssim
 
     scene = needed_scene(avatar)
     mask = torch.from_numpy(scene.mask(image).copy())
     true = torch.from_numpy(clean_image(scene, image)).float() / 255
-    (left, top), (right, bottom) = picture.low.tolist(), picture.high.tolist()
+    (left, top), (right, bottom) = rendered.low.tolist(), rendered.high.tolist()
     a, b, inside = (x[None, top:bottom, left:right] for x in (shown, true, mask))
     measures = {"psnr": psnr, "ssim": ssim}
     result = {name: float(measure(a, b)) for name, measure in measures.items()}

@@ -70,7 +70,7 @@ def needed_scene(avatar: Avatar) -> AvatarScene:
     return avatar.scene
 
 
-def choose_frames(avatar: Avatar, mode: str, given: Sequence[int] | None, most: int) -> list[int]:
+def choose_frames(avatar: Avatar, mode: str, numbers: Sequence[int] | None, most: int) -> list[int]:
     """Numbers of images: those that are given, else some that suit the mode.
 
     Raises:
@@ -81,13 +81,13 @@ def choose_frames(avatar: Avatar, mode: str, given: Sequence[int] | None, most: 
     scene = avatar.scene
     if scene is None:
         return [0]
-    if given is not None:
-        wrong = [number for number in given if not 0 <= number < scene.num_images]
+    if numbers is not None:
+        wrong = [number for number in numbers if not 0 <= number < scene.num_images]
         if wrong:
             raise InputError(
                 f"The scene has no image {wrong[0]}.", expected=f"numbers from 0 to {scene.num_images - 1}"
             )
-        return [int(number) for number in given]
+        return [int(number) for number in numbers]
     if mode == "val":
         held = [name for name in scene.splits if name in ("novel_view", "novel_pose", "val")]
         images = np.concatenate([scene.split(name) for name in held or [avatar.split]])

@@ -241,7 +241,7 @@ def _filled(value: Any, folders: Mapping[str, Path]) -> Any:
 
 
 class _named:
-    """Says of an error which stage it comes from."""
+    """Name the stage in an error."""
 
     def __init__(self, number: int, stage: Stage) -> None:
         self.number, self.stage = number, stage

@@ -55,7 +55,7 @@ class NPREvaluate:
         views: bool = True,
         network_steps: int = 800,
         rest_correction: bool = False,
-        align: bool = False,
+        align: bool = True,
         rigid: float = 0.0,
         fps: float = 2.0,
         parts: Mapping[str, Sequence[str]] | None = None,
@@ -69,6 +69,7 @@ class NPREvaluate:
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Evaluate the store `source=` into pairs.json and pairs.md; with `target=`, motion into rig_truth.json and .md."""
+        from contrapposto.report.columns import describe_settings
         from contrapposto.systems.npr.data.mesh_store import MeshStore
 
         if not (config.source or config.input):
@@ -92,12 +93,14 @@ class NPREvaluate:
                 "No pair of identities of this store has poses in common.", found=", ".join(store.names)
             )
         print(table(rows))
-        result = {"store": store.content_hash, "pairs": rows, "mean": means(rows)}
-        return _write_tables(stem, result, table(rows))
+        result = {"store": store.content_hash, "settings": self.options, "pairs": rows, "mean": means(rows)}
+        text = f"{table(rows)}\n\n{describe_settings(self.options)}"
+        return _write_tables(stem, result, text)
 
     def _rig_truth(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """All methods on rigged targets, whose own rigs say what is right."""
         from contrapposto.mesh import Template
+        from contrapposto.report.columns import describe_settings
         from contrapposto.systems.npr import PoseTransfer
         from contrapposto.systems.npr.comparison import interval, rig_truth
         from contrapposto.systems.npr.methods import Target
@@ -108,7 +111,7 @@ class NPREvaluate:
             config.ckpt = checkpoint
             trained = find_network(config, *self.run)
             body = Template(next(iter(trained.templates.values())), normalize=trained.normalize)
-            transfers[trained.model] = PoseTransfer(trained.network, body, **{**self.options, "align": True})
+            transfers[trained.model] = PoseTransfer(trained.network, body, **self.options)
         rows: list[dict[str, Any]] = []
         for file in target_files(Path(config.target)):
             target = Target(file, self.parts.get(file.stem))
@@ -128,7 +131,8 @@ class NPREvaluate:
             raise InputError(f"No target in {config.target} has a humanoid rig.")
         text = rig_table(rows)
         print(text)
-        return _write_tables(stem, {"pmd": [_plain(row) for row in rows]}, text)
+        result = {"settings": self.options, "pmd": [_plain(row) for row in rows]}
+        return _write_tables(stem, result, f"{text}\n\n{describe_settings(self.options)}")
 
     def _sources(self, store: MeshStore, trained: PretrainedNetwork) -> list[str]:
         """Identities that are sources: those asked for, or those that the network was trained on."""
@@ -199,28 +203,28 @@ class StoreViews:
 
     def true(self, name: str, poses: Sequence[str]) -> np.ndarray:
         """(4 P, 64, 64) of named poses of an identity."""
-        return self.pictures(name, _named(self.store, name, list(poses)))
+        return self.rendered_images(name, _named(self.store, name, list(poses)))
 
-    def pictures(self, name: str, vertices: np.ndarray) -> np.ndarray:
+    def rendered_images(self, name: str, vertices: np.ndarray) -> np.ndarray:
         """(4 P, 64, 64) of poses (P, V, 3) of an identity."""
         from contrapposto.render.meshes import PaintedMesh, four_views
 
         images = four_views(PaintedMesh(self.store.mesh(name), _GREY), vertices)
         return images.reshape(-1, *images.shape[2:])
 
-    def compare(self, name: str, found: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    def compare(self, name: str, transferred: np.ndarray, true: np.ndarray) -> dict[str, float]:
         """FID, KID and accuracies of images (N, 64, 64) of an identity against true ones (M, 64, 64)."""
         from dataclasses import asdict
 
         from contrapposto.metrics.mesh_views import view_scores
 
-        return asdict(view_scores(self.network, found, true, self.names.index(name)))
+        return asdict(view_scores(self.network, transferred, true, self.names.index(name)))
 
-    def scores(self, target: str, found: np.ndarray, poses: list[str]) -> dict[str, float]:
+    def scores(self, target: str, transferred: np.ndarray, poses: list[str]) -> dict[str, float]:
         """Those of transferred poses (P, V, 3); nothing for a remeshed copy, which is no identity."""
-        if target not in self.names or len(found) < 2:
+        if target not in self.names or len(transferred) < 2:
             return {}
-        return self.compare(target, self.pictures(target, found), self.true(target, poses))
+        return self.compare(target, self.rendered_images(target, transferred), self.true(target, poses))
 
 
 def _write_tables(stem: Path, result: Mapping[str, Any], text: str) -> list[Path]:
@@ -232,7 +236,7 @@ def _write_tables(stem: Path, result: Mapping[str, Any], text: str) -> list[Path
     return paths
 
 
-def shape_scores(target: Template, found: np.ndarray, true: np.ndarray) -> dict[str, float]:
+def shape_scores(target: Template, transferred: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Errors of poses (T, V, 3) of a target against the truth, in units of its longest side.
 
     `pmd` is the mean squared distance of vertices in thousandths, mean vertices at the same place; `pmd_unaligned`
@@ -244,7 +248,7 @@ def shape_scores(target: Template, found: np.ndarray, true: np.ndarray) -> dict[
     from contrapposto.metrics.mesh import jacobian_error, point_distance
     from contrapposto.metrics.mesh_shape import volume_change
 
-    pred, goal = target.normalized(found), target.normalized(true)
+    pred, goal = target.normalized(transferred), target.normalized(true)
     rest = target.solver.vertices
     areas = torch.from_numpy(doubled_areas(rest.numpy(), target.clean.faces))
     fields = (target.solver.jacobians(pred), target.solver.jacobians(goal))

@@ -131,7 +131,7 @@ def judged(trained: PretrainedNetwork, new: np.ndarray, steps: int, seed: int) -
     seen = [poses[i] for i in numbers]
     known = views.true(name, seen)
     unseen = [pose for pose in poses if pose not in set(seen)]
-    rows = {"generated": views.compare(name, views.pictures(name, new), known)}
+    rows = {"generated": views.compare(name, views.rendered_images(name, new), known)}
     if len(unseen) > 1:
         rows["unseen real poses"] = views.compare(name, views.true(name, unseen), known)
     by_pose = known.reshape(len(seen), -1, *known.shape[1:])

@@ -40,9 +40,9 @@ def compose(arguments: Sequence[str]) -> DictConfig:
 
     `task=` or `pipeline=` chooses a file; every other argument sets an option that the file has, or one of `input`,
     `output`, `overwrite` (replace files that this command did not write), `device` (where networks run, see
-    `contrapposto.devices`), `paths`, `target_rig` (a rigged character
-    that takes every motion of the result), and for motion files those of `contrapposto.tasks.base.READING`. A leading
-    `+` adds an option that is not listed.
+    `contrapposto.devices`), `paths`, `target_rig` (a rigged character that takes every motion of the result),
+    `body.backend` (`smplx`: that package poses the bodies), and for motion files those of
+    `contrapposto.tasks.base.READING`. A leading `+` adds an option that is not listed.
 
     Raises:
         ConfigError: an argument that is not `key=value`, an unknown task, chain or option.
@@ -58,6 +58,7 @@ def compose(arguments: Sequence[str]) -> DictConfig:
             **dict.fromkeys(READING),
             "task": None,
             "chain": None,
+            "body": {"backend": None},
             "paths": {"runs": "runs", "stores": "stores"},
         }
     )
@@ -133,19 +134,23 @@ def predict(config: DictConfig) -> list[Path]:
         ConfigError: no task is chosen, or an option cannot be used.
         ContrappostoError: whatever the task raises.
     """
-    if config.chain is not None:
-        from contrapposto.tasks.chains import run_chain
+    from contrapposto.body import using_backend
 
-        if config.task is not None:
-            raise ConfigError("pipeline= names the tasks itself.", fix="leave task= out")
-        paths = run_chain(config)
-    else:
-        if config.task is None:
-            raise ConfigError("No task chosen.", expected=f"task= one of {', '.join(task_names())}")
-        paths = run_task(config)
+    if config.chain is not None and config.task is not None:
+        raise ConfigError("pipeline= names the tasks itself.", fix="leave task= out")
+    if config.chain is None and config.task is None:
+        raise ConfigError("No task chosen.", expected=f"task= one of {', '.join(task_names())}")
+    with using_backend(OmegaConf.select(config, "body.backend")):
+        paths = run_task(config) if config.chain is None else _run_chain(config)
     for path in paths:
         print(path)
     return paths
+
+
+def _run_chain(config: DictConfig) -> list[Path]:
+    from contrapposto.tasks.chains import run_chain
+
+    return run_chain(config)
 
 
 def run_task(config: DictConfig) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ TRAINED_ON = {
     "sparse_transformer": ("open_motion", "sage_open_free"),
 }
 """Data and experiment whose runs are used, where none are named; of the others the demo's."""
+_LONGEST = 3600.0  # seconds of a recording in which a T-pose is looked for
 _LOOKED_AT = 60.0  # seconds of a recording from which the wearer's size is taken
 
 
@@ -78,6 +80,7 @@ class SageTrack:
         self.finishing = (smooth, reach, floor)
         self.calibrate, self.start, self.seconds = calibrate, start, seconds
         self.port, self.open = port, open
+        self.metadata: dict[str, str] = {}
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Track the recording `source`, or the packets of an address, into files in `output`."""
@@ -97,6 +100,7 @@ class SageTrack:
         model = load_tracker(self.checkpoint or self._best(config))
         finishing = with_settings(model.finishing, *self.finishing)
         print(f"finishing: {finishing}")
+        self.metadata = {"post_processing": str(finishing)}
         if isinstance(model, Tracker):
             model.finishing = finishing
             return prepared(model, self.steps, self.speed), Finishing.none()
@@ -154,15 +158,13 @@ class SageTrack:
         calibration, scale = None, None
         if self.height is not None and self.height != "auto":
             scale = cal.scale_of_height(float(self.height))
-        if self.calibrate is not None:
-            around = part_of(self._stream(source, Repairs(source)), self.calibrate - 0.5, 1.0)
+        second = self.calibrate
+        if second is None and not recorded_convention(source, self.axes).hands_known:
+            second = self._t_pose(source)
+        if second is not None:
+            around = part_of(self._stream(source, Repairs(source)), second - 0.5, 1.0)
             rotations, positions = all_seen(around)
             calibration = cal.calibrate_t_pose(rotations, positions, scale)
-        elif not recorded_convention(source, self.axes).hands_known:
-            raise ConfigError(
-                f"How the controllers of axes={self.axes} are held is not known.",
-                fix="let the wearer stand in the T-pose and name the second: task.calibrate=SECOND",
-            )
         if self.height == "auto":
             first = part_of(self._stream(source, Repairs(source)), self.start, _LOOKED_AT)
             heads = [track.part(track.tracked[:, 0]).positions[:, 0, 2].numpy() for track in first]
@@ -172,12 +174,39 @@ class SageTrack:
             print(f"the wearer's size is {scale:.3f} of the default figure's")
         return (1.0 if scale is None else scale), calibration
 
+    def _t_pose(self, source: Path) -> float:
+        """The second of a recording at which the wearer stands in the T-pose.
+
+        Raises:
+            ConfigError: never, so that how the controllers are held is not known.
+        """
+        from contrapposto.io.devices import Repairs
+        from contrapposto.systems.sage.live.calibration import find_t_pose
+
+        times, places = [], []
+        for track in part_of(self._stream(source, Repairs(source)), None, _LONGEST):
+            times.append(track.times)
+            places.append(np.where(track.tracked[..., None], track.positions.numpy(), np.nan))
+        second = find_t_pose(np.concatenate(times), np.concatenate(places))
+        if second is None:
+            raise ConfigError(
+                f"{source}: how the controllers are held is not known.",
+                found="no T-pose (arms out, level, held for a second) in the recording",
+                fix="record one, or name its second: task.calibrate=SECOND; or name the axes: task.axes=",
+            )
+        second -= float(times[0][0])
+        print(
+            f"T-pose found at {second:.1f} s: it shows how the controllers are held; task.calibrate= names another"
+        )
+        return second
+
     def _write(
         self, motion: Motion, recording: Recording, stem: Path, truth: Motion | None = None
     ) -> list[Path]:
         from contrapposto.io.device_csv import write_csv
         from contrapposto.render import render_motion_video
 
+        motion = replace(motion, metadata={**motion.metadata, **self.metadata})
         paths = write_formats(motion, stem, [name for name in self.formats if name != "mp4"])
         devices = recording.devices()
         paths.append(write_csv(stem.with_name(f"{stem.name}_devices.csv"), devices))
@@ -190,15 +219,15 @@ class SageTrack:
         return paths
 
     def _live(self, config: DictConfig, address: tuple[str, int], output: Path) -> list[Path]:
-        from contrapposto.io.devices import CONVENTIONS, convention
+        from contrapposto.io.devices import convention
         from contrapposto.systems.sage.live.page import LivePage
         from contrapposto.systems.sage.live.recording import Recording
         from contrapposto.systems.sage.live.server import LiveSession
         from contrapposto.systems.sage.live.tracker import SparseTracker
         from contrapposto.systems.sage.live.wearer import Wearer
 
-        axes = convention(self.axes) if self.axes else CONVENTIONS["joints"]
-        wearer = Wearer(self.height, axes.hands_known)
+        axes = convention(self.axes) if self.axes else None
+        wearer = Wearer(self.height, axes is None or axes.hands_known)
         model, finishing = self._model(config)
         tracker = SparseTracker(model, scale=wearer.scale, finishing=finishing)
         recording = Recording(wearer.scale)
@@ -216,7 +245,7 @@ class SageTrack:
                 print("end with Ctrl+C: what was tracked is then written", flush=True)
                 self._browse(page.url)
                 with stopped_by_signals(session.stop):
-                    session.run(self.seconds)
+                    session.run(self.seconds, _reporter(session.waiting))
         finally:
             page.stop()
         print(session.describe(), flush=True)
@@ -224,6 +253,8 @@ class SageTrack:
         paths = [packets, report]
         if not len(recording):
             print("no body was tracked: nothing more to write")
+            if session.counts["packets"] == 0:
+                print("send packets as docs/live.md describes, while the session runs")
             return paths
         return [*paths, *self._write(recording.motion(), recording, stem)]
 
@@ -276,6 +307,20 @@ class SageReconstruct:
 
     def _best(self, config: DictConfig, model: str) -> Path:
         return best_run(config.paths.runs, model, self.data, self.experiment).checkpoint
+
+
+def _reporter(waiting: Callable[[], str], every: float = 5.0) -> Callable[[], None]:
+    """What prints why nothing is tracked yet, every few seconds."""
+    last = time.monotonic()
+
+    def report() -> None:
+        nonlocal last
+        line = waiting()
+        if line and time.monotonic() - last >= every:
+            last = time.monotonic()
+            print(line, flush=True)
+
+    return report
 
 
 def with_settings(

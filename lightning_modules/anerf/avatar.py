@@ -335,6 +335,10 @@ class ANeRFModule(StageModule):
             **pose_errors(joints, batch["joints"], batch["true_joints"], batch["mm"]),
         }
 
+    def output_settings(self) -> dict[str, Any]:
+        """Whose poses are drawn."""
+        return {"poses": "as given" if self.poses is None else "refined in training"}
+
     def pose_of(self, pose: int, world_to_bone: Tensor) -> tuple[Tensor, Tensor | None]:
         """(J, 4, 4) of a pose of the data, refined where it was, and its joints (J, 3) then."""
         if self.poses is None:

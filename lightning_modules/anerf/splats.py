@@ -101,6 +101,10 @@ class SplatModule(StageModule):
 
     # Evaluation
 
+    def output_settings(self) -> dict[str, Any]:
+        """Whose poses are drawn."""
+        return {"poses": "as given" if self.options.refinement is None else "refined in training"}
+
     def evaluate_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
         assert self.subject is not None

@@ -122,6 +122,10 @@ class TransferModule(MeshModule):
             "num_frames": [1] * len(truth),
         }
 
+    def output_settings(self) -> dict[str, Any]:
+        """The published protocol: no alignment of parts, which `predict.py` adds for other bodies (`task.align`)."""
+        return {"post_processing": "none (task.align=false task.rigid=0)"}
+
     def posed(self, target: Template, code: Any) -> Tensor:
         """(B, V, 3) of a target in its normalised units, parts in place, mean vertex at the origin."""
         decoded = self.network.decode(target.solver, code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,15 @@ from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError
 from contrapposto.nn.random import keyed_uniform
 from contrapposto.skeleton import forward_kinematics
+from contrapposto.systems.posegpt.cleanup import Cleanup
 from contrapposto.systems.posegpt.plan import Segment
-from contrapposto.systems.posegpt.poses import network_input, repeat_last_valid, split_pose
+from contrapposto.systems.posegpt.poses import (
+    from_motion,
+    network_input,
+    repeat_last_valid,
+    split_pose,
+    to_motion,
+)
 from contrapposto.systems.posegpt.rollout import poses_of
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from contrapposto.systems.posegpt.token_sampling import Draw, keyed_exponential
@@ -34,7 +42,8 @@ class PoseGPTSources:
     | `real` | the windows themselves |
     | `shuffled in time` | their frames in another order: what a distance must see |
     | `auto-encoder` | their reconstruction: no generator of tokens can be expected to be better |
-    | `PoseGPT` | the model |
+    | `PoseGPT` | the model, post-processed as `predict.py` does by default (`Cleanup`) |
+    | `PoseGPT, as generated` | the same samples without post-processing |
     | `training clip` | a random window of the training part with the same actions |
     | `independent tokens` | every token by itself, as often as the training part's windows of the action have it |
 
@@ -48,6 +57,7 @@ class PoseGPTSources:
         forecasts: of every past.
         temperature, top_k, top_p: see `Draw`.
         seed: of everything.
+        cleanup: options of `Cleanup`.
         token_windows: of the training part that are looked at for `independent tokens`.
 
     Raises:
@@ -68,10 +78,13 @@ class PoseGPTSources:
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int = 0,
+        cleanup: Mapping[str, Any] | None = None,
         token_windows: int = 1024,
     ) -> None:
         self.module, self.data, self.seed, self.count = module, datamodule, seed, forecasts
         self.drawing: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        self.cleanup = Cleanup(**(cleanup or {}))
+        self.settings = {"post_processing": self.cleanup.describe(), **self.drawing}
         self.classes = list(module.vocabulary.names)
         factor = module.network.factor
         self.past = (past_frames or module.window // 4) // factor * factor
@@ -149,11 +162,21 @@ class PoseGPTSources:
         sampled = self.sampler.sample(
             actions, batch["lengths"], draw=self._draw(repeat), sample_ids=batch["sample_ids"]
         )
+        cleaned = self._cleaned(sampled.pose, sampled.valid.sum(1).tolist())
         return {
-            self.generator: (sampled.pose, sampled.valid),
+            self.generator: (repeat_last_valid(cleaned, sampled.valid), sampled.valid),
+            f"{self.generator}, as generated": (sampled.pose, sampled.valid),
             "training clip": self._training_clips(batch, repeat),
             "independent tokens": self._independent(batch, repeat),
         }
+
+    def _cleaned(self, poses: Tensor, lengths: Sequence[int], num_past: int = 0) -> Tensor:
+        """Poses (B, T, D), post-processed over so many frames each; the first `num_past` frames stay."""
+        cleaned, skeleton, height = poses.clone(), self.module.skeleton, self.module.height
+        for row, length in zip(cleaned, lengths):
+            clip = self.cleanup(to_motion(row[:length], skeleton, height=height), num_past)
+            row[:length] = from_motion(clip, skeleton, height=height).to(row)
+        return cleaned
 
     def _draw(self, repeat: int) -> Draw:
         return Draw(seed=self.seed + repeat, **self.drawing)
@@ -236,12 +259,17 @@ class PoseGPTSources:
             past=past.repeat_interleave(self.count, 0),
             draw=self._draw(repeat),
             sample_ids=ids,
-        ).pose[:, self.past :]
+        ).pose
+        lengths = [self.module.window] * len(forecasts)
+        cleaned = self._cleaned(forecasts, lengths, self.past)[:, self.past :]
         held = past[:, -1:].expand(-1, future, -1)
-        joints = self._joints(forecasts).unflatten(0, (-1, self.count))
-        return {self.generator: joints, "last pose held": self._joints(held)[:, None]}, self._joints(
-            pose[:, self.past :]
-        )
+        joints = {
+            self.generator: cleaned,
+            f"{self.generator}, as generated": forecasts[:, self.past :],
+        }
+        sources = {name: self._joints(rows).unflatten(0, (-1, self.count)) for name, rows in joints.items()}
+        sources["last pose held"] = self._joints(held)[:, None]
+        return sources, self._joints(pose[:, self.past :])
 
     def _joints(self, pose: Tensor) -> Tensor:
         axis_angles, position = split_pose(pose)

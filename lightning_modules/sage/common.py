@@ -60,7 +60,7 @@ class SageBodyModule(StageModule):
         """Frozen networks follow to the device; their outputs are cached where the data module does that."""
         self._move_frozen()
         if self.frozen_networks():
-            metadata = {"weights": weights_hash(*self.frozen_networks()), **self.frozen_facts()}
+            metadata = {"weights": weights_hash(*self.frozen_networks()), **self.frozen_metadata()}
             self.cache_outputs(type(self).__name__, metadata, self._cached_outputs)
 
     def on_validation_start(self) -> None:
@@ -79,7 +79,7 @@ class SageBodyModule(StageModule):
         """Networks whose outputs in training can be computed once; none where the stage has no such thing."""
         return []
 
-    def frozen_facts(self) -> dict[str, Any]:
+    def frozen_metadata(self) -> dict[str, Any]:
         """Whatever else decides these outputs, as plain values."""
         return {}
 
@@ -130,6 +130,10 @@ class SageBodyModule(StageModule):
             "clips": [batch["name"]],
             "num_frames": [len(true)],
         }
+
+    def output_settings(self) -> dict[str, Any]:
+        """Finishing of the poses."""
+        return {"finishing": str(self.finishing)}
 
     def _finished(self, sixd: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
         """Local rotations (N, 22, 3, 3) and joints (N, 22, 3) of a clip's predictions, finished as configured."""

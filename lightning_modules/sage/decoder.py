@@ -111,7 +111,7 @@ class SageDecoderModule(SageBodyModule):
         """Both diffusions."""
         return [self.tracker.first, self.tracker.second]
 
-    def frozen_facts(self) -> dict[str, Any]:
+    def frozen_metadata(self) -> dict[str, Any]:
         """Settings of the samplers."""
         return {"steps": self.hparams["steps"], "seed": self.hparams["seed"]}
 

@@ -96,7 +96,7 @@ class SageDiffusionModule(SageBodyModule):
             return [self.frozen["lower"], self.frozen["first"]]
         return [self.frozen["upper"]]
 
-    def frozen_facts(self) -> dict[str, Any]:
+    def frozen_metadata(self) -> dict[str, Any]:
         """Settings of the sampler of the first stage."""
         return {"steps": self.hparams["steps"], "seed": self.hparams["seed"]}
 

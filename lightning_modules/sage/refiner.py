@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from contrapposto.systems.sage.body_losses import RefinerLoss
@@ -83,7 +84,7 @@ class SageRefinerModule(SageBodyModule):
         """Everything but the refiner."""
         return [self.tracker.first, self.tracker.second, self.tracker.decoder]
 
-    def frozen_facts(self) -> dict[str, Any]:
+    def frozen_metadata(self) -> dict[str, Any]:
         """Settings of the samplers."""
         return {"steps": self.hparams["steps"], "seed": self.hparams["seed"]}
 
@@ -116,7 +117,7 @@ class SageRefinerModule(SageBodyModule):
     def _coarse(self, batch: dict[str, Any]) -> Tensor:
         """The frozen networks on every window of every sequence."""
         window = self.hparams["window"]
-        rows = batch["sparse_before"].unfold(1, window, 1).permute(0, 1, 4, 2, 3)  # (B, N, T, 3, 18)
+        rows = rearrange(batch["sparse_before"].unfold(1, window, 1), "b n part c t -> b n t part c")
         frames = batch["starts"][:, None] + torch.arange(rows.shape[1], device=rows.device) + window - 1
         coarse = torch.zeros(*rows.shape[:2], 132, device=rows.device)
         for index, length in enumerate(batch["lengths"].tolist()):

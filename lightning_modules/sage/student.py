@@ -51,16 +51,16 @@ class SageStudentModule(SageBodyModule):
         """Cache the teacher's unrefined output under the name of the refiner's training: it is the same."""
         self._move_frozen()
         if self.frozen:
-            metadata = {"weights": weights_hash(*self.frozen_networks()), **self.frozen_facts()}
+            metadata = {"weights": weights_hash(*self.frozen_networks()), **self.frozen_metadata()}
             self.cache_outputs(SageRefinerModule.__name__, metadata, self._cached_outputs)
 
     def frozen_networks(self) -> list[nn.Module]:
         """Those of the teacher before its refiner."""
         return self._teacher.frozen_networks() if self.frozen else []
 
-    def frozen_facts(self) -> dict[str, Any]:
+    def frozen_metadata(self) -> dict[str, Any]:
         """Settings of the teacher's samplers."""
-        return self._teacher.frozen_facts()
+        return self._teacher.frozen_metadata()
 
     def frozen_outputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`coarse`, the teacher's unrefined 6D of the last frame."""

@@ -85,6 +85,10 @@ class ScailPoseEvaluation(StageModule):
             "num_frames": [count],
         }
 
+    def output_settings(self) -> dict[str, Any]:
+        """The repairs of the motion."""
+        return {"clean": ", ".join(f"{name} {value}" for name, value in vars(self.clean).items())}
+
     def _people(self, video: Path, fps: float) -> ClipPoses:
         file = VideoFile.open(video)
         height, width = target_size(file.height, file.width, self.resolution)

@@ -46,6 +46,7 @@ class WaveSources:
     generator = "noisy copy"
     classes = ("slow", "middle", "fast")
     num_features = CLASSES
+    settings = {"post_processing": "none", "top_k": None}  # noqa: RUF012
 
     def __init__(self, module, datamodule):
         self.asked = []
@@ -96,6 +97,7 @@ def test_real_is_the_bound_and_the_order_of_frames_is_seen(result):
     assert fid["shuffled in time"] > 20 * fid["noisy copy"] > 0
     assert sources["real"]["accuracy"]["mean"] == 1 and sources["shuffled in time"]["accuracy"]["mean"] < 0.7
     assert metrics["test/fid"] == pytest.approx(fid["noisy copy"])
+    assert content["settings"] == {"post_processing": "none"}
     assert content["samples"] == 4 * SIZE and content["classes"]["slow"]["samples"] == 3 * 88
 
 

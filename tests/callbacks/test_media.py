@@ -74,7 +74,7 @@ def test_limits_of_number_and_time(tmp_path):
     class Slow(Tiny):
         def media(self, stage, outputs, batch):
             time.sleep(0.05)
-            return {f"picture {outputs['clips'][0]}": GRADIENT}
+            return {f"image {outputs['clips'][0]}": GRADIENT}
 
     callback = MediaCallback(tmp_path, max_clips=2, time_share=0.01)
     trainer([callback], max_epochs=4).fit(Slow(), datamodule=Data(clips=7))
@@ -113,11 +113,11 @@ def test_a_module_without_media(tmp_path):
 @pytest.mark.parametrize(
     ("declared", "kind", "private"),
     [
-        (None, "picture", True),
+        (None, "image", True),
         (None, "video", False),
         (True, "video", True),
         (True, "mesh", True),
-        (False, "picture", False),
+        (False, "image", False),
     ],
 )
 def test_what_is_private(declared, kind, private):

@@ -36,20 +36,20 @@ def measure(*callbacks):
 
 
 def test_both_equal_their_definitions():
-    found = measure(MPJPE(), FID())
-    assert found["test/shared_mpjpe"] == pytest.approx(3 * 4 / 5, rel=1e-4)  # the first joint is right
+    actual = measure(MPJPE(), FID())
+    assert actual["test/shared_mpjpe"] == pytest.approx(3 * 4 / 5, rel=1e-4)  # the first joint is right
     truth = (JOINTS[..., 1:, :] - JOINTS[..., :1, :]).reshape(-1, 12).double().numpy()
     pred = truth.copy()
     pred[:, ::3] += 0.03
     means = np.square(pred.mean(0) - truth.mean(0)).sum()
     a, b = np.cov(pred.T), np.cov(truth.T)
     expected = means + np.trace(a + b - 2 * np.real(sqrtm(a @ b)))
-    assert found["test/shared_fid"] == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    assert actual["test/shared_fid"] == pytest.approx(expected, rel=1e-3, abs=1e-5)
 
 
 def test_features_are_a_choice():
-    found = measure(FID(name="heights", features=lambda joints: joints[..., 2].flatten(0, -2)))
-    assert found["test/heights"] == pytest.approx(0, abs=1e-4)  # nothing moves up
+    actual = measure(FID(name="heights", features=lambda joints: joints[..., 2].flatten(0, -2)))
+    assert actual["test/heights"] == pytest.approx(0, abs=1e-4)  # nothing moves up
 
 
 def test_a_missing_output_is_named():

@@ -99,9 +99,7 @@ def test_missing_stages_are_trained_first_and_used(stores, tmp_path, monkeypatch
     assert load_config(result.run).module.upper_vqvae == str(stage.checkpoint)
     text = capsys.readouterr().out
     assert "1. train sage_upper_vqvae" in text and "2. train sage_first" in text
-    train(compose_config("train", arguments))
-    assert len(finished_runs(tmp_path, "sage_upper_vqvae")) == 1
-    assert "plan:" not in capsys.readouterr().out
+    assert plan.requirements(compose_config("train", arguments)) == []  # the next one begins at once
 
 
 def test_a_stage_counts_as_finished_only_with_the_same_options(tmp_path):

@@ -153,8 +153,8 @@ def test_a_shipped_model_is_found_whole_and_free(folder, tmp_path, capsys):
     names = [card if name == "README.md" else name for name in FILES]
     assert index == {name: sha256(folder / name) for name in names}
     (known,) = [result for result in finished_runs(ZOO, folder.parent.name) if result.run == folder]
-    found = best_run(tmp_path, known.model, known.data["name"], known.experiment)
-    assert found.run == folder and "bundled" in capsys.readouterr().out
+    actual = best_run(tmp_path, known.model, known.data["name"], known.experiment)
+    assert actual.run == folder and "bundled" in capsys.readouterr().out
     with pytest.raises(MissingError):
         best_run(tmp_path, known.model, known.data["name"], known.experiment, shipped=False)
     licence = known.data["licence"].lower()

@@ -1,11 +1,14 @@
 """Tables of an evaluation, and several evaluations side by side."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from omegaconf import OmegaConf
 
-from cli import compare
+from cli import compare, report
+from cli.comparison import compare as compare_tables
+from cli.comparison import markdown
 from cli.tables import by_frame, format_tables
 
 VALUES = {
@@ -44,19 +47,20 @@ def test_papers_units_and_what_has_no_column():
     assert not any("by_frame" in line for line in lines)
 
 
-def write_evaluation(runs, model, data, options=(), trained_on="cmu"):
+def write_evaluation(runs, model, data, options=(), trained_on="cmu", settings=None):
     run = runs / model / "2026-01-01_00-00-00"
     folder = run / "evaluation" / f"{data}-test{''.join(options)}"
     folder.mkdir(parents=True)
     OmegaConf.save({"name": model, "stage": "test", "data": {"name": data}}, folder / "config.yaml")
     if trained_on:
-        facts = {"data": {"name": trained_on}, "experiment": "small"}
-        (run / "result.json").write_text(json.dumps(facts))
+        metadata = {"data": {"name": trained_on}, "experiment": "small"}
+        (run / "result.json").write_text(json.dumps(metadata))
     entry = {
         "metrics": {f"test/{name}": value for name, value in VALUES.items()},
         "by_frame": {"test/mpjpe": 7.5},
         "clips": 12,
         "options": list(options),
+        "settings": settings or {},
         "weights": "checkpoint" if trained_on else None,
     }
     (folder / "metrics.json").write_text(json.dumps({"test": entry}))
@@ -74,6 +78,42 @@ def test_evaluations_side_by_side_say_on_which_data(tmp_path, capsys):
     assert second.startswith("| sage_refiner module.steps=1 | cmu, small | amass, test | 12 |")
     assert compare.main([str(tmp_path / "sage_ik"), "--by-frame"]) == 0
     assert "7.50" in capsys.readouterr().out
+
+
+def test_the_table_states_how_outputs_were_treated(tmp_path, capsys):
+    settings = {"steps": 5, "finishing": "no filter, hands reach their devices, no floor"}
+    write_evaluation(tmp_path, "sage_refiner", "amass", settings=settings)
+    write_evaluation(tmp_path, "sage_ik", "cmu", trained_on=None)
+    assert compare.main([str(tmp_path)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.strip() == "sage_refiner: steps: 5; finishing: no filter, hands reach their devices, no floor"
+
+
+def test_curves_have_units_and_no_copies(tmp_path, monkeypatch):
+    lines = ["step,train/loss,val/mpjpe,val/mpjpe_by_frame,val/jitter,val/true_jitter,val/alone_by_frame"]
+    lines += [f"{step},{1 / step},{step},{step},400,300,1" for step in (1, 2)]
+    (tmp_path / "metrics.csv").write_text("\n".join(lines))
+    titles = []
+    draw = report._draw_curve
+    monkeypatch.setattr(
+        report, "_draw_curve", lambda axis, *a: (draw(axis, *a), titles.append(axis.get_title()))
+    )
+    assert report.plot_curves(tmp_path).is_file()
+    assert titles == [
+        "train/loss",
+        "val/alone_by_frame",
+        "val/jitter, 10² m/s³ (dashed: truth)",
+        "val/mpjpe, cm ↓",
+    ]
+
+
+def test_a_comparison_warns_of_runs_that_were_treated_differently():
+    rows = [{"clip": f"c{i}", "frames": "10", "mpjpe": str(i)} for i in range(3)]
+    comparison = compare_tables({"a": rows, "b": rows})
+    same = markdown(replace(comparison, settings=("reach: no", "reach: no")))
+    assert same.endswith("Settings: reach: no")
+    different = markdown(replace(comparison, settings=("reach: no", "reach: yes")))
+    assert "treated differently" in different and different.endswith("- a: reach: no\n- b: reach: yes")
 
 
 def test_a_folder_without_evaluations_is_named(tmp_path, capsys):

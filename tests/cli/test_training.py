@@ -12,12 +12,13 @@ from omegaconf import OmegaConf, open_dict
 
 from callbacks import load_checkpoint
 from cli.compose import ROOT, compose_config
-from cli.evaluate import evaluate
+from cli.evaluate import _output_directory, evaluate
 from cli.launch import launch
+from cli.report import print_places
 from cli.resume import resumed_config
 from cli.train import train
 from contrapposto.errors import ConfigError, InputError, MissingError
-from contrapposto.runs import load_config
+from contrapposto.runs import ZOO, load_config
 from tests.cli.small import SmallModule, command, configuration
 
 
@@ -145,6 +146,26 @@ def test_results_of_an_earlier_evaluation_are_not_shown_again(tmp_path):
     (output / "generation.json").write_text('{"samples": 1, "repeats": 1, "sources": {}}')
     evaluate(evaluation(tmp_path))
     assert not (output / "generation.json").exists()
+
+
+def test_an_evaluation_of_a_shipped_model_lies_under_the_runs(tmp_path):
+    folder = ZOO / "sage_student" / "demo-sage_demo"
+    options = [f"ckpt={folder}", "model=sage_student", f"paths.runs={tmp_path}"]
+    output = _output_directory(compose_config("evaluate", options), folder, [])
+    assert output.is_relative_to(tmp_path / "sage_student") and not (folder / "evaluation").exists()
+
+
+def test_only_files_that_are_there_are_named(tmp_path, capsys):
+    print_places(tmp_path, tmp_path / "best.ckpt", None, None)
+    assert "curves" not in capsys.readouterr().out
+    (tmp_path / "curves.png").write_bytes(b"")
+    print_places(tmp_path, tmp_path / "best.ckpt", None, None)
+    assert "curves.png" in capsys.readouterr().out
+
+
+def test_a_name_for_the_logger_may_have_spaces():
+    config = compose_config("train", ["model=sage_ik", "logger.name=my first run (2)"])
+    assert config.logger.name == "my first run (2)"
 
 
 def test_a_run_of_another_model_is_not_evaluated_as_this_one(tmp_path):
@@ -279,6 +300,12 @@ def test_tensorboard_is_a_logger(tmp_path):
     pytest.importorskip("tensorboard")
     run = train(configuration(tmp_path, "logger=tensorboard")).run
     assert list((run / "tensorboard").glob("events.out*")) and (run / "metrics.csv").is_file()
+
+
+def test_mlflow_is_a_logger(tmp_path):
+    pytest.importorskip("mlflow")
+    train(configuration(tmp_path, "logger=mlflow"))
+    assert [float(line.split()[1]) for line in next(tmp_path.glob("mlruns/*/*/metrics/val/loss")).open()]
 
 
 def test_a_configuration_of_an_earlier_version_still_works(tmp_path):

@@ -3,7 +3,8 @@
 import json
 import shutil
 
-from cli.verify import card, one_step
+from cli.verify import card, one_step, stated, store_hash
+from contrapposto.data.prepare import prepare
 from contrapposto.verify import check_models, main, published_folders
 
 
@@ -26,14 +27,21 @@ def test_a_changed_file_is_found(tmp_path):
     assert not files.ok and "is not the file that was published" in files.detail
 
 
-def test_a_card_of_other_data_is_found(tmp_path):
-    folder = next(f for f in published_folders() if json.loads((f / "result.json").read_text())["score"])
+def test_a_card_of_other_data_is_found(tmp_path, stores):
+    folder = next(f for f in published_folders() if f.parent.name == "sage_student")
     data = json.loads((folder / "result.json").read_text())["data"]["name"]
     assert card(folder, str(tmp_path), str(tmp_path)).ok is None  # nothing to compare with
-    (tmp_path / data).mkdir()
-    (tmp_path / data / "manifest.json").write_text('{"content_hash": "other"}')
-    found = card(folder, str(tmp_path), str(tmp_path))
-    assert found.ok is False and "the store has the hash other" in found.detail
+    shutil.copytree(stores / "tiny", tmp_path / data)
+    actual = card(folder, str(tmp_path), str(tmp_path))
+    assert actual.ok is False and f"the store has the hash {store_hash(tmp_path / data)}" in actual.detail
+
+
+def test_cards_state_figures_of_the_demo_store_as_it_is(tmp_path):
+    """Where the demo data change, the figures of models that learnt from them have to be measured again."""
+    content = store_hash(prepare("demo", output=tmp_path / "demo", workers=1).path)
+    results = [json.loads((folder / "result.json").read_text()) for folder in published_folders()]
+    hashes = {result["model"]: stated(result)[0] for result in results if result["data"]["name"] == "demo"}
+    assert hashes and set(hashes.values()) == {content}, "python -m cli.verify cards=update"
 
 
 def test_a_model_without_its_earlier_stages_is_skipped(tmp_path):

@@ -41,9 +41,9 @@ def frames():
 
 @pytest.fixture(scope="module")
 def people(frames):
-    found, report = call("ContrappostoPeopleFromVideo", images=frames, networks="blazepose", hands=False)
-    assert len(found.clip.frames) == len(frames) and len(found.clip.ids) == 1 and "1 people" in report
-    return found
+    actual, report = call("ContrappostoPeopleFromVideo", images=frames, networks="blazepose", hands=False)
+    assert len(actual.clip.frames) == len(frames) and len(actual.clip.ids) == 1 and "1 people" in report
+    return actual
 
 
 def test_frames_to_people_to_frames(frames, people):

@@ -39,16 +39,16 @@ def test_frames_come_before_sequences_and_bad_labels_are_mended_and_counted(tmp_
         c={"feat_p": "KIT/KIT/3/z_poses.npz", "frame_ann": None, "seq_ann": None},
         d={"frame_ann": None},
     )
-    found = read_babel(path)
-    assert found.of("CMU/01/01_01_stageii.npz") == [
+    actual = read_babel(path)
+    assert actual.of("CMU/01/01_01_stageii.npz") == [
         Span(("walk", "turn"), 1, 2),
         Span(("sit",), 3, 5),
         Span(("run",), 0, 1),
         Span(("wave",), 1.5, 4),
     ]
-    assert found.of("MoSh/s/x_y_stageii.npz") == [Span(("dance",))]
-    assert found.of("KIT/3/z_poses.npz") == found.of("nowhere/1.npz") == []
-    assert found.problems == {
+    assert actual.of("MoSh/s/x_y_stageii.npz") == [Span(("dance",))]
+    assert actual.of("KIT/3/z_poses.npz") == actual.of("nowhere/1.npz") == []
+    assert actual.problems == {
         "labels with swapped times": 1,
         "labels with negative times": 1,
         "labels without categories": 2,
@@ -101,9 +101,9 @@ def test_vocabularies_can_be_edited_saved_and_made_from_labels(tmp_path):
     again = Vocabulary.load(tmp_path / "again.txt")
     assert again.names == own.names
     assert again.index("Lift") == 1
-    made = Vocabulary.of_texts(["run", "walk", "Walk", "walk ", "hop", "run", ""], at_least=2)
-    assert made.names == ("walk", "run")
-    assert torch.equal(made.encode([]), torch.zeros(2))
+    created = Vocabulary.of_texts(["run", "walk", "Walk", "walk ", "hop", "run", ""], at_least=2)
+    assert created.names == ("walk", "run")
+    assert torch.equal(created.encode([]), torch.zeros(2))
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "walk\nWalk\n", "walk: run\nrun\n"])

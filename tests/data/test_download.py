@@ -34,7 +34,7 @@ def left_over(folder: Path) -> set[str]:
 
 def test_a_download_is_whole_and_not_repeated(server, url: str, tmp_path: Path) -> None:
     target, seen = tmp_path / "d" / "file.zip", []
-    assert download(url, target, progress=lambda *facts: seen.append(facts)) == DIGEST
+    assert download(url, target, progress=lambda *metadata: seen.append(metadata)) == DIGEST
     assert target.read_bytes() == CONTENT
     assert seen[-1] == ("downloading file.zip", len(CONTENT), len(CONTENT))
     assert download(url, target, digest=DIGEST) == DIGEST and len(server.requests) == 1

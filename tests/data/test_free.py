@@ -24,7 +24,7 @@ def test_clips_of_the_folder_and_of_the_demo_corpus(tmp_path):
     assert sum(name.startswith("made/") for name in names) > 2
     other = next(source for source in sources if "other" in source.name)
     assert recipe.read(other).labels[0].text == "salsa dance"
-    made = next(source for source in sources if source.name.startswith("made/"))
-    assert recipe.read(made).num_frames == recipe.frames(made)
+    created = next(source for source in sources if source.name.startswith("made/"))
+    assert recipe.read(created).num_frames == recipe.frames(created)
     with pytest.raises(ContrappostoError, match="raw"):
         recipe.obtain(None, tmp_path, None)

@@ -34,25 +34,25 @@ def test_labels_become_segments_whatever_their_times():
         ),
         record(),
     ]
-    found = label_segments(clips, np.array([120, 120]), WORDS, fps=30, min_frames=16)
+    actual = label_segments(clips, np.array([120, 120]), WORDS, fps=30, min_frames=16)
     rows = {
         (int(s), int(n)): hot.nonzero()[0].tolist()
-        for s, n, hot in zip(found.starts, found.frames, found.actions)
+        for s, n, hot in zip(actual.starts, actual.frames, actual.actions)
     }
     assert rows == {(0, 61): [0], (30, 90): [0, 1], (0, 31): [2]}
-    assert found.problems == {
+    assert actual.problems == {
         "texts that are no action of the vocabulary": 1,
         "labels of less than 16 frames": 1,
     }
-    assert set(found.clips) == {0}
+    assert set(actual.clips) == {0}
     whole = clip_segments(clips, np.array([120, 10]), WORDS)
     assert whole.frames.tolist() == [120] and whole.actions.tolist() == [[True, True, True]]
 
 
 def test_actions_of_frames_against_asking_every_label():
     clip = record(("walk", 0.0, 2.0), ("run", 1.5, 3.0), ("sit down", -2.0, 0.5))
-    found = frame_actions(clip, WORDS, 10, 90, fps=30)
-    for row, hot in enumerate(found):
+    actual = frame_actions(clip, WORDS, 10, 90, fps=30)
+    for row, hot in enumerate(actual):
         time = row + 10
         expected = [int(one.start * 30) <= time <= int(one.end * 30) for one in clip.labels]
         assert hot.tolist() == expected
@@ -64,17 +64,17 @@ def test_windows_stay_inside_their_segment_and_repeat_its_last_frame():
     segments = label_segments(clips, np.array([120, 120]), WORDS, fps=30)
     reader = SegmentReader(pose, np.array([120, 120]), segments, window=40)
     assert reader.lengths.tolist() == [40, 76]
-    found = reader.read(np.array([0, 1, 1]), np.array([0, 0, 36]), 40)
-    assert found["pose"][0, :, 0].tolist() == [*range(31), *[30] * 9]
-    assert found["valid"].sum(1).tolist() == [31, 40, 40]
-    assert found["pose"][1, :, 0].tolist() == list(range(150, 190))
-    assert found["pose"][2, -1, 0] == 225
-    assert len(set(found["window_ids"].tolist())) == 3
+    actual = reader.read(np.array([0, 1, 1]), np.array([0, 0, 36]), 40)
+    assert actual["pose"][0, :, 0].tolist() == [*range(31), *[30] * 9]
+    assert actual["valid"].sum(1).tolist() == [31, 40, 40]
+    assert actual["pose"][1, :, 0].tolist() == list(range(150, 190))
+    assert actual["pose"][2, -1, 0] == 225
+    assert len(set(actual["window_ids"].tolist())) == 3
 
 
 def test_vocabulary_of_a_store(stores):
-    made = open_vocabulary("auto", stores / "tiny")
-    assert made.names == ("run", "squat", "walk", "wave both hands")
+    created = open_vocabulary("auto", stores / "tiny")
+    assert created.names == ("run", "squat", "walk", "wave both hands")
     with pytest.raises(InputError, match="no labelled motion"):
         open_vocabulary("auto", stores / "tiny", at_least=1000)
 

@@ -104,10 +104,10 @@ def test_running_numbers_are_refused_without_a_mapping() -> None:
     clips = records("KIT/3/kick_poses.npz")
     with pytest.raises(ConfigError, match="running numbers"):
         match_list(clips, ["dataset/KIT/3024.pt"])
-    found = match_list(
+    actual = match_list(
         clips, ["dataset/KIT/3024.pt"], mapping={"dataset/KIT/3024.pt": "KIT/3/kick_poses.npz"}
     )
-    assert found.indices.tolist() == [0]
+    assert actual.indices.tolist() == [0]
     assert match_list(clips, ["KIT/3/3024.npz"]).missing == ("KIT/3/3024.npz",)
 
 

@@ -88,12 +88,12 @@ def test_every_clip_is_visited_equally_and_every_start_can_come() -> None:
     clip, start = np.concatenate(clips), np.concatenate(starts)
     assert np.bincount(clip, minlength=6).tolist() == [1000, 0, 1000, 1000, 1000, 1000]
     for number in (0, 3, 5):
-        found = np.bincount(start[clip == number])
-        assert len(found) == LENGTHS[number] - 20, "as in SAGE, the last start is never drawn"
-        expected = 1000 / len(found)
+        actual = np.bincount(start[clip == number])
+        assert len(actual) == LENGTHS[number] - 20, "as in SAGE, the last start is never drawn"
+        expected = 1000 / len(actual)
         # chi-squared: mean = degrees of freedom, standard deviation = sqrt(2 * degrees of freedom)
-        freedom = len(found) - 1
-        assert abs(((found - expected) ** 2 / expected).sum() - freedom) < 5 * np.sqrt(2 * freedom)
+        freedom = len(actual) - 1
+        assert abs(((actual - expected) ** 2 / expected).sum() - freedom) < 5 * np.sqrt(2 * freedom)
     assert set(start[clip == 2]) == {0} and set(start[clip == 4]) == {0}
 
 
@@ -147,9 +147,9 @@ def test_workers_change_nothing(reader: WindowReader, workers: int) -> None:
 
 
 def test_a_split_draws_from_its_clips_only(reader: WindowReader) -> None:
-    found = torch.cat([batch["clip_ids"] for batch in batches(reader, 0, steps=20, clips=[3, 5])])
+    actual = torch.cat([batch["clip_ids"] for batch in batches(reader, 0, steps=20, clips=[3, 5])])
     rows = torch.cat([batch["where"][:, 0, 0] for batch in batches(reader, 0, steps=20, clips=[3, 5])])
-    assert set(found.tolist()) == {3, 5} and torch.equal(rows.long(), found)
+    assert set(actual.tolist()) == {3, 5} and torch.equal(rows.long(), actual)
 
 
 def test_maps_do_not_travel(reader: WindowReader) -> None:

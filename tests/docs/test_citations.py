@@ -23,8 +23,8 @@ def files() -> list[Path]:
         text=True,
     )
     names = listed.stdout.splitlines() if listed.returncode == 0 else []
-    found = [ROOT / name for name in names] or [*ROOT.rglob("*.py"), *ROOT.glob("docs/**/*.md")]
-    return [path for path in found if path.suffix in SUFFIXES and path.is_file() and path != Path(__file__)]
+    actual = [ROOT / name for name in names] or [*ROOT.rglob("*.py"), *ROOT.glob("docs/**/*.md")]
+    return [path for path in actual if path.suffix in SUFFIXES and path.is_file() and path != Path(__file__)]
 
 
 def sections(spec: str) -> set[str]:

@@ -59,5 +59,5 @@ def test_runs_without_a_warning_and_shows_pictures(path, tmp_path, monkeypatch):
     NotebookClient(book, timeout=300, resources={"metadata": {"path": path.parent}}).execute()
     outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
-    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) >= 3
+    images = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(images) >= 3

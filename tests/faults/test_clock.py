@@ -23,10 +23,10 @@ def test_processes_that_start_runs_in_the_same_second(tmp_path):
     processes = [context.Process(target=_start_runs, args=(tmp_path, gate, names)) for _ in range(4)]
     for process in processes:
         process.start()
-    found = [name for _ in processes for name in names.get(timeout=20)]
+    actual = [name for _ in processes for name in names.get(timeout=20)]
     for process in processes:
         process.join()
-    assert len(set(found)) == 80 == len(list((tmp_path / "m").iterdir()))
+    assert len(set(actual)) == 80 == len(list((tmp_path / "m").iterdir()))
 
 
 def test_a_clock_that_goes_backwards_loses_no_run(tmp_path, monkeypatch):
@@ -50,9 +50,9 @@ def test_the_clock_on_the_wall_decides_nothing():
         "cli/comparison.py",  # names of comparisons
         "callbacks/provenance.py",  # when a run began and ended
     }
-    found = set()
+    actual = set()
     for room in ("contrapposto", "cli", "loggers", "callbacks", "datamodules", "lightning_modules"):
         for file in (ROOT / room).rglob("*.py"):
             if re.search(r"time\.time\(|datetime\.now|time\.strftime|time\.localtime", file.read_text()):
-                found.add(file.relative_to(ROOT).as_posix())
-    assert found <= allowed
+                actual.add(file.relative_to(ROOT).as_posix())
+    assert actual <= allowed

@@ -55,5 +55,5 @@ def test_the_harness_sees_what_it_looks_for(tmp_path, monkeypatch):
         "TooSlow at tests/faults": endless,
         "memory grew": lambda folder: kept.append(b"x" * 2**28),
     }
-    for found, read in reads.items():
-        assert attempt(Reader(lambda folder: None, read), tmp_path).startswith(found)
+    for actual, read in reads.items():
+        assert attempt(Reader(lambda folder: None, read), tmp_path).startswith(actual)

@@ -81,7 +81,7 @@ def test_an_odd_file_by_hand(tmp_path: Path) -> None:
     assert motion.skeleton.joint_names == ("My Hips", "a", "a_end", "b", "c", "c_end", "d", "d_end")
     assert motion.skeleton.parents == (-1, 0, 1, 1, 3, 4, 0, 6)
     assert motion.fps == 30.0
-    for sign, root, found in zip((1, -1), ([2, 3, 1], [5, 6, 4]), motion.joint_positions()):
+    for sign, root, actual in zip((1, -1), ([2, 3, 1], [5, 6, 4]), motion.joint_positions()):
         hips = turn("YXZ", 10 * sign, 20 * sign, 30 * sign)
         a = hips @ turn("YXZ", 40 * sign, 50 * sign, 60 * sign)
         b = a @ turn("X", 70 * sign)
@@ -96,7 +96,7 @@ def test_an_odd_file_by_hand(tmp_path: Path) -> None:
         place["d_end"] = place["d"] + d @ [0, 0, 2]
         expected = np.array([place[name] for name in motion.skeleton.joint_names])
         expected = np.stack([expected[:, 0], -expected[:, 2], expected[:, 1]], axis=1)  # y up to z up
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 def test_a_file_that_is_z_up_stays_as_it_is(tmp_path: Path) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 
 from contrapposto.errors import InputError
 from contrapposto.io.device_csv import COLUMNS, write_csv
-from contrapposto.io.devices import CONVENTIONS, DeviceTrack, Repairs, devices_of
-from contrapposto.io.tracks import stream_devices
+from contrapposto.io.devices import CONVENTIONS, DEVICES, DeviceTrack, Repairs, devices_of
+from contrapposto.io.tracks import recorded_convention, stream_devices
 from contrapposto.synthetic import generate
+from contrapposto.systems.sage.live.calibration import find_t_pose
 
 Row = list[str]
 
@@ -152,16 +156,73 @@ def openxr(table: list[Row], *, exchanged: bool = False) -> list[Row]:
     return [table[0], *([f"{value:.7f}" for value in row] for row in rows)]
 
 
-def test_y_up_axes_are_refused_until_they_are_named(
-    table: list[Row], track: DeviceTrack, tmp_path: Path
+def test_y_up_axes_are_found(
+    table: list[Row], track: DeviceTrack, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = save(tmp_path / "a.csv", openxr(table))
-    with pytest.raises(InputError, match=r"(?s)y points up.*axes=openxr"):
-        read(path)
-    found, _ = read(path, "openxr")
+    with caplog.at_level(logging.WARNING):
+        found, _ = read(path)
+    assert "axes=openxr" in caplog.text
     np.testing.assert_allclose(found.positions, track.positions, atol=1e-5)
+    assert not recorded_convention(path).hands_known and recorded_convention(path, "quest").hands_known
     with pytest.raises(InputError, match="z points up"):
         read(save(tmp_path / "b.csv", table), "openxr")
+
+
+def in_axes(table: list[Row], name: str) -> list[Row]:
+    """The same poses as a recorder of another convention would write them."""
+    values = np.array([[float(cell) for cell in row] for row in table[1:]])
+    devices, axes = values[:, 1:].reshape(-1, 3, 7), CONVENTIONS[name]
+    turns = Rotation.from_quat(devices[..., [4, 5, 6, 3]].reshape(-1, 4)).as_matrix().reshape(-1, 3, 3, 3)
+    places = devices[..., :3]
+    if axes.y_up:
+        down = Rotation.from_euler("x", -90, degrees=True).as_matrix()
+        turns, places = down @ turns, places @ down.T
+    turns = turns @ np.linalg.inv(axes.joint_of_device)
+    quaternions = Rotation.from_matrix(turns.reshape(-1, 3, 3)).as_quat()[:, [3, 0, 1, 2]].reshape(-1, 3, 4)
+    if axes.mirrored:
+        quaternions, places = quaternions * [1, 1, -1, -1], places * [-1, 1, 1]
+    rows = np.concatenate([places, quaternions], axis=-1).reshape(len(values), -1)
+    return [table[0], *([f"{v:.7f}" for v in (time, *row)] for time, row in zip(values[:, 0], rows))]
+
+
+@pytest.mark.parametrize("name", ["joints", "joints_y_up", "quest"])
+@pytest.mark.parametrize("turn", [0, 90, 215])
+def test_conventions_are_told_apart(
+    name: str, turn: int, track: DeviceTrack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = torch.from_numpy(Rotation.from_euler("z", turn, degrees=True).as_matrix())
+    turned = replace(track, rotations=whole @ track.rotations, positions=track.positions @ whole.T)
+    path = write_csv(tmp_path / "joints.csv", turned)
+    rows = in_axes([line.split(",") for line in path.read_text().splitlines()], name)
+    with caplog.at_level(logging.WARNING):
+        found, _ = read(save(tmp_path / "a.csv", rows))
+    np.testing.assert_allclose(found.positions, turned.positions, atol=1e-5)
+    np.testing.assert_allclose(found.rotations, turned.rotations, atol=1e-5)
+    assert (f"axes={name}" in caplog.text) == (name != "joints")
+
+
+def test_packets_have_units_and_axes_as_well(table: list[Row], track: DeviceTrack, tmp_path: Path) -> None:
+    rows = scaled(in_axes(table, "joints_y_up"), is_place, 100)
+    lines = []
+    for row in rows[1:]:
+        poses = [[float(cell) for cell in row[1 + 7 * n : 8 + 7 * n]] for n in range(3)]
+        entry = {name: [*pose[:3], *pose[4:], pose[3]] for name, pose in zip(DEVICES, poses)}
+        lines.append(json.dumps({"time": float(row[0]), **entry}))
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    found, _ = read(path)
+    np.testing.assert_allclose(found.positions, track.positions, atol=1e-4)
+
+
+def test_a_t_pose_is_found(track: DeviceTrack) -> None:
+    """Arms out for a second and a half before a walk; a walk alone has none."""
+    places = track.positions.numpy()
+    still = np.array([[0, 0, 1.6], [0.68, 0, 1.42], [-0.68, 0.02, 1.4]])
+    both = np.concatenate([np.repeat(still[None], 90, axis=0), places])
+    times = np.arange(len(both)) / 60
+    assert find_t_pose(times, both) == pytest.approx(0.75, abs=0.05)
+    assert find_t_pose(times[: len(places)], places) is None
 
 
 @pytest.mark.parametrize("exchanged", [False, True])

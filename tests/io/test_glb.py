@@ -123,8 +123,8 @@ def test_the_file_says_what_the_body_does(tmp_path: Path, frame: int) -> None:
     path = write_glb(tmp_path / "walk.glb", clip)
     reader = Reader(path)
     (node,) = reader.skinned()
-    found = reader.vertices(node, frame / 30)
-    np.testing.assert_allclose(found, y_up(motion_vertices(body, clip, [frame])[0]), atol=2e-4)
+    actual = reader.vertices(node, frame / 30)
+    np.testing.assert_allclose(actual, y_up(motion_vertices(body, clip, [frame])[0]), atol=2e-4)
     attributes = reader.json["meshes"][0]["primitives"][0]
     np.testing.assert_array_equal(reader.array(attributes["indices"]).reshape(-1, 3), body.faces)
     names = [reader.json["nodes"][joint]["name"] for joint in reader.json["skins"][0]["joints"]]
@@ -145,9 +145,9 @@ def test_half_way_between_frames_follows_the_resampled_clip(tmp_path: Path) -> N
     ]:  # some viewers do not look for the shorter way
         keys = reader.array(sampler["output"])
         assert (keys[1:] * keys[:-1]).sum(1).min() > 0
-    found = reader.vertices(reader.skinned()[0], 5.5 / 30)
+    actual = reader.vertices(reader.skinned()[0], 5.5 / 30)
     expected = motion_vertices(load_body(), clip.at_times(np.array([5.5 / 30]), 30.0))[0]
-    np.testing.assert_allclose(found, y_up(expected), atol=5e-4)
+    np.testing.assert_allclose(actual, y_up(expected), atol=5e-4)
 
 
 def test_joints_that_rest_have_no_track_and_fps_thins_the_keys(tmp_path: Path) -> None:
@@ -175,8 +175,8 @@ def test_one_frame_and_other_bodies(tmp_path: Path) -> None:
     clip = walk(1, skeleton=SMPL22)
     reader = Reader(write_glb(tmp_path / "a b[c]=d.glb", clip, body))
     assert len(reader.json["skins"][0]["joints"]) == 24
-    found = reader.vertices(reader.skinned()[0], 0.0)
-    np.testing.assert_allclose(found, y_up(motion_vertices(body, clip)[0]), atol=2e-4)
+    actual = reader.vertices(reader.skinned()[0], 0.0)
+    np.testing.assert_allclose(actual, y_up(motion_vertices(body, clip)[0]), atol=2e-4)
 
 
 def test_trimesh_opens_it(tmp_path: Path) -> None:
@@ -235,8 +235,8 @@ def test_a_body_with_dense_weights_differs_by_the_cut_only(tmp_path: Path) -> No
     chain = body.skeleton
     clip = Motion(generator.normal(0, 0.3, (3, 22, 3)), np.zeros((3, 3)), 30.0, chain)
     reader = Reader(write_glb(tmp_path / "x.glb", clip, body))
-    found = reader.vertices(reader.skinned()[0], 1 / 30)
+    actual = reader.vertices(reader.skinned()[0], 1 / 30)
     cut = 1 - np.sort(weights, axis=1)[:, -4:].sum(1)
-    error = np.linalg.norm(found - y_up(motion_vertices(body, clip, [1])[0]), axis=1)
+    error = np.linalg.norm(actual - y_up(motion_vertices(body, clip, [1])[0]), axis=1)
     assert (error < 1e-4 + 6 * cut).all() and error[cut < 1e-6].max() < 1e-4
     assert torch.isfinite(body.rest_joints()).all()

@@ -62,17 +62,17 @@ def test_resampling_against_scipy(tmp_path):
     vectors = np.cumsum(rng.normal(scale=0.05, size=(41, 3, 3)), axis=0)
     rotations = np.stack([Rotation.from_rotvec(v).as_matrix() for v in vectors])
     positions = rng.normal(size=(41, 3, 3)).cumsum(0)
-    found = DeviceTrack(torch.from_numpy(rotations), torch.from_numpy(positions), times).resample(60.0)
-    wanted = np.arange(len(found.times)) / 60
-    np.testing.assert_allclose(found.times, wanted)
+    actual = DeviceTrack(torch.from_numpy(rotations), torch.from_numpy(positions), times).resample(60.0)
+    wanted = np.arange(len(actual.times)) / 60
+    np.testing.assert_allclose(actual.times, wanted)
     for device in range(3):
         expected = Slerp(times, Rotation.from_rotvec(vectors[:, device]))(
             np.minimum(wanted, times[-1])
         ).as_matrix()
-        np.testing.assert_allclose(found.rotations[:, device].numpy(), expected, atol=1e-6)
+        np.testing.assert_allclose(actual.rotations[:, device].numpy(), expected, atol=1e-6)
         for axis in range(3):
             line = np.interp(wanted, times, positions[:, device, axis])
-            np.testing.assert_allclose(found.positions[:, device, axis].numpy(), line, atol=1e-9)
+            np.testing.assert_allclose(actual.positions[:, device, axis].numpy(), line, atol=1e-9)
 
 
 def test_times_follow_the_frame_rate(tmp_path):

@@ -51,8 +51,8 @@ def test_an_unusual_axis_is_reported_in_one_line(
     for world, lines in (("y, cm", 0), ("z, cm", 1)):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            found = read_motion(save(tmp_path / "a.bvh", bvh_text(clip, world=world)))
-        assert distance(found, clip) < 1e-3
+            actual = read_motion(save(tmp_path / "a.bvh", bvh_text(clip, world=world)))
+        assert distance(actual, clip) < 1e-3
         assert [record.message for record in caplog.records] == [
             "a.bvh: z is up in this file, not y, as rest pose and clip show; up= states otherwise"
         ] * lines
@@ -159,9 +159,9 @@ def test_a_leading_t_pose_is_cut_although_the_figure_moves_at_once(tmp_path: Pat
     places = np.concatenate([clip.root_translation[:1], clip.root_translation])
     whole = replace(clip, rotations=rotations, root_translation=places)
     for family in ("mixamo", "poser"):
-        found = read_motion(save(tmp_path / "a.bvh", bvh_text(whole, family)))
-        assert found.num_frames == clip.num_frames
-        assert distance(found, clip) < 1e-3
+        actual = read_motion(save(tmp_path / "a.bvh", bvh_text(whole, family)))
+        assert actual.num_frames == clip.num_frames
+        assert distance(actual, clip) < 1e-3
 
 
 PARTS = {
@@ -204,15 +204,15 @@ def test_frame_rates(clip: Motion, tmp_path: Path) -> None:
 
 def test_what_is_stated_counts_in_predict(clip: Motion, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **smpl_arrays(clip, "y"))
-    given = [
+    inputs = [
         "task=convert",
         f"input={tmp_path / 'a.npz'}",
         f"output={tmp_path / 'out'}",
         "task.formats=[npz]",
     ]
-    predict(compose([*given, "fps=10", "up=y"]))
-    found = read_motion(tmp_path / "out" / "a.npz")
-    assert found.fps == 10 and distance(found, clip) < 1e-5
+    predict(compose([*inputs, "fps=10", "up=y"]))
+    actual = read_motion(tmp_path / "out" / "a.npz")
+    assert actual.fps == 10 and distance(actual, clip) < 1e-5
 
 
 def test_what_is_stated_counts_in_prepare(clip: Motion, tmp_path: Path) -> None:

@@ -70,9 +70,13 @@ def test_axes_of_openxr(tmp_path):
         pose = f"0.1,1.7,-0.3,{w},{x},{y},{z}"
         lines.append(",".join([str(time), pose, pose, pose]))
     (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
-    found = joined(stream_csv(tmp_path / "x.csv", convention=CONVENTIONS["openxr"]))
-    np.testing.assert_allclose(found.positions[0, 0], [0.1, 0.3, 1.7], atol=1e-9)
-    forward, left, up = found.rotations[:, 0, :, 2], found.rotations[:, 0, :, 0], found.rotations[:, 0, :, 1]
+    actual = joined(stream_csv(tmp_path / "x.csv", convention=CONVENTIONS["openxr"]))
+    np.testing.assert_allclose(actual.positions[0, 0], [0.1, 0.3, 1.7], atol=1e-9)
+    forward, left, up = (
+        actual.rotations[:, 0, :, 2],
+        actual.rotations[:, 0, :, 0],
+        actual.rotations[:, 0, :, 1],
+    )
     np.testing.assert_allclose(forward, [[0, 1, 0], [-1, 0, 0]], atol=1e-9)  # -z there is +y here; then -x
     np.testing.assert_allclose(left[0], [-1, 0, 0], atol=1e-9)
     np.testing.assert_allclose(up, [[0, 0, 1]] * 2, atol=1e-9)
@@ -99,8 +103,8 @@ def test_damage_is_an_error_or_counted(rows, tmp_path):
         with pytest.raises(InputError, match=words):
             list(stream_csv(path))
         repairs = Repairs(path)
-        found = joined(stream_csv(path, repairs=repairs))
-        assert len(found) == frames and (~found.tracked).sum() == lost
+        actual = joined(stream_csv(path, repairs=repairs))
+        assert len(actual) == frames and (~actual.tracked).sum() == lost
         assert bool(repairs.counts) == (words != "not after")  # times are judged by the tracker's clock
     path.write_text("\n".join(rows)[:-30])
     with pytest.raises(InputError, match="cut off"):
@@ -114,8 +118,8 @@ def test_a_device_that_is_stated_to_be_untracked_is_no_damage(rows, tmp_path):
     assert not joined(stream_csv(path)).tracked[:, 1].any()
     flagged = [row + (",0" if n else ",left_tracked") for n, row in enumerate(rows)]
     path.write_text("\n".join(flagged) + "\n")
-    found = joined(stream_csv(path))
-    assert not found.tracked[:, 1].any() and found.tracked[:, [0, 2]].all()
+    actual = joined(stream_csv(path))
+    assert not actual.tracked[:, 1].any() and actual.tracked[:, [0, 2]].all()
 
 
 def change_all(row):
@@ -170,10 +174,10 @@ def test_a_damaged_quest_log_keeps_its_time(tmp_path):
     lines[60] = lines[60].replace("1.7000", "nan")
     (tmp_path / "log.txt").write_text("\n".join(lines)[:-100])
     repairs = Repairs("log.txt")
-    found = joined(stream_quest(tmp_path / "log.txt", repairs=repairs))
-    steps = np.diff(found.times) * 72
-    assert len(found) == 98 and steps[39] == pytest.approx(2) and steps[50] == pytest.approx(1)
-    assert not found.tracked[59, 0] and found.tracked[59, 1:].all()
+    actual = joined(stream_quest(tmp_path / "log.txt", repairs=repairs))
+    steps = np.diff(actual.times) * 72
+    assert len(actual) == 98 and steps[39] == pytest.approx(2) and steps[50] == pytest.approx(1)
+    assert not actual.tracked[59, 0] and actual.tracked[59, 1:].all()
     assert sum(repairs.counts.values()) == 3 and "1 x is cut off at the end of the file" in str(repairs)
 
 
@@ -216,19 +220,19 @@ def test_mutated_files_never_trip_a_reader(tmp_path_factory, data):
     path.write_bytes(data.draw(mutations(sources[suffix])))
     for strict in (True, False):
         try:
-            found = joined(stream_devices(path, repairs=Repairs(path, strict)))
+            actual = joined(stream_devices(path, repairs=Repairs(path, strict)))
         except InputError:
             continue
-        assert np.isfinite(found.times).all()
-        assert np.isfinite(found.positions.numpy()[found.tracked]).all()
+        assert np.isfinite(actual.times).all()
+        assert np.isfinite(actual.positions.numpy()[actual.tracked]).all()
 
 
 def test_what_a_clip_would_show(track, tmp_path):
     motion = generate("walk", seconds=0.5, seed=0, fps=60)
     write_motion(tmp_path / "walk.npz", motion)
-    found = joined(stream_devices(tmp_path / "walk.npz"))
-    np.testing.assert_allclose(found.positions, motion.joint_positions()[:, [15, 20, 21]], atol=1e-5)
-    assert found.tracked.all()
+    actual = joined(stream_devices(tmp_path / "walk.npz"))
+    np.testing.assert_allclose(actual.positions, motion.joint_positions()[:, [15, 20, 21]], atol=1e-5)
+    assert actual.tracked.all()
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):

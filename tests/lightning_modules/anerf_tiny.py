@@ -7,7 +7,7 @@ import torch
 
 from contrapposto import rotations as rot
 from contrapposto.systems.anerf.cameras import orbit, project
-from contrapposto.systems.anerf.data import Frame, SceneFacts, write_scene
+from contrapposto.systems.anerf.data import Frame, SceneMetadata, write_scene
 from contrapposto.systems.anerf.data.poses import pose_arrays
 from contrapposto.systems.anerf.kinematics import PARENTS
 from tests.systems.anerf.data.made import arrays
@@ -56,8 +56,8 @@ def write_sticks(folder, *, name="sticks", noise=0.0, seed=0, splits=None):
     views = np.arange(POSES * CAMERAS).reshape(CAMERAS, POSES)
     whole = {"train": views[:3, :3].ravel(), "novel_view": views[3, :3], "novel_pose": views[:, 3]}
     chosen = {split: images for split, images in whole.items() if splits is None or split in splits}
-    facts = SceneFacts("anerf_scene", "made for a test", "CC0-1.0", splits=chosen, metres_per_unit=0.6)
-    return write_scene(folder / name, frames, {**made, **posed, "gt_kp3d": truth}, (SIDE, SIDE), facts)
+    metadata = SceneMetadata("anerf_scene", "made for a test", "CC0-1.0", splits=chosen, metres_per_unit=0.6)
+    return write_scene(folder / name, frames, {**made, **posed, "gt_kp3d": truth}, (SIDE, SIDE), metadata)
 
 
 def _draw(made, image):
@@ -80,8 +80,8 @@ def _draw(made, image):
 
 def tiny(model, stores, runs, *more):
     """A command line."""
-    given = [*SHARED, f"paths.stores={stores}", f"paths.runs={runs}", *more]
-    return [f"model={model}", *{option.partition("=")[0]: option for option in given}.values()]
+    inputs = [*SHARED, f"paths.stores={stores}", f"paths.runs={runs}", *more]
+    return [f"model={model}", *{option.partition("=")[0]: option for option in inputs}.values()]
 
 
 SPLATS = (
@@ -99,7 +99,7 @@ SPLATS = (
 
 def tiny_splats(stores, runs, *more):
     """A command line that trains a splat avatar."""
-    given = [
+    inputs = [
         "data=anerf_scene",
         "data.name=sticks",
         *SPLATS,
@@ -107,4 +107,4 @@ def tiny_splats(stores, runs, *more):
         f"paths.runs={runs}",
         *more,
     ]
-    return ["model=anerf_splat", *{option.partition("=")[0]: option for option in given}.values()]
+    return ["model=anerf_splat", *{option.partition("=")[0]: option for option in inputs}.values()]

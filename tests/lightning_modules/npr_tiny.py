@@ -54,5 +54,5 @@ def write_bent(folder):
 
 def tiny(model, stores, runs, *more):
     """A command line."""
-    given = [*SHARED, *OPTIONS[model], f"paths.stores={stores}", f"paths.runs={runs}", *more]
-    return [f"model={model}", *{option.partition("=")[0]: option for option in given}.values()]
+    inputs = [*SHARED, *OPTIONS[model], f"paths.stores={stores}", f"paths.runs={runs}", *more]
+    return [f"model={model}", *{option.partition("=")[0]: option for option in inputs}.values()]

@@ -42,5 +42,5 @@ def tiny(model, stores, runs, *more):
         f"paths.stores={stores}",
         f"paths.runs={runs}",
     )
-    given = {o.partition("=")[0]: o for o in (*shared, *OPTIONS[model], *more)}
-    return [f"model={model}", *given.values()]
+    inputs = {o.partition("=")[0]: o for o in (*shared, *OPTIONS[model], *more)}
+    return [f"model={model}", *inputs.values()]

@@ -50,11 +50,11 @@ def test_a_checkpoint_gives_the_metrics_of_its_training(trained, stores):
     run = only_run(trained, "anerf")
     result = json.loads((run / "result.json").read_text())
     door("evaluate", [*tiny("anerf", stores, trained), "stage=val"])
-    found = metrics(run, "evaluation/*/metrics.json")["val"]["metrics"]
-    assert found["val/psnr_mean"] == pytest.approx(result["score"], rel=1e-4)
+    actual = metrics(run, "evaluation/*/metrics.json")["val"]["metrics"]
+    assert actual["val/psnr_mean"] == pytest.approx(result["score"], rel=1e-4)
     assert {
         f"val/{m}{r}_{s}" for m in ("psnr", "ssim") for r in ("", "_fg") for s in ("novel_view", "novel_pose")
-    } < set(found)
+    } < set(actual)
     assert result["data"]["licence"] == "CC0-1.0"
 
 
@@ -68,9 +68,9 @@ def test_one_batch_is_learnt_by_heart(stores, tmp_path):
 def test_held_out_views_get_better(stores, tmp_path):
     more = ("data.steps_per_epoch=60", "trainer.max_epochs=1", "data.rays.rays_per_step=256")
     door("train", tiny("anerf", stores, tmp_path, *more))
-    found = metrics(only_run(tmp_path, "anerf"))["last"]["metrics"]
+    actual = metrics(only_run(tmp_path, "anerf"))["last"]["metrics"]
     white = 1.0 - torch.from_numpy(np.stack([write_image(stores, image) for image in (12, 13)]))
-    assert found["val/psnr_fg_novel_view"] > -10 * np.log10(float(white.square().mean())) + 2
+    assert actual["val/psnr_fg_novel_view"] > -10 * np.log10(float(white.square().mean())) + 2
 
 
 def write_image(stores, image):
@@ -125,9 +125,9 @@ def test_every_image_has_a_row_with_all_scores(trained, stores, tmp_path):
     state = {f"features.{n}.weight": torch.randn(a, b, k, k) * 0.05 for n, (a, b, k) in layers.items()}
     state |= {f"features.{n}.bias": torch.zeros(a) for n, (a, _, _) in layers.items()}
     torch.save(state, tmp_path / "alexnet.pth")
-    given = f"data.lpips={tmp_path / 'alexnet.pth'}"
+    inputs = f"data.lpips={tmp_path / 'alexnet.pth'}"
     run = only_run(trained, "anerf")
-    door("evaluate", [*tiny("anerf", stores, trained, "data.name=noisy"), given, f"ckpt={run}"])
+    door("evaluate", [*tiny("anerf", stores, trained, "data.name=noisy"), inputs, f"ckpt={run}"])
     (table,) = run.glob("evaluation/noisy-test*/media/clips_test.csv")
     with open(table, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -142,8 +142,8 @@ def test_every_image_has_a_row_with_all_scores(trained, stores, tmp_path):
     scene = AvatarScene.open(stores / "noisy")
     for row in learnt:
         pose = scene.pose_index(int(row["clip"].partition("/")[2]))
-        given, truth = (array[pose] - array[pose][:1] for array in (scene.kp3d, scene.gt_kp3d))
-        error = 600 * np.linalg.norm(given - truth, axis=-1)  # mm: 0.6 m in a unit
+        inputs, truth = (array[pose] - array[pose][:1] for array in (scene.kp3d, scene.gt_kp3d))
+        error = 600 * np.linalg.norm(inputs - truth, axis=-1)  # mm: 0.6 m in a unit
         assert float(row["pose_error_before_mm"]) == pytest.approx(error.mean(), rel=1e-3)
         assert float(row["pose_pck_before"]) == pytest.approx(100 * (error <= 150).mean(), rel=1e-3)
         area = 100 * np.mean([(error <= radius).mean() for radius in np.linspace(0, 150, 31)])
@@ -158,10 +158,10 @@ def test_the_authors_file_is_evaluated(stores, tmp_path):
     torch.save({"global_step": 1, **content}, tmp_path / "000001.tar")
     door("evaluate", [*tiny("anerf", stores, tmp_path), f"official={tmp_path / '000001.tar'}"])
     (file,) = tmp_path.glob("anerf/official/evaluation/*/metrics.json")
-    found = json.loads(file.read_text())["test"]
-    assert found["clips"] == 4 and found["weights"] == "official"
+    actual = json.loads(file.read_text())["test"]
+    assert actual["clips"] == 4 and actual["weights"] == "official"
     # Random networks show next to nothing: the white background against the pictures, in their box.
-    assert 0 < found["metrics"]["test/psnr_novel_view"] < 40
+    assert 0 < actual["metrics"]["test/psnr_novel_view"] < 40
 
 
 def losses(folder):

@@ -36,17 +36,17 @@ def metrics(folder, pattern="metrics.json"):
 
 
 def test_held_out_views_get_better(trained):
-    found = metrics(only_run(trained, "anerf_splat"))["last"]["metrics"]
-    assert found["val/psnr_novel_view"] > 15  # white everywhere: 11 dB
-    assert found["val/halo_mean"] < 30
+    actual = metrics(only_run(trained, "anerf_splat"))["last"]["metrics"]
+    assert actual["val/psnr_novel_view"] > 15  # white everywhere: 11 dB
+    assert actual["val/halo_mean"] < 30
 
 
 def test_a_checkpoint_gives_the_metrics_of_its_training(trained, stores):
     run = only_run(trained, "anerf_splat")
     result = json.loads((run / "result.json").read_text())
     door("evaluate", [*tiny_splats(stores, trained), "stage=val"])
-    found = metrics(run, "evaluation/*/metrics.json")["val"]["metrics"]
-    assert found["val/psnr_mean"] == pytest.approx(result["score"], rel=1e-4)
+    actual = metrics(run, "evaluation/*/metrics.json")["val"]["metrics"]
+    assert actual["val/psnr_mean"] == pytest.approx(result["score"], rel=1e-4)
 
 
 def test_a_run_directory_loads_without_lightning(trained):
@@ -67,8 +67,8 @@ def test_scenes_of_every_recipe_train_and_evaluate(tmp_path, model, splits):
     door("train", command(*options))
     door("evaluate", command(*options))
     run = only_run(tmp_path / "runs", model)
-    found = metrics(run, "evaluation/*/metrics.json")["test"]["metrics"]
-    assert found["test/psnr_mean"] > 0 and json.loads((run / "result.json").read_text())["score"] > 0
+    actual = metrics(run, "evaluation/*/metrics.json")["test"]["metrics"]
+    assert actual["test/psnr_mean"] > 0 and json.loads((run / "result.json").read_text())["score"] > 0
 
 
 def test_poses_are_refined_each_on_its_own(stores, tmp_path):
@@ -80,8 +80,8 @@ def test_poses_are_refined_each_on_its_own(stores, tmp_path):
     assert module.subject is not None and module.subject.poses is not None
     moved = (module.subject.poses.bones - module.subject.anchors).abs().amax((1, 2))
     assert (moved[:3] > 1e-3).all() and float(moved[3].detach()) < 1e-6  # the fourth pose is held out
-    found = metrics(run)["last"]["metrics"]
-    assert found["val/pose_error_mm"] != found["val/pose_error_before_mm"]
+    actual = metrics(run)["last"]["metrics"]
+    assert actual["val/pose_error_mm"] != actual["val/pose_error_before_mm"]
 
 
 def test_a_run_that_goes_on_in_mid_epoch_gives_the_same_weights(stores, tmp_path):

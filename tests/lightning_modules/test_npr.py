@@ -43,8 +43,8 @@ def test_a_checkpoint_gives_the_metrics_of_its_training(model, stages, bent_stor
     result = json.loads((run / "result.json").read_text())
     door("evaluate", [*tiny(model, bent_store, stages), "stage=val"])
     (file,) = run.glob("evaluation/*/metrics.json")
-    found = json.loads(file.read_text())["val"]["metrics"]
-    assert found[result["monitor"]] == pytest.approx(result["score"], rel=1e-4)
+    actual = json.loads(file.read_text())["val"]["metrics"]
+    assert actual[result["monitor"]] == pytest.approx(result["score"], rel=1e-4)
     assert result["data"]["licence"] == "CC0-1.0"
 
 
@@ -52,11 +52,11 @@ def test_every_group_of_targets_is_reported_beside_the_copy(stages, bent_store):
     door("evaluate", tiny("npr", bent_store, stages))
     run = only_run(stages, "npr")
     (file,) = run.glob("evaluation/*-test*/metrics.json")
-    found = json.loads(file.read_text())["test"]["metrics"]
+    actual = json.loads(file.read_text())["test"]["metrics"]
     for group in ("unseen_poses", "unseen_shapes", "other_connectivity"):
         for name in ("pmd", "distance", "pmd_unaligned", "jacobian", "copy_pmd", "copy_jacobian"):
-            assert np.isfinite(found[f"test/{name}_{group}"]), (name, group)
-        assert found[f"test/pmd_{group}"] <= found[f"test/pmd_unaligned_{group}"] + 1e-6
+            assert np.isfinite(actual[f"test/{name}_{group}"]), (name, group)
+        assert actual[f"test/pmd_{group}"] <= actual[f"test/pmd_unaligned_{group}"] + 1e-6
 
 
 def test_npr_learns_to_reconstruct_poses(bent_store, tmp_path):
@@ -111,10 +111,10 @@ def test_checkpoints_are_complete(stages):
 
 
 def test_refinement_lowers_its_losses(stages):
-    found = json.loads((only_run(stages, "npr_refiner") / "metrics.json").read_text())["last"]["metrics"]
-    before = found["val/laplacian_before"] + found["val/edge_before"]
-    assert found["val/laplacian_after"] + found["val/edge_after"] < before
-    assert found["val/pmd_before"] > 0
+    actual = json.loads((only_run(stages, "npr_refiner") / "metrics.json").read_text())["last"]["metrics"]
+    before = actual["val/laplacian_before"] + actual["val/edge_before"]
+    assert actual["val/laplacian_after"] + actual["val/edge_after"] < before
+    assert actual["val/pmd_before"] > 0
 
 
 def test_several_identities(bent_store, tmp_path):

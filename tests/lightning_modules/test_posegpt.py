@@ -138,6 +138,17 @@ def test_a_generators_checkpoint_is_enough(runs):
     assert judge(sampled.pose, sampled.valid)[0].shape == (1, 4)
 
 
+def test_samples_are_judged_as_predict_writes_them_and_as_they_are(runs, stores):
+    options = ["callbacks.generation.repeats=1", "callbacks.generation.sources.forecasts=2"]
+    command = tiny("posegpt_gpt", stores, runs, *options)
+    door("evaluate", [a for a in command if not a.startswith(("module.", "trainer."))])
+    content = json.loads(next(only_run(runs, "posegpt_gpt").glob("evaluation/*/generation.json")).read_text())
+    assert content["settings"]["post_processing"] == "smoothing of 1 frame, grounded"
+    fid = {name: row["fid"]["mean"] for name, row in content["sources"].items() if "fid" in row}
+    assert fid["PoseGPT"] != fid["PoseGPT, as generated"]
+    assert max(fid["PoseGPT"], fid["PoseGPT, as generated"]) < fid["shuffled in time"] * 100
+
+
 SAMPLE_A_SHARE = """
 import sys, torch
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler

@@ -13,6 +13,7 @@ import torch
 
 from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
+from tests.lightning_modules.sage_tiny import door as in_process
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -35,25 +36,18 @@ SMALL = [
 ]
 
 
-def door(name, *arguments, stores, runs, check=True, env=None):
-    command = [
-        sys.executable,
-        str(ROOT / f"{name}.py"),
-        *SMALL,
-        f"paths.stores={stores}",
-        f"paths.runs={runs}",
-        *arguments,
-    ]
-    result = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-    )
-    if check:
-        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return result
+def arguments(*options, stores, runs):
+    return [*SMALL, f"paths.stores={stores}", f"paths.runs={runs}", *options]
+
+
+def started(*options, stores, runs, **more):
+    """train.py in a process of its own."""
+    command = [sys.executable, str(ROOT / "train.py"), *arguments(*options, stores=stores, runs=runs)]
+    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, **more)
+
+
+def door(name, *options, stores, runs):
+    return in_process(name, arguments(*options, stores=stores, runs=runs))
 
 
 def only_run(runs, model="sage_upper_vqvae"):
@@ -66,7 +60,7 @@ def losses(run):
 
 
 @pytest.mark.slow
-def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path):
+def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path, capsys):
     """One process: a whole run; a run killed in mid-epoch and resumed; evaluation of what was saved."""
     options = ["model=sage_upper_vqvae", "trainer.max_epochs=3", "callbacks.resume.every_n_steps=2"]
     door("train", *options, stores=stores, runs=tmp_path / "whole")
@@ -74,15 +68,7 @@ def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path):
     result = json.loads((whole / "result.json").read_text())
     assert result["data"]["licence"] and (whole / "checkpoints").is_dir()
 
-    command = [
-        sys.executable,
-        str(ROOT / "train.py"),
-        *SMALL,
-        f"paths.stores={stores}",
-        f"paths.runs={tmp_path / 'killed'}",
-        *options,
-    ]
-    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
+    process = started(*options, stores=stores, runs=tmp_path / "killed", start_new_session=True)
     deadline = time.monotonic() + 120
     while not list((tmp_path / "killed").glob("*/*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -91,17 +77,15 @@ def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path):
     killed = only_run(tmp_path / "killed")
     assert not (killed / "result.json").exists()
     door("train", *options[:1], "resume=true", stores=stores, runs=tmp_path / "killed")
-    found, expected = losses(killed), losses(whole)
-    assert found == {step: expected[step] for step in found}
+    actual, expected = losses(killed), losses(whole)
+    assert actual == {step: expected[step] for step in actual}
     # A row is written after the checkpoint of its step: the kill may have come between the two.
-    assert len(expected) - len(found) <= 1 and max(found) == max(expected)
+    assert len(expected) - len(actual) <= 1 and max(actual) == max(expected)
     one, two = (load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, killed))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
-    evaluation = door(
-        "evaluate", "model=sage_upper_vqvae", "stage=val", stores=stores, runs=tmp_path / "whole"
-    )
-    assert "MPJPE" in evaluation.stdout
+    door("evaluate", "model=sage_upper_vqvae", "stage=val", stores=stores, runs=tmp_path / "whole")
+    assert "MPJPE" in capsys.readouterr().out
     values = json.loads(next(whole.glob("evaluation/*/metrics.json")).read_text())
     assert values["val"]["metrics"]["val/mpjpe"] == pytest.approx(result["score"], rel=1e-5)
 
@@ -115,14 +99,8 @@ def test_two_processes_learn_what_one_learns(stores, tmp_path):
         "module.network.dropout=0",
     ]
     door("train", *options, stores=stores, runs=tmp_path / "one")
-    door(
-        "train",
-        *options,
-        "trainer=ddp_cpu",
-        "trainer.log_every_n_steps=1",
-        stores=stores,
-        runs=tmp_path / "two",
-    )
+    more = ("trainer=ddp_cpu", "trainer.log_every_n_steps=1")
+    assert started(*options, *more, stores=stores, runs=tmp_path / "two").wait() == 0
     one, two = (only_run(tmp_path / name, "sage_lower_vqvae") for name in ("one", "two"))
     weights = [load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (one, two)]
     for name, value in weights[0].items():

@@ -19,6 +19,7 @@ from cli.launch import ROOT, compose_config
 from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ConfigError
+from contrapposto.systems.sage.finishing import Finishing
 from tests.lightning_modules.sage_tiny import BODY_MODELS, OPTIONS, door, only_run, tiny
 
 
@@ -51,6 +52,8 @@ def test_what_was_saved_evaluates_to_the_same_metrics(model, stages, stores, cap
     assert max(map(len, printed[: printed.index("results:")].splitlines())) <= 100
     for text in ("MPJRE", "MPJPE", "10^2 m/s^3", "truth", "mean over frames"):
         assert text in printed
+    assert f"finishing: {Finishing.none()}" in " ".join(printed.split())
+    assert entry["settings"]["finishing"] == str(Finishing.none())
     assert ("foot skate" in printed) == (model != "sage_first")  # which has no legs
 
 
@@ -187,10 +190,10 @@ def test_a_killed_decoder_goes_on_as_if_nothing_had_been(earlier, stages, stores
     killed, whole = only_run(runs, "sage_decoder"), only_run(stages, "sage_decoder")
     assert not (killed / "result.json").exists()
     door("train", tiny("sage_decoder", stores, runs, *options, "resume=true"))
-    found, expected = losses(killed), losses(whole)
+    actual, expected = losses(killed), losses(whole)
     # To float tolerance: a resumed run reads its first batches from a cache that it may have to finish in other batches.
-    assert found == pytest.approx({step: expected[step] for step in found}, rel=1e-5)
-    assert len(expected) - len(found) <= 1
+    assert actual == pytest.approx({step: expected[step] for step in actual}, rel=1e-5)
+    assert len(expected) - len(actual) <= 1
     one, two = (load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, killed))
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-5)

@@ -18,14 +18,14 @@ from tests.systems.sage.test_official import write_archive
     ],
 )
 def test_an_official_archive_is_evaluated(model, networks, stores, tmp_path, capsys):
-    made = write_archive(tmp_path / "official", "S3", wrapped=True, blocks=6, layers=3)
+    created = write_archive(tmp_path / "official", "S3", wrapped=True, blocks=6, layers=3)
     arguments = tiny(model, stores, tmp_path / "runs")
     door("evaluate", [*arguments, f"official={tmp_path / 'official'}", "stage=val"])
     (folder,) = (tmp_path / "runs" / model / "official" / "evaluation").glob("tiny-val*")
     reports = json.loads((folder / "official.json").read_text())
     assert set(reports) == networks
     for name, report in reports.items():
-        assert {*report["matched"], *report["constructed"]} == set(made[name].state_dict())
+        assert {*report["matched"], *report["constructed"]} == set(created[name].state_dict())
         assert not report["missing"] and not report["unexpected"]
     metrics = json.loads((folder / "metrics.json").read_text())["val"]
     assert metrics["metrics"]["val/mpjpe"] > 0 and metrics["weights"] == "official"

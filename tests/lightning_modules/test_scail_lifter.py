@@ -46,8 +46,8 @@ def tiny(stores, runs, *more):
         f"paths.stores={stores}",
         f"paths.runs={runs}",
     )
-    given = {o.partition("=")[0]: o for o in (*shared, *more)}
-    return [f"model={MODEL}", *given.values()]
+    inputs = {o.partition("=")[0]: o for o in (*shared, *more)}
+    return [f"model={MODEL}", *inputs.values()]
 
 
 @pytest.fixture(scope="module")

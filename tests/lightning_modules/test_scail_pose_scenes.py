@@ -30,13 +30,13 @@ def test_the_truth_is_where_the_people_are_drawn():
     scene = people_scene(2, 3, seconds=2.0, size=SIZE)
     middle = scene.people[0].motion.num_frames // 2
     meshes = [Mesh(one.vertices(middle), one.body.faces.numpy()) for one in scene.people]
-    picture = render(Scene(meshes), scene.camera, samples=1)
+    image = render(Scene(meshes), scene.camera, samples=1)
     for number, one in enumerate(scene.people):
         joints = scene.camera.to_camera(one.joints()[middle])
         pixels, depth = scene.camera.project(one.joints()[middle])
         columns, rows = np.round(pixels[[0, 3, 4, 5, 12]]).astype(int).T
-        own = picture.ids[rows, columns] == number
-        surface = picture.depth[rows, columns][own]
+        own = image.ids[rows, columns] == number
+        surface = image.depth[rows, columns][own]
         assert own.any() and ((depth[[0, 3, 4, 5, 12]][own] - surface) > 0).all()
         assert ((depth[[0, 3, 4, 5, 12]][own] - surface) < 0.25).all() and np.isfinite(joints).all()
 
@@ -72,5 +72,5 @@ def test_scenes_through_the_pipeline(store):
     metric.update(out["clean_joints"], out["true_joints"], out["in_view"], out["fps"])
     values = {name: float(value) for name, value in metric.compute().items()}
     assert values["found"] == 100 and values["mpjpe"] < 15 and values["switches"] == 0
-    facts = out["reference"].reshape(3, 5)
-    assert torch.isfinite(facts).all() and (facts[:, 1] < facts[:, 0]).all()
+    metadata = out["reference"].reshape(3, 5)
+    assert torch.isfinite(metadata).all() and (metadata[:, 1] < metadata[:, 0]).all()

@@ -161,30 +161,33 @@ def test_offline_run_holds_metrics_tables_and_configuration(tmp_path, no_wandb_v
     content = json.loads(run.file(table).read_text())
     assert content["columns"] == ["clip", "frames", "error"] and content["data"][1] == ["clip_01", 11, 1.0]
     for number, name in ((1, "input_frame"), (2, "input_frame_2")):
-        (picture,) = run.values(f"media_val/picture_{number}")
+        (image,) = run.values(f"media_val/image_{number}")
         drawn = folder / f"media/val_step00000006_{name}.png"
-        assert run.file(picture).read_bytes() == drawn.read_bytes()
+        assert run.file(image).read_bytes() == drawn.read_bytes()
     (histogram,) = run.values("val/codes")
     assert histogram["values"] == [4, 0, 0, 0, 0, 2]  # two batches showed theirs
     assert set(run.machine) <= {"", "unnamed"}
 
 
 @pytest.mark.parametrize("upload", [False, True])
-def test_pictures_of_people_stay_out_unless_asked(tmp_path, upload):
+def test_images_of_people_stay_out_unless_asked(tmp_path, upload):
     run = logged_run(tmp_path, Data(), media_upload=upload)
-    assert ("media_val/picture_1" in run.keys) is upload
+    assert ("media_val/image_1" in run.keys) is upload
     assert bool(list((tmp_path / "wandb").rglob("*.png"))) is upload
     assert (tmp_path / "media/val_step00000006_input_frame.png").exists()
     assert "val/codes" in run.keys
 
 
-def test_a_resumed_run_keeps_its_id(tmp_path):
-    ids = []
-    for _ in range(2):
+def test_a_resumed_run_keeps_its_id_and_goes_on_with_its_steps(tmp_path):
+    for steps in ((0, 1, 2, 2), (3, 4)):
         loggers = build_loggers(tmp_path)
-        ids.append(loggers[1].experiment.id)
+        for step in steps:
+            loggers[1].log_metrics({"loss": 1.0 / (step + 1)}, step=step)
         finish_loggers(loggers)
-    assert ids[0] == ids[1]
+    first, second = read_offline_runs(tmp_path)
+    assert first.run_id == second.run_id
+    assert [row["_step"] for row in first.history] == [0, 1, 2]
+    assert [row["_step"] for row in second.history] == [3, 4]
 
 
 SCRIPT = """

@@ -55,8 +55,14 @@ def _read(path: Path) -> OfflineRun:
         record = protobuf.Record()
         record.ParseFromString(data)
         if record.HasField("environment"):
-            facts = record.environment
-            run.machine += [facts.host, facts.executable, facts.root, facts.cpu.model, *facts.args]
+            metadata = record.environment
+            run.machine += [
+                metadata.host,
+                metadata.executable,
+                metadata.root,
+                metadata.cpu.model,
+                *metadata.args,
+            ]
         if record.HasField("run"):
             run.machine.append(record.run.host)
             run.run_id, run.name = record.run.run_id, record.run.display_name or run.name

@@ -9,8 +9,8 @@ from contrapposto.mesh.asset import MeshAsset
 
 
 def sphere(subdivisions: int = 2, *, centre=(0.0, 0.0, 0.0), radius: float = 1.0) -> MeshAsset:
-    made = trimesh.creation.icosphere(subdivisions, radius)
-    return MeshAsset(np.asarray(made.vertices) + centre, np.asarray(made.faces))
+    created = trimesh.creation.icosphere(subdivisions, radius)
+    return MeshAsset(np.asarray(created.vertices) + centre, np.asarray(created.faces))
 
 
 def grid(side: int = 5) -> MeshAsset:

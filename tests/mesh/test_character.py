@@ -47,14 +47,18 @@ CHARACTERS = {
 def test_a_character_does_what_the_motion_does(kind: str, clip: Motion, tmp_path: Path) -> None:
     suffix = ".vrm" if "vrm" in kind else ".glb"
     character = write_character(tmp_path / f"mine{suffix}", size=1.2, **CHARACTERS[kind])  # type: ignore[arg-type]
-    made = animate_character(tmp_path / f"out{suffix}", clip, character)
-    assert made.scale == pytest.approx(1.2, rel=1e-4)
-    back = read_motion(made.path)
+    created = animate_character(tmp_path / f"out{suffix}", clip, character)
+    assert created.scale == pytest.approx(1.2, rel=1e-4)
+    back = read_motion(created.path)
     assert back.fps == 10 and back.num_frames == clip.num_frames
     np.testing.assert_allclose(shape(back), shape(clip), atol=2e-3)
-    heights = made.joints[:, [made.index["left_ankle"], made.index["right_ankle"]], 1] / made.scale
+    heights = (
+        created.joints[:, [created.index["left_ankle"], created.index["right_ankle"]], 1] / created.scale
+    )
     ankles = clip.joint_positions()[:, [7, 8], 2]
-    np.testing.assert_allclose(heights - made.floor / made.scale, ankles, atol=0.01)  # feet on the floor
+    np.testing.assert_allclose(
+        heights - created.floor / created.scale, ankles, atol=0.01
+    )  # feet on the floor
 
 
 def test_what_the_file_holds_stays(clip: Motion, tmp_path: Path) -> None:
@@ -90,17 +94,17 @@ def test_the_task(clip: Motion, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
     write_motion(tmp_path / "walk.npz", clip)
     character = write_character(tmp_path / "mine.glb")
-    given = ["task=retarget", f"input={tmp_path / 'walk.npz'}", f"target={character}", f"output={tmp_path}"]
-    predict(compose([*given, "task.video=false"]))
+    inputs = ["task=retarget", f"input={tmp_path / 'walk.npz'}", f"target={character}", f"output={tmp_path}"]
+    predict(compose([*inputs, "task.video=false"]))
     assert (tmp_path / "mine_walk.glb").exists() and "feet slide" in capsys.readouterr().out
-    convert = ["task=convert", given[1], f"output={tmp_path / 'out'}", "task.formats=[npz]"]
+    convert = ["task=convert", inputs[1], f"output={tmp_path / 'out'}", "task.formats=[npz]"]
     predict(compose([*convert, f"target_rig={character}"]))
     assert (tmp_path / "out" / "walk_mine.glb").exists()
     with pytest.raises(InputError, match="no file"):
         predict(compose([*convert, f"target_rig={tmp_path / 'none.glb'}"]))
     with pytest.raises(InputError, match="Blender"):
         (tmp_path / "mine.fbx").write_bytes(b"x")
-        predict(compose([*given[:2], f"target={tmp_path / 'mine.fbx'}", given[3]]))
+        predict(compose([*inputs[:2], f"target={tmp_path / 'mine.fbx'}", inputs[3]]))
 
 
 def test_two_bones_reach_their_target() -> None:

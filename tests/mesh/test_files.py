@@ -166,8 +166,8 @@ class TestRigged:
         (clip,) = rigged.clips
         expected = motion_vertices(load_body(), motion)
         expected = expected @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])  # z up to y up
-        found = rigged.pose(clip, np.arange(motion.num_frames) / 30)
-        error = np.linalg.norm(found - expected, axis=-1)
+        actual = rigged.pose(clip, np.arange(motion.num_frames) / 30)
+        error = np.linalg.norm(actual - expected, axis=-1)
         assert error.mean() < 1e-4 and error.max() < 0.02  # four weights for each vertex are kept in the file
 
     def test_clips_of_real_files(self, shared_data):

@@ -29,8 +29,8 @@ def test_gradient_of_a_linear_function_is_its_slope_in_the_plane(mesh):
 
 
 def test_laplacian_is_the_cotangent_sum(mesh):
-    found = operators.laplacian(mesh.vertices, mesh.faces).toarray()
-    expected = np.zeros_like(found)
+    actual = operators.laplacian(mesh.vertices, mesh.faces).toarray()
+    expected = np.zeros_like(actual)
     for face in mesh.faces:
         for k in range(3):
             i, j, o = face[k], face[(k + 1) % 3], face[(k + 2) % 3]
@@ -38,7 +38,7 @@ def test_laplacian_is_the_cotangent_sum(mesh):
             cotangent = u @ v / np.linalg.norm(np.cross(u, v))
             for a, b, sign in ((i, i, 1), (j, j, 1), (i, j, -1), (j, i, -1)):
                 expected[a, b] += sign * cotangent
-    assert np.abs(found - expected).max() < 1e-9
+    assert np.abs(actual - expected).max() < 1e-9
 
 
 def test_jacobians_of_an_affine_map(mesh):
@@ -46,11 +46,11 @@ def test_jacobians_of_an_affine_map(mesh):
     posed = torch.from_numpy(mesh.vertices @ matrix.T + 4)
     gradients = torch.from_numpy(operators.corner_gradients(mesh.vertices, mesh.faces))
     faces = torch.from_numpy(mesh.faces)
-    found = operators.jacobians(gradients, posed, faces)
+    actual = operators.jacobians(gradients, posed, faces)
     normals = operators.face_normals(torch.from_numpy(mesh.vertices), faces)
     tangent = torch.eye(3, dtype=torch.float64) - normals[:, :, None] * normals[:, None]
-    assert (found - torch.from_numpy(matrix) @ tangent).abs().max() < 1e-10
-    assert (found @ normals[..., None]).abs().max() < 1e-10
+    assert (actual - torch.from_numpy(matrix) @ tangent).abs().max() < 1e-10
+    assert (actual @ normals[..., None]).abs().max() < 1e-10
 
 
 def test_completed_jacobians_of_a_similarity_are_the_similarity(mesh):

@@ -15,10 +15,10 @@ from tests.mesh.shapes import sphere
 def test_nearest_by_brute_force(count):
     points = torch.randn(2, count, 3, generator=torch.Generator().manual_seed(count))
     queries = torch.cat([points[:, :20], torch.randn(2, 30, 3)], dim=1)
-    found = nearest(queries, points, 7)
+    actual = nearest(queries, points, 7)
     distance = torch.cdist(queries.double(), points.double())
-    assert torch.equal(found.sort().values, distance.argsort(dim=-1)[..., :7].sort().values)
-    assert torch.equal(found[:, :20, 0], torch.arange(20).expand(2, 20))
+    assert torch.equal(actual.sort().values, distance.argsort(dim=-1)[..., :7].sort().values)
+    assert torch.equal(actual[:, :20, 0], torch.arange(20).expand(2, 20))
     assert torch.allclose(squared_distances(queries, points), distance.square().float(), atol=1e-4)
     with pytest.raises(ValueError, match="nearest"):
         nearest(queries, points, count + 1)
@@ -53,8 +53,8 @@ def test_furthest_points_by_threads(seed):
     generator = np.random.default_rng(seed)
     lattice = generator.integers(-2, 3, (75, 3)).astype(np.float32) / 4  # full of ties
     lattice[[seed - 1, 30]] = 0  # never chosen again, not even as the start, when all others are
-    found = furthest_points(torch.from_numpy(lattice)[None], 60)[0]
-    assert found.tolist() == plain_furthest(lattice, 60)
+    actual = furthest_points(torch.from_numpy(lattice)[None], 60)[0]
+    assert actual.tolist() == plain_furthest(lattice, 60)
 
 
 def test_furthest_points_at_the_origin_are_all_zero():

@@ -27,8 +27,8 @@ def test_any_field_is_solved_as_by_dense_least_squares(backend):
     root = np.sqrt(np.repeat(operators.doubled_areas(mesh.vertices, mesh.faces), 3))
     matrix = operators.gradient_matrix(mesh.vertices, mesh.faces).toarray() * root[:, None]
     solved = solver.solve(field)
-    for pose, given in zip(solved.numpy(), field.numpy()):
-        wanted = given.transpose(0, 2, 1).reshape(-1, 3) * root[:, None]
+    for pose, inputs in zip(solved.numpy(), field.numpy()):
+        wanted = inputs.transpose(0, 2, 1).reshape(-1, 3) * root[:, None]
         expected = np.linalg.lstsq(matrix, wanted, rcond=None)[0]
         assert np.abs((pose - pose.mean(0)) - (expected - expected.mean(0))).max() < 1e-9
     flat = solver.solve(field.flatten(-2), pins=torch.ones(3))

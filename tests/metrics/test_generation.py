@@ -63,9 +63,9 @@ def test_sampled_figures_estimate_the_exact_ones(generator):
     def draw(high):
         return int(random.integers(0, high))
 
-    found = generation.multimodality_by_quota(features, classes, draw, quota=1500, most=100_000)
+    actual = generation.multimodality_by_quota(features, classes, draw, quota=1500, most=100_000)
     hot = torch.nn.functional.one_hot(classes)
-    assert float(found) == pytest.approx(float(generation.multimodality(features, hot)) * 19 / 20, rel=0.03)
+    assert float(actual) == pytest.approx(float(generation.multimodality(features, hot)) * 19 / 20, rel=0.03)
     # One class of four occurs: the original divides by four quotas.
     one = torch.full((80,), 3)
     low = generation.multimodality_by_quota(features, one, draw, quota=100, most=10_000, original=True)

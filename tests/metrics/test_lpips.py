@@ -43,8 +43,8 @@ def test_the_distance_is_that_of_torchmetrics(tmp_path, monkeypatch, kind, build
     one, two = torch.rand(2, 2, 48, 40, 3)
     expected = network(one.movedim(-1, 1), two.movedim(-1, 1), normalize=True).flatten()
     for name in ("torchvision.safetensors", "lpips.pth"):
-        found = load_lpips(tmp_path / name)(one, two)
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+        actual = load_lpips(tmp_path / name)(one, two)
+        torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-6)
     assert float(expected.min()) > 1e-3
 
 
@@ -75,11 +75,11 @@ def test_pictures_are_cut_to_their_region():
     region = torch.zeros(3, 64, 50, dtype=torch.bool)
     region[0, 5:60, 4:44] = True
     region[1, 62:64, 0:3] = True  # widened, inside of the picture
-    pictures = torch.rand(3, 64, 50, 3)
-    found = lpips(network, pictures, pictures, region)
-    assert found[:2].tolist() == [55040, 32032] and found[2].isnan()
+    images = torch.rand(3, 64, 50, 3)
+    actual = lpips(network, images, images, region)
+    assert actual[:2].tolist() == [55040, 32032] and actual[2].isnan()
     with pytest.raises(InputError, match="too small"):
-        lpips(network, pictures[:, :20], pictures[:, :20], region[:, :20])
+        lpips(network, images[:, :20], images[:, :20], region[:, :20])
 
 
 def test_networks_that_cannot_be_used(tmp_path):

@@ -25,15 +25,15 @@ def test_point_distance():
 def test_jacobian_error_is_weighted_by_area():
     error = torch.zeros(2, 3, 3)
     error[1] = 1
-    found = jacobian_error(error, torch.zeros_like(error), torch.tensor([3.0, 1.0]))
-    assert found == pytest.approx(1.5)
+    actual = jacobian_error(error, torch.zeros_like(error), torch.tensor([3.0, 1.0]))
+    assert actual == pytest.approx(1.5)
 
 
 def test_volume_against_trimesh():
-    made = trimesh.creation.box((1, 2, 3))
-    vertices = torch.from_numpy(np.array(made.vertices))
-    found = signed_volume(vertices + 5, torch.from_numpy(np.array(made.faces)))
-    assert found == pytest.approx(6)
+    created = trimesh.creation.box((1, 2, 3))
+    vertices = torch.from_numpy(np.array(created.vertices))
+    actual = signed_volume(vertices + 5, torch.from_numpy(np.array(created.faces)))
+    assert actual == pytest.approx(6)
 
 
 def test_kernel_distance_by_loops():

@@ -15,10 +15,10 @@ def test_means_by_group():
         metric.update(torch.from_numpy(pred), torch.from_numpy(true), group)
         difference = (pred - pred.mean(1, keepdims=True)) - (true - true.mean(1, keepdims=True))
         squares[group] += list((difference**2).sum(-1).mean(-1))
-    found = metric.compute()
-    assert set(found) == set(squares)
+    actual = metric.compute()
+    assert set(actual) == set(squares)
     for group, values in squares.items():
-        assert float(found[group]) == pytest.approx(1000 * np.mean(values), rel=1e-5)
+        assert float(actual[group]) == pytest.approx(1000 * np.mean(values), rel=1e-5)
     with pytest.raises(ValueError):
         metric.update(torch.zeros(1, 2, 3), torch.zeros(1, 2, 3), "nobody")
 

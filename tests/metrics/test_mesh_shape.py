@@ -36,8 +36,8 @@ def plane_crossings(vertices, faces):
 def test_crossings_are_those_of_brute_force():
     mesh = together(sphere(1), sphere(0, centre=(0.7, 0.3, 0.2)))
     vertices = mesh.vertices @ rotation(3)
-    found = self_intersections(vertices, mesh.faces)
-    assert np.array_equal(found, plane_crossings(vertices, mesh.faces)) and 4 < found.sum() < len(found)
+    actual = self_intersections(vertices, mesh.faces)
+    assert np.array_equal(actual, plane_crossings(vertices, mesh.faces)) and 4 < actual.sum() < len(actual)
 
 
 def test_what_does_not_cross():
@@ -67,13 +67,13 @@ def discs(count, wide, generator):
 
 def test_pictures_of_the_same_kind_are_near_and_of_another_far():
     generator = np.random.default_rng(0)
-    pictures = np.concatenate([discs(40, wide, generator) for wide in (False, True)])
-    network = train_view_network(pictures, np.repeat([0, 1], 40), steps=40)
+    images = np.concatenate([discs(40, wide, generator) for wide in (False, True)])
+    network = train_view_network(images, np.repeat([0, 1], 40), steps=40)
     true = discs(30, True, generator)
     same = view_scores(network, discs(30, True, generator), true, 1)
     other = view_scores(network, discs(30, False, generator), true, 1)
     assert same.accuracy == 1 and other.accuracy == 0 and same.true_accuracy == 1
     assert same.fid < 0.2 * other.fid and same.kid < 0.2 * other.kid
-    again = train_view_network(pictures, np.repeat([0, 1], 40), steps=2)
-    once_more = train_view_network(pictures, np.repeat([0, 1], 40), steps=2)
+    again = train_view_network(images, np.repeat([0, 1], 40), steps=2)
+    once_more = train_view_network(images, np.repeat([0, 1], 40), steps=2)
     assert torch.equal(again.head.weight, once_more.head.weight)

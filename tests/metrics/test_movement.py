@@ -32,10 +32,10 @@ def test_turns_beyond_half_a_turn_are_counted_whole():
 def test_ahead_and_side_are_seen_from_the_first_frame():
     lengths = torch.tensor([31])
     still = torch.eye(3).expand(1, 31, 3, 3)
-    found = movements(still, going(z=-2.0), lengths)
-    assert float(found["ahead"]) == pytest.approx(2) and float(found["side"]) == pytest.approx(0)
-    found = movements(turning(0), going(x=math.sin(0.3), z=-math.cos(0.3)), lengths)
-    assert float(found["ahead"]) == pytest.approx(1, abs=1e-5) and float(found["side"]) == pytest.approx(
+    actual = movements(still, going(z=-2.0), lengths)
+    assert float(actual["ahead"]) == pytest.approx(2) and float(actual["side"]) == pytest.approx(0)
+    actual = movements(turning(0), going(x=math.sin(0.3), z=-math.cos(0.3)), lengths)
+    assert float(actual["ahead"]) == pytest.approx(1, abs=1e-5) and float(actual["side"]) == pytest.approx(
         0, abs=1e-5
     )
     assert float(movements(still, going(x=0.7), lengths)["side"]) == pytest.approx(0.7)

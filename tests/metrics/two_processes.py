@@ -46,8 +46,8 @@ def worker(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     results = []
     for metric, arguments in updates():
-        for given in arguments[:3] if rank == 0 else arguments[3:]:
-            metric.update(*given)
+        for inputs in arguments[:3] if rank == 0 else arguments[3:]:
+            metric.update(*inputs)
         results.append(metric.compute())
     torch.save(results, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
@@ -58,10 +58,10 @@ def main(folder: str) -> None:
     method = "fork" if "fork" in mp.get_all_start_methods() else "spawn"
     mp.start_processes(worker, args=(folder,), nprocs=2, start_method=method)
     for rank in range(2):
-        found = torch.load(f"{folder}/{rank}.pt")
-        for (metric, arguments), value in zip(updates(), found):
-            for given in arguments:
-                metric.update(*given)
+        actual = torch.load(f"{folder}/{rank}.pt")
+        for (metric, arguments), value in zip(updates(), actual):
+            for inputs in arguments:
+                metric.update(*inputs)
             torch.testing.assert_close(value, metric.compute(), rtol=1e-5, atol=1e-6)
 
 

@@ -74,7 +74,7 @@ def test_bypass_keeps_latents_for_the_start():
         result = quantizer(z)
         assert torch.equal(result.z_q, z) and float(result.loss.sum()) == 0
     assert [float(rows.mean()) for rows in quantizer.recent] == [2, 3, 4]
-    quantizer.start_books(torch.cat(quantizer.recent), 0)
+    quantizer.initialize_codebooks(torch.cat(quantizer.recent), 0)
     assert quantizer.recent == []
 
 

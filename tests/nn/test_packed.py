@@ -20,8 +20,8 @@ def test_against_numpy(shape, bias):
     expected = features.double().numpy() @ weight.double().numpy().T
     expected = expected + (offset.double().numpy() if bias else 0)
     for kind in ("plain", "packed"):
-        found = make_linear(weight, offset, kind)(features)
-        np.testing.assert_allclose(found, expected, atol=2e-5, rtol=1e-5)
+        actual = make_linear(weight, offset, kind)(features)
+        np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=1e-5)
         curved = make_linear(weight, offset, kind, gelu=True)(features)
         inner = np.sqrt(2 / np.pi) * (expected + 0.044715 * expected**3)
         np.testing.assert_allclose(curved, expected * (1 + np.tanh(inner)) / 2, atol=2e-5, rtol=1e-5)

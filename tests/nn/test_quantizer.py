@@ -99,14 +99,14 @@ def test_usage_tracker_leaves_padding_out():
 
 def loop_extras(books, z, prob, decay, size, contrastive, temperature):
     """SAGE's training extras on (N, D) features, by loops: new usage, new books, contrastive term."""
-    new_prob, new_books, term = prob.copy(), [], 0.0
+    new_prob, new_codebooks, term = prob.copy(), [], 0.0
     for i, book in enumerate(books):
         part = z[:, 4 * i : 4 * i + 4]
         distance = ((part[:, None] - book[None]) ** 2).sum(-1)
         frequency = np.bincount(distance.argmin(1), minlength=8) / len(z)
         new_prob[:, i] = decay * prob[:, i] + (1 - decay) * frequency
         rate = np.exp(-new_prob[:, i] * size * 10 / (1 - decay) - 1e-3)[:, None]
-        new_books.append((1 - rate) * book + rate * part[distance.argmin(0)])
+        new_codebooks.append((1 - rate) * book + rate * part[distance.argmin(0)])
         if i in contrastive:
             losses = []
             for code in range(8):
@@ -115,7 +115,7 @@ def loop_extras(books, z, prob, decay, size, contrastive, temperature):
                 logits = np.concatenate([[positive], ordered[: len(z) // 2]]) / temperature
                 losses.append(np.log(np.exp(logits - logits[0]).sum()))
             term += np.mean(losses)
-    return new_prob, new_books, term
+    return new_prob, new_codebooks, term
 
 
 @pytest.mark.parametrize(
@@ -133,11 +133,11 @@ def test_anchored_quantizer_against_loops(options, size, contrastive):
     books = [book.weight.detach().double().numpy().copy() for book in quantizer.embeddings]
     plain = ((quantizer.eval()(z).z_q - z).square().mean(-1) * 2).detach()
     output = quantizer.train()(z)
-    new_prob, new_books, term = loop_extras(
+    new_prob, new_codebooks, term = loop_extras(
         books, z.double().view(40, 12).numpy(), prob, 0.5, size, contrastive, 2.0
     )
     np.testing.assert_allclose(quantizer.embed_prob.numpy(), new_prob, atol=1e-6)
-    for book, expected, old in zip(quantizer.embeddings, new_books, books):
+    for book, expected, old in zip(quantizer.embeddings, new_codebooks, books):
         np.testing.assert_allclose(book.weight.detach().numpy(), expected, atol=1e-5)
         assert np.abs(expected - old).max() > 0.1
     assert term > 0.1
@@ -185,12 +185,12 @@ def test_a_bypassed_quantizer_passes_the_latent_in_training_only():
     quantizer = quantizer_of_width_12(AnchoredQuantizer)
     quantizer.bypass = True
     z = torch.randn(2, 5, 12, requires_grad=True)
-    before = quantizer.books().detach().clone()
+    before = quantizer.codebooks().detach().clone()
     output = quantizer.train()(z)
     assert torch.equal(output.z_q, z) and not output.loss.any() and not output.extra
     (output.z_q.sum() + output.loss.sum()).backward()
     assert all(not book.weight.grad.any() for book in quantizer.embeddings)
-    assert torch.equal(quantizer.books(), before) and not quantizer.embed_prob.any()
+    assert torch.equal(quantizer.codebooks(), before) and not quantizer.embed_prob.any()
     assert not torch.equal(quantizer.eval()(z).z_q, z)
 
 
@@ -201,8 +201,8 @@ def test_books_start_at_the_clusters_of_the_latents():
     choice = torch.arange(8).repeat(40)
     z = centres[:, choice].permute(1, 0, 2).reshape(8, 40, 12)
     z = z + 0.01 * torch.randn(z.shape, generator=generator)
-    quantizer.start_books(z, seed=0, rounds=30)
-    for book, wanted in zip(quantizer.books(), centres):
+    quantizer.initialize_codebooks(z, seed=0, rounds=30)
+    for book, wanted in zip(quantizer.codebooks(), centres):
         distance = torch.cdist(book.detach(), wanted).min(0).values
         # Lloyd's algorithm may merge a pair of clusters, hardly more with so many rounds.
         assert (distance < 0.05).sum() >= 4

@@ -86,9 +86,9 @@ def main(folder: str) -> None:
     method = "fork" if "fork" in mp.get_all_start_methods() else "spawn"
     mp.start_processes(worker, args=(folder,), nprocs=2, start_method=method)
     for rank in range(2):
-        for (kind, sizes), found in zip(CASES, torch.load(f"{folder}/{rank}.pt")):
+        for (kind, sizes), actual in zip(CASES, torch.load(f"{folder}/{rank}.pt")):
             expected = train(make(kind), batches, 1.0)
-            for step, (ours, theirs) in enumerate(zip(found, expected)):
+            for step, (ours, theirs) in enumerate(zip(actual, expected)):
                 for name, value in theirs.items():
                     place = f"{kind}, {sizes}, rank {rank}, step {step}, {name}"
                     torch.testing.assert_close(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable
 from functools import cached_property
@@ -28,9 +29,9 @@ SUBSET = HERE / "golden"
 
 def golden_folder() -> Path:
     """The folder of the cases; it may be missing."""
-    given = os.environ.get("GOLDEN_DIR")
-    if given:
-        return Path(given)
+    inputs = os.environ.get("GOLDEN_DIR")
+    if inputs:
+        return Path(inputs)
     shared = HERE.parents[2] / "shared" / "golden"
     return shared if shared.is_dir() else SUBSET
 
@@ -84,6 +85,14 @@ class Case:
         generator = np.random.default_rng([self.manifest["seed"], zlib.crc32(entry["name"].encode())])
         values = entry["mean"] + entry["std"] * generator.standard_normal(entry["shape"])
         return (np.abs(values) + 0.1 if entry.get("abs") else values).astype(np.float32)
+
+    def number(self, key: str, pattern: str) -> float:
+        """A number that the manifest states only in the text that describes an array: the first group of `pattern`."""
+        entry = self.manifest["arrays"][key]
+        text = next(entry[name] for name in ("what", "desc", "about", "description") if name in entry)
+        match = re.search(pattern, text)
+        assert match, f"{key}: {text!r} has no {pattern}"
+        return float(match[1])
 
     def check(
         self, actual: torch.Tensor, key: str, *, tolerance: float = 1e-4, absolute: bool = False

@@ -24,7 +24,7 @@ def test_poses_and_cameras(case: Case) -> None:
     refined = frames.refined(case["ref_bones"], case["ref_kps"][:, 0])
     sel = case["sel"].tolist()
     moving = [18, 19, 20, 21]
-    found = {
+    actual = {
         "retarget": paths.retarget(frames, sel, length=3, skip=2),
         "retarget_center": paths.retarget(frames, sel, centre_root=True, level_root=True),
         "retarget_refined": paths.retarget(refined, sel),
@@ -38,16 +38,16 @@ def test_poses_and_cameras(case: Case) -> None:
         "selected": paths.selected(frames, sel),
         "poserot": paths.pose_turn(frames, case["sel_poserot"].tolist(), count=6),
     }
-    for name, path in found.items():
+    for name, path in actual.items():
         case.check(path.joints, f"{name}_kps", **TIGHT)
         case.check(path.world_to_bone, f"{name}_skts", **TIGHT)
         case.check(path.cameras, f"{name}_c2ws", **TIGHT)
         case.check(path.focals, f"{name}_focals", **TIGHT)
         case.check(path.frames, f"{name}_cam_idxs")
     for name in ("retarget", "retarget_center", "retarget_refined", "poserot"):
-        case.check(found[name].bones, f"{name}_bones", **TIGHT)
+        case.check(actual[name].bones, f"{name}_bones", **TIGHT)
     for name, count in (("bullet", 3), ("bullet_nocenter", 3), ("bullet_undo", 2)):
-        case.check(found[name].bones[::count], f"{name}_bones", **TIGHT)  # the original's are not repeated
+        case.check(actual[name].bones[::count], f"{name}_bones", **TIGHT)  # the original's are not repeated
     case.check(paths.two_circles(6), "camera_path", **TIGHT)
     case.check(torch.tensor(paths.positions([20, 7, 99], [5, 7, 20])), "idx_map")
 

@@ -19,9 +19,10 @@ def test_metrics(case: Case) -> None:
     case.check(similarity, "ssim_map", tolerance=5e-4)
     assert float((similarity - case["ssim_map"]).abs().mean()) < 2e-5
     cylinders = kinematics.rendering_cylinder(case["kp3d"])
-    box = cameras.cylinder_box(cylinders, case["c2ws"], case["focals"], 32, 32)
+    height, width = pred.shape[1:3]
+    box = cameras.cylinder_box(cylinders, case["c2ws"], case["focals"], height, width)
     case.check(torch.stack([box.low, box.high], dim=1), "boxes")
-    region = image.box_region(box.low, box.high, 32, 32)
+    region = image.box_region(box.low, box.high, height, width)
     case.check(region.flatten(1).sum(1), "n_valid")
     for suffix, part in (("", region), ("_fg", mask)):
         for name, measure in (("psnr", image.psnr), ("ssim", image.ssim)):
@@ -39,27 +40,28 @@ def test_metrics(case: Case) -> None:
 def check_crops(case: Case, box: cameras.Box, mask: torch.Tensor) -> None:
     """At rendering time both pictures are cropped to the box before SSIM is computed."""
     true = case["gt_u8"].float() / 255
-    found: dict[str, list[torch.Tensor]] = {}
-    for i in range(2):
+    actual: dict[str, list[torch.Tensor]] = {}
+    for i in range(len(case["render_psnr"])):
         (x0, y0), (x1, y1) = box.low[i].tolist(), box.high[i].tolist()
         crop = (slice(i, i + 1), slice(y0, y1), slice(x0, x1))
         for prefix, part in (("render_", None), ("render_fg_", mask[crop])):
             for name, measure in (("psnr", image.psnr), ("ssim", image.ssim)):
-                found.setdefault(prefix + name, []).append(measure(case["pred"][crop], true[crop], part)[0])
-    for key, values in found.items():
+                actual.setdefault(prefix + name, []).append(measure(case["pred"][crop], true[crop], part)[0])
+    for key, values in actual.items():
         case.check(torch.stack(values), key, tolerance=1e-4)
 
 
 @parity("anerf_mesh")
 def test_mesh(case: Case) -> None:
     model, root = official_model(case), case["kp3d"][0, 0]
-    grid = density_grid(model, case["skts"][0], root, resolution=20)
+    grid = density_grid(model, case["skts"][0], root, resolution=case.manifest["config"]["res"])
     # The middle of the grid is the root joint: its direction in the root's frame is rounding and nothing else.
     beside = torch.ones_like(grid)
-    beside[10, 10, 10] = 0
+    middle = (case.manifest["config"]["res"] // 2,) * 3
+    beside[middle] = 0
     largest = float(case["density"].abs().max())
     assert float(((grid - case["density"]) * beside).abs().max()) < 1e-4 * largest
-    grid[10, 10, 10] = case["density"][10, 10, 10]
+    grid[middle] = case["density"][middle]
     vertices, faces = surface(grid, root, unit_cube=True)
     box = torch.from_numpy(vertices)
     case.check(torch.stack([box.amin(0), box.amax(0)]), "verts_bbox")

@@ -28,9 +28,9 @@ def test_poses(case: Case) -> None:
         check_layer(case, name, moved_layer(case, kind))
         check_losses(case, name, kind)
     shared = SharedPoseLayer(rest, aa, root, case["mv_kp_map"], case["mv_uidxs"])
-    found = shared(index)
-    case.check(found.joints, "mv_kps", **TIGHT)
-    case.check(found.world_to_bone, "mv_skts", **TIGHT)
+    actual = shared(index)
+    case.check(actual.joints, "mv_kps", **TIGHT)
+    case.check(actual.world_to_bone, "mv_skts", **TIGHT)
     case.check(shared.bones, "mv_param_bones", **TIGHT)
     case.check(shared.root_bones, "mv_param_root", **TIGHT)
     several = PoseLayer(torch.stack([rest, rest * 1.1]), aa, root, subject=case["ms_rest_pose_idxs"])
@@ -39,13 +39,13 @@ def test_poses(case: Case) -> None:
 
 
 def check_layer(case: Case, name: str, layer: PoseLayer) -> None:
-    found = layer(case["idx"])
+    actual = layer(case["idx"])
     case.check(layer.bones, f"{name}_param_bones", **TIGHT)
-    case.check(found.joints, f"{name}_kps", **TIGHT)
-    case.check(found.parameters, f"{name}_bone", **TIGHT)
-    case.check(found.world_to_bone, f"{name}_skts", **TIGHT)
-    case.check(found.bone_to_world, f"{name}_l2ws", **TIGHT)
-    case.check(found.rotations, f"{name}_rots", **TIGHT)
+    case.check(actual.joints, f"{name}_kps", **TIGHT)
+    case.check(actual.parameters, f"{name}_bone", **TIGHT)
+    case.check(actual.world_to_bone, f"{name}_skts", **TIGHT)
+    case.check(actual.bone_to_world, f"{name}_l2ws", **TIGHT)
+    case.check(actual.rotations, f"{name}_rots", **TIGHT)
     case.check(layer.axis_angles(), f"{name}_get_bones", tolerance=1e-4)
     chain = kinematics.pose_bones(rot.axis_angle_to_matrix(layer.axis_angles()), case["rest_pose"])
     case.check(chain.world_to_bone, f"{name}_chain_skts", **TIGHT)
@@ -58,17 +58,17 @@ def moved_layer(case: Case, kind: str) -> PoseLayer:
 
 def check_losses(case: Case, name: str, kind: str) -> None:
     index, layer = case["idx"], moved_layer(case, kind)
-    found = layer(index)
+    actual = layer(index)
     anchors = case["bones"][index]
     if kind == "sixd":
         anchors = rot.axis_angle_to_matrix(anchors)
-    drift = 2.0 * losses.pose_regulariser(found, anchors)
+    drift = 2.0 * losses.pose_regulariser(actual, anchors)
     before, after = (layer(i) for i in layer.neighbours(index))
-    bend = 0.05 * losses.temporal_loss(found, before, after, case["temp_val"])
+    bend = 0.05 * losses.temporal_loss(actual, before, after, case["temp_val"])
     case.check(drift, f"{name}_kp_loss")
     case.check(bend, f"{name}_temp_loss")
-    case.check(mean_joint_change(found.joints, case["kp3d"][index]), f"{name}_mpjpc")
-    (drift + bend + (case[f"{name}_q"] * found.world_to_bone).sum()).backward()
+    case.check(mean_joint_change(actual.joints, case["kp3d"][index]), f"{name}_mpjpc")
+    (drift + bend + (case[f"{name}_q"] * actual.world_to_bone).sum()).backward()
     case.check(layer.bones.grad, f"{name}_grad_bones", tolerance=1e-3)
     case.check(layer.pelvis.grad, f"{name}_grad_pelvis", tolerance=1e-3)
 
@@ -108,8 +108,8 @@ def test_losses(case: Case) -> None:
         "mixamo": (5e-4, 0.1, 500_000, 1),
         "mixamo_ft": (2e-4, 0.25, 200_000, 1),
     }.items():
-        found = [lr * losses.step_decay(step, rate, decay, unit) for step in case["lr_steps"].tolist()]
-        case.check(torch.tensor(found), f"lr_{name}", **TIGHT)
+        actual = [lr * losses.step_decay(step, rate, decay, unit) for step in case["lr_steps"].tolist()]
+        case.check(torch.tensor(actual), f"lr_{name}", **TIGHT)
 
 
 def check_setting(case: Case, name: str, kind: str) -> None:
@@ -141,8 +141,8 @@ def test_training(case: Case) -> None:
     pose_optimiser = torch.optim.Adam(poses.parameters(), lr=5e-4)
     history, stats = [], []
     for step in range(1, 7):
-        found, change, shown = training_losses(case, model, poses, anchors)
-        total = torch.stack(found).sum()
+        actual, change, shown = training_losses(case, model, poses, anchors)
+        total = torch.stack(actual).sum()
         network.zero_grad()
         total.backward()
         network.step()
@@ -156,14 +156,14 @@ def test_training(case: Case) -> None:
         rate = 5e-4 * losses.step_decay(step, 0.1, 500_000)
         network.param_groups[0]["lr"] = rate
         model.set_step(step)
-        history.append(torch.stack([*found, total]).detach())
+        history.append(torch.stack([*actual, total]).detach())
         stats.append([rate, float(model.distance_encoding.tau), float(change), float(shown)])
     case.check(torch.stack(history), "losses", tolerance=3e-3)  # the sixth step: 2.3e-3
     # PSNR of the sixth step: 6e-3. The change of joints is in thousandths: 1e-7 of float32 is 1e-4.
     for column, (tolerance, absolute) in enumerate(((2e-3, 5e-5), (2e-3, 5e-5), (2e-3, 3e-4), (1e-2, 5e-5))):
         expected = case["stats"][:, column]
-        found = torch.tensor(stats)[:, column]
-        torch.testing.assert_close(found, expected, rtol=tolerance, atol=absolute)
+        actual = torch.tensor(stats)[:, column]
+        torch.testing.assert_close(actual, expected, rtol=tolerance, atol=absolute)
     check_final(case, model)
 
 
@@ -172,7 +172,7 @@ def training_losses(
 ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
     index, (origins, directions) = case["batch_kp_idx"], case["batch_rays"]
     posed = poses(index)
-    found = model(
+    actual = model(
         origins,
         directions,
         posed.world_to_bone,
@@ -181,7 +181,7 @@ def training_losses(
         mean_span=True,
     )
     target, background = case["batch_target_s"], case["batch_bgs"]
-    shown, shown0 = found.fine.over(background), found.coarse.over(background)
+    shown, shown0 = actual.fine.over(background), actual.coarse.over(background)
     before, after = (poses(i) for i in poses.neighbours(index))
     parts = [
         losses.image_loss(shown, target, "l1"),

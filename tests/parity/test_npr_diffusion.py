@@ -22,7 +22,7 @@ def filled(model: PointDiffusion, case: Case) -> PointDiffusion:
 def test_schedule(case: Case) -> None:
     tight = {"tolerance": 1e-5}
     schedule, short = NoiseSchedule(), NoiseSchedule(6)
-    for found, key in (
+    for actual, key in (
         (schedule.betas, "betas"),
         (schedule.alphas, "alphas"),
         (schedule.alpha_bars, "alpha_bars"),
@@ -32,7 +32,7 @@ def test_schedule(case: Case) -> None:
         (short.alpha_bars, "alpha_bars6"),
         (short.sigmas, "sigmas6"),
     ):
-        case.check(found, key, **tight)
+        case.check(actual, key, **tight)
 
 
 def stored_noise(start: Tensor, noises: Tensor) -> dict[int, Tensor]:
@@ -71,5 +71,5 @@ def test_features(case: Case) -> None:
 def test_feature_sampling(case: Case) -> None:
     model = filled(FeatureDiffusion(schedule=NoiseSchedule(6)), case)
     draws = stored_noise(case["hT"], case["noises"])
-    found = model.sample(0, torch.zeros(1).long(), condition=case["context"], noise=draws.__getitem__)
-    case.check(found, "sample")
+    actual = model.sample(0, torch.zeros(1).long(), condition=case["context"], noise=draws.__getitem__)
+    case.check(actual, "sample")

@@ -53,10 +53,10 @@ def check_frames(case: Case, kind: str, vertices: np.ndarray, faces: np.ndarray)
     np.add.at(total, faces.ravel(), np.repeat(frames, 3, axis=0))
     total /= count[:, None, None]
     total /= np.linalg.norm(total, axis=(1, 2), keepdims=True) + 1e-6
-    for found, key in ((frames, "basis_f"), (total, "basis_v")):
-        if np.abs(found - case.arrays[f"{kind}_{key}"]).max() > 1e-5:  # which edge comes first is not stated
-            found = np.stack([-found[..., 0], -found[..., 1], found[..., 2]], axis=2)
-        case.check(torch.from_numpy(found), f"{kind}_{key}", tolerance=1e-5, absolute=True)
+    for actual, key in ((frames, "basis_f"), (total, "basis_v")):
+        if np.abs(actual - case.arrays[f"{kind}_{key}"]).max() > 1e-5:  # which edge comes first is not stated
+            actual = np.stack([-actual[..., 0], -actual[..., 1], actual[..., 2]], axis=2)
+        case.check(torch.from_numpy(actual), f"{kind}_{key}", tolerance=1e-5, absolute=True)
 
 
 def check_solves(case: Case, kind: str, solver: PoissonSolver) -> None:

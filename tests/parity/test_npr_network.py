@@ -30,8 +30,8 @@ def solver(case: Case, side: str) -> PoissonSolver:
 @parity("npr_fps")
 def test_fps(case: Case) -> None:
     for entry in case.manifest["cases"]:
-        found = furthest_points(case[f"{entry['name']}_x"][None], entry["m"])[0]
-        case.check(found, f"{entry['name']}_idx")
+        actual = furthest_points(case[f"{entry['name']}_x"][None], entry["m"])[0]
+        case.check(actual, f"{entry['name']}_idx")
 
 
 @parity("npr_encoder")
@@ -79,10 +79,12 @@ def stage_outputs(model: NPR) -> dict[str, list[Tensor]]:
         modules[f"elementwise_extra{stage}"] = encoder.elementwise_extras[stage]
         modules[f"transformer_down{stage}"] = encoder.transformer_downs[stage]
         modules[f"elementwise{stage}"] = encoder.elementwise[stage]
-    found: dict[str, list[Tensor]] = {name: [] for name in modules}
+    actual: dict[str, list[Tensor]] = {name: [] for name in modules}
     for name, module in modules.items():
-        module.register_forward_hook(lambda _m, _i, output, name=name: found[name].insert(0, output.detach()))
-    return found
+        module.register_forward_hook(
+            lambda _m, _i, output, name=name: actual[name].insert(0, output.detach())
+        )
+    return actual
 
 
 def check_pose(case: Case, pose: PoseCode, prefix: str, tolerance: float) -> None:
@@ -170,5 +172,5 @@ def check_gradients(case: Case, model: NPR) -> None:
     floor = 1e-6 * max(norms.values())  # below it are zeros in theory: rounding noise
     for name, norm in norms.items():
         gradient = parameters[name].grad
-        found = 0.0 if gradient is None else float(gradient.norm())
-        assert abs(found - norm) <= 1e-3 * norm + floor, name
+        actual = 0.0 if gradient is None else float(gradient.norm())
+        assert abs(actual - norm) <= 1e-3 * norm + floor, name

@@ -24,20 +24,21 @@ def filled(module: nn.Module, case: Case, label: str) -> nn.Module:
     return module.eval()
 
 
-def check_where_valid(case: Case, found: Tensor, valid: Tensor, key: str) -> None:
+def check_where_valid(case: Case, actual: Tensor, valid: Tensor, key: str) -> None:
     expected = case[key]
-    assert found.shape == expected.shape
-    error = (found - expected).abs()[valid].max() / expected[valid].abs().max()
+    assert actual.shape == expected.shape
+    error = (actual - expected).abs()[valid].max() / expected[valid].abs().max()
     assert error < 1e-5, f"{key}: {error:.2e}"
 
 
 @parity("posegpt_blocks")
 def test_blocks(case: Case) -> None:
     x, mask = case["x"], case["mask"]
+    width = x.shape[-1]
     with torch.no_grad():
         for kind in ("causal", "full"):
-            conv = filled(DownConv(16, causal=kind == "causal"), case, f"conv_{kind}")
-            for suffix, length in (("", 12), ("_odd", 11)):
+            conv = filled(DownConv(width, causal=kind == "causal"), case, f"conv_{kind}")
+            for suffix, length in (("", x.shape[1]), ("_odd", x.shape[1] - 1)):
                 y, valid = conv(x[:, :length], mask[:, :length])
                 case.check(valid, f"conv_{kind}{suffix}_m")
                 check_where_valid(case, y, valid, f"conv_{kind}{suffix}_y")
@@ -45,14 +46,15 @@ def test_blocks(case: Case) -> None:
             # The case filled the mask buffer of "causal" by the rule for weights. The original hides where it
             # is zero, which is nowhere then: the numbers are of full attention. (`stack` below is causal.)
             hides = bool((case.weights().get(f"attn_{kind}.mask", torch.ones(1)) == 0).any())
-            attention = filled(SelfAttention(16, heads, causal=hides), case, f"attn_{kind}")
+            attention = filled(SelfAttention(width, heads, causal=hides), case, f"attn_{kind}")
             case.check(attention(x, mask), f"attn_{kind}_y", tolerance=1e-5)
             case.check(attention(x), f"attn_{kind}_nomask_y", tolerance=1e-5)
-        y, valid = filled(UpConv(16), case, "up")(x, mask)
+        y, valid = filled(UpConv(width), case, "up")(x, mask)
         case.check(y, "up_y", tolerance=1e-5)
         case.check(valid, "up_m")
-        for width in (6, 7):
-            case.check(sine_table(20, width), f"pe_{width}", tolerance=1e-6)
+        for columns in (6, 7):
+            rows = case[f"pe_{columns}"].shape[1]
+            case.check(sine_table(rows, columns), f"pe_{columns}", tolerance=1e-6)
         options = case.manifest["config"]["stack"]
         stack = Stack(
             options["n_layer"], options["n_embd"], options["n_head"], causal=True, down=True, block_size=64

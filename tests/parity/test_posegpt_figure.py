@@ -48,11 +48,11 @@ def check_rotations(case: Case) -> None:
     assert sixd.shape == (40, 6)
     back = rot.matrix_to_axis_angle(case["rotmat"])
     composed = rot.matrix_to_axis_angle(rot.axis_angle_to_matrix(case["rotvec2"]) @ matrix)
-    for found, key in ((back, "rotvec_back"), (composed, "compose")):
+    for actual, key in ((back, "rotvec_back"), (composed, "compose")):
         # Half turns have two axis-angles: compare what they mean.
         expected = rot.axis_angle_to_matrix(case[key])
-        assert (rot.axis_angle_to_matrix(found) - expected).abs().max() < 1e-5, key
-        assert found.norm(dim=-1).max() < torch.pi + 1e-5, key
+        assert (rot.axis_angle_to_matrix(actual) - expected).abs().max() < 1e-5, key
+        assert actual.norm(dim=-1).max() < torch.pi + 1e-5, key
     turn = clips.Augmentation(0.2, 2.0, -0.1)
     turned = clips.augment(case["pose"][0], turn)
     case.check(turned[:, :3], "aug_root", **TIGHT)

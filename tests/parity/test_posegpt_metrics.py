@@ -37,8 +37,8 @@ def check_fid(case: Case, expected: dict[str, float]) -> None:
         metric.update(first, true)
         assert float(metric.compute()) == pytest.approx(expected[key], rel=1e-4, abs=1e-4), key
         moments = [(x.double().mean(0), torch.cov(x.double().T)) for x in (first, true)]
-        found = frechet_distance(*moments[0], *moments[1])
-        assert float(found) == pytest.approx(expected[key], rel=1e-5, abs=1e-6), key
+        actual = frechet_distance(*moments[0], *moments[1])
+        assert float(actual) == pytest.approx(expected[key], rel=1e-5, abs=1e-6), key
     case.check(first.mean(0), "mu1", tolerance=1e-5)
     case.check(torch.cov(first.double().T).float(), "sigma1", tolerance=1e-5)
 

@@ -26,17 +26,17 @@ def model_of(case: Case) -> PoseGPT:
 def rollout(
     case: Case, model: PoseGPT, draw: Draw, past: Tensor | None = None, *, cached: bool = True
 ) -> Tensor:
-    """Tokens (B, 16, K) for the case's conditions; with a past, of sequence 0 alone."""
+    """Tokens (B, L, K) for the case's conditions; with a past, of sequence 0 alone."""
     rows = slice(0, None) if past is None else slice(0, 1)
     count = case["zidx"].shape[1]
-    books, first = model.gpt.num_books, 0 if past is None else past.shape[1]
+    codebooks, first = model.gpt.num_books, 0 if past is None else past.shape[1]
     steps = roll_out(
         model,
         count,
         case["actions"][rows],
         case["seqlens"][rows],
         draw=draw,
-        noise=lambda token: case["noise"][token - first].unflatten(0, (-1, books))[rows],
+        noise=lambda token: case["noise"][token - first].unflatten(0, (-1, codebooks))[rows],
         past=past,
         may_end_after=0,
         cached=cached,
@@ -66,14 +66,19 @@ def check_rollouts(case: Case, model: PoseGPT, codes: Tensor, cached: bool) -> N
     quarter = codes[:1, : codes.shape[1] // 4]
     case.check(rollout(case, model, Draw(greedy=True), quarter, cached=cached), "greedy_cond")
     case.check(rollout(case, model, Draw(), cached=cached), "sample_stoch")
-    case.check(rollout(case, model, Draw(temperature=0.7, top_k=5), cached=cached), "sample_topk")
-    drawn = Draw(temperature=1.3, top_k=min(20, top))
-    case.check(rollout(case, model, drawn, codes[:1, :4], cached=cached), "sample_cond")
+    options = {name: case.number("sample_topk", rf"{name} ([\d.]+)") for name in ("temperature", "top_k")}
+    drawn = Draw(temperature=options["temperature"], top_k=min(int(options["top_k"]), top))
+    case.check(rollout(case, model, drawn, cached=cached), "sample_topk")
+    options = {name: case.number("sample_cond", rf"{name} ([\d.]+)") for name in ("temperature", "top_k")}
+    drawn = Draw(temperature=options["temperature"], top_k=min(int(options["top_k"]), top))
+    past = codes[:1, : int(case.number("sample_cond", r"cond_steps (\d+)"))]
+    case.check(rollout(case, model, drawn, past, cached=cached), "sample_cond")
 
 
 def check_greedy_motion(case: Case, model: PoseGPT) -> None:
     """Decoded by the sampler's own path, as the original does it."""
-    sampler = PoseGPTSampler(model, window=32, overlap=4, original_decode=True)
+    window = case["pose"].shape[1]
+    sampler = PoseGPTSampler(model, window=window, overlap=4, original_decode=True)
     tokens = case["greedy"]
     ended = (tokens < 0).any(-1).cumsum(1).bool()
     motion = model.vqvae.decode_tokens(tokens.masked_fill(ended[..., None], 0), ~ended)
@@ -83,10 +88,10 @@ def check_greedy_motion(case: Case, model: PoseGPT) -> None:
     lengths = case["seqlens"]
     if valid.all():
         pose, frames = sampler._decode(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool), lengths)
-        case.check(pad(pose, 32), "greedy_pose", tolerance=1e-3)
+        case.check(pad(pose, window), "greedy_pose", tolerance=1e-3)
         assert (frames.sum(1) == lengths).all()
     else:
-        frames = torch.arange(32) < lengths[:, None]
+        frames = torch.arange(window) < lengths[:, None]
         pose = repeat_last_valid(pose_of(motion.matrices, motion.translation()), frames)
         case.check(pose, "greedy_pose", tolerance=1e-3)
 

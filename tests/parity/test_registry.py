@@ -12,12 +12,12 @@ from tests.parity.pending import PENDING
 
 def claims() -> dict[str, str]:
     """Case name to the file whose test claims it, read from the `@parity("...")` decorators."""
-    found: dict[str, str] = {}
+    actual: dict[str, str] = {}
     for path in sorted(HERE.glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "parity":
-                found.update({ast.literal_eval(argument): path.name for argument in node.args})
-    return found
+                actual.update({ast.literal_eval(argument): path.name for argument in node.args})
+    return actual
 
 
 def test_every_case_is_claimed_or_pending() -> None:

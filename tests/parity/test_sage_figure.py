@@ -37,15 +37,15 @@ def test_rotations(case: Case) -> None:
     case.check(raw, "sixd2matrot", **tight)
     case.check(raw, "bgs", **tight)
     # Axis-angles and quaternions have two names near a half turn: compare what they mean.
-    for found, key in (
+    for actual, key in (
         (rot.matrix_to_axis_angle(matrix), "matrot2aa"),
         (rot.matrix_to_axis_angle(raw), "sixd2aa"),
         (rot.quaternion_to_axis_angle(rot.axis_angle_to_quaternion(aa)), "quat2aa"),
         (rot.matrix_to_axis_angle(rot.axis_angle_to_matrix(case["big_aa"])), "wrapped_aa"),
     ):
         expected = rot.axis_angle_to_matrix(case[key])
-        assert (rot.axis_angle_to_matrix(found) - expected).abs().max() < 1e-5, key
-        assert found.norm(dim=-1).max() < np.pi + 1e-5, key
+        assert (rot.axis_angle_to_matrix(actual) - expected).abs().max() < 1e-5, key
+        assert actual.norm(dim=-1).max() < np.pi + 1e-5, key
     quaternion = rot.quaternion_to_matrix(case["sixd2quat"])
     assert (quaternion - raw).abs().max() < 1e-5
     local = rot.sixd_columns_to_matrix(case["rel6d"].view(3, 22, 6))

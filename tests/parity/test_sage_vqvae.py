@@ -35,7 +35,7 @@ def test_vqvae(case: Case) -> None:
     total.backward()
     case.check(output.quantizer_loss, "train_quant_loss")
     case.check(total, "train_total")
-    case.check(model.quant_emb.weight.grad[:32], "grad_quant_emb_weight")
+    case.check(model.quant_emb.weight.grad[: len(case["grad_quant_emb_weight"])], "grad_quant_emb_weight")
     case.check(model.up_sparse.weight.grad, "grad_up_sparse_weight")
     for book in (0, 2):
         case.check(model.quantizer.embeddings[book].weight.grad, f"grad_codebook{book}")

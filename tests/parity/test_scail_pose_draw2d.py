@@ -30,7 +30,7 @@ def test_draw2d(case: Case) -> None:
 
     cheeks, dots = draw2d.CHEEKS, draw2d.CHEEK_JOINTS
     full = draw2d.draw_pose(pose, height, width, wrap=True)
-    found = {
+    actual = {
         "body": painted(lambda c: draw2d.draw_body(c, points, subset)),
         "body_feet": painted(lambda c: draw2d.draw_body(c, points, subset, feet=True)),
         "cheek": painted(lambda c: draw2d.draw_body(c, points, subset, limbs=cheeks, joints=dots)),
@@ -47,7 +47,7 @@ def test_draw2d(case: Case) -> None:
         "big_scail": draw2d.draw_overlay(pose_of(case, "big"), 896, 512, wrap=True),
     }
     # Lines and polygons of other versions of OpenCV may differ by a pixel here and there.
-    for key, image in found.items():
+    for key, image in actual.items():
         expected = case.arrays[key]
         wrong = (image != expected).any(-1).sum()
         assert image.shape == expected.shape and wrong <= 0.005 * (expected != 0).any(-1).sum(), key

@@ -41,9 +41,9 @@ def framed(images: np.ndarray, height: int, width: int) -> np.ndarray:
 def test_e2e(case: Case) -> None:
     arrays, aligned = case.arrays, case.manifest["config"]["use_align"]
     height, width = arrays["canvas"].shape[1:3]
-    for given, expected in (("frames", "resized_bgr"), ("ref_image", "ref_resized_bgr")):
-        found = framed(arrays[given].reshape(-1, *arrays[given].shape[-3:]), height, width)[..., ::-1]
-        assert np.abs(found.astype(int) - arrays[expected]).max() <= 1
+    for inputs, expected in (("frames", "resized_bgr"), ("ref_image", "ref_resized_bgr")):
+        actual = framed(arrays[inputs].reshape(-1, *arrays[inputs].shape[-3:]), height, width)[..., ::-1]
+        assert np.abs(actual.astype(int) - arrays[expected]).max() <= 1
     results = [arrays[f"nlf{i}"] for i in range(sum(case.manifest["config"]["nlf_calls"]))]
     frames = [people_of(case, f"f{number}", results) for number in range(len(arrays["video"]))]
     reference = people_of(case, "ref", results)[0]
@@ -77,15 +77,15 @@ def test_e2e(case: Case) -> None:
 
 def check_pose(case: Case, prefix: str, pose: object, *, reorder: bool) -> None:
     for part in PARTS:
-        expected, found = case.arrays[f"{prefix}_{part}"], getattr(pose, part)
+        expected, actual = case.arrays[f"{prefix}_{part}"], getattr(pose, part)
         if part == "hands" and reorder:
-            found = np.concatenate([found[0::2], found[1::2]])
-        assert found.shape == expected.shape
+            actual = np.concatenate([actual[0::2], actual[1::2]])
+        assert actual.shape == expected.shape
         # The original's camera is a numerical optimum: points that follow it differ by a hundredth of a pixel.
-        assert np.abs(found - expected).max() <= 2e-3, (prefix, part)
+        assert np.abs(actual - expected).max() <= 2e-3, (prefix, part)
 
 
-def check_picture(found: np.ndarray, expected: np.ndarray) -> None:
-    result = compare(found, expected)
+def check_picture(actual: np.ndarray, expected: np.ndarray) -> None:
+    result = compare(actual, expected)
     assert result["mask"] <= max(1, 0.002 * result["hit"]), result
     assert result["mean"] <= 1.8 and result["p95"] <= 3 and result["p99"] <= 4, result

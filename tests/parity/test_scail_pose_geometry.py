@@ -13,8 +13,8 @@ from contrapposto.systems.scail_pose.wholebody import decode_simcc, pack_pose, t
 from tests.parity.golden import Case, parity
 
 
-def _check(case: Case, found: np.ndarray, key: str) -> None:
-    case.check(torch.from_numpy(np.ascontiguousarray(found)), key)
+def _check(case: Case, actual: np.ndarray, key: str) -> None:
+    case.check(torch.from_numpy(np.ascontiguousarray(actual)), key)
 
 
 @parity("scail_pose_simcc")
@@ -65,10 +65,10 @@ def test_cylinder_specs(case: Case) -> None:
     ):
         frames = len(case.arrays[f"{path}_frame_count"])
         people = zip(case.arrays["joints"][:frames], case.arrays["count"][:frames], strict=True)
-        found = [make_cylinders(joints[:count] / scale, palettes) for joints, count in people]
-        assert [len(f.start) for f in found] == case.arrays[f"{path}_frame_count"].tolist()
+        actual = [make_cylinders(joints[:count] / scale, palettes) for joints, count in people]
+        assert [len(f.start) for f in actual] == case.arrays[f"{path}_frame_count"].tolist()
         for part in ("start", "end", "color"):
-            _check(case, np.concatenate([getattr(f, part) for f in found]), f"{path}_{part}")
+            _check(case, np.concatenate([getattr(f, part) for f in actual]), f"{path}_{part}")
 
 
 @parity("scail_pose_align")

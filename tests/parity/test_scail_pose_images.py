@@ -20,8 +20,8 @@ from tests.parity.golden import Case, parity
 _PARTS = ("candidate", "subset", "faces", "hands")
 
 
-def _check(case: Case, found: np.ndarray, key: str) -> None:
-    case.check(torch.from_numpy(np.ascontiguousarray(found)), key)
+def _check(case: Case, actual: np.ndarray, key: str) -> None:
+    case.check(torch.from_numpy(np.ascontiguousarray(actual)), key)
 
 
 @parity("scail_pose_detector")
@@ -46,9 +46,9 @@ def test_detector(case: Case) -> None:
 def test_resize_crop(case: Case) -> None:
     for row in range(5):
         height, width = case.arrays[f"target{row}"].tolist()
-        found, expected = cover(case[f"in{row}"], height, width), case[f"out{row}"]
-        assert found.shape == expected.shape
-        assert (found.int() - expected.int()).abs().max() <= 1
+        actual, expected = cover(case[f"in{row}"], height, width), case[f"out{row}"]
+        assert actual.shape == expected.shape
+        assert (actual.int() - expected.int()).abs().max() <= 1
 
 
 @parity("scail_pose_retarget")

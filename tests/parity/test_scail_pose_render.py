@@ -22,11 +22,11 @@ def frames_of(case: Case, scene: str) -> list[Cylinders]:
     return frames
 
 
-def compare(found: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+def compare(actual: np.ndarray, expected: np.ndarray) -> dict[str, float]:
     """Pixels hit by one only; mean, 95th and 99th percentile of the colour's error where both hit."""
-    hits = [image[..., 3] > 0 for image in (found, expected)]
+    hits = [image[..., 3] > 0 for image in (actual, expected)]
     both = hits[0] & hits[1]
-    error = np.abs(found.astype(int) - expected)[..., :3][both]
+    error = np.abs(actual.astype(int) - expected)[..., :3][both]
     low, high = np.percentile(error, [95, 99]) if both.any() else (0.0, 0.0)
     return {
         "mask": int((hits[0] ^ hits[1]).sum()),
@@ -44,8 +44,8 @@ def test_render(case: Case, scene: str) -> None:
     height, width, fx, fy, cx, cy, _ = case.arrays[f"{scene}_par"]
     intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     renderer = CapsuleRenderer(int(height), int(width), intrinsics, depth_range(frames), device="cpu")
-    found = np.stack([drawing.rgba for drawing in renderer.stream(frames)])
-    for image, expected in zip(found, case.arrays[f"{scene}_rgba"], strict=True):
+    actual = np.stack([drawing.rgba for drawing in renderer.stream(frames)])
+    for image, expected in zip(actual, case.arrays[f"{scene}_rgba"], strict=True):
         result = compare(image, expected)
         # Behind the camera and inside a capsule the original's march decides; in metres its threshold shows.
         assert result["mask"] <= max(1, (0.005 if scene == "degenerate" else 0.002) * result["hit"])

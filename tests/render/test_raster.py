@@ -20,7 +20,7 @@ class NumpyRasterizer(RasterRenderer):
         local = points.numpy().astype(np.float64)
         pixels = local[:, :2] / local[:, 2:] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
         nearest = np.full((camera.height, camera.width), np.inf)
-        found = np.full(nearest.shape, -1, np.int32)
+        actual = np.full(nearest.shape, -1, np.int32)
         weights = np.zeros((*nearest.shape, 3), np.float32)
         for number, face in enumerate(faces.numpy()):
             corners, depth = pixels[face], local[face, 2]
@@ -38,9 +38,9 @@ class NumpyRasterizer(RasterRenderer):
             window = (slice(low[1], high[1]), slice(low[0], high[0]))
             shown = (affine.min(0) >= 0).reshape(x.shape) & (z < nearest[window])
             nearest[window][shown] = z[shown]
-            found[window][shown] = number
+            actual[window][shown] = number
             weights[window][shown] = perspective.T.reshape(*x.shape, 3)[shown]
-        return torch.from_numpy(found), torch.from_numpy(weights)
+        return torch.from_numpy(actual), torch.from_numpy(weights)
 
 
 @pytest.fixture(scope="module")

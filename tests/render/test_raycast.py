@@ -24,7 +24,7 @@ def brute_force(vertices, faces, camera):
     origins, directions = camera.rays()
     corners = vertices[faces].astype(np.float64)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    found = np.full(directions.shape[:2], -1)
+    actual = np.full(directions.shape[:2], -1)
     best = np.full(directions.shape[:2], np.inf)
     for row, d in enumerate(directions):
         with np.errstate(all="ignore"):
@@ -36,8 +36,8 @@ def brute_force(vertices, faces, camera):
             inside &= np.einsum("rfi,fi->rf", np.cross(edge, spots - start), normals) >= 0
         t = np.where(inside, t, np.inf)
         best[row] = t.min(1)
-        found[row] = np.where(np.isfinite(best[row]), t.argmin(1), -1)
-    return found, best * (directions @ camera.rotation[2])
+        actual[row] = np.where(np.isfinite(best[row]), t.argmin(1), -1)
+    return actual, best * (directions @ camera.rotation[2])
 
 
 def interior(mask):
@@ -64,8 +64,8 @@ def test_depth_mask_and_ids_equal_brute_force(two_meshes):
     meshes, camera = two_meshes
     picture = render(Scene(meshes), camera)
     faces = np.concatenate([meshes[0].faces, meshes[1].faces + len(meshes[0].vertices)])
-    found, depth = brute_force(np.concatenate([m.vertices for m in meshes]), faces, camera)
-    ids = np.where(found < 0, -1, (found >= len(meshes[0].faces)).astype(int))
+    actual, depth = brute_force(np.concatenate([m.vertices for m in meshes]), faces, camera)
+    ids = np.where(actual < 0, -1, (actual >= len(meshes[0].faces)).astype(int))
     assert set(np.unique(ids)) == {-1, 0, 1}
     sure = interior(ids)
     np.testing.assert_array_equal(picture.ids[sure], ids[sure])

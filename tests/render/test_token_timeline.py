@@ -10,8 +10,8 @@ from contrapposto.render.token_timeline import draw_token_timeline, render_token
 
 def test_cells_show_codes_and_their_place():
     tokens = np.array([[[5, 9], [5, 300], [7, 9], [-1, -1]]])
-    picture = draw_token_timeline(tokens, 2.0, width=600, titles=["one"])
-    first, second = picture[38], picture[38 + 16]  # a row of each book
+    image = draw_token_timeline(tokens, 2.0, width=600, titles=["one"])
+    first, second = image[38], image[38 + 16]  # a row of each book
     edges = 150 + np.round(np.arange(5) * (600 - 170) / 4).astype(int)
     middle = (edges[:-1] + edges[1:]) // 2
     assert (first[middle[0]] == first[middle[1]]).all() and (first[middle[0]] != first[middle[2]]).any()

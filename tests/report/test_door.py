@@ -14,6 +14,6 @@ def test_an_evaluation_writes_its_page(stores: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])  # which provenance.json records
     door("evaluate", arguments)
     (page,) = tmp_path.rglob("report.html")
-    found = checked(page)
-    assert "MPJPE ↓" in found.text and " on tiny, test" in found.text
-    assert "python evaluate.py model=sage_ik" in found.text and "report=true" in found.text
+    actual = checked(page)
+    assert "MPJPE ↓" in actual.text and " on tiny, test" in actual.text
+    assert "python evaluate.py model=sage_ik" in actual.text and "report=true" in actual.text

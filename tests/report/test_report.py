@@ -57,16 +57,16 @@ class Checked(HTMLParser):
 def checked(path: Path) -> Checked:
     """A page that parses, and that refers to nothing outside itself."""
     text = path.read_text(encoding="utf-8")
-    found = Checked(text)
-    for tag, attributes in found.tags:
+    actual = Checked(text)
+    for tag, attributes in actual.tags:
         for name in ("src", "href", "data", "action", "poster", "srcset"):
             value = attributes.get(name)
             assert value is None or value.startswith("data:"), (tag, name, value)
     assert "url(" not in text and "@import" not in text
     assert not re.search(r"https?://(?!mocap)", re.sub(r"<dd>.*?</dd>", "", text))
-    assert any(a.get("http-equiv") == "Content-Security-Policy" for _, a in found.tags)
-    assert sum(tag == "script" for tag, _ in found.tags) == 1
-    return found
+    assert any(a.get("http-equiv") == "Content-Security-Policy" for _, a in actual.tags)
+    assert sum(tag == "script" for tag, _ in actual.tags) == 1
+    return actual
 
 
 def make_run(
@@ -105,6 +105,9 @@ def make_run(
     return run
 
 
+SETTINGS = {"finishing": "one-euro filter (2 Hz, response 4), no reach, floor at 0 m"}
+
+
 def make_evaluation(run: Path, name: str = "m", clips: int = 6, **more: object) -> Path:
     folder = run / "evaluation" / "demo-test"
     (folder / "media").mkdir(parents=True)
@@ -113,7 +116,7 @@ def make_evaluation(run: Path, name: str = "m", clips: int = 6, **more: object) 
     values = {"test/mpjpe": 3.5, "test/jitter": 655.0, "test/true_jitter": 400.0, "test/odd": 0.25}
     entry = {"metrics": {**values, **more}, "by_frame": {"test/mpjpe": 3.75}, "clips": clips, "frames": 600}
     (folder / "metrics.json").write_text(
-        json.dumps({"test": {**entry, "weights": "checkpoint", "options": []}})
+        json.dumps({"test": {**entry, "weights": "checkpoint", "options": [], "settings": SETTINGS}})
     )
     with open(folder / "media" / "clips_test.csv", "w", newline="") as file:
         writer = csv.writer(file)
@@ -127,14 +130,15 @@ def test_an_evaluation_in_one_page(tmp_path: Path) -> None:
     folder = make_evaluation(make_run(tmp_path))
     path = write_report(folder)
     assert path == folder / "report.html"
-    found = checked(path)
+    actual = checked(path)
     row = re.search(r"<tr><td>MPJPE ↓</td>(.*?)</tr>", path.read_text())
     assert row
     cells = re.findall(r"<td[^>]*>(.*?)</td>", row[1])
     half = 1.96 * np.std(1.0 + np.arange(6), ddof=1) / math.sqrt(6)
-    assert cells == ["3.5", f"{half:.3f}".rstrip("0"), "3.75", "1", "6", "", "cm", "0 to ∞"]
-    assert "6.55" in found.text and "truth 4" in found.text and "10² m/s³" in found.text  # jitter, scaled
-    assert "odd" in found.text and "0.25" in found.text
+    assert cells == ["3.5", f"{half:.3f}".rstrip("0"), "3.75", "1", "6", "", "cm"]
+    assert "6.55" in actual.text and "truth 4" in actual.text and "10² m/s³" in actual.text  # jitter, scaled
+    assert "odd" in actual.text and "0.25" in actual.text
+    assert SETTINGS["finishing"] in actual.text
     for said in (
         "python train.py model=m",
         "abcdef0123456789, with changes",
@@ -142,12 +146,12 @@ def test_an_evaluation_in_one_page(tmp_path: Path) -> None:
         "1,234,567",
         "100.5 s",
     ):
-        assert said in found.text, said
-    assert sum(tag == "svg" for tag, _ in found.tags) == 2 + 2  # two strips, two curves
+        assert said in actual.text, said
+    assert sum(tag == "svg" for tag, _ in actual.tags) == 2 + 2  # two strips, two curves
     assert any(
-        tag == "img" and (a["src"] or "").startswith("data:image/png;base64,") for tag, a in found.tags
+        tag == "img" and (a["src"] or "").startswith("data:image/png;base64,") for tag, a in actual.tags
     )
-    assert "clip 5" in found.text
+    assert "clip 5" in actual.text
 
 
 def test_what_is_too_large_is_named_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,9 +162,9 @@ def test_what_is_too_large_is_named_and_left_out(tmp_path: Path, monkeypatch: py
     (folder / "media" / "empty.mp4").touch()
     monkeypatch.setattr(page, "FILE_LIMIT", 2000)
     monkeypatch.setattr(page, "PAGE_LIMIT", 2500)
-    found = checked(write_report(folder))
-    assert sum(tag == "video" for tag, _ in found.tags) == 2
-    said = re.search(r"Left out: (.*)", found.text)
+    actual = checked(write_report(folder))
+    assert sum(tag == "video" for tag, _ in actual.tags) == 2
+    said = re.search(r"Left out: (.*)", actual.text)
     assert said and all(name in said[1] for name in ("c.mp4", "large.mp4", "empty.mp4 (empty)"))
 
 
@@ -174,8 +178,8 @@ def test_values_that_are_no_numbers(tmp_path: Path) -> None:
     with open(run / "metrics.csv", "a", newline="") as file:
         csv.writer(file).writerows([[30, "nan", 0, "inf"], [31, "0.5", 0, ""]])
     path = write_report(folder)
-    found = checked(path)
-    assert found.text.count("not finite") >= 5 and "train/loss (1 not finite)" in found.text
+    actual = checked(path)
+    assert actual.text.count("not finite") >= 5 and "train/loss (1 not finite)" in actual.text
     assert "NaN" not in path.read_text() and "nan" not in re.sub(r"base64,[^\"]*", "", path.read_text())
     checked(write_comparison([tmp_path], tmp_path / "all.html"))
 
@@ -190,9 +194,9 @@ def test_names_are_only_text(tmp_path: Path) -> None:
         (folder / "media" / "picture.png").read_bytes()
     )
     for path in (write_report(folder), write_comparison([tmp_path], tmp_path / "all.html")):
-        found = checked(path)
-        assert "<script>alert" in found.text  # shown, as text
-        assert not any("onerror" in attributes for _, attributes in found.tags)
+        actual = checked(path)
+        assert "<script>alert" in actual.text  # shown, as text
+        assert not any("onerror" in attributes for _, attributes in actual.tags)
 
 
 def test_runs_that_ended_badly(tmp_path: Path) -> None:
@@ -215,14 +219,14 @@ def test_runs_that_ended_badly(tmp_path: Path) -> None:
         assert read_run(killed).status == "running"
     assert len(find_runs(tmp_path)) == 5
     path = write_comparison([tmp_path], tmp_path / "all.html")
-    found = checked(path)
+    actual = checked(path)
     for said in (
         "provenance.json cannot be read",
         "config.yaml cannot be read",
         "evaluation/x-test",
         "rows cannot",
     ):
-        assert said in found.text, said
+        assert said in actual.text, said
     best = re.findall(r'<td class="best"[^>]*>(.*?)</td>', path.read_text())
     assert best == ["1"]
     with pytest.raises(InputError, match="no whole evaluation"):
@@ -233,17 +237,17 @@ def test_runs_that_ended_badly(tmp_path: Path) -> None:
 
 def test_a_run_without_evaluation_is_compared(tmp_path: Path) -> None:
     make_run(tmp_path)
-    found = checked(write_comparison([tmp_path], tmp_path / "all.html"))
-    assert "Evaluations" not in found.text and "finished" in found.text and "1,234,567" in found.text
+    actual = checked(write_comparison([tmp_path], tmp_path / "all.html"))
+    assert "Evaluations" not in actual.text and "finished" in actual.text and "1,234,567" in actual.text
 
 
 def test_curves_of_several_runs_are_laid_over_each_other(tmp_path: Path) -> None:
     for number in range(10):
         make_run(tmp_path, time=f"2026-01-01_00-00-{number:02d}", score=float(number))
-    found = checked(write_comparison([tmp_path / "m"], tmp_path / "all.html"))
-    lines = [a["class"] or "" for tag, a in found.tags if tag == "polyline"]
+    actual = checked(write_comparison([tmp_path / "m"], tmp_path / "all.html"))
+    lines = [a["class"] or "" for tag, a in actual.tags if tag == "polyline"]
     assert len(lines) == 20 and sum("dashed" in line for line in lines) == 4
-    assert "2026-01-01_00-00-09 (demo, small)" in found.text
+    assert "2026-01-01_00-00-09 (demo, small)" in actual.text
 
 
 def test_lines_stand_where_the_numbers_are() -> None:

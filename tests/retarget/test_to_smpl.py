@@ -67,11 +67,11 @@ def test_any_joint_axes_are_undone_exactly() -> None:
     names = [f"j{joint}" for joint in range(22)]
     reference = {name: frame.as_matrix() for name, frame in zip(NAMES, frames)}
     source = SourceSkeleton("random", dict(zip(NAMES, names)), reference)
-    found = to_smpl(rig(motion, frames, names, scale=1.3), source, ground=False)
-    assert found.skeleton is SMPLH52
-    assert angles(found, motion.to_skeleton(SMPLH52), list(range(22))).max() < 1e-3
-    np.testing.assert_allclose(found.joint_positions()[:, :22], motion.joint_positions(), atol=1e-5)
-    assert float(found.metadata["scale"]) == pytest.approx(1 / 1.3, abs=1e-4)
+    actual = to_smpl(rig(motion, frames, names, scale=1.3), source, ground=False)
+    assert actual.skeleton is SMPLH52
+    assert angles(actual, motion.to_skeleton(SMPLH52), list(range(22))).max() < 1e-3
+    np.testing.assert_allclose(actual.joint_positions()[:, :22], motion.joint_positions(), atol=1e-5)
+    assert float(actual.metadata["scale"]) == pytest.approx(1 / 1.3, abs=1e-4)
 
 
 def test_a_frame_of_the_clip_serves_as_reference() -> None:
@@ -85,8 +85,8 @@ def test_a_frame_of_the_clip_serves_as_reference() -> None:
         odd, source, ground=False
     )  # the rest pose says nothing: bones lie along bones, twists are free
     np.testing.assert_allclose(fitted.joint_positions()[:, :22], motion.joint_positions(), atol=1e-5)
-    found = to_smpl(odd, source, reference_frame=4, ground=False)
-    assert angles(found, motion.to_skeleton(SMPLH52), list(range(22))).max() < 1e-3
+    actual = to_smpl(odd, source, reference_frame=4, ground=False)
+    assert angles(actual, motion.to_skeleton(SMPLH52), list(range(22))).max() < 1e-3
     with pytest.raises(InputError, match="no frame 99"):
         to_smpl(odd, source, reference_frame=99)
 
@@ -97,8 +97,8 @@ def test_a_frame_of_the_clip_serves_as_reference() -> None:
 def test_rest_poses_that_face_elsewhere(turn: list[float]) -> None:
     motion = truth()
     frames = [Rotation.from_euler("xyz", turn, degrees=True)] * 22
-    found = to_smpl(rig(motion, frames, list(mixamo())), ground=False)
-    assert angles(found, motion.to_skeleton(SMPLH52), list(range(22))).max() < 1e-3
+    actual = to_smpl(rig(motion, frames, list(mixamo())), ground=False)
+    assert angles(actual, motion.to_skeleton(SMPLH52), list(range(22))).max() < 1e-3
 
 
 def mixamo(prefix: str = "mixamorig:") -> list[str]:
@@ -118,14 +118,14 @@ def test_lowered_arms_and_legs_apart_keep_all_limb_directions(arm: float, leg: f
                 "z", sign * leg * (leg > 12), degrees=True
             )
     motion = truth()
-    found = to_smpl(rig(motion, [p.inv() for p in pose], mixamo()), ground=False)
-    assert found.metadata["retargeted_from"] == "mixamo"
-    np.testing.assert_allclose(found.joint_positions()[:, :10], motion.joint_positions()[:, :10], atol=1e-5)
+    actual = to_smpl(rig(motion, [p.inv() for p in pose], mixamo()), ground=False)
+    assert actual.metadata["retargeted_from"] == "mixamo"
+    np.testing.assert_allclose(actual.joint_positions()[:, :10], motion.joint_positions()[:, :10], atol=1e-5)
     np.testing.assert_allclose(
-        found.joint_positions()[:, 12:22], motion.joint_positions()[:, 12:22], atol=1e-5
+        actual.joint_positions()[:, 12:22], motion.joint_positions()[:, 12:22], atol=1e-5
     )
     hands_and_feet = angles(
-        found, motion.to_skeleton(SMPLH52), SMPL22.index("left_wrist", "right_wrist", "left_ankle")
+        actual, motion.to_skeleton(SMPLH52), SMPL22.index("left_wrist", "right_wrist", "left_ankle")
     )
     assert hands_and_feet.max() < 7  # the twist about a limb is only as good as the shortest way
 
@@ -137,10 +137,10 @@ def test_missing_joints_follow_their_neighbours() -> None:
         for n, m in zip(NAMES, mixamo())
         if n not in ("spine1", "spine2", "neck", "left_collar", "left_wrist")
     }
-    found = to_smpl(
+    actual = to_smpl(
         rig(motion, [Rotation.identity()] * 22, mixamo()), SourceSkeleton("part", keep), ground=False
     )
-    turned = dict(zip(SMPLH52.joint_names, found.kinematics()[0].double().numpy().transpose(1, 0, 2, 3)))
+    turned = dict(zip(SMPLH52.joint_names, actual.kinematics()[0].double().numpy().transpose(1, 0, 2, 3)))
     whole = dict(zip(NAMES, motion.kinematics()[0].double().numpy().transpose(1, 0, 2, 3)))
     np.testing.assert_allclose(turned["spine3"], whole["spine3"], atol=1e-5)
     low, high = Rotation.from_matrix(whole["pelvis"]), Rotation.from_matrix(whole["spine3"])
@@ -159,8 +159,8 @@ def test_smpl_names_and_layouts_are_taken_as_they_are() -> None:
     assert to_smpl(motion).skeleton is SMPLH52
     np.testing.assert_array_equal(to_smpl(motion).rotations[:, :22], motion.rotations)
     shaped = replace(motion, skeleton=replace(SMPL22, name="someone", offsets=SMPL22.offsets * 1.2))
-    found = to_smpl(shaped)
-    assert angles(found, motion.to_skeleton(SMPLH52), list(range(22))).max() < 1e-3
+    actual = to_smpl(shaped)
+    assert angles(actual, motion.to_skeleton(SMPLH52), list(range(22))).max() < 1e-3
 
 
 def standing(height: float, jump: bool = False) -> Motion:
@@ -180,8 +180,8 @@ def standing(height: float, jump: bool = False) -> Motion:
 @pytest.mark.parametrize(("height", "left"), [(0.05, 0.0), (-0.08, 0.0), (0.7, 0.7)])
 @pytest.mark.parametrize("jump", [False, True])
 def test_standing_soles_are_put_on_the_ground(height: float, left: float, jump: bool) -> None:
-    found = to_smpl(standing(height, jump))
-    soles = found.joint_positions()[:, [10, 11], 2].min(axis=1) - 0.0265
+    actual = to_smpl(standing(height, jump))
+    soles = actual.joint_positions()[:, [10, 11], 2].min(axis=1) - 0.0265
     assert soles[0] == pytest.approx(left, abs=2e-3)  # left and right leg differ by less than this
     untouched = to_smpl(standing(height, jump), ground=False)
     assert untouched.joint_positions()[0, 10, 2] - 0.0265 == pytest.approx(height, abs=2e-3)
@@ -194,8 +194,8 @@ def test_a_leading_t_pose_of_cgspeed_files_is_dropped() -> None:
     motion.rotations[0, 0, 0] = np.pi / 2
     motion.root_translation[1] = motion.root_translation[0]
     clip = rig(motion, [Rotation.identity()] * 22, [KNOWN["cmu_bvh"].joints[name] for name in NAMES])
-    found = to_smpl(clip)
-    assert (found.num_frames, found.metadata["retargeted_from"]) == (5, "cmu_bvh")
+    actual = to_smpl(clip)
+    assert (actual.num_frames, actual.metadata["retargeted_from"]) == (5, "cmu_bvh")
     assert to_smpl(clip.frames(1, 6)).num_frames == 5
 
 
@@ -294,8 +294,8 @@ def test_labels_and_metadata_stay() -> None:
     clip = replace(
         rig(truth(), [Rotation.identity()] * 22, mixamo()), metadata={"licence": "CC0"}, gender="male"
     )
-    found = to_smpl(clip)
-    assert (found.metadata["licence"], found.gender, found.fps) == ("CC0", "male", 30)
+    actual = to_smpl(clip)
+    assert (actual.metadata["licence"], actual.gender, actual.fps) == ("CC0", "male", 30)
 
 
 RAW = [
@@ -318,10 +318,10 @@ def raw(name: str) -> Path:
 @pytest.mark.parametrize("name", [line.split()[0] for line in RAW])
 def test_recorded_limbs_keep_their_directions(name: str) -> None:
     native = read_motion(raw(name), native=True)
-    found, joints = to_smpl(native), recognise(native.skeleton).joints
+    actual, joints = to_smpl(native), recognise(native.skeleton).joints
     ways = [
         (native.skeleton, native.joint_positions(), joints),
-        (SMPLH52, found.joint_positions(), {name: name for name in NAMES}),
+        (SMPLH52, actual.joint_positions(), {name: name for name in NAMES}),
     ]
     for side in ("left", "right"):
         for start, end in LIMBS:
@@ -335,11 +335,11 @@ def test_recorded_limbs_keep_their_directions(name: str) -> None:
 
 @pytest.mark.parametrize("name", [line.split()[0] for line in RAW])
 def test_recorded_feet_stand_flat_on_the_ground(name: str) -> None:
-    found = to_smpl(read_motion(raw(name), native=True))
-    turned, joints = (tensor.numpy() for tensor in found.kinematics())
+    actual = to_smpl(read_motion(raw(name), native=True))
+    turned, joints = (tensor.numpy() for tensor in actual.kinematics())
     ankles, balls = SMPLH52.index("left_ankle", "right_ankle"), SMPLH52.index("left_foot", "right_foot")
     for ankle, ball in zip(ankles, balls):
-        speed = np.linalg.norm(np.diff(joints[:, [ankle, ball]], axis=0), axis=-1).max(axis=1) * found.fps
+        speed = np.linalg.norm(np.diff(joints[:, [ankle, ball]], axis=0), axis=-1).max(axis=1) * actual.fps
         still = np.flatnonzero((speed < 0.1) & (joints[1:, ankle, 2] < 0.12)) + 1
         assert len(still) > 5
         assert abs(np.median(joints[still, ball, 2]) - 0.0265) < 0.02
@@ -352,10 +352,10 @@ def test_recorded_clips_agree_with_the_converted_corpora(line: str) -> None:
     """The corpora were converted by an independent script, with feet that are not flat: those are left out."""
     source, target = line.split()
     reference = read_motion(raw(source).parents[2] / f"{target}.npz")
-    found = to_smpl(read_motion(raw(source), native=True)).resample(reference.fps)
-    frames = min(found.num_frames, reference.num_frames)
+    actual = to_smpl(read_motion(raw(source), native=True)).resample(reference.fps)
+    frames = min(actual.num_frames, reference.num_frames)
     joints = [j for j, name in enumerate(NAMES) if not name.endswith("foot")]
-    a, b = (m.joint_positions()[:frames][:, joints] for m in (found, reference))
+    a, b = (m.joint_positions()[:frames][:, joints] for m in (actual, reference))
     assert np.abs((a - a[:, :1]) - (b - b[:, :1])).max() < 0.006
     pelvis = a[:, 0] - b[:, 0]
     assert np.abs(pelvis[:, :2]).max() < 0.03 and np.ptp(pelvis[:, 2]) < 0.01

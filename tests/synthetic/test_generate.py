@@ -211,13 +211,13 @@ def test_no_rougher_than_recorded_motion(shared_data, clip, kind):
     if not path.is_file():
         pytest.skip(f"no {path}")
     real = Measured(read_amass(path).resample(60))
-    made = Measured(generate(kind, seconds=4, seed=0))
-    assert made.jerk().mean() < real.jerk().mean()
-    assert np.percentile(made.jerk(), 99) < 2.5 * np.percentile(real.jerk(), 99)
+    created = Measured(generate(kind, seconds=4, seed=0))
+    assert created.jerk().mean() < real.jerk().mean()
+    assert np.percentile(created.jerk(), 99) < 2.5 * np.percentile(real.jerk(), 99)
     for joints in ([1, 2], [3, 6, 9], [16, 17], [18, 19]):
-        fast = np.percentile(np.abs(made.angular_velocity()[:, joints]), 99.5)
+        fast = np.percentile(np.abs(created.angular_velocity()[:, joints]), 99.5)
         assert fast < 2.0 * np.percentile(np.abs(real.angular_velocity()[:, joints]), 99.5) + 1.0
-    assert abs(np.ptp(made.joints[:, 0, 2]) - np.ptp(real.joints[:, 0, 2])) < 0.08
+    assert abs(np.ptp(created.joints[:, 0, 2]) - np.ptp(real.joints[:, 0, 2])) < 0.08
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ SMALL = ("steps=60", "+chain.avatar.options.task.gaussians=400", "+chain.avatar.
 def test_a_video_becomes_an_avatar_that_turns_and_walks(take, tmp_path):  # noqa: F811
     file = tmp_path / "a walk.npz"
     write_motion(file, generate("walk", seconds=0.5, seed=1))
-    given = (f"video={take / 'video.mp4'}", f"poses={take / 'poses.npz'}", f"masks={take / 'masks'}")
+    inputs = (f"video={take / 'video.mp4'}", f"poses={take / 'poses.npz'}", f"masks={take / 'masks'}")
     more = (
         f"motion={file}",
         "chain.turntable.options.task.options.count=3",
         "+chain.turntable.options.task.height=48",
     )
-    arguments = ["pipeline=avatar_from_video", f"output={tmp_path / 'me'}", *given, *SMALL, *more]
+    arguments = ["pipeline=avatar_from_video", f"output={tmp_path / 'me'}", *inputs, *SMALL, *more]
     run_chain(compose([*arguments, "+chain.dance.options.task.height=48"]))
     me = tmp_path / "me" / "video"
     avatar = Avatar.from_pretrained(me / "01_avatar" / "model")

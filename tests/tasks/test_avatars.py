@@ -58,8 +58,8 @@ MODES = {
 def test_modes_have_their_pictures(place, mode):
     options, count = MODES[mode]
     chosen = "[0]" if mode == "bullet" else "[0,1]"
-    given = [f"mode={mode}", "task.formats=[png]", f"task.frames={chosen}", "task.height=24"]
-    output = draw(place, "anerf_render", *given, *([f"task.options={options}"] if options else []))
+    inputs = [f"mode={mode}", "task.formats=[png]", f"task.frames={chosen}", "task.height=24"]
+    output = draw(place, "anerf_render", *inputs, *([f"task.options={options}"] if options else []))
     pictures = sorted((output / mode / "png").glob("*.png"))
     assert len(pictures) == count
     assert Image.open(pictures[0]).size == (24, 24)

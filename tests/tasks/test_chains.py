@@ -74,8 +74,8 @@ def clip(tmp_path: Path) -> Path:
 
 
 def run(name: str, runs: Path, output: Path, *options: str) -> Path:
-    given = [f"pipeline={name}", f"paths.runs={runs}", f"output={output}", *options]
-    predict(compose(list(given)))
+    inputs = [f"pipeline={name}", f"paths.runs={runs}", f"output={output}", *options]
+    predict(compose(list(inputs)))
     return next(path for path in sorted(output.iterdir()) if path.is_dir())
 
 
@@ -92,13 +92,13 @@ def test_a_motion_is_found_again_from_its_trackers(
         "02_track",
         "03_error",
     ]
-    found = json.loads((out / "03_error" / "error.json").read_text())
+    actual = json.loads((out / "03_error" / "error.json").read_text())
     truth, tracked = read_motion(clip), read_motion(next((out / "02_track").glob("*.npz")))
     # The tracked clip begins a frame later, and its head is where the tracker was.
     aligned = truth.at_times((np.arange(tracked.num_frames) + 1) / 60, 60)
     apart = np.linalg.norm(tracked.joint_positions()[:, :22] - aligned.joint_positions()[:, :22], axis=-1)
-    assert found["metrics"]["mpjpe"] == pytest.approx(100 * apart.mean(), rel=1e-3)
-    assert found["joints"]["head"] < 0.2 < found["metrics"]["mpjpe"] and found["units"]["mpjpe"] == "cm"
+    assert actual["metrics"]["mpjpe"] == pytest.approx(100 * apart.mean(), rel=1e-3)
+    assert actual["joints"]["head"] < 0.2 < actual["metrics"]["mpjpe"] and actual["units"]["mpjpe"] == "cm"
     assert np.asarray(Image.open(out / "03_error" / "error.png")).std() > 10
     capsys.readouterr()
     run("motion_to_trackers", runs, tmp_path / "out", f"input={clip}", *QUICK)
@@ -161,9 +161,9 @@ def test_a_label_moves_a_character_and_becomes_a_pose_video(runs: Path, npr: Pat
     (tmp_path / "gpt" / "config.yaml").write_text("name: posegpt_gpt\n")
     torch.save(content, gpt)
     target = write_mesh(tmp_path / "ball.obj", sphere(1))
-    given = ("action=[walk, sit down]", "frames=12", f"target={target}", f"ckpt.npr={npr}")
+    inputs = ("action=[walk, sit down]", "frames=12", f"target={target}", f"ckpt.npr={npr}")
     out = run(
-        *("label_to_character", runs, tmp_path / "out", *given, f"ckpt.posegpt={gpt}"),
+        *("label_to_character", runs, tmp_path / "out", *inputs, f"ckpt.posegpt={gpt}"),
         *("+chain.motion.options.task.size=64", "+chain.mesh.options.task.size=64"),
         "+chain.pose.options.task.data.resolution=[128,224]",
     )

@@ -94,8 +94,8 @@ def test_a_folder_of_poses_on_a_textured_mesh(checkpoint, poses, tmp_path, capsy
     # Pose 0 is the rest pose, and gives the target's (which has a vertex without a face, carried along).
     posed = read_mesh(out / "sheet_obj" / "0.obj").vertices
     assert np.abs(posed - mesh.vertices).max() < 1e-3
-    said = capsys.readouterr().out
-    assert "1 vertices on no face" in said and "trained on ball" in said
+    text = capsys.readouterr().out
+    assert "1 vertices on no face" in text and "trained on ball" in text
 
 
 def test_between_two_poses(checkpoint, poses, tmp_path):
@@ -132,8 +132,8 @@ def test_motion_walks_on_the_ground(tmp_path):
     feet = posed.world[:, used, 1].min(axis=1) - template.vertices[:, 1].min()
     assert np.allclose([v[:, 1].min() - 3 for v in frames], scale * feet, atol=1e-3)
     way = posed.world[-1][used].mean(axis=0) - posed.world[0][used].mean(axis=0)
-    found = frames[-1].mean(axis=0) - frames[0].mean(axis=0)
-    assert np.allclose(found[[0, 2]], scale * way[[0, 2]], atol=0.1)
+    actual = frames[-1].mean(axis=0) - frames[0].mean(axis=0)
+    assert np.allclose(actual[[0, 2]], scale * way[[0, 2]], atol=0.1)
 
 
 def test_generated_poses(tmp_path):

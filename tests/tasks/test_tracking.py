@@ -81,6 +81,7 @@ def test_the_tracker_is_the_default_and_finishes_as_in_its_evaluation(track, run
     body = read_motion(track(tmp_path / "clip.npz", method=None)["clip_tracked.npz"])
     expected = Tracker.from_pretrained(runs / "tracker" / "2026-01-01_00-00-00")
     assert str(expected.finishing) in capsys.readouterr().out
+    assert body.metadata["post_processing"] == str(expected.finishing)
     joints = expected.track(sage_features(clip)["sparse"]).joints.numpy()
     np.testing.assert_allclose(body.joint_positions()[:, :22], joints, atol=1e-3)
     assert body.joint_positions()[..., 2].min() > -1e-3
@@ -92,9 +93,9 @@ def test_the_tracker_is_the_default_and_finishes_as_in_its_evaluation(track, run
 def test_a_clip(track, tmp_path):
     clip = motion(frames=61)
     write_motion(tmp_path / "a clip.npz", clip)
-    found = track(tmp_path / "a clip.npz")
-    assert sorted(found) == ["a clip_tracked.bvh", "a clip_tracked.npz", "a clip_tracked_devices.csv"]
-    body = read_motion(found["a clip_tracked.npz"])
+    actual = track(tmp_path / "a clip.npz")
+    assert sorted(actual) == ["a clip_tracked.bvh", "a clip_tracked.npz", "a clip_tracked_devices.csv"]
+    body = read_motion(actual["a clip_tracked.npz"])
     assert body.num_frames == 60 and body.fps == 60
     head = clip.joint_positions()[1:, 15]
     np.testing.assert_allclose(body.joint_positions()[:, 15], head, atol=1e-3)

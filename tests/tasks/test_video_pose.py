@@ -88,8 +88,8 @@ def test_a_bad_one_among_several_is_told_and_all_bad_end(tmp_path, capsys):
     (folder / "text.mp4").write_text("no video")
     with pytest.raises(InputError, match="2 of 2"):
         run(f"video={folder}", f"output={tmp_path / 'out'}")
-    told = capsys.readouterr().out
-    assert "black: FAILED" in told and "text: FAILED" in told
+    metadata = capsys.readouterr().out
+    assert "black: FAILED" in metadata and "text: FAILED" in metadata
 
 
 def test_jobs(tmp_path):

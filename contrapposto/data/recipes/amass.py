@@ -83,17 +83,17 @@ class AmassRecipe:
             self._label(matches)
         return matches
 
-    def _label(self, found: Discovery) -> None:
+    def _label(self, discovery: Discovery) -> None:
         """Put BABEL's labels in place of others, and count what it has and what is missing here."""
         babel = read_babel(*self.babel)
-        found.ignored.update({f"BABEL: {what}": count for what, count in babel.problems.items()})
-        for number, source in enumerate(found.sources):
+        discovery.ignored.update({f"BABEL: {what}": count for what, count in babel.problems.items()})
+        for number, source in enumerate(discovery.sources):
             metadata = {**source.parameters, **babel_labels(babel, source.name)}
-            found.sources[number] = Source(source.name, source.paths, metadata)
-        here = {comparable(source.name) for source in found.sources}
+            discovery.sources[number] = Source(source.name, source.paths, metadata)
+        here = {comparable(source.name) for source in discovery.sources}
         absent = len(babel.spans.keys() - here)
         if absent:
-            found.ignored["BABEL: annotated clips that are not in the folder"] = absent
+            discovery.ignored["BABEL: annotated clips that are not in the folder"] = absent
 
     def _kind(self, path: Path) -> str:
         """Why a file is ignored; empty for a clip, also for a damaged one, which is rejected by name later."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrapposto.systems.anerf.kinematics import full_precision
+from contrapposto.devices import full_precision
 
 
 class Box(NamedTuple):

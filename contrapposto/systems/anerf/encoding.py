@@ -6,9 +6,11 @@ import math
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
-from contrapposto.systems.anerf.kinematics import EXT_SCALE, NUM_JOINTS, full_precision
+from contrapposto.devices import full_precision
+from contrapposto.systems.anerf.kinematics import EXT_SCALE, NUM_JOINTS
 
 
 def to_bones(points: Tensor, world_to_bone: Tensor) -> Tensor:
@@ -160,5 +162,6 @@ class CutoffEncoding(nn.Module):
         if not self.weigh_input:
             faded = torch.cat([rows[..., :1, :].expand_as(faded[..., :1, :]), faded[..., 1:, :]], dim=-2)
         if self.normalise:
-            faded = F.normalize(faded.unflatten(-1, (-1, 3)), dim=-1).flatten(-2)
+            unit = F.normalize(rearrange(faded, "... (j xyz) -> ... j xyz", xyz=3), dim=-1)
+            faded = rearrange(unit, "... j xyz -> ... (j xyz)")
         return faded.flatten(-2)

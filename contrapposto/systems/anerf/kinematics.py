@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contrapposto.devices import full_precision, without_tf32
 from contrapposto.skeleton import SMPL24, forward_kinematics
 
 PARENTS = SMPL24.parents
@@ -80,7 +81,8 @@ def pose_bones(rotations: Tensor, rest_pose: Tensor, pelvis: Tensor | None = Non
     offsets = torch.cat([rest_pose[..., :1, :], (rest_pose - rest_pose[..., parents, :])[..., 1:, :]], dim=-2)
     turned, joints = forward_kinematics(PARENTS, rotations, offsets, pelvis)
     inverse = turned.transpose(-1, -2)
-    back = -(inverse @ joints[..., None]).squeeze(-1)
+    with without_tf32():
+        back = -(inverse @ joints[..., None]).squeeze(-1)
     return Bones(joints, rigid(turned, joints), rigid(inverse, back))
 
 
@@ -172,8 +174,3 @@ def joints_of(world_to_bone: Tensor) -> Tensor:
     rotation, shift = world_to_bone[..., :3, :3], world_to_bone[..., :3, 3]
     with full_precision(shift):
         return -(rotation.transpose(-1, -2) @ shift[..., None]).squeeze(-1)
-
-
-def full_precision(like: Tensor) -> torch.autocast:
-    """No autocast: places that are rounded to bfloat16 are centimetres off."""
-    return torch.autocast(like.device.type, enabled=False)

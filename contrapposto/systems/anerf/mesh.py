@@ -88,9 +88,9 @@ def surface(
     wp.init()
     n = field.shape[0]
     values: Any = wp.array(field, dtype=wp.float32, device="cpu")
-    found_vertices, found_faces = wp.MarchingCubes.extract_surface_marching_cubes(values, threshold)
-    vertices = found_vertices.numpy() / (n - 1) - 0.5
-    faces = found_faces.numpy().reshape(-1, 3)[:, ::-1].astype(np.int64)
+    mesh_vertices, mesh_faces = wp.MarchingCubes.extract_surface_marching_cubes(values, threshold)
+    vertices = mesh_vertices.numpy() / (n - 1) - 0.5
+    faces = mesh_faces.numpy().reshape(-1, 3)[:, ::-1].astype(np.int64)
     if largest:
         vertices, faces = _largest_part(vertices, faces)
     if not unit_cube:

@@ -104,7 +104,7 @@ class RadianceNetwork(nn.Module):
         state = self.hidden(encoded)
         parts = [self.feature_linear(state), view]
         if self.framecodes is not None:
-            parts.append(self.framecodes(self._given(code_index)))
+            parts.append(self.framecodes(self._code_index(code_index)))
         shaded = F.relu(self.views_linears[0](torch.cat(parts, dim=-1)))
         return torch.cat([self.rgb_linear(shaded), self.alpha_linear(state)], dim=-1)
 
@@ -129,7 +129,7 @@ class RadianceNetwork(nn.Module):
         share = fade @ table
         if self.framecodes is not None:
             start = self.feature_linear.out_features + self.view_inputs
-            codes = self.framecodes(self._given(code_index))
+            codes = self.framecodes(self._code_index(code_index))
             share = share + F.linear(codes, self._view_layer.weight[:, start:])[:, None]
         return share
 
@@ -149,7 +149,7 @@ class RadianceNetwork(nn.Module):
         return cast(nn.Linear, self.views_linears[0])
 
     @staticmethod
-    def _given(code_index: Tensor | None) -> Tensor:
+    def _code_index(code_index: Tensor | None) -> Tensor:
         if code_index is None:
             raise ValueError(
                 "this network has frame codes: give the index of the image of every ray (-1: mean code)"

@@ -10,21 +10,21 @@ from contrapposto.metrics.pck import correct_area, correct_share
 
 
 def pose_errors(
-    refined: Tensor | None, given: Tensor, truth: Tensor | None, millimetres: float
+    refined: Tensor | None, initial: Tensor, truth: Tensor | None, millimetres: float
 ) -> dict[str, Tensor]:
-    """Errors (1,) of one pose: `mpjpe`, `pampjpe`, `pck`, `auc` of the refined one, `..._before` of the given one.
+    """Errors (1,) of one pose: `mpjpe`, `pampjpe`, `pck`, `auc` of the refined one, `..._before` of the initial one.
 
     Poses are aligned at the root for `mpjpe` in mm, `pck` (within 150 mm) and its area `auc` in percent; after a
     similarity for `pampjpe` in mm. All are NaN where the truth is not known.
 
     Args:
-        refined: (J, 3) joints; None where poses are not refined: then both are the given one's.
-        given: (J, 3) joints that the refinement began with.
+        refined: (J, 3) joints; None where poses are not refined: then both are the initial one's.
+        initial: (J, 3) joints that the refinement began with.
         truth: (J, 3) joints.
         millimetres: length of one unit.
     """
     errors = {}
-    for suffix, result in (("", given if refined is None else refined), ("_before", given)):
+    for suffix, result in (("", initial if refined is None else refined), ("_before", initial)):
         for name, value in _errors(result, truth, millimetres).items():
             errors[f"{name}{suffix}"] = value
     return errors

@@ -18,7 +18,7 @@ from contrapposto.systems.anerf.capsules import NUM_SEGMENTS, Capsules, bone_seg
 from contrapposto.systems.anerf.kinematics import EXT_SCALE, joints_of, rendering_cylinder
 from contrapposto.systems.anerf.model import ANeRF
 from contrapposto.systems.anerf.occupancy import occupancy_grid
-from contrapposto.systems.anerf.view import Picture, View
+from contrapposto.systems.anerf.view import Rendered, View
 
 SPEEDS = ("exact", "pruned")
 _CHUNKS = {"exact": 16, "pruned": 2048}
@@ -28,7 +28,7 @@ _GPU_CHUNKS = (256, 32768)
 _SHARE = 0.25  # of the free memory that one chunk may take
 GRID_PIXELS = 4000
 """Pixels in the figure's box from which on a grid of the pose's density saves more than it costs."""
-_STOP = 1e-3  # light left on a ray that ends
+_STOP = 1e-3  # transmittance on a ray that ends
 
 
 class Renderer:
@@ -69,7 +69,7 @@ class Renderer:
         self.chunk = best_chunk(model, self.device, sparse=sparse)
 
     @torch.no_grad()
-    def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Picture:
+    def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Rendered:
         """An image of one pose, computed where the model is; it comes back to the device of the pose.
 
         Args:
@@ -87,7 +87,7 @@ class Renderer:
         )
         return image.to(here)
 
-    def _image(self, world_to_bone: Tensor, view: View, code_index: int | None, chunk: int) -> Picture:
+    def _image(self, world_to_bone: Tensor, view: View, code_index: int | None, chunk: int) -> Rendered:
         cylinder = rendering_cylinder(joints_of(world_to_bone), self.margin)
         box = cylinder_box(
             cylinder, view.camera_to_world, view.focal, view.height, view.width, centre=view.centre
@@ -105,7 +105,7 @@ class Renderer:
                 origins[part], directions[part], world_to_bone, cylinder, code_index, capsules
             )
         image = flat.view(view.height, view.width, 5)
-        return Picture(image[..., :3], image[..., 3], _depth(image[..., 4], image[..., 3]), *box)
+        return Rendered(image[..., :3], image[..., 3], _depth(image[..., 4], image[..., 3]), *box)
 
     def _rays(
         self,

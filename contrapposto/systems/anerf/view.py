@@ -38,7 +38,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Rendered:
     """What a camera sees.
 
     Args:
@@ -54,9 +54,9 @@ class Picture:
     low: Tensor
     high: Tensor
 
-    def to(self, device: torch.device) -> Picture:
+    def to(self, device: torch.device) -> Rendered:
         """The same image on another device."""
-        return Picture(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return Rendered(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     def over(self, background: Tensor) -> Tensor:
         """(H, W, 3) in [0, 1] on a background (H, W, 3) or (3,)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,9 +51,8 @@ class _PreparedBlock:
         """
         batch = len(cache)
         count = len(rows) // batch
-        joined = (
-            self.project(self.block.ln1(rows)).view(batch, count, 3, self.heads, -1).permute(0, 2, 3, 1, 4)
-        )
+        projected = self.project(self.block.ln1(rows))
+        joined = rearrange(projected, "(b n) (part h d) -> b part h n d", b=batch, part=3, h=self.heads)
         stop = start + count
         cache[:, :, :, start:stop] = joined[:, 1:]
         mask = None
@@ -60,7 +60,7 @@ class _PreparedBlock:
             mask = torch.ones(count, stop, dtype=torch.bool, device=rows.device).tril(start)
         seen = cache[:, :, :, :stop]
         mixed = F.scaled_dot_product_attention(joined[:, 0], seen[:, 0], seen[:, 1], mask)
-        rows = torch.addmm(rows, mixed.transpose(1, 2).reshape(len(rows), -1), self.proj.weight)
+        rows = torch.addmm(rows, rearrange(mixed, "b h n d -> (b n) (h d)"), self.proj.weight)
         rows += self.proj.bias
         hidden = F.gelu(self.widen(self.block.ln2(rows)))
         return torch.addmm(rows, hidden, self.narrow.weight).add_(self.narrow.bias)

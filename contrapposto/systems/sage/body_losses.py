@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from contrapposto.devices import full_precision
 from contrapposto.rotations import sixd_columns_to_matrix
 from contrapposto.skeleton import SMPL22, forward_kinematics
 from contrapposto.systems.sage.joints import DEVICES, HEAD
@@ -32,7 +33,7 @@ class BodyKinematics(nn.Module):
 
     def forward(self, sixd: Tensor) -> Tensor:
         """(..., 132) to (..., 22, 3) metres, the root at its rest position."""
-        with torch.autocast(sixd.device.type, enabled=False):
+        with full_precision(sixd):
             matrices = sixd_columns_to_matrix(sixd.to(self.offsets.dtype).unflatten(-1, (22, 6)))
             return forward_kinematics(SMPL22.parents, matrices, self.offsets)[1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,9 +36,9 @@ class _Attention(nn.Module):
         self.heads = heads
 
     def forward(self, tokens: Tensor) -> Tensor:
-        split = self.qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        split = rearrange(self.qkv(tokens), "b t (part h d) -> part b h t d", part=3, h=self.heads)
         mixed = F.scaled_dot_product_attention(*split.unbind(0))
-        return self.proj(mixed.transpose(1, 2).flatten(2))
+        return self.proj(rearrange(mixed, "b h t d -> b t (h d)"))
 
 
 class _MLP(nn.Module):

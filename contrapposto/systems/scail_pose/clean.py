@@ -11,9 +11,16 @@ from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.bones import hold_lengths, implausible, typical_lengths
 from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
 from contrapposto.systems.scail_pose.people import ClipPoses
-from contrapposto.systems.scail_pose.smoothing import OneEuro, fill_gaps, savitzky_golay, without_outliers
+from contrapposto.systems.scail_pose.smoothing import (
+    OneEuro,
+    fill_gaps,
+    runs,
+    savitzky_golay,
+    without_outliers,
+)
 
 _SEEN = 0.3
+_COVERED = 0.3  # of a person's box by another's: the one may hide the other
 _CHECKED = 12  # joints that `implausible` judges
 FACE, LEFT_HAND, RIGHT_HAND = slice(24, 92), slice(92, 113), slice(113, 134)
 _NUM_BODY, _NOSE, _EYES_AND_EARS = 24, 0, (14, 15, 16, 17)
@@ -28,6 +35,7 @@ class Clean:
     Attributes:
         least: seconds; people who are in the clip for less are left out.
         gap: seconds of absence that are bridged; hands and faces only where wrist or head is known.
+        hidden: seconds that are bridged of somebody who is behind somebody else meanwhile.
         window: seconds of the smoothing of what the image shows; 0: none.
         depth_window: seconds of the smoothing of distances, which an image shows badly.
         outliers: whether single points that jump away are taken out.
@@ -37,6 +45,7 @@ class Clean:
 
     least: float = 0.25
     gap: float = 0.5
+    hidden: float = 2.0
     window: float = 0.3
     depth_window: float = 0.75
     outliers: bool = True
@@ -44,7 +53,7 @@ class Clean:
     faces: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("least", "gap", "window", "depth_window"):
+        for name in ("least", "gap", "hidden", "window", "depth_window"):
             check.number(f"clean.{name}", getattr(self, name), 0)
 
     def __call__(self, clip: ClipPoses) -> ClipPoses:
@@ -52,17 +61,18 @@ class Clean:
         frames: list[list[Person]] = [[] for _ in clip.frames]
         # Where no face is ever known, faces may not have been looked for: then only the back of a person tells.
         faces = any((person.scores[FACE] >= _SEEN).any() for people in clip.frames for person in people)
-        for number in clip.ids:
-            track = Track.of(clip.frames, number)
+        tracks = [Track.of(clip.frames, number) for number in clip.ids]
+        for track in tracks:
             if track.seen.sum() / clip.fps < min(self.least, len(clip.frames) / clip.fps):
                 continue
-            clean = self.track(track, clip.fps, clip.height)
+            behind = hidden_frames(track, tracks, round(self.hidden * clip.fps))
+            clean = self.track(track, clip.fps, clip.height, behind)
             for frame, person in (without_hidden_face(clean, faces) if self.faces else clean).people():
                 frames[frame].append(person)
         return replace(clip, frames=[sorted(frame, key=lambda person: person.id) for frame in frames])
 
-    def track(self, track: Track, fps: float, height: int) -> Track:
-        """One person clean; `height` of the image in pixels."""
+    def track(self, track: Track, fps: float, height: int, behind: Sequence[tuple[int, int]] = ()) -> Track:
+        """One person clean; `height` of the image in pixels, `behind`: see `hidden_frames`."""
         points, joints = track.points, track.joints
         if self.outliers:
             points = without_outliers(points, 0.03 * height)
@@ -72,13 +82,15 @@ class Clean:
         if self.bones and np.isfinite(joints).any():
             # Bridging such joints was measured to be worse than holding lengths: only the score tells of them.
             sure = sure * (1 - implausible(joints).sum(axis=1) / _CHECKED)
-        points, joints = fill_points(points, longest), fill_gaps(joints, longest)
+        sure = fill_gaps(sure, longest)
         scores, boxes = fill_gaps(track.scores, longest), fill_gaps(track.boxes, longest)
+        points, joints = fill_points(points, longest), fill_gaps(joints, longest)
+        for values in (points[:, :_NUM_BODY], joints, scores, boxes, sure):
+            bridge(values, behind)
         window, far = round(self.window * fps), round(self.depth_window * fps)
         points = savitzky_golay(points, window)
         boxes = savitzky_golay(boxes, window)
         joints = self._joints(joints, window, far)
-        sure = fill_gaps(sure, longest)
         return Track(track.id, boxes, sure, points, scores, joints)
 
     def _joints(self, joints: np.ndarray, window: int, far: int) -> np.ndarray:
@@ -157,6 +169,45 @@ class Track:
             )
             persons.append((frame, person))
         return persons
+
+
+def hidden_frames(track: Track, tracks: Sequence[Track], longest: int) -> list[tuple[int, int]]:
+    """First and one past the last frame of each absence during which somebody else is in front of a person.
+
+    Args:
+        track: of the person.
+        tracks: of everybody.
+        longest: frames of such an absence.
+    """
+    spans = []
+    boxes = bridge(track.boxes.copy(), gaps := inner_gaps(track.seen))
+    area = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-6).prod(axis=1)
+    covered = np.zeros(len(boxes))
+    for other in tracks:
+        if other.id != track.id:
+            sides = np.minimum(boxes[:, 2:], other.boxes[:, 2:]) - np.maximum(
+                boxes[:, :2], other.boxes[:, :2]
+            )
+            covered = np.fmax(covered, np.maximum(sides, 0).prod(axis=1) / area)
+    for start, stop in gaps:
+        if stop - start <= longest and (covered[start:stop] > _COVERED).mean() > 0.5:
+            spans.append((start, stop))
+    return spans
+
+
+def inner_gaps(seen: np.ndarray) -> list[tuple[int, int]]:
+    """First and one past the last frame of each absence (T,) between two presences."""
+    return [(start, stop) for start, stop in runs(~seen) if start > 0 and stop < len(seen)]
+
+
+def bridge(values: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Series (T, ...) with straight lines over spans of frames, in place."""
+    for start, stop in spans:
+        share = np.linspace(0, 1, stop - start + 2)[1:-1].reshape(-1, *[1] * (values.ndim - 1))
+        line = (1 - share) * values[start - 1] + share * values[stop]
+        gap = values[start:stop]
+        values[start:stop] = np.where(np.isfinite(gap), gap, line)
+    return values
 
 
 def fill_points(points: np.ndarray, longest: int) -> np.ndarray:

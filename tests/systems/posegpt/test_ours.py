@@ -35,7 +35,7 @@ def build(**options):
     x = network_input(clip())
     model.standardizer.update(model.features(x), torch.ones(x.shape[:2]))
     latent, _ = model.encode(x)
-    model.quantizer.start_books(latent, 0)
+    model.quantizer.initialize_codebooks(latent, 0)
     return model.eval()
 
 
@@ -206,7 +206,7 @@ def test_learns_to_turn(options):
     model.quantizer.bypass = True
     for step in range(100):
         if step == 50:
-            model.quantizer.start_books(torch.cat(model.quantizer.recent), 0)
+            model.quantizer.initialize_codebooks(torch.cat(model.quantizer.recent), 0)
             model.quantizer.bypass = False
         output = model(x, valid)
         losses = loss(

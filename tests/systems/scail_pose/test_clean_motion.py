@@ -161,6 +161,19 @@ def test_ghosts_go_and_long_absences_stay(truth):
     assert np.allclose(single.frames[0][0].joints, frames[0][0].joints, atol=60)
 
 
+def test_who_is_behind_somebody_is_bridged(truth):
+    near = truth * 0.8  # in front, and as large or larger in the image
+    gap = range(20, 44)  # 1.5 seconds
+    far = [[] if t in gap else people for t, people in enumerate(seen(truth))]
+    both = [[*one, *other] for one, other in zip(far, seen(near, number=1))]
+    assert all(
+        not people for people in Clean()(clip_of(far)).frames[22:42]
+    )  # nobody hides them: they are away
+    bridged = [next(p for p in people if p.id == 0) for people in Clean()(clip_of(both)).frames]
+    pelvis = np.stack([person.joints[0] for person in bridged])
+    assert np.linalg.norm(pelvis - truth[:, 0], axis=-1).max() < 250  # walking is not even
+
+
 def test_people_without_joints_pass(truth):
     frames = [
         [replace(person, joints=np.full((24, 3), np.nan, np.float32)) for person in frame]

@@ -87,12 +87,30 @@ def test_points_out_of_the_picture_have_no_colour():
     assert Tracker().number(0, []) == []
 
 
-def test_who_leaps_or_changes_clothes_has_been_led_astray():
+def test_in_a_crowd_who_leaps_or_wears_other_clothes_is_somebody_else():
     tracker = Tracker()
     for number in range(10):
         tracker.number(number, frame_of([(60 + 7 * number, RED)]))
     (on,), (back,), (other,) = (frame_of([place]) for place in ((130, RED), (105, RED), (130, BLUE)))
-    assert [tracker.astray(0, 10, sighting) for sighting in (on, back, other)] == [False, True, True]
+    assert [tracker.fit(10, [one], [0], {0}) for one in (on, back, other)] == [[0], [-1], [-1]]
+    assert tracker.fit(10, [back], [0]) == [0]  # alone, a leap is no proof
+
+
+def test_looks_that_landed_on_each_other_are_put_right_by_the_clothes():
+    tracker = Tracker()
+    for number in range(10):
+        tracker.number(number, frame_of([(60 + 7 * number, RED), (200 - 7 * number, BLUE)]))
+    (red,), (blue,) = (frame_of([(130, color)]) for color in (RED, BLUE))
+    assert tracker.fit(10, [blue, red], [0, 1], {0, 1}) == [1, 0]
+
+
+def test_clothes_are_not_learned_from_those_in_front():
+    tracker = Tracker()
+    tracker.number(0, frame_of([(100, RED)]))
+    for number in range(1, 30):
+        tracker.meet(0, number, frame_of([(100, BLUE)])[0], crowded=True)
+    red, blue = (frame_of([(100, color)])[0] for color in (RED, BLUE))
+    assert tracker.fit(31, [blue, red], [0]) == [-1, 0]
 
 
 def test_who_is_lost_is_expected_where_they_were_going():

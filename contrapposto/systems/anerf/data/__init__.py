@@ -2,6 +2,6 @@
 
 from contrapposto.systems.anerf.data.rays import RayOptions, RaySampler
 from contrapposto.systems.anerf.data.scene import AvatarScene
-from contrapposto.systems.anerf.data.writing import Frame, SceneFacts, write_scene
+from contrapposto.systems.anerf.data.writing import Frame, SceneMetadata, write_scene
 
-__all__ = ["AvatarScene", "Frame", "RayOptions", "RaySampler", "SceneFacts", "write_scene"]
+__all__ = ["AvatarScene", "Frame", "RayOptions", "RaySampler", "SceneMetadata", "write_scene"]

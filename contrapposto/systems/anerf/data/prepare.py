@@ -9,7 +9,7 @@ from typing import Any
 
 from contrapposto.data.plans import StoreKind
 from contrapposto.systems.anerf.data.scene import SCHEMA, AvatarScene
-from contrapposto.systems.anerf.data.writing import SceneFacts
+from contrapposto.systems.anerf.data.writing import SceneMetadata
 
 Progress = Callable[[str, int, int], None]
 AVATAR_RECIPES = (
@@ -36,8 +36,8 @@ class Plan:
         make: writes the scene: (folder, origin, progress) -> scene.
     """
 
-    origin: SceneFacts
-    make: Callable[[Path, SceneFacts, Progress | None], AvatarScene]
+    origin: SceneMetadata
+    make: Callable[[Path, SceneMetadata, Progress | None], AvatarScene]
 
 
 @dataclass(frozen=True)

@@ -217,18 +217,18 @@ class RaySampler:
     def _pixel_home(self) -> torch.device:
         if self.device.type != "cuda":
             return self.device
-        needed = sum(getattr(self.scene, name).nbytes for name in _PICTURES)
+        needed = sum(getattr(self.scene, name).nbytes for name in _IMAGES)
         fits = needed <= torch.cuda.mem_get_info(self.device)[0] / 2
         return self.device if fits else torch.device("cpu")
 
     def _resident(self, name: str) -> Tensor:
         array = torch.from_numpy(np.asarray(getattr(self.scene, name)))
-        return array.flatten(0, 1).to(self._home) if name in _PICTURES else array.to(self.device)
+        return array.flatten(0, 1).to(self._home) if name in _IMAGES else array.to(self.device)
 
 
 _KEPT_BYTES = 2**29  # of pixel numbers: enough for some thousand images
-_PICTURES = ("imgs", "masks", "bkgds")
-_READ = (*_PICTURES, "c2ws", "focals", "centers", "temp_val", "kp3d", "bones", "skts", "cyls")
+_IMAGES = ("imgs", "masks", "bkgds")
+_READ = (*_IMAGES, "c2ws", "focals", "centers", "temp_val", "kp3d", "bones", "skts", "cyls")
 
 
 def _shows(mask: np.ndarray) -> bool:

@@ -41,7 +41,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class SceneFacts:
+class SceneMetadata:
     """What the manifest states beside the arrays.
 
     Args:
@@ -72,7 +72,7 @@ def write_scene(
     frames: Iterable[Frame],
     arrays: Mapping[str, np.ndarray],
     size: tuple[int, int],
-    facts: SceneFacts,
+    origin: SceneMetadata,
 ) -> AvatarScene:
     """Write a scene by one rename, replacing one that is there. Images are streamed, never all in memory.
 
@@ -83,7 +83,7 @@ def write_scene(
             (the middle), `kp_idxs`, `camera_idxs` and `cam_idxs` (0, 1, 2, ...), `betas` (0), `temp_val` (all poses
             are one take). `focals` may be (C,).
         size: height and width.
-        facts: for the manifest.
+        origin: for the manifest.
 
     Raises:
         InputError: no images, images of another size, arrays that do not fit together, or values that cannot be used
@@ -108,9 +108,9 @@ def write_scene(
                 "shape": list(array.shape),
                 "sha256": sha256(work / f"{name}.npy"),
             }
-        splits = {name: [int(i) for i in images] for name, images in facts.splits.items()}
+        splits = {name: [int(i) for i in images] for name, images in origin.splits.items()}
         head = {"schema": SCHEMA, "version": VERSION, "height": size[0], "width": size[1]}
-        write_json(work / "manifest.json", {**head, **asdict(facts), "splits": splits, "arrays": entries})
+        write_json(work / "manifest.json", {**head, **asdict(origin), "splits": splits, "arrays": entries})
     return AvatarScene.open(path)
 
 

@@ -10,7 +10,7 @@ from contrapposto.systems.anerf.cameras import cylinder_box
 from contrapposto.systems.anerf.kinematics import joints_of, rendering_cylinder
 from contrapposto.systems.anerf.splats.model import SplatAvatar
 from contrapposto.systems.anerf.splats.raster import blend
-from contrapposto.systems.anerf.view import Picture, View
+from contrapposto.systems.anerf.view import Rendered, View
 
 
 class SplatRenderer:
@@ -26,7 +26,7 @@ class SplatRenderer:
         self.avatar, self.threads, self.depth = avatar, threads, depth
 
     @torch.no_grad()
-    def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Picture:
+    def __call__(self, world_to_bone: Tensor, view: View, *, code_index: int | None = None) -> Rendered:
         """An image of one pose (24, 4, 4) before a camera; splat avatars have no frame codes."""
         here, device = world_to_bone.device, device_of(self.avatar)
         world_to_bone, view = world_to_bone.to(device), view.to(device)
@@ -41,4 +41,4 @@ class SplatRenderer:
         box = cylinder_box(
             cylinder, view.camera_to_world, view.focal, view.height, view.width, centre=view.centre
         )
-        return Picture(colour, opacity, depth, *box).to(here)
+        return Rendered(colour, opacity, depth, *box).to(here)

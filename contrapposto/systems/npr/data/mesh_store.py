@@ -266,10 +266,10 @@ def _check(identities: Sequence[Identity]) -> None:
             raise InputError(f"Poses of {identity.name} have vertices that are not finite.")
 
 
-def _damaged(path: Path, found: str) -> ContrappostoError:
+def _damaged(path: Path, reason: str) -> ContrappostoError:
     return InputError(
         f"The mesh store {path} is damaged.",
-        found=found,
+        found=reason,
         fix="delete the folder and run prepare.py again",
     )
 

@@ -30,7 +30,7 @@ _ANIMATED = (".glb", ".gltf")
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Item:
     """An identity before it is read: a template and named poses, or an animated file."""
 
     name: str
@@ -95,12 +95,12 @@ def plan(
     return Plan(origin, make)
 
 
-def _survey(raw: Path, root: Path | None) -> list[_Found]:
+def _survey(raw: Path, root: Path | None) -> list[_Item]:
     if raw.is_file():
         if raw.suffix.lower() == ".json":
             return _official(raw, root)
         if raw.suffix.lower() in _ANIMATED:
-            return [_Found(file_name(raw.stem), raw)]
+            return [_Item(file_name(raw.stem), raw)]
         raise InputError(
             f"{raw} cannot hold poses.", expected="a folder, an animated .glb or .gltf, or a .json list"
         )
@@ -109,7 +109,7 @@ def _survey(raw: Path, root: Path | None) -> list[_Found]:
         return [own]
     animated = [path for path in sorted(raw.iterdir()) if path.suffix.lower() in _ANIMATED]
     inner = [_folder(path) for path in sorted(raw.iterdir()) if path.is_dir()]
-    matches = [*(_Found(file_name(path.stem), path) for path in animated), *(item for item in inner if item)]
+    matches = [*(_Item(file_name(path.stem), path) for path in animated), *(item for item in inner if item)]
     if not matches:
         names = ", ".join(path.name for path in sorted(raw.iterdir())[:8])
         raise InputError(
@@ -120,7 +120,7 @@ def _survey(raw: Path, root: Path | None) -> list[_Found]:
     return matches
 
 
-def _folder(folder: Path) -> _Found | None:
+def _folder(folder: Path) -> _Item | None:
     """The identity that a folder holds: poses as files, or as folders with one mesh each."""
     meshes = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in READABLE}
     if "template" not in meshes:
@@ -132,10 +132,10 @@ def _folder(folder: Path) -> _Found | None:
     if "template" not in meshes:
         return None
     poses = tuple((name, path) for name, path in meshes.items() if name != "template")
-    return _Found(file_name(folder.name), meshes["template"], poses)
+    return _Item(file_name(folder.name), meshes["template"], poses)
 
 
-def _official(path: Path, root: Path | None) -> list[_Found]:
+def _official(path: Path, root: Path | None) -> list[_Item]:
     """Identities of an official list: entries whose `tgt` is their `src` are templates without poses."""
     try:
         entries: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -152,7 +152,7 @@ def _official(path: Path, root: Path | None) -> list[_Found]:
         if target != source:
             poses.setdefault(pair or _pose_name(target), target)
     return [
-        _Found(
+        _Item(
             file_name(name),
             _located(template, path, root),
             tuple((pose, _located(target, path, root)) for pose, target in poses.items()),
@@ -182,7 +182,7 @@ def _located(text: str, listing: Path, root: Path | None) -> Path:
     )
 
 
-def _read(item: _Found, count: int, fps: float, normalize: str, seed: int) -> Identity:
+def _read(item: _Item, count: int, fps: float, normalize: str, seed: int) -> Identity:
     if not item.poses and item.template.suffix.lower() in _ANIMATED:
         return _animated(item, count, fps, normalize, seed)
     mesh = read_mesh(item.template)
@@ -200,7 +200,7 @@ def _read(item: _Found, count: int, fps: float, normalize: str, seed: int) -> Id
     return _identity(item.name, mesh, stack, [name for name, _ in chosen], [], normalize)
 
 
-def _animated(item: _Found, count: int, fps: float, normalize: str, seed: int) -> Identity:
+def _animated(item: _Item, count: int, fps: float, normalize: str, seed: int) -> Identity:
     rigged = RiggedMesh(item.template)
     places = [
         (clip, number / fps)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contrapposto.data.plans import digest, existing, find_plan
+from contrapposto.data.plans import StoreKind
 from contrapposto.systems.npr.data.mesh_store import SCHEMA, Identity, MeshStore, Origin, write_store
 
 Progress = Callable[[str, int, int], None]
 MESH_RECIPES = ("smpl_poses", "npr_meshes", "deform4d", "shared_rig")
+
+_KIND = StoreKind("contrapposto.systems.npr.data", MESH_RECIPES, "meshes", SCHEMA, MeshStore.open)
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,15 @@ class Plan:
 
     Args:
         origin: where the data come from; its `input_hash` states whether a store is up to date.
-        make: makes the identities.
+        identities: makes what the store holds.
     """
 
     origin: Origin
-    make: Callable[[Progress | None], Sequence[Identity]]
+    identities: Callable[[Progress | None], Sequence[Identity]]
+
+    def make(self, output: Path, origin: Origin, progress: Progress | None) -> MeshStore:
+        """Write the store."""
+        return write_store(output, self.identities(progress), origin)
 
 
 @dataclass(frozen=True)
@@ -70,13 +76,5 @@ def prepare_meshes(
         ConfigError: no such recipe or option, or `output` is something else than a mesh store.
         MissingError, InputError: nothing usable in the input.
     """
-    output = Path(output).absolute()
-    package = "contrapposto.systems.npr.data"
-    plan_of = find_plan(package, MESH_RECIPES, recipe, options, "meshes")
-    old = existing(output, SCHEMA, MeshStore.open)
-    plan: Plan = plan_of(None if raw is None else Path(raw).absolute(), **options)
-    origin = plan.origin
-    origin = replace(origin, input_hash=digest(origin.recipe, origin.input_hash, dict(origin.options)))
-    if old is not None and old.manifest.get("input_hash") == origin.input_hash:
-        return MeshReport(old, unchanged=True)
-    return MeshReport(write_store(output, plan.make(progress), origin))
+    store, unchanged = _KIND.prepare(recipe, output, raw, progress, options)
+    return MeshReport(store, unchanged=unchanged)

@@ -78,6 +78,35 @@ def calibrate_t_pose(rotations: np.ndarray, positions: np.ndarray, scale: float 
     return Calibration(turns, stand.inv().apply(places - expected))
 
 
+def find_t_pose(times: np.ndarray, positions: np.ndarray) -> float | None:
+    """The second in the middle of the longest T-pose of a recording: arms out and level, held for a second or more.
+
+    Args:
+        times: (F,) seconds.
+        positions: (F, 3, 3) metres of head, left and right, z up; not finite where not tracked.
+    """
+    head, left, right = positions[:, 0], positions[:, 1], positions[:, 2]
+    across = left - right
+    apart = np.hypot(across[:, 0], across[:, 1])
+    below = head[:, 2:] - positions[:, 1:, 2]
+    known = np.isfinite(apart)
+    if not known.any():
+        return None
+    widest = max(float(np.nanmax(apart)), 0.6)
+    out = known & (apart > 0.93 * widest) & (np.abs(across[:, 2]) < 0.2)
+    out &= (below > -0.1).all(axis=1) & (below < 0.55).all(axis=1)
+    steps = np.linalg.norm(np.diff(positions, axis=0, prepend=positions[:1]), axis=-1).max(axis=1)
+    slow = steps < 0.3 * np.diff(times, prepend=times[0] - 1 / 30)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (out & slow).astype(int), [0]])))
+    stretches = [
+        (times[stop - 1] - times[start], start, stop) for start, stop in zip(edges[::2], edges[1::2])
+    ]
+    if not stretches:
+        return None
+    length, start, stop = max(stretches)
+    return None if length < 1.0 else float((times[start] + times[stop - 1]) / 2)
+
+
 def scale_of_head(height: float) -> float:
     """Size of a standing wearer whose head joint is at this height (metres), relative to the default figure.
 
@@ -102,11 +131,11 @@ def standing_height(heights: np.ndarray) -> float:
     return float(np.quantile(heights, 0.95))
 
 
-def _checked(scale: float, found: str, fix: str) -> float:
+def _checked(scale: float, measured: str, fix: str) -> float:
     if not SMALLEST <= scale <= LARGEST:
         raise InputError(
             "The wearer's size cannot be right.",
-            found=found,
+            found=measured,
             expected=f"a height of {SMALLEST * figure_height():.2f} to {LARGEST * figure_height():.2f} m",
             fix=fix,
         )

@@ -17,8 +17,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from contrapposto.errors import ConfigError, InputError
-from contrapposto.io.devices import Convention
-from contrapposto.io.packets import MAX_BYTES, Packet, decode, packet_track
+from contrapposto.io.devices import Convention, DeviceTrack
+from contrapposto.io.packets import MAX_BYTES, Packet, decode
+from contrapposto.systems.sage.live.learner import Limits, UnitLearner
 from contrapposto.systems.sage.live.tracker import LiveFrame, SparseTracker
 from contrapposto.systems.sage.live.wearer import Wearer
 
@@ -83,9 +84,11 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class _Arrived:
+class Arrived:
+    """A packet and when it came, monotonic seconds."""
+
     packet: Packet
-    at: float  # monotonic seconds
+    at: float
 
 
 class LiveSession:
@@ -94,7 +97,8 @@ class LiveSession:
     Args:
         tracker: see `SparseTracker`.
         address: host and port to listen at.
-        convention: of the axes of the packets.
+        convention: of the axes of the packets; None: z up and orientations of the joints, unless the first packets
+            show others. What is unusual about axes, units and sides is found from them and reported.
         wearer: what is known of the wearer and how it is found out; see `Wearer`.
         recording: takes the bodies.
         page: shows them; nothing is shown without it.
@@ -108,17 +112,20 @@ class LiveSession:
         self,
         tracker: SparseTracker,
         address: tuple[str, int],
-        convention: Convention,
+        convention: Convention | None,
         wearer: Wearer,
         recording: Recording,
         page: LivePage | None = None,
         log: IO[bytes] | None = None,
     ) -> None:
-        self.tracker, self.convention, self.wearer = tracker, convention, wearer
+        self.tracker, self.wearer = tracker, wearer
+        self._learner = UnitLearner(convention)
+        self._limits = Limits()
+        self.unreadable = ""
         self.recording, self.page, self._log = recording, page, log
         self.counts: Counter[str] = Counter()
         self.measured = {name: Measured() for name in ("network", "waiting", "model", "display", "behind")}
-        self.rates = {name: Rate() for name in ("packets", "bodies", "pictures")}
+        self.rates = {name: Rate() for name in ("packets", "bodies", "images")}
         self.drift = Drift()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(0.1)
@@ -129,7 +136,8 @@ class LiveSession:
             raise ConfigError(
                 f"Port {address[1]} cannot be listened to.", found=str(error), fix="choose another port"
             ) from error
-        self._waiting: deque[_Arrived] = deque(maxlen=_MOST_WAITING)
+        self._port = int(self._socket.getsockname()[1])
+        self._waiting: deque[Arrived] = deque(maxlen=_MOST_WAITING)
         self._arrived, self._stopped = threading.Event(), threading.Event()
         self._newest: tuple[LiveFrame, float] | None = None
         self._tracked = threading.Event()
@@ -140,7 +148,7 @@ class LiveSession:
     @property
     def port(self) -> int:
         """Where packets are taken."""
-        return int(self._socket.getsockname()[1])
+        return self._port
 
     def run(self, seconds: float | None = None, tick: Callable[[], None] | None = None) -> None:
         """Go on until `stop`, a keyboard interrupt, or for so many seconds; then everything has ended.
@@ -171,7 +179,7 @@ class LiveSession:
             self._socket.close()
         if self._failure is not None:
             raise self._failure
-        self._advance()  # what came last
+        self._advance(last=True)
 
     def stop(self) -> None:
         """End `run`, from any thread."""
@@ -185,17 +193,26 @@ class LiveSession:
             "latency_ms": {name: m.quantiles() for name, m in self.measured.items() if m.values},
             "rates": {name: rate.value(now) for name, rate in self.rates.items()},
             "drift_ms": round(1000 * self.drift.value, 2),
-            "counts": dict(self.counts + self.tracker.counts),
+            "counts": dict(self.counts + self.tracker.counts + self._limits.counts),
+            "last_unreadable": self.unreadable,
         }
+
+    def waiting(self) -> str:
+        """One line while no packet could be read: what came in their place; empty as soon as one could."""
+        if self.counts["packets"]:
+            return ""
+        count = self.counts["unreadable packets"]
+        heard = f"{count} unreadable packets, the last: {self.unreadable}" if count else "nothing has come"
+        return f"waiting for packets at udp://127.0.0.1:{self.port}: {heard}"
 
     def describe(self) -> str:
         """What is going on, as Markdown for the page."""
         summary = self.summary()
         rates, counts = summary["rates"], summary["counts"]
         if not counts.get("packets"):
-            return f"Waiting for packets at **udp://127.0.0.1:{self.port}**"
+            return self.waiting()
         lines = [
-            f"{rates['packets']:.0f} packets/s, **{rates['bodies']:.0f} bodies/s**, {rates['pictures']:.0f} images/s",
+            f"{rates['packets']:.0f} packets/s, **{rates['bodies']:.0f} bodies/s**, {rates['images']:.0f} images/s",
             "",
             "| ms | p50 | p95 |",
             "|---|---|---|",
@@ -213,6 +230,7 @@ class LiveSession:
                 lines.append(f"| {title} | {quantiles['p50']:.1f} | {quantiles['p95']:.1f} |")
         shown = {name: count for name, count in counts.items() if name not in ("packets", "bodies")}
         lines += ["", "  \n".join(f"{count} {name}" for name, count in sorted(shown.items()))]
+        lines += [self._learner.message] if self._learner.message else []
         lines += ["", f"drift {summary['drift_ms']:+.1f} ms", "", self.wearer.describe()]
         return "\n".join(lines)
 
@@ -234,8 +252,9 @@ class LiveSession:
             now = time.monotonic()
             try:
                 packet = decode(data)
-            except InputError:
+            except InputError as error:
                 self.counts["unreadable packets"] += 1
+                self.unreadable = error.found or error.what
                 continue
             self.counts["packets"] += 1
             self.rates["packets"].mark(now)
@@ -243,7 +262,7 @@ class LiveSession:
                 self._log.write(data.strip().replace(b"\n", b" ") + b"\n")
             if len(self._waiting) == _MOST_WAITING:
                 self.counts["packets given up"] += 1
-            self._waiting.append(_Arrived(packet, now))
+            self._waiting.append(Arrived(packet, now))
             self._arrived.set()
 
     def _track(self) -> None:
@@ -252,16 +271,20 @@ class LiveSession:
             self._arrived.clear()
             self._advance()
 
-    def _advance(self) -> None:
-        """Take what has come, compute the newest body."""
+    def _advance(self, last: bool = False) -> None:
+        """Take what has come, compute the newest body; at `last` also from fewer packets than are looked at first."""
         newest = None
         for _ in range(len(self._waiting)):  # not those that come meanwhile: they are for the next body
             newest = self._waiting.popleft()
             self._take(newest)
+        arrived = None if newest is None else newest.at
+        for track in self._learner.rest() if last else ():
+            arrived = time.monotonic()
+            self._feed(track, arrived)
         start = time.monotonic()
         frame = self.tracker.pose()
-        if frame is not None and newest is not None:
-            self._keep(frame, newest.at, start, time.monotonic())
+        if frame is not None and arrived is not None:
+            self._keep(frame, arrived, start, time.monotonic())
 
     def _keep(self, frame: LiveFrame, arrived: float, start: float, now: float) -> None:
         """A body that was computed from `start` to `now`, its newest packet having `arrived` before."""
@@ -277,7 +300,7 @@ class LiveSession:
         self._newest = (frame, arrived)
         self._tracked.set()
 
-    def _take(self, arrived: _Arrived) -> None:
+    def _take(self, arrived: Arrived) -> None:
         """One packet into the tracker."""
         packet = arrived.packet
         if np.isfinite(packet.sent):
@@ -287,19 +310,26 @@ class LiveSession:
         else:
             self._offsets.append(arrived.at - packet.time)
             self.measured["network"].add(self._offsets[-1] - min(self._offsets))
-        track = packet_track(packet, self.convention)
-        turns, places, seen = track.rotations[0].numpy(), track.positions[0].numpy(), track.tracked[0]
+        for track in self._learner.add(packet):
+            self._feed(track, arrived.at)
+
+    def _feed(self, track: DeviceTrack, at: float) -> None:
+        """One frame into the tracker; `at`: when it came."""
+        seen = self._limits.apply(track)
+        turns, places = track.rotations[0].numpy(), track.positions[0].numpy()
+        if not self._learner.convention.hands_known and self.wearer.calibration is None:
+            self.wearer.hands_known = False
         if self.page is not None and self.page.t_pose_wanted.is_set():
             self.page.t_pose_wanted.clear()
-            self.wearer.ask(arrived.at)
-        if self.wearer.look(arrived.at, turns, places, seen):
+            self.wearer.ask(at)
+        if self.wearer.look(at, turns, places, seen):
             self.tracker.configure(scale=self.wearer.scale, calibration=self.wearer.calibration)
             self.recording.restart(self.wearer.scale)
             if self.page is not None:
                 self.page.set_scale(self.wearer.scale)
         if not self.wearer.hands_known:
             seen = seen & np.array([True, False, False])
-        self.tracker.feed(packet.time, turns, places, seen)
+        self.tracker.feed(float(track.times[0]), turns, places, seen)
 
     def _show(self) -> None:
         """Show the newest body, at most sixty times a second."""
@@ -313,7 +343,7 @@ class LiveSession:
             self.page.show(frame)
             now = time.monotonic()
             self.measured["display"].add(now - at)
-            self.rates["pictures"].mark(now)
+            self.rates["images"].mark(now)
         self._stopped.wait(max(_TICK - (time.monotonic() - start), 0.0))
 
 

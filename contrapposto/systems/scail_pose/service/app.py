@@ -119,7 +119,7 @@ class Service:
             job.video = await _keep(video, job.folder, "driving", video_suffix, VIDEO_FORMATS)
             if image is not None:
                 job.reference = await _keep(image, job.folder, "ref_image", image_suffix, IMAGE_FORMATS)
-            job.facts = await self._look(job)
+            job.video_info = await self._look(job)
         return job
 
     async def _look(self, job: Job) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Service:
             "seconds_left": None if job.seconds_left is None else round(job.seconds_left, 1),
             "waiting_for": self.runner.position(job),
             "changed": round(job.changed, 3),
-            "video": job.facts,
+            "video": job.video_info,
             "has_reference": job.reference is not None,
             "output_path": next((file["url"] for file in files if file["name"].startswith("rendered")), None),
             "files": files,
@@ -246,7 +246,7 @@ def _add_work(app: FastAPI, service: Service) -> None:
     async def process(wanted: ProcessRequest) -> JSONResponse:
         """Make the pose video of an upload."""
         job = service.store.get(wanted.example_id)
-        service.runner.submit(job, wanted.options(service.limits, job.facts))
+        service.runner.submit(job, wanted.options(service.limits, job.video_info))
         if not wanted.wait:
             return JSONResponse(service.view(job), 202)
         await job.ended.wait()

@@ -21,7 +21,7 @@ from contrapposto.systems.scail_pose.service.limits import MIB, Limits, Refusal
 
 ACTIVE = ("queued", "running")
 _LEAST_PROGRESS = 0.03
-_KEPT = ("state", "message", "options", "video", "reference", "facts", "result", "starts")
+_KEPT = ("state", "message", "options", "video", "reference", "video_info", "result", "starts")
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Job:
         message: the same for a person.
         options: of the last request for processing.
         video, reference: names of the uploaded files in `folder`; an upload may have no reference.
-        facts: of the video, see `worker.look`.
+        video_info: of the video, see `worker.look`.
         result: see `worker.make`; that of the last time it was done.
         starts: how often work has begun since it was last asked for.
         progress: share that is done, in [0, 1]. stage: what is being done.
@@ -54,7 +54,7 @@ class Job:
     options: dict[str, Any] = field(default_factory=dict)
     video: str = ""
     reference: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    video_info: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
     starts: int = 0
     progress: float = 0.0

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from contrapposto import rotations as rot
-from contrapposto.systems.anerf.data import AvatarScene, Frame, SceneFacts, write_scene
+from contrapposto.systems.anerf.data import AvatarScene, Frame, SceneMetadata, write_scene
 from contrapposto.systems.anerf.kinematics import REST_POSE, UNIT_SCALE, bounding_cylinder, pose_bones
 
 
@@ -52,5 +52,5 @@ def frames(count: int, seed: int = 0, height: int = 24, width: int = 20) -> list
 
 def scene(path: Path, poses: int = 3, cameras: int = 2, **facts: Any) -> AvatarScene:
     """The scene, written and opened."""
-    told = SceneFacts("made", "made for a test", "CC0-1.0", **facts)
+    told = SceneMetadata("made", "made for a test", "CC0-1.0", **facts)
     return write_scene(path, frames(poses * cameras), arrays(poses, cameras), (24, 20), told)

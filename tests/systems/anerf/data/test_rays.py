@@ -8,7 +8,7 @@ import torch
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.systems.anerf.cameras import project
-from contrapposto.systems.anerf.data import Frame, RayOptions, RaySampler, SceneFacts, rays, write_scene
+from contrapposto.systems.anerf.data import Frame, RayOptions, RaySampler, SceneMetadata, rays, write_scene
 
 from . import made
 
@@ -147,7 +147,9 @@ def test_images_without_a_person_are_passed_over(tmp_path):
     frames = made.frames(6)
     empty = np.zeros_like(frames[0].mask)
     frames = [frame if number == 4 else Frame(frame.image, empty) for number, frame in enumerate(frames)]
-    scene = write_scene(tmp_path / "one", frames, made.arrays(), (24, 20), SceneFacts("made", "", "CC0-1.0"))
+    scene = write_scene(
+        tmp_path / "one", frames, made.arrays(), (24, 20), SceneMetadata("made", "", "CC0-1.0")
+    )
     assert set(RaySampler(scene, SMALL).batch(0)["image_idx"].tolist()) == {4}
     with pytest.raises(InputError, match="No image of"):
         RaySampler(scene, SMALL, images=[0, 1])

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from contrapposto.errors import InputError, MissingError
-from contrapposto.systems.anerf.data import AvatarScene, SceneFacts, write_scene
+from contrapposto.systems.anerf.data import AvatarScene, SceneMetadata, write_scene
 from contrapposto.systems.anerf.data.writing import dilate, temporal_validity
 
 from . import made
 
-FACTS = SceneFacts("made", "made for a test", "CC0-1.0")
+FACTS = SceneMetadata("made", "made for a test", "CC0-1.0")
 
 
 def test_a_scene_comes_back_as_it_was_written(tmp_path):

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ import torch
 from contrapposto.errors import ConfigError
 from contrapposto.io.devices import CONVENTIONS, devices_of
 from contrapposto.io.packets import decode, packets_of
+from contrapposto.synthetic import generate
 from contrapposto.systems.sage.live.recording import Recording
 from contrapposto.systems.sage.live.replay import Disturbance, in_order, main, send, timed_packets
-from contrapposto.systems.sage.live.server import Drift, LiveSession, udp_address
+from contrapposto.systems.sage.live.server import Arrived, Drift, LiveSession, udp_address
 from contrapposto.systems.sage.live.tracker import SparseTracker
 from contrapposto.systems.sage.live.wearer import Wearer
 from contrapposto.systems.sage.tracker import SageTracker
@@ -114,6 +116,37 @@ def test_rubbish_is_counted_and_the_session_goes_on():
 
     run_with(live, act)
     assert live.summary()["counts"]["unreadable packets"] == 5 and len(recording) > 0
+
+
+def test_a_session_that_hears_nothing_or_nothing_readable_says_so():
+    live, recording = session(Upright(0.0))
+    said = []
+    live.run(0.3, lambda: said.append(live.waiting()))
+    assert "nothing has come" in said[-1] and "nothing has come" in live.describe() and not len(recording)
+    assert live.summary()["counts"] == {}
+    live, recording = session(Upright(0.0))
+
+    def act():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            out.sendto(b'{"time": "soon"}', ("127.0.0.1", live.port))
+
+    run_with(live, act)
+    assert "1 unreadable packets, the last: TypeError: 'soon' is not a number" in live.waiting()
+    assert "soon" in live.summary()["last_unreadable"] and not len(recording)
+
+
+def test_packets_in_other_units_are_found(caplog):
+    """Centimetres and milliseconds; one packet jumps."""
+    recording = Recording()
+    live = LiveSession(SparseTracker(Upright(0.0)), ("127.0.0.1", 0), None, Wearer(), recording)
+    packets = list(packets_of(devices_of(generate("walk", seconds=1.5, seed=2).resample(60))))
+    poses = [packet.poses * ([100] * 3 + [1] * 4) for packet in packets]
+    poses[70][0, 0] += 90.0
+    for packet, pose in zip(packets, poses):
+        live._take(Arrived(replace(packet, time=1000 * packet.time, poses=pose), packet.time))
+    assert "centimetres" in caplog.text and "milliseconds" in caplog.text
+    assert live.tracker.time == pytest.approx(packets[-1].time, abs=0.05)
+    assert live.summary()["counts"]["places that jump"] == 2  # there and back
 
 
 def test_a_failing_model_ends_the_session_with_its_error():

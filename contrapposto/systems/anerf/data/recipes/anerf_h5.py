@@ -9,7 +9,7 @@ from contrapposto.files import sha256
 from contrapposto.systems.anerf.data.h5 import open_h5
 from contrapposto.systems.anerf.data.prepare import Plan, Progress
 from contrapposto.systems.anerf.data.scene import AvatarScene
-from contrapposto.systems.anerf.data.writing import SceneFacts, counted, write_scene
+from contrapposto.systems.anerf.data.writing import SceneMetadata, counted, write_scene
 
 
 def plan(
@@ -31,7 +31,7 @@ def plan(
         splits, scales = file.splits(), (file.scale("ext_scale"), file.scale("pose_scale"))
     if metres_per_unit is None and scales[1]:
         metres_per_unit = 1 / scales[1]
-    facts = SceneFacts(
+    origin = SceneMetadata(
         recipe="anerf_h5",
         source=raw.name,
         licence=licence,
@@ -43,9 +43,9 @@ def plan(
         input_hash=sha256(raw),
     )
 
-    def make(output: Path, facts: SceneFacts, progress: Progress | None) -> AvatarScene:
+    def make(output: Path, origin: SceneMetadata, progress: Progress | None) -> AvatarScene:
         with open_h5(raw) as file:
             frames = counted(file.frames(), file.num_images, progress)
-            return write_scene(output, frames, file.arrays(), file.size, facts)
+            return write_scene(output, frames, file.arrays(), file.size, origin)
 
-    return Plan(facts, make)
+    return Plan(origin, make)

@@ -23,7 +23,7 @@ from contrapposto.systems.anerf.data.prepare import Plan, Progress
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.data.writing import (
     Frame,
-    SceneFacts,
+    SceneMetadata,
     camera_splits,
     counted,
     temporal_validity,
@@ -94,7 +94,7 @@ def plan(
     options |= {"poses": poses, "novel_poses": novel_poses, "fps": fps, "size": size, "cameras": cameras}
     options |= {"novel_cameras": held, "shape": shape, "background": list(background)}
     options |= {"noise": noise, "noise_shift": noise_shift, "seed": seed}
-    facts = SceneFacts(
+    origin = SceneMetadata(
         recipe="anerf_scene",
         source=f"{store.manifest['source']}; on the shipped body (CC0-1.0), drawn by contrapposto.render",
         licence=str(store.manifest["licence"]),
@@ -107,7 +107,7 @@ def plan(
         options["clothes"] = clothes
     betas = None if shape is None else shapes[shape]
 
-    def make(output: Path, facts: SceneFacts, progress: Progress | None) -> AvatarScene:
+    def make(output: Path, origin: SceneMetadata, progress: Progress | None) -> AvatarScene:
         figure = _Figure(store, chosen, fps, betas, loose=clothes == "loose")
         scale = unit_scale(figure.rest - figure.rest[0])
         around = _cameras(figure.joints, cameras, size)
@@ -122,11 +122,11 @@ def plan(
             "centers": np.array([(camera.cx - 0.5, camera.cy - 0.5) for camera in around]),
             "bkgds": np.tile(np.round(np.array(background) * 255).astype(np.uint8), (1, size * size, 1)),
         }
-        metadata = replace(facts, pose_scale=scale, metres_per_unit=1 / scale)
+        metadata = replace(origin, pose_scale=scale, metres_per_unit=1 / scale)
         images = counted(figure.frames(around, background), count * cameras, progress)
         return write_scene(output, images, arrays, (size, size), metadata)
 
-    return Plan(facts, make)
+    return Plan(origin, make)
 
 
 def _check_numbers(

@@ -16,14 +16,20 @@ from contrapposto.body import load_body
 from contrapposto.errors import ConfigError, InputError, MissingError, nearest
 from contrapposto.files import sha256
 from contrapposto.systems.anerf.cameras import camera_from_translation
+from contrapposto.systems.anerf.data.image_files import ImageFiles, masks_beside, resolve
 from contrapposto.systems.anerf.data.masks import read_image, scaled
 from contrapposto.systems.anerf.data.people import read_entries, rest_of, rotations_of, weak_cameras_of
-from contrapposto.systems.anerf.data.pictures import PictureFiles, masks_beside, resolve
 from contrapposto.systems.anerf.data.poses import pose_arrays, unit_scale
 from contrapposto.systems.anerf.data.prepare import Plan, Progress
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.data.views import share_poses, takes_of_paths, view_map
-from contrapposto.systems.anerf.data.writing import Frame, SceneFacts, counted, temporal_validity, write_scene
+from contrapposto.systems.anerf.data.writing import (
+    Frame,
+    SceneMetadata,
+    counted,
+    temporal_validity,
+    write_scene,
+)
 
 CHAIRS = ("Sitting", "Eating", "Phoning", "Smoking")
 HELD_OUT_ACTIONS = ("Greeting-", "Walking-", "Posing-")
@@ -115,10 +121,10 @@ def plan(
     names = [image.relative_to(raw).as_posix() for image in images]
     masks = masks_beside(raw, images, chosen.image_part, chosen.mask_part)
     tall = kind == "h36m" and read_image(images[0]).shape[0] == _FULL_HEIGHT
-    files = PictureFiles(images, masks, crop=1 if tall else 0, longest=size)
+    files = ImageFiles(images, masks, crop=1 if tall else 0, longest=size)
     rest = _rest(source, entries, body)
     scale = unit_scale(rest - rest[0])
-    facts = SceneFacts(
+    origin = SceneMetadata(
         recipe="anerf_spin",
         source=f"{raw.name} ({kind}), poses by SPIN ({source.name})",
         licence=licence,
@@ -129,7 +135,7 @@ def plan(
         input_hash=" ".join([sha256(source), *files.digest()]),
     )
 
-    def make(output: Path, facts: SceneFacts, progress: Progress | None) -> AvatarScene:
+    def make(output: Path, origin: SceneMetadata, progress: Progress | None) -> AvatarScene:
         arrays = _poses(entries, rotations, rest, scale)
         arrays |= _cameras(source, entries, files, scale / chosen.depth, focal)
         takes = takes_of_paths(names, gaps=chosen.gaps)
@@ -139,9 +145,9 @@ def plan(
             arrays |= _shared(arrays, _actions(names), views, average_views, arrays["rest_pose"])
         arrays |= _backgrounds(chosen, files, names, background)
         frames = counted(_painted(files, chosen.background == "white"), len(images), progress)
-        return write_scene(output, frames, arrays, files.size(), facts)
+        return write_scene(output, frames, arrays, files.size(), origin)
 
-    return Plan(facts, make)
+    return Plan(origin, make)
 
 
 def _kind(kind: str, image_part: str | None, mask_part: str | None) -> Kind:
@@ -194,7 +200,7 @@ def _poses(
 def _cameras(
     source: Path,
     entries: Mapping[str, np.ndarray],
-    files: PictureFiles,
+    files: ImageFiles,
     scale: float,
     focal: float | None,
 ) -> dict[str, np.ndarray]:
@@ -209,7 +215,7 @@ def _cameras(
 
 
 def _backgrounds(
-    kind: Kind, files: PictureFiles, names: Sequence[str], background: str | None
+    kind: Kind, files: ImageFiles, names: Sequence[str], background: str | None
 ) -> dict[str, np.ndarray]:
     """`bkgds` and `bkgd_idxs`; nothing where white is meant."""
     if kind.background == "white":
@@ -270,6 +276,6 @@ def _shared(
     return {**pose_arrays(bones, rest, arrays["kp3d"][:, 0]), "shared_idxs": pose_of_image}
 
 
-def _painted(files: PictureFiles, white: bool) -> Iterator[Frame]:
+def _painted(files: ImageFiles, white: bool) -> Iterator[Frame]:
     for frame in files.frames():
         yield Frame(np.where(frame.mask[..., None], frame.image, 255), frame.mask) if white else frame

@@ -23,7 +23,7 @@ from contrapposto.systems.anerf.data.prepare import Plan, Progress
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.data.writing import (
     Frame,
-    SceneFacts,
+    SceneMetadata,
     counted,
     dilate,
     temporal_validity,
@@ -54,8 +54,8 @@ def plan(
     """
     if raw is None or not (raw / "metadata.pkl").is_file():
         raise MissingError("A folder with metadata.pkl is needed.", found=f"raw={raw}", fix="raw=FOLDER")
-    facts_of = _metadata(raw / "metadata.pkl")
-    cameras, poses = len(facts_of["cams"]), len(facts_of["joints3D"])
+    annotations = _metadata(raw / "metadata.pkl")
+    cameras, poses = len(annotations["cams"]), len(annotations["joints3D"])
     images, segments = sorted(raw.rglob("*.png")), sorted(raw.rglob("*segm.mat"))
     if not len(images) == len(segments) == cameras * poses:
         raise InputError(
@@ -68,7 +68,7 @@ def plan(
         raise ConfigError(f"These cameras are not there: {learnt}.", expected=f"some of 0 to {cameras - 1}")
     held = [camera for camera in range(cameras) if camera not in learnt]
     splits = {"train": learnt, "novel_view": held}
-    facts = SceneFacts(
+    origin = SceneMetadata(
         recipe="anerf_surreal",
         source=raw.name,
         licence=licence,
@@ -78,14 +78,14 @@ def plan(
         input_hash=" ".join(sha256(path) for path in (raw / "metadata.pkl", *images, *segments)),
     )
 
-    def make(output: Path, facts: SceneFacts, progress: Progress | None) -> AvatarScene:
+    def make(output: Path, origin: SceneMetadata, progress: Progress | None) -> AvatarScene:
         source = read_image(images[0]).shape[:2]
         shape = fitting(source, size)
-        arrays = surreal_arrays(facts_of, np.array(shape[::-1]) / np.array(source[::-1]))
+        arrays = surreal_arrays(annotations, np.array(shape[::-1]) / np.array(source[::-1]))
         frames = counted(_frames(images, segments, arrays, shape), len(images), progress)
-        return write_scene(output, frames, arrays, shape, facts)
+        return write_scene(output, frames, arrays, shape, origin)
 
-    return Plan(facts, make)
+    return Plan(origin, make)
 
 
 def surreal_arrays(metadata: Mapping[str, np.ndarray], ratio: np.ndarray) -> dict[str, np.ndarray]:

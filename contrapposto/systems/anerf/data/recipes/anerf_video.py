@@ -23,7 +23,7 @@ from contrapposto.systems.anerf.data.prepare import Plan, Progress
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.data.writing import (
     Frame,
-    SceneFacts,
+    SceneMetadata,
     counted,
     dilate,
     temporal_validity,
@@ -70,11 +70,11 @@ def plan(
     person = read_person(str(poses), (video.height, video.width), focal)
     person = _selected(person, every, count, Path(str(poses)).name)
     folder = None if masks is None else MaskFolder(Path(masks))
-    person, notes = _in_picture(person, video, source)
+    person, notes = _in_image(person, video, source)
     _check_scale(person, video, folder)
     splits = _splits(len(person.frames), held_out)
     options = {"focal": focal, "every": every, "size": size, "background": background, "held_out": held_out}
-    facts = SceneFacts(
+    origin = SceneMetadata(
         recipe="anerf_video",
         source=source.name,
         licence=licence,
@@ -86,15 +86,15 @@ def plan(
         input_hash=" ".join([sha256(source), sha256(str(poses)), *_hashes(folder)]),
     )
 
-    def make(output: Path, facts: SceneFacts, progress: Progress | None) -> AvatarScene:
+    def make(output: Path, origin: SceneMetadata, progress: Progress | None) -> AvatarScene:
         take = _Take(video, person, folder, size)
-        arrays = take.arrays(facts.pose_scale)
+        arrays = take.arrays(origin.pose_scale)
         if background == "median":
             arrays["bkgds"] = take.background().reshape(1, -1, 3)
         frames = counted(take.frames(white=background == "white"), len(person.frames), progress)
-        return write_scene(output, frames, arrays, take.size, facts)
+        return write_scene(output, frames, arrays, take.size, origin)
 
-    return Plan(facts, make)
+    return Plan(origin, make)
 
 
 class _Take:
@@ -141,10 +141,10 @@ class _Take:
         for frame, (_, image) in enumerate(self.video.frames()):
             number = place.get(frame)
             if number in wanted:
-                mask = self._found(image, frame, number)
+                mask = self._mask_of(image, frame, number)
                 yield Frame(scaled(image, self.size), scaled(mask.astype(np.uint8) * 255, self.size) > 127)
 
-    def _found(self, image: np.ndarray, frame: int, number: int) -> np.ndarray:
+    def _mask_of(self, image: np.ndarray, frame: int, number: int) -> np.ndarray:
         if self.folder is not None:
             return self.folder(frame, image.shape[:2])
         if self._mask is None:
@@ -194,7 +194,7 @@ def _taken(person: Person, index: np.ndarray) -> Person:
     return replace(person, **parts)
 
 
-def _in_picture(person: Person, video: VideoFile, source: Path) -> tuple[Person, list[str]]:
+def _in_image(person: Person, video: VideoFile, source: Path) -> tuple[Person, list[str]]:
     """Without the poses of which no joint is in the image, and a note of how many they are."""
     joints = _projected(person, video)
     inside = ((joints >= 0) & (joints < [video.width, video.height])).all(-1).any(-1)

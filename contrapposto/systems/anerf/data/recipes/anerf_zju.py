@@ -20,14 +20,14 @@ from contrapposto.body import load_body
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.files import sha256
 from contrapposto.pickles import read_object_npy
+from contrapposto.systems.anerf.data.image_files import ImageFiles
 from contrapposto.systems.anerf.data.masks import read_image
-from contrapposto.systems.anerf.data.pictures import PictureFiles
 from contrapposto.systems.anerf.data.poses import WORLD_AXES, pose_arrays, world_bones
 from contrapposto.systems.anerf.data.prepare import Plan, Progress
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.data.writing import (
     Frame,
-    SceneFacts,
+    SceneMetadata,
     camera_splits,
     counted,
     dilate,
@@ -99,8 +99,8 @@ def plan(
     if not numbers:
         raise InputError("There are no frames.", found=f"{count} with parameters, start {start}")
     learnt = min(frames, len(numbers))
-    images = [_picture(raw, annotations["ims"][n], camera) for camera in cameras for n in numbers]
-    files = PictureFiles(images, [_masks(raw, image) for image in images], longest=size)
+    images = [_image_of(raw, annotations["ims"][n], camera) for camera in cameras for n in numbers]
+    files = ImageFiles(images, [_masks(raw, image) for image in images], longest=size)
     total = len(numbers)
     options = {
         "train_views": list(train_views),
@@ -108,7 +108,7 @@ def plan(
         "numbers": numbers,
         "size": size,
     }
-    facts = SceneFacts(
+    origin = SceneMetadata(
         recipe="anerf_zju",
         source=raw.name,
         licence=licence,
@@ -120,7 +120,7 @@ def plan(
         ),
     )
 
-    def make(output: Path, facts: SceneFacts, progress: Progress | None) -> AvatarScene:
+    def make(output: Path, origin: SceneMetadata, progress: Progress | None) -> AvatarScene:
         arrays = _poses([read_object_npy(parameters[n]) for n in numbers], parameters, body)
         chosen = Views(views.intrinsics[cameras], views.distortion[cameras], views.world_to_camera[cameras])
         arrays |= _cameras(chosen, files)
@@ -133,10 +133,10 @@ def plan(
             [straight.background(np.flatnonzero(index == c).tolist()) for c in range(len(cameras))]
         ).reshape(len(cameras), -1, 3)
         return write_scene(
-            output, counted(straight.frames(), len(images), progress), arrays, files.size(), facts
+            output, counted(straight.frames(), len(images), progress), arrays, files.size(), origin
         )
 
-    return Plan(facts, make)
+    return Plan(origin, make)
 
 
 def read_views(cams: Mapping[str, Any]) -> Views:
@@ -201,14 +201,14 @@ def distort(x: np.ndarray, y: np.ndarray, distortion: np.ndarray) -> tuple[np.nd
 
 
 @dataclass(frozen=True)
-class _Straight(PictureFiles):
+class _Straight(ImageFiles):
     """Images without distortion; `camera` (N,) states whose each is."""
 
     views: Views | None = None
     camera: np.ndarray | None = None
 
     def frame(self, number: int) -> Frame:
-        """See `PictureFiles`."""
+        """See `ImageFiles`."""
         assert self.views is not None and self.camera is not None
         camera = self.camera[number]
         lens = (self.views.intrinsics[camera], self.views.distortion[camera])
@@ -240,7 +240,7 @@ def _parameter_files(raw: Path) -> list[Path]:
     )
 
 
-def _picture(raw: Path, entry: Any, camera: int) -> Path:
+def _image_of(raw: Path, entry: Any, camera: int) -> Path:
     try:
         path = raw / str(entry["ims"][camera])
     except (KeyError, IndexError, TypeError) as error:
@@ -287,7 +287,7 @@ def _poses(
     return arrays
 
 
-def _cameras(views: Views, files: PictureFiles) -> dict[str, np.ndarray]:
+def _cameras(views: Views, files: ImageFiles) -> dict[str, np.ndarray]:
     height, width = files.source_size()
     ratio = np.array(files.size()[::-1]) / np.array([width, height])
     inverse = np.linalg.inv(views.world_to_camera)

@@ -105,6 +105,7 @@ class BlazePoseEstimator:
     def _bodies(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, list[Track]]]:
         """Each frame with the bodies in it."""
         tracker, tracks, watch = Tracker(), list[Track](), Watch()
+        self._away = dict[int, Track]()
         lost_at = -self.patience
         for number, image in enumerate(map(brightened, frames)):
             cut = watch.see(image)
@@ -119,32 +120,38 @@ class BlazePoseEstimator:
                 if places:
                     regions = [Region(middle, _AROUND * size) for middle, size in places]
                     tracks = self._join(image, tracks, tracker, number, regions)
+            self._away |= {track.id: track for track in tracks}
             yield image, tracks
 
     def _follow(self, image: np.ndarray, tracks: list[Track], tracker: Tracker, number: int) -> list[Track]:
-        """Those that are still there. Of two that look at one person only the one who fits better stays."""
+        """Those that are still there, and those that were lost and are where they are expected.
+
+        Where people are close to each other, a look meant for one can show another: who is who is decided anew for
+        all of them, by motion and clothes. Who fits nobody is hidden, and is looked for again in the next frame.
+        """
+        away = {k: track for k, track in self._away.items() if k in tracker.lost(number, self.patience)}
         seen = [(track, self._body(image, track.body.region)) for track in tracks]
-        seen = [(track, body) for track, body in seen if body.score >= _LEAST_SCORE]
-        sightings = {track.id: sight(image, *to_keypoints(body)) for track, body in seen}
+        moved = {k: _moved(track.body.region, tracker.shift(k, number)) for k, track in away.items()}
+        seen += [(away[k], self._body(image, region)) for k, region in moved.items()]
         boxes = {track.id: box_of(track.body, image.shape) for track in tracks}
-        seen = [
-            (track, body)
-            for track, body in seen
-            if not (
-                any(
-                    overlap(boxes[track.id], box) > _CLOSE
-                    for other, box in boxes.items()
-                    if other != track.id
-                )
-                and tracker.astray(track.id, number, sightings[track.id])
-            )
-        ]
-        seen.sort(key=lambda pair: tracker.cost(pair[0].id, number, sightings[pair[0].id]))
-        kept: list[Track] = []
-        for track, body in seen:
-            if not any(same_body(body, other.body) for other in kept):
-                kept.append(replace(track, body=body))
-                tracker.meet(track.id, number, sightings[track.id])
+        boxes |= {
+            k: box_of(track.body, image.shape) + np.tile(tracker.shift(k, number), 2)
+            for k, track in away.items()
+        }
+        crowded = {
+            k for k, box in boxes.items() if any(overlap(box, boxes[o]) > _CLOSE for o in boxes if o != k)
+        }
+        bodies: list[BodyLandmarks] = []
+        for _, body in sorted(seen, key=lambda pair: -pair[1].score):
+            if body.score >= _LEAST_SCORE and not any(same_body(body, other) for other in bodies):
+                bodies.append(body)
+        sightings = [sight(image, *to_keypoints(body)) for body in bodies]
+        numbers = tracker.fit(number, sightings, list(boxes), crowded)
+        kept = []
+        for person, body, sighting in zip(numbers, bodies, sightings):
+            if person >= 0:
+                tracker.meet(person, number, sighting, person in crowded)
+                kept.append(Track(person, body))
         return sorted(kept, key=lambda track: track.id)
 
     def _join(
@@ -228,6 +235,10 @@ class BlazePoseEstimator:
         points, scores = to_keypoints(track.body, *parts)
         joints = to_joints(track.body, intrinsics)
         return Person(track.id, box_of(track.body, image.shape), track.body.score, points, scores, joints)
+
+
+def _moved(region: Region, shift: np.ndarray) -> Region:
+    return replace(region, center=region.center + shift)
 
 
 def same_body(first: BodyLandmarks, second: BodyLandmarks) -> bool:

@@ -17,7 +17,7 @@ _MEDIAN_OF = 40
 
 
 @dataclass(frozen=True)
-class PictureFiles:
+class ImageFiles:
     """N images of one size and their masks.
 
     Args:

@@ -1,0 +1,106 @@
+"""Axes of a table of devices, found from its first rows: what is up, where the head looks, on which side the hands are."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from contrapposto.checks import note
+
+_LEAST = 30  # frames with all three devices
+_WALKED = 1.0  # metres from which on the way of the head shows where it looks
+_UPRIGHT = 0.5  # cosine of the head's own vertical to the world's, median over a recording
+_ALONG = 0.3  # mean cosine from which on wrists lie along their arms
+
+
+def find_axes(block: np.ndarray, habit: str) -> str:
+    """The convention (`contrapposto.io.devices.CONVENTIONS`) that the rows show; others than the habit are reported.
+
+    Args:
+        block: rows of time, 21 numbers (position, wxyz of head, left, right) and three flags, of any unit.
+        habit: the convention of this kind of file, taken where the rows do not tell.
+    """
+    devices = block[:, 1:22].reshape(-1, 3, 7)
+    lengths = np.linalg.norm(devices[..., 3:], axis=-1)
+    seen = (block[:, 22:] > 0) & np.isfinite(devices).all(axis=-1) & (lengths > 1e-3)
+    seen &= np.abs(devices[..., :3]).max(axis=-1) > 0
+    whole = devices[seen.all(axis=1)]
+    if len(whole) < _LEAST:
+        return habit
+    places = whole[..., :3]
+    turns = Rotation.from_quat(whole[..., [4, 5, 6, 3]].reshape(-1, 4)).as_matrix().reshape(-1, 3, 3, 3)
+    up = _vertical(places)
+    if up is None:
+        return habit
+    name = ("joints" if _is_joint(places, turns, up) else "devices") if up == 2 else _y_up(places, turns)
+    if name != habit:
+        note(
+            f"the axes are those of axes={name}, as head and hands show: {_DESCRIBED[name]}; axes= states otherwise"
+        )
+    return name
+
+
+_DESCRIBED = {
+    "joints": "z up, orientations of the joints",
+    "joints_y_up": "y up, orientations of the joints",
+    "devices": "z up, devices held in an unknown way",
+    "openxr": "y up, right-handed, the head looks along -z",
+    "quest": "y up, left-handed, the head looks along z",
+}
+
+
+def _vertical(places: np.ndarray) -> int | None:
+    """1 or 2 where the head of (F, 3, 3) places is above the hands along y or z, and not along the other."""
+    above = np.median(places[:, :1] - places[:, 1:], axis=(0, 1))
+    apart = float(np.median(np.linalg.norm(places[:, 1:] - places[:, :1], axis=-1)))
+    height, spread = np.median(places[:, 0], axis=0), np.ptp(places[:, 0], axis=0)
+    stands = [
+        above[axis] > 0.25 * apart and height[axis] > 1.5 * apart and spread[axis] < height[axis]
+        for axis in (1, 2)
+    ]
+    if stands[0] != stands[1]:
+        return 1 if stands[0] else 2
+    if not any(stands):
+        return None
+    return 1 if above[1] > above[2] else 2
+
+
+def _y_up(places: np.ndarray, turns: np.ndarray) -> str:
+    ahead = turns[:, 0, :, 2] * [1.0, 0.0, 1.0]  # the head's own z, level with the floor
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
+    if _looks(places, ahead) < 0:
+        return "openxr"
+    # Left of somebody who looks along z is y x z in right-handed axes, and the other way round in left-handed ones.
+    left = np.cross([0.0, 1.0, 0.0], ahead)
+    apart = ((places[:, 1] - places[:, 2]) * left).sum(axis=1)
+    return "joints_y_up" if np.median(apart) > 0 and _is_joint(places, turns, 1) else "quest"
+
+
+def _looks(places: np.ndarray, ahead: np.ndarray) -> float:
+    """Positive where the hands are before the head, or the head moves forward, along level directions (F, 3)."""
+    hands = places[:, 1:].mean(axis=1) - places[:, 0]
+    reach = np.median(np.linalg.norm(hands, axis=1))
+    before = float(np.mean((hands * ahead).sum(axis=1)) / max(reach, 1e-9))
+    steps = np.diff(places[:, 0], axis=0) * [1.0, 0.0, 1.0]
+    length = float(np.linalg.norm(steps, axis=1).sum())
+    height = float(np.median(places[:, 0, 1]))
+    way = float((steps * ahead[1:]).sum()) / max(length, 1e-9)
+    return before + (2.0 * way if length > _WALKED * height / 1.5 else 0.0)  # heights of 1.5 m, in any unit
+
+
+def _is_joint(places: np.ndarray, turns: np.ndarray, up: int) -> bool:
+    """Whether orientations may be those of the body's joints: heads upright, wrists along the arms."""
+    vertical = np.eye(3)[up]
+    if float(np.median(turns[:, 0, :, 1] @ vertical)) < _UPRIGHT:
+        return False
+    reach = np.median(np.linalg.norm(places[:, 1:] - places[:, :1], axis=-1))
+    shoulders = places[:, 0] - 0.3 * reach * vertical
+    along = []
+    for hand, sign in (
+        (1, 1.0),
+        (2, -1.0),
+    ):  # a wrist's x points away from the body, to the left on the left side
+        arm = places[:, hand] - shoulders
+        arm /= np.maximum(np.linalg.norm(arm, axis=1, keepdims=True), 1e-9)
+        along.append(sign * float((turns[:, hand, :, 0] * arm).sum(axis=1).mean()))
+    return max(sum(along), -sum(along)) > 2 * _ALONG  # either sign: left and right may be exchanged
