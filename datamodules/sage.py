@@ -268,7 +268,7 @@ class FrozenBatches(IterableDataset):
         super().__init__()
         self.windows, self.frozen, self.sequence = windows, frozen, sequence
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in self.windows:
             if self.sequence:
                 yield self._sequences(batch, self.sequence)

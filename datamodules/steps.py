@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]
 
 
 class StepLoader:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.plan import Plan
+from benchmarks.gpu.plan import Plan, described
 from tests.parity.golden import Case, golden_folder
 
 CASES: tuple[tuple[str, str, str], ...] = (
@@ -87,7 +87,7 @@ def golden_cases(plan: Plan, results: dict[str, Any]) -> dict[str, Any]:
                 with precision(kind, plan.device):
                     case = run_case(name, module, function, plan.device)
             except Exception as error:
-                row[kind] = {"failed": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+                row[kind] = {"failed": described(error)}
                 continue
             worst = max(case.errors.values(), default=0.0)
             row[kind] = {"error": worst, "indices differing": case.differing, "within": worst <= tolerance}

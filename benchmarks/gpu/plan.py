@@ -88,3 +88,8 @@ def copy_checkpoint(source: Path, target: Path) -> None:
     """Keep a checkpoint under another name."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
+
+
+def described(error: Exception) -> str:
+    """The kind of an error and the first line of its message, which may be empty."""
+    return f"{type(error).__name__}: {error!s}".splitlines()[0]

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 
+from benchmarks.gpu.plan import described
 from benchmarks.gpu.simulated import simulated_cuda
 from benchmarks.gpu.simulated.log import LOG
 from contrapposto.files import write_json
@@ -136,7 +137,7 @@ def simulate(model: str, stores: Path, runs: Path, *more: str, evaluated: bool =
                 on_device = [*ON_DEVICE[:2], *(option for option in more if option.startswith("trainer."))]
                 door("evaluate", [*command(model, stores, runs, *on_device), "trainer.limit_test_batches=1"])
         except Exception as error:  # the table names it, the next model is tried
-            row.error = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            row.error = described(error)
         row.faults = {f"{what} ({where})": count for (what, where), count in log.faults.items()}
     row.seconds = round(time.monotonic() - started, 1)
     return row

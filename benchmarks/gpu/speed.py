@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.gpu.golden import precision
-from benchmarks.gpu.plan import Plan
+from benchmarks.gpu.plan import Plan, described
 from benchmarks.gpu.steps import LEFT, train_steps
 
 WARM_UP = 3
@@ -32,7 +32,7 @@ def speeds(plan: Plan, results: dict[str, Any]) -> dict[str, Any]:
         try:
             entry[name] = work(plan)
         except Exception as error:  # the others are worth having
-            entry[name] = {"error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+            entry[name] = {"error": described(error)}
     return entry
 
 
@@ -115,6 +115,6 @@ def _training(plan: Plan) -> dict[str, Any]:
                     )
                 row[kind] = round(1 / statistics.median(found.seconds[WARM_UP - 1 : -1]), 2)
             except Exception as error:
-                row[kind] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+                row[kind] = described(error)
         result[model] = row
     return result

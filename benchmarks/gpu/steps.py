@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.plan import Plan
+from benchmarks.gpu.plan import Plan, described
 
 COUNT = 3
 LEFT = 5.0
@@ -162,5 +162,5 @@ def steps(plan: Plan, results: dict[str, Any]) -> dict[str, Any]:
                 row["cpu_loss"] = here.losses[0]
                 row["difference"] = abs(there.losses[0] - here.losses[0]) / max(abs(here.losses[0]), 1e-12)
         except Exception as error:  # the next model is worth having
-            row["error"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            row["error"] = described(error)
     return entry

@@ -260,7 +260,7 @@ class StepBatchDataset(IterableDataset):
     def __len__(self) -> int:
         return max(self.steps - self.start_step, 0)
 
-    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         worker = get_worker_info()
         first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for step in range(self.start_step + first, self.steps, stride):

@@ -133,15 +133,14 @@ class PoissonSolver:
     def _on(self, device: torch.device) -> _Placed:
         """The template's arrays on a device, copied there once."""
         if device not in self._placed:
-            arrays = (
-                self.gradients,
-                self.faces,
-                self.component,
-                self.pins,
-                self._areas,
-                torch.from_numpy(self._free),
+            self._placed[device] = _Placed(
+                gradients=self.gradients.to(device),
+                faces=self.faces.to(device),
+                component=self.component.to(device),
+                pins=self.pins.to(device),
+                areas=self._areas.to(device),
+                free=torch.from_numpy(self._free).to(device),
             )
-            self._placed[device] = _Placed(*(array.to(device) for array in arrays))
         return self._placed[device]
 
     def _inverse(self, device: torch.device) -> Tensor | None:

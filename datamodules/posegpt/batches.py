@@ -31,7 +31,7 @@ class TrainBatches(IterableDataset):
         make = self._poses if self.data.tokens is None else self._tokens
         return (make(drawn) for drawn in self.windows)
 
-    def _poses(self, drawn: dict[str, Tensor]) -> Batch:
+    def _poses(self, drawn: Batch) -> Batch:
         data, step, ids = self.data, drawn["step"], drawn["sample_ids"]
         windows = {name: drawn[name] for name in ("pose", "valid")}
         batch = data.with_actions(windows, drawn["clip_ids"].numpy(), drawn["starts"].numpy())
@@ -39,7 +39,7 @@ class TrainBatches(IterableDataset):
         batch["pose"] = mirror_some(data.augment.turned(batch["pose"], step, ids), chosen)
         return self._labelled(batch, chosen, drawn)
 
-    def _tokens(self, drawn: dict[str, Tensor]) -> Batch:
+    def _tokens(self, drawn: Batch) -> Batch:
         data, step, ids = self.data, drawn["step"], drawn["sample_ids"]
         assert data.tokens is not None
         units, starts = drawn["clip_ids"].numpy(), drawn["starts"].numpy()
@@ -56,7 +56,7 @@ class TrainBatches(IterableDataset):
         chosen = (variant % 2 == 1) if data.mirror else torch.zeros(len(units), dtype=torch.bool)
         return self._labelled(batch, chosen, drawn)
 
-    def _labelled(self, batch: Batch, chosen: Tensor, drawn: dict[str, Tensor]) -> Batch:
+    def _labelled(self, batch: Batch, chosen: Tensor, drawn: Batch) -> Batch:
         for name in ("actions", "frame_actions"):
             if name in batch:
                 batch[name] = self.data.augment.mirror_actions(batch[name], chosen)

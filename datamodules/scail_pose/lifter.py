@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from contrapposto.data.features import FeatureCache
@@ -186,7 +185,7 @@ class SeenWindows(IterableDataset):
         self.windows, self.window, self.seed = windows, window, seed
         self.views, self.noise = views, noise
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in self.windows:
             keys = Keys(self.seed, batch["step"], batch["sample_ids"])
             pace = 1 + (keys.uniform("pace of time") < 0.5).long()

@@ -160,7 +160,7 @@ class ANeRFModule(StageModule):
 
     # Training
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss of the rays of a step, logged under train/."""
         row, self._step = batch["pose_row"], batch["step"]
         posed = self._posed(batch["poses"], self._step)

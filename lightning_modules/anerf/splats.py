@@ -72,7 +72,7 @@ class SplatModule(StageModule):
         steps = int(self.hparams["steps"] or self.trainer.estimated_stepping_batches)
         return min(step / max(steps, 1), 1.0)
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss of one image, logged under train/."""
         assert self.subject is not None
         terms, shown = self.subject.terms(batch, self._share(self.global_step), self.options)

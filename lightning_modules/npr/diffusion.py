@@ -34,7 +34,7 @@ class DiffusionModule(LatentModule):
         """What the diffusion models of poses, and its condition."""
         raise NotImplementedError
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss of a batch of poses, logged under train/."""
         clean, condition = self.data(self.latents[batch["rows"]])
         step, ids = batch["step"], batch["sample_ids"]

@@ -79,7 +79,7 @@ class NPRRefinerModule(LatentModule):
         if parts is not None:
             self.target = MeshAsset(parts["vertices"].numpy(), parts["faces"].numpy(), name="target")
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss of a batch of poses, logged under train/."""
         code = self.latents[batch["rows"]]
         refined = self.refiner.refine(self.network.encoder, code)

@@ -51,7 +51,7 @@ class PoseGPTClassifierModule(PoseModule):
         logits, features = self.network(pose, valid)
         return logits, features
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss of a batch of windows, logged under train/."""
         logits, _ = self.network(batch["pose"], batch["valid"])
         loss = classification_loss(logits, batch["actions"], exclusive=self.exclusive)

@@ -123,7 +123,7 @@ class PoseGPTModule(PoseModule):
         )
         return logits[:, :-1]
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss of a batch of windows, logged under train/."""
         indices, token_valid = self._tokens(batch)
         logits = self(batch, indices)

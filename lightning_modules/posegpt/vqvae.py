@@ -99,7 +99,7 @@ class PoseGPTVQVAEModule(PoseModule):
         motion = self.network(network_input(pose), valid).motion
         return pose_of(motion.matrices, motion.translation(valid))
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Losses of a batch of windows, logged under train/."""
         pose, valid, step = batch["pose"], batch["valid"], batch["step"]
         x = network_input(pose)

@@ -120,7 +120,7 @@ class SageDecoderModule(SageBodyModule):
         upper, lower = self.tracker.latents(batch["sparse"], batch["frames"])
         return {"upper": upper, "lower": lower}
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Loss of the last frames of the windows, logged under train/."""
         sparse = batch["sparse"]
         if self.joint:

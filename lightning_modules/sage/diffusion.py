@@ -76,7 +76,7 @@ class SageDiffusionModule(SageBodyModule):
         clean: Tensor = self.network(noisy, steps, sparse, upper)
         return clean
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Smooth-L1 between predicted and true latent at a random time step, logged under train/."""
         options, ids, step = self.hparams, batch["sample_ids"], batch["step"]
         names = ("latent", "upper") if options["use_upper"] else ("latent",)

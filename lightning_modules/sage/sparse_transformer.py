@@ -47,7 +47,7 @@ class SparseTransformerModule(SageBodyModule):
         sixd: Tensor = self.network(sparse)
         return sixd
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Loss of the last frames of the windows, logged under train/."""
         sparse = batch["sparse"]
         losses = self.loss(self(sparse).float(), batch["rotation_local_6d"][:, -1], sparse[:, -1])

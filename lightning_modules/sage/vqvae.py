@@ -71,7 +71,7 @@ class SageVQVAEModule(StageModule):
         reconstruction: Tensor = self.network(motion, sparse).reconstruction
         return reconstruction
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Losses of a batch of windows, logged under train/."""
         motion = batch["rotation_local_6d"][..., self.columns]
         count = len(self.network.joints)

@@ -44,7 +44,7 @@ class ScailLifterModule(StageModule):
         joints: Tensor = self.network(rays, scores)
         return joints
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Loss of a batch of windows, logged under train/."""
         pred, true = self(batch["rays"], batch["scores"]).float(), batch["joints"]
         root, target = pred[:, :, 0], true[:, :, 0]

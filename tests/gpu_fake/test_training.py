@@ -57,6 +57,11 @@ def test_a_planted_fault_is_found():
         }
         log.clear()
         there.requires_grad_()
+        there.grad = torch.full_like(there, 2.0)
+        torch.nn.utils.clip_grad_norm_([there], 1.0)  # has no wait
+        assert there.grad.norm().cpu().isclose(torch.tensor(1.0)) and len(log.waits) == 1
+        log.clear()
+        there.grad = None
         (there**2).sum().backward()
         assert there.grad.device.type == "cuda" and not log.waits
         assert torch.equal(there.grad.cpu(), torch.full((3,), 2.0))

@@ -250,6 +250,8 @@ def _patches() -> Iterator[Any]:
     yield mock.patch.object(inference, "__exit__", lambda self, *error: self._plain.__exit__(*error))
     loader = torch.utils.data.dataloader._BaseDataLoaderIter
     yield mock.patch.object(loader, "__init__", _without_pinning(loader.__init__))
+    grouped = torch._C._group_tensors_by_device_and_dtype
+    yield mock.patch("torch._C._group_tensors_by_device_and_dtype", _grouping(grouped))
     yield from _lightning_patches()
 
 
@@ -277,3 +279,13 @@ def _without_pinning(init: Callable[..., None]) -> Callable[..., None]:
         init(self, loader)
 
     return made
+
+
+def _grouping(group: Callable[..., Any]) -> Callable[..., Any]:
+    """torch's grouping by device and type; C++ does not see the simulated device of a group."""
+
+    def grouped(lists: Any, with_indices: bool = False) -> dict[Any, Any]:
+        groups = group(lists, with_indices)
+        return {(lists[0][0].device, dtype): (lists, rest) for (_, dtype), (lists, rest) in groups.items()}
+
+    return grouped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ class ImageSampler:
         self._kept: dict[int, dict[str, Tensor]] | None = {} if small else None
         self._order: tuple[int, np.ndarray] = (-1, self.images)
 
-    def batch(self, step: int) -> dict[str, Tensor]:
+    def batch(self, step: int) -> dict[str, Any]:
         """The image of a step, see `crop`; with `step`."""
         place = step * self.world_size + self.rank
         turn, number = divmod(place, len(self.images))

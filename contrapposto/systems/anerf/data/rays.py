@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -98,7 +99,7 @@ class RaySampler:
         self._home = self._pixel_home()
         self._arrays = {name: self._resident(name) for name in _READ}
 
-    def batch(self, step: int) -> dict[str, Tensor]:
+    def batch(self, step: int) -> dict[str, Any]:
         """The rays of one step, flattened over images; see `at` for the entries.
 
         Beside those: `ray_ids` (R,) int64, numbers of the rays in the step over all processes: the key for the noise of
@@ -107,7 +108,7 @@ class RaySampler:
         images, pixels = self.draw(step)
         share = len(images) // self.world_size
         mine = slice(self.rank * share, (self.rank + 1) * share)
-        batch = self.at(images[mine].repeat(pixels.shape[1]), pixels[mine].reshape(-1))
+        batch: dict[str, Any] = self.at(images[mine].repeat(pixels.shape[1]), pixels[mine].reshape(-1))
         first = self.rank * share * pixels.shape[1]
         batch["ray_ids"] = torch.arange(first, first + len(batch["kp_idx"]), device=self.device)
         batch["step"] = step
