@@ -29,7 +29,7 @@ from contrapposto.systems.anerf.data.prepare import Plan, Progress
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.data.writing import (
     Frame,
-    SceneFacts,
+    SceneMetadata,
     camera_splits,
     counted,
     dilate,
@@ -85,7 +85,7 @@ def plan(
     learnt = [number for number in range(len(names)) if number not in held]
     scale = unit_scale(person.rest - person.rest[0])
     options = {"every": every, "size": size, "background": background, "held_out_camera": held_out_camera}
-    facts = SceneFacts(
+    origin = SceneMetadata(
         recipe="anerf_views",
         source=", ".join(camera.video.path.name for camera in cameras),
         licence=licence,
@@ -98,7 +98,7 @@ def plan(
         ),
     )
 
-    def make(output: Path, facts: SceneFacts, progress: Progress | None) -> AvatarScene:
+    def make(output: Path, origin: SceneMetadata, progress: Progress | None) -> AvatarScene:
         folders = None if masks is None else [MaskFolder(Path(masks) / name) for name in names]
         views = _Views(cameras, person, folders, size)
         arrays = views.arrays(scale)
@@ -113,9 +113,9 @@ def plan(
             for frame in views.frames(camera)
         )
         total = len(cameras) * len(person.frames)
-        return write_scene(output, counted(frames, total, progress), arrays, views.size, facts)
+        return write_scene(output, counted(frames, total, progress), arrays, views.size, origin)
 
-    return Plan(facts, make)
+    return Plan(origin, make)
 
 
 class _Views:
