@@ -164,7 +164,7 @@ def test_a_browser_shows_the_figure(viewer: Viewer) -> None:
         deadline, skin = time.monotonic() + 60, np.zeros((1, 1), bool)
         while skin.sum() < 500 and time.monotonic() < deadline:
             time.sleep(1)
-            middle = browser.picture()[100:, 200:450].astype(int)
+            middle = browser.image()[100:, 200:450].astype(int)
             skin = middle[..., 2] - middle[..., 0] > 30  # the figure is blue, all else is grey
         assert skin.sum() >= 500
         rows, columns = np.nonzero(skin)

@@ -247,7 +247,7 @@ def test_a_browser_shows_and_saves_it(page: Viewer, tmp_path: Path) -> None:
             time.sleep(1)
             image = screenshot(client)
         assert image.shape[:2] == image_size(client) and image.std() > 8
-        page_image = browser.picture()
+        page_image = browser.image()
         assert page_image.std() > 8
         for name, pixels in (("render", image), ("page", page_image)):
             from PIL import Image

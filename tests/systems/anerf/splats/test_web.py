@@ -23,7 +23,7 @@ def test_the_avatar_stands_in_the_browser(tmp_path):
     try:
         browser.call("/url", {"url": page.as_uri()})
         for _ in range(40):
-            image = browser.picture().astype(int)
+            image = browser.image().astype(int)
             if (image < 128).any(-1).mean() > 0.02:
                 break
             time.sleep(0.25)
