@@ -16,6 +16,7 @@ CLASSES = {
     "npr": f"{_SYSTEMS}.npr.transfer.PoseTransfer",
     "npr_residual": f"{_SYSTEMS}.npr.transfer.PoseTransfer",
     "npr_feature_diffusion": f"{_SYSTEMS}.npr.generation.PoseGenerator",
+    "npr_residual_diffusion": f"{_SYSTEMS}.npr.pose_space.ResidualGenerator",
     "posegpt_gpt": f"{_SYSTEMS}.posegpt.generator.MotionGenerator",
     "sage_refiner": f"{_SYSTEMS}.sage.tracker.SageTracker",
     "sage_student": f"{_SYSTEMS}.sage.student.StudentTracker",

@@ -20,6 +20,7 @@ from contrapposto.systems.anerf.data.images import clean_image
 from contrapposto.systems.anerf.data.prepare import prepare_avatar
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.splats.fit import Shown, Subject, TrainingOptions, fit_avatar
+from contrapposto.systems.anerf.splats.losses import LossWeights
 from contrapposto.systems.anerf.splats.model import SplatOptions
 from contrapposto.systems.anerf.splats.renderer import SplatRenderer
 from contrapposto.systems.anerf.splats.training import Refinement
@@ -44,9 +45,12 @@ class AnerfFit:
         background: str = "median",
         held_out: float = 0.0,
         focal: float | None = None,
+        held_out_camera: str | None = None,
         steps: int = 4000,
         gaussians: int = 10_000,
         refine: bool = True,
+        smooth: float = 0.01,
+        light: float = 0.01,
         preview: int = 500,
         estimator: Mapping[str, Any] | None = None,
         licence: str = "unknown: the user's own",
@@ -66,6 +70,8 @@ class AnerfFit:
             "licence": licence,
         }
         self.focal, self.steps, self.refine, self.seed = focal, steps, refine, seed
+        self.held_out_camera = held_out_camera
+        self.weights = LossWeights(smooth=smooth, light=light)
         self.gaussians, self.estimator = SplatOptions(gaussians=gaussians), dict(estimator or {})
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
@@ -78,7 +84,8 @@ class AnerfFit:
         subject = self._train(scene, output)
         seconds = time.process_time() - started
         psnr = held_out_psnr(scene, subject)
-        which = "held-out images" if "novel_pose" in scene.splits else "images of the video"
+        held = {"novel_view", "novel_pose", "val"} & set(scene.splits)
+        which = "held-out images" if held else "images of the video"
         print(f"avatar: {psnr:.1f} dB on {which}, {seconds:.0f} CPU seconds of training")
         folder = self._write(subject, scene, output / "model", psnr)
         return [folder, output / "preview.png"]
@@ -87,6 +94,8 @@ class AnerfFit:
         inputs = config.video or config.input
         if not inputs:
             raise ConfigError("No video given.", expected="video=FILE, or scene=STORE")
+        if Path(inputs).is_dir():
+            return self._scene_of_views(config, Path(inputs), output)
         poses = Path(config.poses) if config.poses else self._poses(Path(inputs), output / "poses.npz")
         report = prepare_avatar(
             "anerf_video",
@@ -122,9 +131,44 @@ class AnerfFit:
         print(f"person {number} of {len(clip.ids)}; every {every}. frame")
         return write_person(file, fit_person(clip, number, video, every=every))
 
+    def _scene_of_views(self, config: DictConfig, folder: Path, output: Path) -> AvatarScene:
+        """Of several videos with calibrated cameras."""
+        from contrapposto.systems.anerf.data.from_video import choose_person, step_of, watch
+        from contrapposto.systems.anerf.data.from_views import (
+            fit_person_views,
+            read_cameras,
+            write_world_person,
+        )
+        from contrapposto.systems.scail_pose.estimators.choice import make_estimator
+
+        poses = Path(config.poses) if config.poses else output / "poses.npz"
+        if not config.poses:
+            cameras = [camera for camera in read_cameras(folder) if camera.name != self.held_out_camera]
+            every = max(step_of(camera.video, self.most // len(cameras)) for camera in cameras)
+            clips = []
+            for camera in cameras:
+                estimator = make_estimator(**{"hands": False, "face": False, **self.estimator})
+                clips.append(watch(camera.video, estimator, every=every))
+                print(f"{camera.name}: {len(clips[-1].ids)} people; every {every}. frame", flush=True)
+            numbers = [choose_person(clip, self.person) for clip in clips]
+            write_world_person(poses, fit_person_views(cameras, clips, numbers, every=every))
+        report = prepare_avatar(
+            "anerf_views",
+            output=output / "scene",
+            raw=folder,
+            poses=str(poses),
+            masks=config.masks,
+            held_out_camera=self.held_out_camera,
+            **{name: value for name, value in self.scene_options.items() if name != "held_out"},
+        )
+        print(report.summary())
+        return report.scene
+
     def _train(self, scene: AvatarScene, output: Path) -> Subject:
         options = TrainingOptions(
-            refinement=Refinement() if self.refine else None, threads=torch.get_num_threads()
+            weights=self.weights,
+            refinement=Refinement() if self.refine else None,
+            threads=torch.get_num_threads(),
         )
         started = time.monotonic()
 

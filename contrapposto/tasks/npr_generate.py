@@ -33,6 +33,7 @@ class NPRGenerate:
     def __init__(
         self,
         formats: Sequence[str] = ("obj", "glb", "png"),
+        model: str = "npr_feature_diffusion",
         data: str = "smpl_poses",
         experiment: str | None = "npr_demo",
         steps: int | None = None,
@@ -44,7 +45,7 @@ class NPRGenerate:
         network_steps: int = 800,
         size: int = 200,
     ) -> None:
-        self.formats, self.run, self.steps = check_formats(formats), (data, experiment), steps
+        self.formats, self.run, self.steps = check_formats(formats), (model, data, experiment), steps
         self.target_parts, self.size = target_parts, size
         self.network_steps = network_steps if fid else None
         self.options: dict[str, Any] = {"rest_correction": rest_correction, "align": align, "rigid": rigid}
@@ -63,10 +64,11 @@ class NPRGenerate:
         name = f"{'template' if file is None else file.stem}_generated"
         stem = free_stem(output / name, (".glb", "_morph.glb", ".obj", "_obj", ".png", ".json"))
         from contrapposto.mesh import Template
-        from contrapposto.systems.npr import PoseGenerator, PoseTransfer
+        from contrapposto.systems.npr import PoseTransfer
+        from contrapposto.systems.npr.pose_space import load_generator
 
-        matches = config.ckpt or best_run(config.paths.runs, "npr_feature_diffusion", *self.run).checkpoint
-        generator = PoseGenerator.from_pretrained(matches)
+        matches = config.ckpt or best_run(config.paths.runs, *self.run).checkpoint
+        generator = load_generator(matches)
         trained = generator.trained
         assert trained is not None
         print(trained.report)

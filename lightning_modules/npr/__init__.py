@@ -2,6 +2,7 @@
 
 from lightning_modules.npr.autoencoder import NJFModule, NPRModule, NPRResidualModule
 from lightning_modules.npr.diffusion import NPRFeatureDiffusionModule, NPRKeypointDiffusionModule
+from lightning_modules.npr.pose_space import NPRResidualDiffusionModule
 from lightning_modules.npr.refiner import NPRRefinerModule
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     "NPRKeypointDiffusionModule",
     "NPRModule",
     "NPRRefinerModule",
+    "NPRResidualDiffusionModule",
     "NPRResidualModule",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -93,6 +94,5 @@ class LatentModule(MeshModule):
 
 
 def _joined(parts: list[PoseCode]) -> PoseCode:
-    return PoseCode(
-        *(torch.cat([getattr(part, name) for part in parts]) for name in ("keypoints", "features", "code"))
-    )
+    kind = type(parts[0])
+    return kind(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(kind)))

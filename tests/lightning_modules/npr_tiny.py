@@ -34,6 +34,12 @@ OPTIONS = {
     "npr_refiner": ("module.network={width:32,heads:2,layers:1}", "data.target=egg"),
     "npr_keypoint_diffusion": DIFFUSION,
     "npr_feature_diffusion": (DIFFUSION[0], DIFFUSION[2], "module.media_poses=2", "module.media_steps=4"),
+    "npr_residual_diffusion": (
+        "module.network={components:4,width:16,layers:1}",
+        *DIFFUSION[1:],
+        "module.media_poses=2",
+        "module.media_steps=4",
+    ),
 }
 
 

@@ -22,6 +22,9 @@ prepare.py data=smpl_poses
 train.py model=npr experiment=npr_demo
 train.py model=npr_keypoint_diffusion experiment=npr_demo NARROW data.steps_per_epoch=100
 train.py model=npr_feature_diffusion experiment=npr_demo NARROW data.steps_per_epoch=80
+prepare.py data=amass raw=MOTION data.name=free_motion
+prepare.py data=smpl_poses raw=stores/free_motion data.name=npr_free BODIES
+train.py model=npr_residual experiment=npr_free
 prepare.py data=anerf_scene
 train.py model=anerf_splat
 train.py pipeline=anerf experiment=anerf_demo
@@ -29,12 +32,18 @@ train.py pipeline=anerf experiment=anerf_demo
 # The diffusions are narrower than those of npr_demo (FID 76 in place of 70), so that they fit.
 NETWORK = "module.network={width:96,layers:4,time_width:32,time_input:step}"
 NARROW = f"{NETWORK} module.learning_rate=1.5e-3 data.max_val_poses=8"
+# The bodies of configs/experiment/npr_free.yaml.
+BODIES = (
+    "data.options.poses=600 data.options.num_faces=1000 data.options.random_shapes=16 "
+    "data.options.shape_deviation=1.5 data.options.figurines=6"
+)
 MODELS = [
     ("anerf_splat", None),
     ("sage_student", "sage_demo"),
     ("tracker", "sage_open_free"),
     ("posegpt_gpt", "posegpt_free"),
     ("npr_feature_diffusion", "npr_demo"),  # holds `npr` too
+    ("npr_residual", "npr_free"),
     ("anerf", "anerf_demo"),
 ]
 
@@ -50,6 +59,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     for command in COMMANDS.replace("MOTION", sys.argv[1]).strip().splitlines():
+<<<<<<< HEAD
         subprocess.run([sys.executable, *command.replace("NARROW", NARROW).split()], check=True)
     for model in MODELS:
         bits = "bits=8" if model[0] == "posegpt_gpt" else "bits=16"  # the others are small enough
@@ -63,3 +73,9 @@ if __name__ == "__main__":
             bits,
         ]
         subprocess.run(publish, check=True)
+=======
+        command = command.replace("NARROW", NARROW).replace("BODIES", BODIES)
+        subprocess.run([sys.executable, *command.split()], check=True)
+    runs = [newest(*model) for model in MODELS]
+    subprocess.run([sys.executable, "-m", "contrapposto", "publish", *runs, f"output={ZOO}"], check=True)
+>>>>>>> shapes

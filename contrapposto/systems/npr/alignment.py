@@ -24,6 +24,7 @@ _FALLS = ((1, 3), (3, 5))  # (columns, cells): an outline that falls so much wit
 _SHORTEST = 0.1  # of the width: less that sticks out is no arm
 _ROBE = 0.1  # of the shoulders' height: lower than this is no crotch
 _CROTCH = 0.45
+_BRIM = 0.3  # shares of the height: what is deeper than this at its tip is no arm
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,22 @@ def _plausible(points: np.ndarray, outline: np.ndarray, landmarks: FigureLandmar
         and 0.45 <= size[0] / height <= 1.5
         and 0.15 <= length <= 0.6
         and depth <= 0.6
+        and _tip_depth(points, landmarks) / height <= _BRIM
         and places[[0, 2], 1].mean() >= 0.3
         and crotch < chest
         and crotch <= 0.5
         and neck <= 0.93
     )
+
+
+def _tip_depth(points: np.ndarray, landmarks: FigureLandmarks) -> float:
+    """Extent along z around the tips of the arms: a hat's brim, which is a disc, is far deeper than a hand."""
+    depths = []
+    for tip, root in (landmarks.points[:2], landmarks.points[2:4]):
+        along = (points[:, 0] - tip[0]) / (root[0] - tip[0])
+        near = (along < 0.4) & (np.abs(points[:, 1] - tip[1]) < 0.1 * np.ptp(points[:, 1]))
+        depths.append(float(np.subtract(*np.quantile(points[near, 2], (0.95, 0.05)))) if near.any() else 0.0)
+    return min(depths)
 
 
 def aligned_centroids(source: Template, target: Template) -> Tensor | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from contrapposto.devices import Device, device_of
-from contrapposto.pretrained import load_pretrained
+from contrapposto.pretrained import Pretrained, load_pretrained
 from contrapposto.systems.npr.diffusion import FeatureDiffusion, KeypointDiffusion
 from contrapposto.systems.npr.extractor import PoseCode
 from contrapposto.systems.npr.model import NPR
@@ -42,7 +42,11 @@ class PoseGenerator:
         Raises:
             MissingError, ConfigError, InputError: see `contrapposto.pretrained`.
         """
-        trained = load_pretrained(name_or_path, (MODEL,))
+        return cls.of_trained(load_pretrained(name_or_path, (MODEL,)), device=device)
+
+    @classmethod
+    def of_trained(cls, trained: Pretrained, *, device: Device = None) -> PoseGenerator:
+        """Of a loaded file."""
         described = network_of(trained, device=device)
         assert isinstance(described.network, NPR)
         options = trained.options

@@ -18,9 +18,10 @@ from contrapposto.mesh.rigged import RiggedMesh
 from contrapposto.mesh.shared_rig import borrowed_tracks
 from contrapposto.mesh.template import Normalize, Template
 from contrapposto.motion import Motion
+from contrapposto.systems.npr.decomposition import FittedRig, fit_rig
 from contrapposto.systems.npr.humanoid import JOINTS, HumanoidRig, drive
 from contrapposto.systems.npr.orientation import Orientation, orientation
-from contrapposto.systems.npr.rigged_files import write_animated, write_skinned
+from contrapposto.systems.npr.rigged_files import write_animated, write_fitted, write_skinned
 from contrapposto.systems.npr.skin import Skin, body_rotations, skin_fault, transferred_skin
 
 METHODS = ("auto", "rig", "skin", "npr", "original")
@@ -40,6 +41,7 @@ class Posed:
         axes: (3, 3) from the target's axes to upright ones, facing z.
         write: writes the target as a rigged GLB with the motion as its animation, from a path, a naming of joints and a
             line of credit; None: this method gives no rig.
+        rig_error: of a rig that was fitted to the frames: root mean square distance, as a share of the longest side.
     """
 
     frames: np.ndarray
@@ -47,6 +49,7 @@ class Posed:
     reason: str
     axes: np.ndarray
     write: RigWriter | None = None
+    rig_error: float | None = None
 
 
 class Target:
@@ -218,6 +221,23 @@ def pose_by_skin(target: Target, clip: SourceClip) -> Posed:
     return Posed(
         frames, "skin", f"{target.standing.reason}: it takes the skin of the shipped body{arms}", axes, write
     )
+
+
+def rig_of_frames(target: Target, frames: np.ndarray, fps: float, name: str) -> tuple[FittedRig, RigWriter]:
+    """Bones fitted to poses (T, V, 3) that have none, and what writes them as one rigged file.
+
+    Args:
+        target: whose poses these are.
+        frames: in the target's vertex order, axes and units.
+        fps: frames per second.
+        name: of the animation.
+    """
+    rig = fit_rig(target.mesh.vertices, frames)
+
+    def write(path: Path, naming: str, credit: str) -> Path:
+        return write_fitted(path, target.mesh, target.unskinned_file, rig, fps, name=name, credit=credit)
+
+    return rig, write
 
 
 def torn_edges(target: Target, frames: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from contrapposto.systems.npr.refiner import PoseRefiner
 from contrapposto.systems.npr.residual import ResidualNPR
 
 OFFICIAL_SUFFIXES = (".pth", ".pt")
-_LATER_STAGES = ("npr_refiner", "npr_keypoint_diffusion", "npr_feature_diffusion")
+_LATER_STAGES = ("npr_refiner", "npr_keypoint_diffusion", "npr_feature_diffusion", "npr_residual_diffusion")
 MODELS = ("npr_residual", "npr", "npr_vertices", "njf", *_LATER_STAGES)
 _METADATA = ("licence", "source", "attribution")
 
@@ -100,6 +100,10 @@ def network_of(trained: Pretrained, *, device: Device = None) -> PretrainedNetwo
 
 def build_network(model: str, options: Mapping[str, Any] | None) -> NPR | NeuralJacobianFields:
     """The network of a model of `MODELS` from the options of its training module."""
-    kinds: dict[str, Any] = {"npr_residual": ResidualNPR, "njf": NeuralJacobianFields}
+    kinds: dict[str, Any] = {
+        "npr_residual": ResidualNPR,
+        "npr_residual_diffusion": ResidualNPR,
+        "njf": NeuralJacobianFields,
+    }
     network: NPR | NeuralJacobianFields = kinds.get(model, NPR)(**(options or {}))
     return network

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from contrapposto.mesh.gltf_write import split_seams, write_mesh_glb
 from contrapposto.mesh.rig_write import GltfEditor
 from contrapposto.mesh.rigged import RiggedMesh, Track
 from contrapposto.retarget import KNOWN
+from contrapposto.systems.npr.decomposition import FittedRig
 from contrapposto.systems.npr.humanoid import JOINTS, NUM_JOINTS, PARENTS, JointMotion
 from contrapposto.systems.npr.skin import Skin
 
@@ -62,33 +64,98 @@ def write_skinned(
         name: of the animation.
         credit: licences of what went into it.
     """
-    if original is not None and not original.file.items("skins"):
-        return _write(path, original, np.arange(len(mesh.vertices)), skin, axes, motion, naming, name, credit)
-    with tempfile.TemporaryDirectory() as folder:
-        plain = RiggedMesh(write_mesh_glb(Path(folder) / "mesh.glb", mesh))
-        sources = split_seams(mesh)[0]
-        order = np.tile(sources, len(plain.mesh.vertices) // len(sources))  # primitives share their vertices
-        return _write(path, plain, order, skin, axes, motion, naming, name, credit)
+    bones = _Bones(skin.weights, joint_names(naming), PARENTS, skin.rest @ axes)
+
+    def tracks(joints: Sequence[int]) -> list[Track]:
+        return [] if motion is None else _tracks(joints, axes, motion)
+
+    return _write(path, mesh, original, bones, tracks, name, credit)
+
+
+def write_fitted(
+    path: Path,
+    mesh: MeshAsset,
+    original: RiggedMesh | None,
+    rig: FittedRig,
+    fps: float,
+    *,
+    name: str = "motion",
+    credit: str = "",
+) -> Path:
+    """Write a mesh with bones that were fitted to a sequence, and the sequence as their motion.
+
+    Args:
+        path: the .glb file.
+        mesh, original: see `write_skinned`.
+        rig: of the V vertices, in file axes and units.
+        fps: frames per second.
+        name: of the animation.
+        credit: licences of what went into it.
+    """
+    count = rig.weights.shape[1]
+    names = ["root", *(f"bone_{number:02d}" for number in range(count))]
+    weights = np.concatenate([np.zeros((len(rig.weights), 1)), rig.weights], axis=1)
+    places = np.concatenate([np.zeros((1, 3)), rig.places])
+    times = np.arange(len(rig.transforms)) / fps
+    turns, shifts = rig.transforms[..., :3], rig.transforms[..., 3]
+    moved = np.einsum("tbij,bj->tbi", turns, rig.places) + shifts
+
+    def tracks(joints: Sequence[int]) -> list[Track]:
+        result = []
+        for bone, node in enumerate(joints[1:]):
+            quaternions = continuous(Rotation.from_matrix(turns[:, bone]).as_quat())
+            result.append(Track(node, "translation", times, moved[:, bone], "LINEAR"))
+            result.append(Track(node, "rotation", times, quaternions, "LINEAR"))
+        return result
+
+    bones = _Bones(weights, names, (-1, *[0] * count), places)
+    return _write(path, mesh, original, bones, tracks, name, credit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bones:
+    """Weights (V, B), names, parents and places (B, 3) at rest, without rotation, in the file's world."""
+
+    weights: np.ndarray
+    names: Sequence[str]
+    parents: Sequence[int]
+    places: np.ndarray
 
 
 def _write(
     path: Path,
-    original: RiggedMesh,
-    order: np.ndarray,
-    skin: Skin,
-    axes: np.ndarray,
-    motion: JointMotion | None,
-    naming: str,
+    mesh: MeshAsset,
+    original: RiggedMesh | None,
+    bones: _Bones,
+    tracks: Callable[[Sequence[int]], list[Track]],
     name: str,
     credit: str,
 ) -> Path:
-    """`order`: the skin's vertex that each vertex of the file is."""
+    if original is not None and not original.file.items("skins"):
+        return _skin_file(path, original, np.arange(len(mesh.vertices)), bones, tracks, name, credit)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = RiggedMesh(write_mesh_glb(Path(folder) / "mesh.glb", mesh))
+        sources = split_seams(mesh)[0]
+        order = np.tile(sources, len(plain.mesh.vertices) // len(sources))  # primitives share their vertices
+        return _skin_file(path, plain, order, bones, tracks, name, credit)
+
+
+def _skin_file(
+    path: Path,
+    original: RiggedMesh,
+    order: np.ndarray,
+    bones: _Bones,
+    tracks: Callable[[Sequence[int]], list[Track]],
+    name: str,
+    credit: str,
+) -> Path:
+    """`order`: the row of the weights that each vertex of the file has."""
     editor = GltfEditor(original.file)
-    places = skin.rest @ axes
-    joints = editor.add_joints(joint_names(naming), PARENTS, places)
+    joints = editor.add_joints(bones.names, bones.parents, bones.places)
     world = original.rest_transforms()
-    columns = np.argsort(-skin.weights, axis=1, kind="stable")[:, :4]
-    weights = np.take_along_axis(skin.weights, columns, axis=1)
+    table = np.pad(bones.weights, ((0, 0), (0, max(0, 4 - bones.weights.shape[1]))))  # glTF has rows of four
+    columns = np.argsort(-table, axis=1, kind="stable")[:, :4]
+    weights = np.take_along_axis(table, columns, axis=1)
     columns = np.where(weights > 0, columns, 0)[order].astype(np.uint8)
     weights = weights[order].astype(np.float32)
     start = 0
@@ -104,11 +171,12 @@ def _write(
                 shared[position] = editor.skin_attributes(columns[vertices], weights[vertices])
             primitive["attributes"] |= shared[position]
         entry["mesh"] = editor.append("meshes", mesh)
-        binds = np.tile(np.eye(4), (NUM_JOINTS, 1, 1))
-        binds[:, :3, 3] = -places
+        binds = np.tile(np.eye(4), (len(bones.places), 1, 1))
+        binds[:, :3, 3] = -bones.places
         entry["skin"] = editor.add_skin(joints, binds @ world[node], "skin")
-    if motion is not None:
-        editor.animate(name, _tracks(joints, axes, motion))
+    animated = tracks(joints)
+    if animated:
+        editor.animate(name, animated)
     return editor.write(path, credit)
 
 

@@ -28,7 +28,7 @@ from contrapposto.systems.npr.humanoid import JOINTS, NUM_JOINTS, PARENTS, Joint
 
 _CANDIDATES = 24
 _NEAREST = 4e-3  # all lengths here and below: shares of the longest side
-_SMOOTHING = 1e-4  # area
+_SMOOTHING = 4e-4  # area
 _SMALL_PART = 0.05  # separate parts at most so large move as one piece
 _LEAST_TURN = 15.0  # degrees: rest poses of arms that differ less are left alone
 _INDEX = {name: number for number, name in enumerate(JOINTS)}
@@ -86,7 +86,7 @@ def transferred_skin(
     weights = _nearest_weights(places, _normals(vertices, faces), body)
     masses = _masses(vertices, faces)
     weights = _rigid_parts(vertices, faces, _smoothed(vertices, faces, masses, weights))
-    weights = _largest(weights, 4)
+    weights = _largest(_worn_on_head(vertices, faces, weights, landmarks), 4)
     rest = _joint_places(vertices, weights, masses)
     rest = np.where(np.isfinite(rest), rest, body.joints)
     corrections, turns = (
@@ -197,6 +197,29 @@ def _rigid_parts(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray) -
     np.add.at(sums, part, weights)
     means = sums / np.bincount(part, minlength=count)[:, None]
     return np.where(small[:, None], means[part], weights)
+
+
+def _worn_on_head(
+    vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, landmarks: FigureLandmarks
+) -> np.ndarray:
+    """Hats, helmets and hair follow the head: separate parts that lie above the neck take no weights of arms.
+
+    Seen from the front a brim lies where the shoulders and hands of a figure with a small head are.
+    """
+    chest, neck = landmarks.points[13:15, 1]
+    part = components(len(vertices), faces)
+    kept = [_INDEX[name] for name in ("neck", "head")]
+    result = weights.copy()
+    for number in range(int(part.max()) + 1):
+        members = np.flatnonzero(part == number)
+        low, middle = np.quantile(vertices[members, 1], (0.05, 0.5))
+        if middle < neck or low < chest:
+            continue
+        own = np.zeros_like(result[members])
+        own[:, kept] = result[members][:, kept]
+        own[:, _INDEX["head"]] += 1 - own.sum(axis=1)
+        result[members] = own
+    return result
 
 
 def _largest(weights: np.ndarray, count: int) -> np.ndarray:

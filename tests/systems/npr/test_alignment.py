@@ -82,3 +82,23 @@ def test_rigid_takes_back_the_shrinking_of_a_field(person: Template) -> None:
     transfer.rigid = 0.5
     half = transfer._vertices(field, person)[0]
     torch.testing.assert_close(half, 0.75 * rest @ turn.T, atol=1e-6, rtol=0)
+
+
+def test_the_brim_of_a_hat_is_no_pair_of_arms() -> None:
+    """A person with hanging arms under a brim that reaches further out than they do."""
+    turn = np.linspace(0, 2 * np.pi, 49)[:-1]
+    ring = np.stack([np.cos(turn), np.zeros(48), np.sin(turn)], axis=1)
+    brim = np.concatenate([0.45 * ring + [0, 0.95, 0], [[0, 1.0, 0]]])
+    fan = np.stack([np.arange(48), np.roll(np.arange(48), -1), np.full(48, 48)], axis=1)
+    parts = [(brim, fan)]
+    for centre, size in (((0, 0.7, 0), (0.14, 0.3, 0.12)), ((0, 1.1, 0), (0.15, 0.2, 0.15))):
+        sphere = ball()
+        parts.append((sphere.vertices / np.abs(sphere.vertices).max() * size + centre, sphere.faces))
+    for side in (-1, 1):
+        sphere = ball()
+        leg = sphere.vertices / np.abs(sphere.vertices).max() * [0.06, 0.25, 0.07] + [side * 0.08, 0.25, 0]
+        parts.append((leg, sphere.faces))
+    starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
+    vertices = np.concatenate([vertices for vertices, _ in parts])
+    faces = np.concatenate([faces + start for (_, faces), start in zip(parts, starts)])
+    assert figure_landmarks(vertices, faces) is None

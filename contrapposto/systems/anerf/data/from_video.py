@@ -118,8 +118,8 @@ def fit_person(clip: ClipPoses, number: int, video: VideoFile, *, every: int = 1
     bones[:, 0] = rot.matrix_to_axis_angle(turned).numpy()
     rest = SMPL24.rest_positions.astype(np.float64)
     metres = joints / 1000
-    metres = metres * _scale(metres, rest)
-    rest = _own_limbs(rest, metres)
+    metres = metres * figure_scale(metres, rest)
+    rest = own_limbs(rest, metres)
     seen = track.seen[first:last]
     bones, root = _refined(bones, metres, rest - rest[0])
     focal = float(clip.intrinsics[0, 0]) * video.width / clip.width
@@ -162,7 +162,7 @@ def _lengths(joints: np.ndarray, limbs: Sequence[tuple[int, int]]) -> np.ndarray
     )
 
 
-def _scale(joints: np.ndarray, rest: np.ndarray) -> float:
+def figure_scale(joints: np.ndarray, rest: np.ndarray) -> float:
     """The figure's size over the person's, by limbs and trunk; joints (T, 24, 3) may be unknown."""
     parts = (*_LIMBS, (1, 16), (2, 17))
     own = np.nanmedian(_lengths(joints, parts), axis=0)
@@ -172,7 +172,7 @@ def _scale(joints: np.ndarray, rest: np.ndarray) -> float:
     return float(_lengths(rest, parts)[known].sum() / own[known].sum())
 
 
-def _own_limbs(rest: np.ndarray, joints: np.ndarray) -> np.ndarray:
+def own_limbs(rest: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """The figure's rest joints (24, 3) with the person's limbs, left as right."""
     seen = dict(zip(_LIMBS, np.nanmedian(_lengths(joints, _LIMBS), axis=0)))
     usual = dict(zip(_LIMBS, _lengths(rest, _LIMBS)))

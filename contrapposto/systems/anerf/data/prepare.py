@@ -12,7 +12,15 @@ from contrapposto.systems.anerf.data.scene import SCHEMA, AvatarScene
 from contrapposto.systems.anerf.data.writing import SceneMetadata
 
 Progress = Callable[[str, int, int], None]
-AVATAR_RECIPES = ("anerf_scene", "anerf_h5", "anerf_video", "anerf_spin", "anerf_zju", "anerf_surreal")
+AVATAR_RECIPES = (
+    "anerf_scene",
+    "anerf_h5",
+    "anerf_video",
+    "anerf_views",
+    "anerf_spin",
+    "anerf_zju",
+    "anerf_surreal",
+)
 
 _KIND = StoreKind(
     "contrapposto.systems.anerf.data.recipes", AVATAR_RECIPES, "avatar scenes", SCHEMA, AvatarScene.open

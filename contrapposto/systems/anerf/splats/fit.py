@@ -14,9 +14,13 @@ from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.poses import PosedFigures, PoseLayer
 from contrapposto.systems.anerf.splats.losses import LossWeights, Target, image_terms, target_of
 from contrapposto.systems.anerf.splats.model import SplatAvatar, SplatOptions
+from contrapposto.systems.anerf.splats.smoothness import SurfaceGraph
 from contrapposto.systems.anerf.splats.training import Refinement, RowAdam, SplatRates
 from contrapposto.systems.anerf.splats.unseen import LEAST, fill_unseen, visibility
 from contrapposto.systems.anerf.view import View
+
+_HUE = 20.0
+"""By how much more than a change of brightness a change of the light's hue counts."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Subject(nn.Module):
     ) -> None:
         super().__init__()
         self.avatar, self.poses = avatar, poses
+        self._graph: SurfaceGraph | None = None
         if poses is not None:
             self.register_buffer("anchors", poses.axis_angles().clone() if anchors is None else anchors)
 
@@ -81,10 +86,25 @@ class Subject(nn.Module):
         terms = image_terms(colour, transmittance, target, options.weights)
         offset = (self.avatar.offset / self.avatar.spacing).square().mean()
         terms["offset"] = options.weights.offset * offset
+        terms |= self._priors(options.weights)
         if posed is not None and options.refinement is not None:
             drift = (posed.parameters[0] - self.anchors[int(batch["pose"])]).square().sum()
             terms["pose"] = options.refinement.weight * drift
         return terms, Shown(target, colour, transmittance, posed)
+
+    def _priors(self, weights: LossWeights) -> dict[str, Tensor]:
+        """Weighted terms that keep what images do not show plausible."""
+        avatar, terms = self.avatar, {}
+        if weights.light:
+            change = avatar.light[1:]
+            hue = change - change.mean(1, keepdim=True)
+            # Light differs in brightness far more than in hue; what one camera does not tell would tint the back.
+            terms["light"] = weights.light * (change.square().sum() + _HUE * hue.square().sum())
+        if weights.smooth:
+            self._graph = self._graph or SurfaceGraph(avatar)
+            values = torch.cat([avatar.colour, avatar.offset / avatar.spacing, avatar.log_scale], dim=1)
+            terms["smooth"] = weights.smooth * self._graph.energy(values)
+        return terms
 
     def optimizer(self, options: TrainingOptions) -> tuple[RowAdam, list[Callable[[float], float]]]:
         """Adam, and for each of its groups the factor of the rate by the share of the training that is done."""

@@ -21,6 +21,9 @@ class LossWeights:
         ssim: of one minus the structural similarity.
         mask: of the squared difference of opacity and mask: against halos and holes.
         offset: of the squared offsets, in spacings of the Gaussians.
+        smooth: of the squared differences of neighbours: colours, offsets (in spacings) and logarithms of sizes. For
+            videos that show a person from few sides.
+        light: of the squared coefficients of the light beyond its mean: one camera tells little about them.
     """
 
     l1: float = 1.0
@@ -28,6 +31,8 @@ class LossWeights:
     ssim: float = 0.2
     mask: float = 0.1
     offset: float = 0.002
+    smooth: float = 0.0
+    light: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,15 @@ from contrapposto.systems.anerf.view import View
 
 _NEIGHBOURS = 12
 _ROUNDS = 300
+_GRAZING = 0.2
+_HEAD = 15
 LEAST = 0.25
 """Share of a Gaussian that has to be seen in one image."""
 
 
 def visibility(avatar: SplatAvatar, images: Iterable[tuple[Tensor, View]]) -> Tensor:
-    """(N,) share of every Gaussian that nothing hides, in the image that shows it best; small ones count less.
+    """(N,) share of every Gaussian that nothing hides, in the image that shows it best; small ones and those that are
+    seen from the side count less: their colours are mixed with the background's.
 
     Args:
         avatar: trained.
@@ -39,15 +42,26 @@ def visibility(avatar: SplatAvatar, images: Iterable[tuple[Tensor, View]]) -> Te
         (weight,) = torch.autograd.grad(image[..., 0].sum(), probe)
         a, b, c = detached.conic.unbind(1)
         pixels = 2 * math.pi * detached.opacity / (a * c - b * b).clamp_min(1e-12).sqrt()
-        best = torch.maximum(best, weight[:, 0] / pixels.clamp_min(1.0))
+        facing = ((_facing(avatar, bones.detach(), view) - _GRAZING) / _GRAZING).clamp(0, 1)
+        best = torch.maximum(best, facing * weight[:, 0] / pixels.clamp_min(1.0))
     return best
+
+
+def _facing(avatar: SplatAvatar, bones: Tensor, view: View) -> Tensor:
+    """(N,) cosine of the angle between a Gaussian's normal and the direction to the camera."""
+    rotations, shifts = avatar.blends(bones)
+    first = avatar.joint[:, 0].long()  # of the joint with the largest weight
+    place = (rotations[first] @ avatar.position[..., None])[..., 0] + shifts[first]
+    normal = (rotations[first] @ avatar.frame[:, :, 2:])[..., 0]
+    return torch.nn.functional.cosine_similarity(normal, view.camera_to_world[:3, 3] - place, dim=1)
 
 
 @torch.no_grad()
 def fill_unseen(avatar: SplatAvatar, seen: Tensor) -> int:
     """Give Gaussians that are not seen the mean of their neighbours' colour, offset, size and opacity, again and again.
 
-    Neighbours lie on the same side of the body: their normals differ by less than a right angle.
+    Neighbours lie on the same side of the body: their normals differ by less than a right angle. The back of the head
+    takes after the crown: hair, where there is some.
 
     Args:
         avatar: changed in place.
@@ -65,7 +79,9 @@ def fill_unseen(avatar: SplatAvatar, seen: Tensor) -> int:
     index = index[:, 1:]
     share = (np.einsum("nd,nkd->nk", normals, normals[index]) > 0).astype(np.float32) + 1e-3
     weight = torch.from_numpy(share / share.sum(1, keepdims=True))
-    neighbours, hidden = torch.from_numpy(index), (~seen).nonzero().squeeze(1)
+    neighbours, count = torch.from_numpy(index), int((~seen).sum())
+    seen = _with_hair(avatar, seen)
+    hidden = (~seen).nonzero().squeeze(1)
     tables = [avatar.colour, avatar.offset, avatar.log_scale, avatar.opacity]
     for table in tables:
         mean = table[seen].mean(0)
@@ -75,4 +91,23 @@ def fill_unseen(avatar: SplatAvatar, seen: Tensor) -> int:
             own = weight[hidden].view(*weight[hidden].shape, *[1] * (table.ndim - 1))
             table[hidden] = (own * around).sum(1)
     avatar.rotation[hidden] = avatar.rotation.new_tensor([1.0, 0, 0, 0])
-    return len(hidden)
+    return count
+
+
+def _with_hair(avatar: SplatAvatar, seen: Tensor) -> Tensor:
+    """Give the unseen back of the head the crown's colour, if the crown is seen; returns what counts as seen then."""
+    own = (avatar.weight * (avatar.joint == _HEAD)).sum(1) > 0.5
+    if not bool(own.any()):
+        return seen
+    height, depth = avatar.position[:, 1], avatar.frame[:, 2, 2]  # at rest y is up, z the front
+    low, high = height[own].min(), height[own].max()
+    level = (height - low) / (high - low)
+    crown = own & seen & (level > 0.8)
+    back = own & ~seen & (depth < 0) & (level > 0.25)
+    if int(crown.sum()) < 5 or not bool(back.any()):
+        return seen
+    for table in (avatar.colour, avatar.offset, avatar.log_scale, avatar.opacity):
+        table[back] = table[crown].median(0).values
+    avatar.offset[back] = 0
+    avatar.rotation[back] = avatar.rotation.new_tensor([1.0, 0, 0, 0])
+    return seen | back

@@ -33,3 +33,34 @@ def test_an_avatar_that_is_seen_from_all_sides_stays():
     before = made.colour.detach().clone()
     assert fill_unseen(made, torch.ones(200, dtype=torch.bool)) == 0
     assert torch.equal(made.colour, before)
+
+
+def test_the_back_of_the_head_takes_the_colour_of_the_crown():
+    made = avatar(4000)
+    head = ((made.joint == 15) * made.weight).sum(1) > 0.5
+    height = made.position[:, 1]
+    level = (height - height[head].min()) / (height[head].max() - height[head].min())
+    seen = made.frame[:, 2, 2] > -0.1
+    with torch.no_grad():
+        made.colour[head & (level > 0.75)] = torch.tensor([-2.0, -2.0, -2.0])  # hair
+        made.colour[head & (level <= 0.75)] = torch.tensor([2.0, 1.0, 1.0])
+    fill_unseen(made, seen)
+    back = head & ~seen & (level > 0.3) & (level < 0.7)
+    assert int(back.sum()) > 20 and float(made.colour[back].detach().max()) < -1.9
+
+
+def test_what_is_seen_from_the_side_alone_counts_as_not_seen():
+    made = avatar(2000)
+    path = MODES["selected"](Avatar(made, made.figure.numpy(), 0.5).standing(), [0])
+    bones, view = torch.linalg.inv(path.world_to_bone[0]), path.view(0, (256, 256))
+    seen = visibility(made, [(bones, view)])
+    rotations, shifts = made.blends(bones)
+    index = made.joint.long()
+    turn = torch.einsum("nk,nkij->nij", made.weight, rotations[index])
+    place = torch.einsum("nij,nj->ni", turn, made.position) + (made.weight[..., None] * shifts[index]).sum(1)
+    normal = torch.nn.functional.normalize((turn @ made.frame[:, :, 2:])[..., 0], dim=1)
+    away = torch.nn.functional.normalize(view.camera_to_world[:3, 3] - place, dim=1)
+    cosine = (normal * away).sum(1)
+    grazing = (cosine > 0) & (cosine < 0.15)
+    assert int(grazing.sum()) > 20 and float((seen[grazing] < LEAST).float().mean()) > 0.95
+    assert float((seen[cosine > 0.8] > LEAST).float().mean()) > 0.8
