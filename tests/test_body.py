@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,15 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from contrapposto.body import BodyModel, export_shipped, load_body, motion_vertices, using_backend
+from contrapposto.body import (
+    BodyModel,
+    clip_betas,
+    clip_body,
+    export_shipped,
+    load_body,
+    motion_vertices,
+    using_backend,
+)
 from contrapposto.body.loading import find_body
 from contrapposto.body.shipped import SHIPPED, shipped_arrays
 from contrapposto.body.skinning import dense_skinning
@@ -21,6 +30,7 @@ from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.files import ASSETS
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22, SMPL24, SMPLH52, SMPLX55, Skeleton
+from contrapposto.synthetic import generate
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(os.environ.get("GOLDEN_DIR", ROOT.parent / "shared" / "golden"))
@@ -357,6 +367,24 @@ def test_bodies_are_found_where_official_archives_unpack_them(tmp_path: Path) ->
             path.write_bytes(pickle.dumps(official(joints), protocol=2))
         assert find_body(layout, gender, folder) == path
         assert load_body(layout, gender, path=folder).skeleton.num_joints == joints
+
+
+def test_a_clip_is_shown_by_the_body_of_its_betas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONTRAPPOSTO_BODY_MODELS", str(tmp_path / "bodies"))
+    motion = replace(generate("walk", seconds=0.2, seed=0), metadata={}, gender="male", betas=np.ones(10))
+    assert clip_body(motion).shape_space == "contrapposto"
+    assert "betas and gender male" in caplog.text and "SMPL-H" in caplog.text
+    file = tmp_path / "bodies" / "mano_v1_2" / "models" / "SMPLH_male.pkl"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(pickle.dumps(official(52), protocol=2))
+    body = clip_body(motion)
+    assert body.shape_space == "smpl" and body.gender == "male" and body.num_betas <= 10
+    assert clip_betas(body, motion).tolist() == [1.0] * body.num_betas
+    plain = clip_body(replace(motion, gender="neutral", betas=np.zeros(10)))
+    assert plain.shape_space == "contrapposto" and len(caplog.records) == 2
 
 
 @pytest.mark.parametrize(("stored", "shapes"), [(400, 16), (20, 10)])

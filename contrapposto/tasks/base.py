@@ -71,12 +71,15 @@ def write_formats(motion: Motion, stem: Path, formats: Sequence[str], names: str
     Raises:
         ConfigError: an unknown format.
     """
+    from contrapposto.body import clip_body
     from contrapposto.io import write_motion
 
     endings(formats)
     paths = [stem.with_name(f"{stem.name}.{name}") for name in formats]
+    body = clip_body(motion) if {"glb", "mp4"} & set(formats) else None
     for path in paths:
-        options = {"names": names} if path.suffix in (".bvh", ".glb") else {}
+        options: dict[str, Any] = {"names": names} if path.suffix in (".bvh", ".glb") else {}
+        options |= {"body": body} if path.suffix in (".glb", ".mp4") else {}
         write_motion(path, motion, **options)
     return paths
 

@@ -13,6 +13,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from contrapposto.files import atomic_path, write_json
 from contrapposto.outputs import Outputs
 from contrapposto.runs import best_run
 from contrapposto.tasks.base import open_outputs, stated_reading
+from contrapposto.tasks.checking import open_inputs
 from contrapposto.tasks.predict import build_task, compose
 
 RECORD = "stage.json"
@@ -79,6 +81,9 @@ def run_chain(config: DictConfig) -> list[Path]:
         for folder in folders.values():
             outputs.claim(folder)
         outputs.claim(_folder(config) / "overview.png")
+        for stage in stages:
+            with _naming(stage.name):
+                open_inputs(stage.config)
         key = ""
         for number, stage in enumerate(stages, start=1):
             title = f"[{number}/{len(stages)}] {stage.name} ({stage.task})"
@@ -135,11 +140,18 @@ def _merged(composed: DictConfig, options: Mapping[str, Any]) -> DictConfig:
 
 def _check_options(name: str, composed: DictConfig) -> None:
     """Options of a task that it does not know, or cannot use, must be named before the first stage runs."""
-    try:
+    with _naming(name):
         build_task(OmegaConf.to_container(composed.task, resolve=True))  # type: ignore[arg-type]
-    except ConfigError as error:
-        raise ConfigError(
-            f"Stage {name}: {error.what}", found=error.found, expected=error.expected, fix=error.fix
+
+
+@contextmanager
+def _naming(stage: str) -> Iterator[None]:
+    """Put the stage's name in front of errors that are found before any stage runs."""
+    try:
+        yield
+    except (ConfigError, InputError) as error:
+        raise type(error)(
+            f"Stage {stage}: {error.what}", found=error.found, expected=error.expected, fix=error.fix
         ) from None
 
 

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.options import build, locate, parse_value
 from contrapposto.tasks.base import READING, open_outputs, stated_reading
+from contrapposto.tasks.checking import open_inputs
 from contrapposto.tasks.retarget import check_rig, on_rig
 
 TASKS = Path(__file__).parent / "configs"
@@ -162,6 +163,7 @@ def run_task(config: DictConfig) -> list[Path]:
     task = build_task(options)
     rig = check_rig(config.target_rig) if config.get("target_rig") else None
     with using_device(config.get("device"), print), open_outputs(config), stated_reading(config):
+        open_inputs(config)
         paths = list(task(config, Path(config.input or ""), Path(config.output)))
         return paths if rig is None else [*paths, *on_rig(paths, rig)]
 

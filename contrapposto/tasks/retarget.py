@@ -39,7 +39,7 @@ class Retarget:
         """Write the character `target=` with the motion `source` into `output`."""
         if not config.target:
             raise ConfigError("No character given.", expected="target=CHARACTER.glb or .vrm")
-        target = check_character(Path(config.target))
+        target = check_rig(config.target, self.target_map)
         motion = read_clip(source)
         suffix = ".vrm" if target.suffix.lower() == ".vrm" else ".glb"
         endings = (suffix, ".mp4") if self.video else (suffix,)
@@ -60,7 +60,7 @@ def check_character(path: Path) -> Path:
     """A character's file, if it can be one; looked at before the first long step.
 
     Raises:
-        InputError: no such file, another suffix, or no human skeleton in it.
+        InputError: no such file, or another suffix.
     """
     from contrapposto.mesh.files import check_mesh_name
 
@@ -72,18 +72,20 @@ def check_character(path: Path) -> Path:
     return path
 
 
-def check_rig(path: str | Path) -> Path:
-    """A character whose skeleton is recognised; looked at before the first long step.
+def check_rig(path: str | Path, joint_map: str | Mapping[str, str] | None = None) -> Path:
+    """A character whose skeleton is recognised, by its names or a map of them; looked at before the first long step.
 
     Raises:
         InputError: see `check_character`; or no human skeleton.
     """
     from contrapposto.checks import parsing
+    from contrapposto.io.reading import read_joint_map
     from contrapposto.mesh.figure import read_figure
     from contrapposto.mesh.rig import Rig
 
+    names = read_joint_map(joint_map) if isinstance(joint_map, str) else joint_map
     with parsing(path, "a rigged human figure"):
-        read_figure(Rig(check_character(Path(path))))
+        read_figure(Rig(check_character(Path(path))), names)
     return Path(path)
 
 

@@ -10,7 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from contrapposto.body import load_body
 from contrapposto.mesh.gltf_document import Document, pack_glb, top_four
+from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22
+from tests.retarget.rigs import bone_axes
 
 NAMES = SMPL22.joint_names
 _VRM = (
@@ -28,6 +30,8 @@ def write_character(
     size: float = 1.2,
     turn: float = 0.0,
     armature: float = 1.0,
+    bones: str = "",
+    clip: Motion | None = None,
 ) -> Path:
     """A skinned figure of the SMPL skeleton's shape.
 
@@ -38,6 +42,8 @@ def write_character(
         size: of the figure against the SMPL figure's.
         turn: degrees about the vertical by which the figure is turned.
         armature: scale of a node above the skeleton, as Blender writes for centimetres; joints are larger to match.
+        bones: `y`: joints have y along their bones, as after an import and export with Blender; else the world's axes.
+        clip: a motion on SMPL22 that the figure performs, in its own size.
     """
     document = Document()
     body = load_body()
@@ -51,10 +57,13 @@ def write_character(
     weights = np.zeros((len(vertices), 22))
     np.add.at(weights.T, owner, body.skinning.weights.numpy().T)
     joints, shares = top_four(weights)
+    frames = [whole * (bone_axes(joint, bones) if bones else Rotation.identity()) for joint in range(22)]
     for joint, parent in enumerate(SMPL22.parents):
-        offset = (rest[joint] - (rest[parent] if parent >= 0 else 0)) / armature
-        children = [child for child, above in enumerate(SMPL22.parents) if above == joint]
+        above = frames[parent].inv() if parent >= 0 else Rotation.identity()
+        offset = above.apply(rest[joint] - (rest[parent] if parent >= 0 else 0)) / armature
+        children = [child for child, other in enumerate(SMPL22.parents) if other == joint]
         node: dict[str, Any] = {"name": names[joint], "translation": offset.tolist()}
+        node["rotation"] = (above * frames[joint]).as_quat().tolist()
         document.nodes.append(node | ({"children": children} if children else {}))
     document.nodes.append({"name": "Armature", "scale": [armature] * 3, "children": [0]})
     document.nodes.append({"name": "body", "mesh": 0, "skin": 0})
@@ -71,8 +80,11 @@ def write_character(
     primitive = {"attributes": attributes, "indices": document.array(faces.ravel(), 34963), "material": 0}
     document.meshes.append({"name": "body", "primitives": [primitive]})
     binds = np.tile(np.eye(4), (22, 1, 1))
-    binds[:, :3, :3] /= armature
-    binds[:, 3, :3] = -rest / armature
+    for joint, frame in enumerate(frames):  # column-major: rows here are columns there
+        binds[joint, :3, :3] = frame.as_matrix() / armature
+        binds[joint, 3, :3] = -frame.inv().apply(rest[joint]) / armature
+    if clip is not None:
+        _perform(document, clip, frames, whole, size / armature)
     matrices = document.array(binds.astype(np.float32))
     document.skins.append({"joints": list(range(22)), "inverseBindMatrices": matrices})
     content = document.content("a licence")
@@ -87,3 +99,20 @@ def write_character(
         pack_glb({key: value for key, value in content.items() if value != []}, bytes(document.binary))
     )
     return path
+
+
+def _perform(
+    document: Document, clip: Motion, frames: list[Rotation], whole: Rotation, scale: float
+) -> None:
+    """Tracks of all joints: a joint's axes turn as the clip's joint does."""
+    y_up = whole * Rotation.from_euler("x", -90, degrees=True)
+    turned, places = (tensor.double().numpy() for tensor in clip.kinematics())
+    world = [
+        y_up * Rotation.from_matrix(turned[:, joint]) * whole.inv() * frame
+        for joint, frame in enumerate(frames)
+    ]
+    times = document.array((np.arange(clip.num_frames) / clip.fps).astype(np.float32), bounds=True)
+    document.track(0, "translation", times, (y_up.apply(places[:, 0]) * scale).astype(np.float32))
+    for joint, parent in enumerate(SMPL22.parents):
+        local = world[joint] if parent < 0 else world[parent].inv() * world[joint]
+        document.track(joint, "rotation", times, local.as_quat(canonical=True).astype(np.float32))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from contrapposto.errors import InputError
 from contrapposto.io import read_motion
@@ -38,6 +39,8 @@ CHARACTERS = {
     "mixamo, centimetres": {"names": FAMILIES["mixamo"], "armature": 0.01},
     "unreal, turned": {"names": FAMILIES["unreal"], "turn": 180.0},
     "rigify": {"names": FAMILIES["rigify"], "turn": 90.0},
+    "mixamo through Blender": {"names": FAMILIES["mixamo"], "bones": "y", "armature": 0.01},
+    "vrm 1 through Blender": {"names": tuple(f"bone{n}" for n in range(22)), "vrm": "1", "bones": "y"},
     "vrm 0": {"names": tuple(f"bone{n}" for n in range(22)), "vrm": "0", "turn": 180.0},
     "vrm 1": {"names": tuple(f"bone{n}" for n in range(22)), "vrm": "1"},
 }
@@ -59,6 +62,20 @@ def test_a_character_does_what_the_motion_does(kind: str, clip: Motion, tmp_path
     np.testing.assert_allclose(
         heights - created.floor / created.scale, ankles, atol=0.01
     )  # feet on the floor
+
+
+@pytest.mark.parametrize("family", ["smpl", "mixamo", "vrm", "rigify", "unreal"])
+@pytest.mark.parametrize("turn", [0.0, 40.0])
+def test_motion_is_read_whatever_axes_the_joints_have(
+    family: str, turn: float, clip: Motion, tmp_path: Path
+) -> None:
+    """Blender writes joints with y along their bones, and again axes of its own where somebody turned the figure."""
+    performed = clip.to_skeleton(SMPL22)
+    options = {"names": FAMILIES[family], "turn": turn, "size": 1.0, "bones": "y"}
+    path = write_character(tmp_path / "clip.glb", clip=performed, **options)  # type: ignore[arg-type]
+    joints = read_motion(path).joint_positions()[:, :22]
+    heading = Rotation.from_euler("z", turn, degrees=True).as_matrix()
+    np.testing.assert_allclose(joints, performed.joint_positions() @ heading.T, atol=1e-3)
 
 
 def test_what_the_file_holds_stays(clip: Motion, tmp_path: Path) -> None:

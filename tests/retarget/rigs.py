@@ -192,7 +192,7 @@ def rest_rotations(rest: str) -> list[Rotation]:
     if whole is not None:
         return [Rotation.from_euler("yxz", [whole[1], whole[0], whole[2]], degrees=True)] * 22
     if rest == "along_x":
-        return [_onto_x(joint) for joint in range(22)]
+        return [bone_axes(joint).inv() for joint in range(22)]
     for side, sign in (("left", 1), ("right", -1)):
         arm = {
             "t": [0, 0, 0],
@@ -206,11 +206,13 @@ def rest_rotations(rest: str) -> list[Rotation]:
     return frames
 
 
-def _onto_x(joint: int) -> Rotation:
-    """The rotation that lays a joint's bone along x; of several bones, the one up the trunk."""
+def bone_axes(joint: int, axis: str = "x") -> Rotation:
+    """Axes of which one lies along a joint's bone, as of LAFAN1 (x) and Blender (y); of several bones, the one up the trunk."""
     below = [child for child, parent in enumerate(SMPL22.parents) if parent == joint]
     bone = SMPL22.offsets[below[-1] if joint == 0 else below[0]] if below else np.array([0.0, 0.0, 1.0])
     first = np.asarray(bone, np.float64) / np.linalg.norm(bone)
     second = np.cross(np.eye(3)[np.abs(first).argmin()], first)
     second /= np.linalg.norm(second)
-    return Rotation.from_matrix(np.stack([first, second, np.cross(first, second)]))
+    third = np.cross(first, second)
+    columns = {"x": [first, second, third], "y": [third, first, second]}[axis]
+    return Rotation.from_matrix(np.stack(columns, axis=1))

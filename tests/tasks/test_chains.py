@@ -196,12 +196,15 @@ def test_a_video_moves_an_avatar(shared_data: Path, tmp_path: Path) -> None:
 def test_errors_come_before_the_work(runs: Path, npr: Path, clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     target = write_mesh(tmp_path / "ball.obj", sphere(1))
+    for name in ("bad.obj", "bad.png"):
+        (tmp_path / name).write_text("nothing")
     chain, other = "headset_to_character", "chain.mesh.options.task.experiment=gone"
     for options, kind, words in (
         ([], ConfigError, "needs input="),
         ([f"input={clip}"], ConfigError, "needs target="),
         (["input=none.csv", f"target={target}"], InputError, "Stage track: there is no file none.csv"),
         ([f"input={clip}", "target=none.obj"], InputError, "Stage mesh: there is no file none.obj"),
+        ([f"input={clip}", f"target={tmp_path / 'bad.obj'}"], InputError, "Stage mesh: .*bad.obj"),
         ([f"input={clip}", f"target={target}", other], MissingError, "Stage mesh: There is no finished run"),
         (
             [f"input={clip}", f"target={target}", "ckpt.npr=gone"],
@@ -217,6 +220,9 @@ def test_errors_come_before_the_work(runs: Path, npr: Path, clip: Path, tmp_path
     ):
         with pytest.raises(kind, match=words):
             run(chain, runs, out, *options)
+    with pytest.raises(InputError, match="Stage pose: .*bad.png"):  # an image of the last stage
+        image = f"reference={tmp_path / 'bad.png'}"
+        run("label_to_character", runs, out, "action=walk", f"target={target}", f"ckpt.npr={npr}", image)
     assert not out.exists()
     with pytest.raises(MissingError) as caught:
         run(chain, runs, out, f"input={clip}", f"target={target}", other)
@@ -228,11 +234,11 @@ def test_errors_come_before_the_work(runs: Path, npr: Path, clip: Path, tmp_path
 def test_an_error_names_its_stage_and_earlier_ones_stay(
     runs: Path, npr: Path, clip: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "bad.obj").write_text("no mesh")
-    options = (f"input={clip}", f"target={tmp_path / 'bad.obj'}", f"ckpt.npr={npr}")
-    more = "chain.track.options.task.formats=[npz]"
-    with pytest.raises(ContrappostoError, match=r"Stage 2, mesh \(task=npr_transfer\), stopped: .*bad.obj"):
-        run("headset_to_character", runs, tmp_path / "out", *options, more)
+    target = write_mesh(tmp_path / "ball.obj", sphere(1))
+    options = (f"input={clip}", f"target={target}", f"ckpt.npr={npr}")
+    more = ("chain.track.options.task.formats=[npz]", "+chain.mesh.options.task.start=1000")
+    with pytest.raises(ContrappostoError, match=r"Stage 2, mesh \(task=npr_transfer\), stopped: .* ends before"):
+        run("headset_to_character", runs, tmp_path / "out", *options, *more)
     stages = [path.name for path in (tmp_path / "out" / "a walk").iterdir() if path.is_dir()]
     assert stages == ["01_track"]
     with pytest.raises(ConfigError, match="Stage track: Unknown format 'gif'"):  # before any stage runs

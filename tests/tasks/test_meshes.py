@@ -218,12 +218,14 @@ def test_pairs_are_judged_by_their_truth(checkpoint, tmp_path):
 
 
 def test_errors_come_before_the_work(checkpoint, poses, tmp_path):
-    target = write_mesh(tmp_path / "ball.obj", sphere(1))
+    target, bad = write_mesh(tmp_path / "ball.obj", sphere(1)), tmp_path / "bad.obj"
+    bad.write_text("nothing")
     for options, kind, words in (
         ([], ConfigError, "No source"),
         ([f"source={poses}"], ConfigError, "No target"),
         ([f"source={poses}", "target=missing.obj"], InputError, "missing.obj"),
         ([f"source={tmp_path / 'none'}", f"target={target}", f"ckpt={checkpoint}"], InputError, "none"),
+        ([f"source={tmp_path / 'none'}", f"target={bad}"], InputError, "bad.obj"),  # before the source is read
         ([f"source={poses}", f"target={target}", "ckpt=nowhere.ckpt"], MissingError, "nowhere"),
         ([f"source={poses}", f"target={target}", "task.place=left"], ContrappostoError, "left"),
         (

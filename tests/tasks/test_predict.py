@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from contrapposto.cli import main
-from contrapposto.errors import ConfigError
+from contrapposto.errors import ConfigError, InputError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.synthetic import generate
-from contrapposto.tasks.predict import compose
+from contrapposto.tasks.predict import compose, run_task
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +49,33 @@ def test_errors_are_one_message(tmp_path, capsys):
         printed = capsys.readouterr().err
         assert words in printed and printed.count("error:") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["task=anerf_render", "mode=retarget"], "motion=bad.bvh"),
+        (["task=anerf_mesh"], "motion=bad.glb"),
+        (["task=posegpt_forecast"], "past=bad.npz"),
+        (["task=motion_error", "input=walk.npz"], "truth=bad.amc"),
+        (["task=npr_generate"], "target=bad.ply"),
+        (["task=npr_transfer", "source=walk.npz"], "target=bad.fbx"),
+        (["task=rig"], "target=bad.obj"),
+        (["task=retarget", "input=walk.npz"], "target=bad.vrm"),
+        (["task=convert", "input=walk.npz"], "target_rig=bad.glb"),
+        (["task=scail_pose", "video=walk.npz"], "reference=bad.png"),
+        (["task=anerf_fit", "video=walk.npz"], "masks=bad"),
+    ],
+)
+def test_every_file_is_opened_before_the_work(arguments, file, tmp_path, monkeypatch, capsys):
+    """No output folder is made, no model is loaded, and nothing is said but the file's error."""
+    monkeypatch.chdir(tmp_path)
+    write_motion(tmp_path / "walk.npz", generate("walk", seconds=0.5, seed=0))
+    name = file.partition("=")[2]
+    (tmp_path / name).mkdir() if name == "bad" else (tmp_path / name).write_text("nothing")
+    with pytest.raises(InputError, match=name):
+        run_task(compose([*arguments, file]))
+    assert not (tmp_path / "out").exists() and capsys.readouterr().out == ""
 
 
 def test_options_of_a_task_need_no_prefix():

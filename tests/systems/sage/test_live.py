@@ -294,6 +294,16 @@ def test_t_pose_calibration():
         calibrate_t_pose(stand @ worn @ noise, lowered)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1.25])
+def test_t_pose_calibration_without_a_stated_size(scale):
+    """How devices are worn is found of a wearer of the default size, and not taken from one of quite another size."""
+    stand, joints = t_pose(scale, 0.4)
+    offsets = np.array([[0.0, 0.07, 0.09], [0.08, -0.02, 0.0], [-0.08, -0.02, 0.0]])
+    devices = np.tile(joints + offsets @ stand.T, (30, 1, 1))
+    calibration = calibrate_t_pose(np.tile(stand, (30, 3, 1, 1)), devices)
+    np.testing.assert_allclose(calibration.offsets, offsets if scale == 1 else np.zeros((3, 3)), atol=1e-3)
+
+
 def test_size_from_the_head():
     _, joints = t_pose(1.1, 0.0)
     assert scale_of_head(joints[0, 2]) == pytest.approx(1.1, abs=1e-5)

@@ -16,6 +16,7 @@ from contrapposto.skeleton import SMPL22
 SMALLEST, LARGEST = 0.55, 1.35
 """Wearers relative to the default figure: about 0.9 m to 2.25 m."""
 _UPRIGHT = Rotation.from_euler("x", np.pi / 2)
+_WORN = 0.2  # metres from a joint to its device, at most
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,11 @@ def calibrate_t_pose(rotations: np.ndarray, positions: np.ndarray, scale: float 
     Args:
         rotations: (F, 3, 3, 3) of head, left and right device, z up.
         positions: (F, 3, 3) metres.
-        scale: of the wearer relative to the default figure; where given, the distance of each device from its joint
-            is found too (a headset sits before the eyes, the head's joint is between the ears); the controllers are
-            taken to be as far in front as the wrists.
+        scale: of the wearer relative to the default figure; None: the default size, as far as the T-pose allows it.
+
+    The distance of each device from its joint is found too (a headset sits before the eyes, the head's joint is
+    between the ears); the controllers are taken to be as far in front as the wrists. Without a stated size, distances
+    that no device has from its joint show a wearer of another size, and none is taken.
 
     Raises:
         InputError: these frames are no T-pose.
@@ -69,13 +72,15 @@ def calibrate_t_pose(rotations: np.ndarray, positions: np.ndarray, scale: float 
     stand = Rotation.from_euler("z", float(np.arctan2(across[1], across[0]))) * _UPRIGHT
     device = Rotation.concatenate([Rotation.from_matrix(rotations[:, i]).mean() for i in range(3)])
     turns = (device.inv() * stand).as_matrix()
-    if scale is None:
-        return Calibration(turns)
-    rest = scale * (SMPL22.rest_positions[list(JOINTS)].astype(np.float64) - [0, sole_height(), 0])
+    size = 1.0 if scale is None else scale
+    rest = size * (SMPL22.rest_positions[list(JOINTS)].astype(np.float64) - [0, sole_height(), 0])
     expected = stand.apply(rest)
     shift = places[1:, :2].mean(0) - expected[1:, :2].mean(0)
     expected[:, :2] += shift
-    return Calibration(turns, stand.inv().apply(places - expected))
+    offsets = stand.inv().apply(places - expected)
+    if scale is None and np.linalg.norm(offsets, axis=1).max() > _WORN:
+        return Calibration(turns)
+    return Calibration(turns, offsets)
 
 
 def find_t_pose(times: np.ndarray, positions: np.ndarray) -> float | None:
