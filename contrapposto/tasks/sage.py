@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-<<<<<<< HEAD
-from collections.abc import Iterator, Sequence
-=======
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
->>>>>>> sage
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,13 +152,10 @@ class SageTrack:
             times = (self.start or 0.0) + recording.start + np.arange(motion.num_frames) / motion.fps
             truth = whole.at_times(times, motion.fps)
             motion = replace(motion, metadata={**truth.metadata, **motion.metadata})
-<<<<<<< HEAD
-        return self.write(motion, recording, stem, truth)
-=======
         others = {}
         if self.beside is not None:
             others[self.beside] = self._other(config, source, scale, calibration)
-        return self._write(motion, recording, stem, truth, others)
+        return self.write(motion, recording, stem, truth, others)
 
     def _other(
         self, config: DictConfig, source: Path, scale: float, calibration: Calibration | None
@@ -183,7 +175,6 @@ class SageTrack:
             finishing=model.finishing,
         )
         return recording.motion()
->>>>>>> sage
 
     def _stream(self, source: Path, repairs: Repairs) -> Iterator[DeviceTrack]:
         from contrapposto.io.tracks import stream_devices
@@ -243,18 +234,13 @@ class SageTrack:
         )
         return second
 
-<<<<<<< HEAD
     def write(
-        self, motion: Motion, recording: Recording, stem: Path, truth: Motion | None = None
-=======
-    def _write(
         self,
         motion: Motion,
         recording: Recording,
         stem: Path,
         truth: Motion | None = None,
         others: Mapping[str, Motion] | None = None,
->>>>>>> sage
     ) -> list[Path]:
         """Write a tracked motion in the wanted formats, and the devices as CSV."""
         from contrapposto.io.device_csv import write_csv

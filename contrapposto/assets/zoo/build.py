@@ -59,8 +59,8 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     for command in COMMANDS.replace("MOTION", sys.argv[1]).strip().splitlines():
-<<<<<<< HEAD
-        subprocess.run([sys.executable, *command.replace("NARROW", NARROW).split()], check=True)
+        command = command.replace("NARROW", NARROW).replace("BODIES", BODIES)
+        subprocess.run([sys.executable, *command.split()], check=True)
     for model in MODELS:
         bits = "bits=8" if model[0] == "posegpt_gpt" else "bits=16"  # the others are small enough
         publish = [
@@ -73,9 +73,3 @@ if __name__ == "__main__":
             bits,
         ]
         subprocess.run(publish, check=True)
-=======
-        command = command.replace("NARROW", NARROW).replace("BODIES", BODIES)
-        subprocess.run([sys.executable, *command.split()], check=True)
-    runs = [newest(*model) for model in MODELS]
-    subprocess.run([sys.executable, "-m", "contrapposto", "publish", *runs, f"output={ZOO}"], check=True)
->>>>>>> shapes
