@@ -99,9 +99,10 @@ def train_steps(
         compiled: `torch.compile` the module's networks.
     """
     from callbacks import AtomicCheckpointIO, CompileNetworks
-    from cli.build import build_datamodule, build_module
+    from cli.build import build_datamodule, build_module, quiet_lightning
     from cli.compose import compose_config
 
+    quiet_lightning()
     config = compose_config("train", list(overrides))
     pl.seed_everything(config.seed, workers=True, verbose=False)
     meter, where = Meter(count), torch.device(device)

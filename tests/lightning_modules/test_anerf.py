@@ -18,6 +18,7 @@ from lightning_modules.anerf import ANeRFModule
 from lightning_modules.anerf.optim import GatheringAdam
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
 from tests.lightning_modules.sage_tiny import door, only_run
+from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
 POSES = "module.poses={every:5,learning_rate:2e-3,weight:0.1,temporal_weight:0.01}"
@@ -173,7 +174,7 @@ def losses(folder):
 def test_two_processes_learn_what_one_learns(stores, tmp_path):
     more = (POSES, "module.codes=true", "trainer.max_epochs=1")
     door("train", tiny("anerf", stores, tmp_path / "one", *more))
-    command = [a for a in tiny("anerf", stores, tmp_path / "two", *more, "trainer=ddp_cpu")]
+    command = [a for a in tiny("anerf", stores, tmp_path / "two", *more, *DDP)]
     command = [a for a in command if a != "trainer.accelerator=cpu"]
     result = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *command],

@@ -17,6 +17,7 @@ from contrapposto.mesh.template import Template
 from lightning_modules.npr import NPRFeatureDiffusionModule, NPRModule, NPRRefinerModule
 from tests.lightning_modules.npr_tiny import OPTIONS, tiny, write_bent
 from tests.lightning_modules.sage_tiny import door, only_run
+from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
 
@@ -140,7 +141,7 @@ def test_what_does_not_fit_is_refused(bent_store, stages, tmp_path):
 def test_two_processes_learn_what_one_learns(bent_store, tmp_path):
     """Statistics of each sample: the same on any number of processes."""
     door("train", tiny("npr", bent_store, tmp_path / "one"))
-    command = tiny("npr", bent_store, tmp_path / "two", "trainer=ddp_cpu")
+    command = tiny("npr", bent_store, tmp_path / "two", *DDP)
     result = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *(a for a in command if a != "trainer.accelerator=cpu")],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

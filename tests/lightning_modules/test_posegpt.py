@@ -17,6 +17,7 @@ from contrapposto.systems.posegpt.generator import MotionGenerator
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from lightning_modules.posegpt import PoseGPTClassifierModule, PoseGPTModule, PoseGPTVQVAEModule
 from tests.lightning_modules.posegpt_tiny import MODELS, door, only_run, tiny
+from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
 
@@ -266,7 +267,7 @@ def test_a_generator_needs_a_fitting_auto_encoder(runs, stores, tmp_path):
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(stores, tmp_path):
     for model in ("posegpt_vqvae", "posegpt_gpt"):
-        for name, more in (("one", ()), ("two", ("trainer=ddp_cpu", "trainer.log_every_n_steps=1"))):
+        for name, more in (("one", ()), ("two", (*DDP, "trainer.log_every_n_steps=1"))):
             command = tiny(model, stores, tmp_path / name, *more, "trainer.max_epochs=1")
             if model == "posegpt_gpt":
                 command.append(f"module.vqvae={checkpoint(tmp_path / 'one', 'posegpt_vqvae')}")

@@ -14,6 +14,7 @@ import torch
 from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
 from tests.lightning_modules.sage_tiny import door as in_process
+from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -99,7 +100,7 @@ def test_two_processes_learn_what_one_learns(stores, tmp_path):
         "module.network.dropout=0",
     ]
     door("train", *options, stores=stores, runs=tmp_path / "one")
-    more = ("trainer=ddp_cpu", "trainer.log_every_n_steps=1")
+    more = (*DDP, "trainer.log_every_n_steps=1")
     assert started(*options, *more, stores=stores, runs=tmp_path / "two").wait() == 0
     one, two = (only_run(tmp_path / name, "sage_lower_vqvae") for name in ("one", "two"))
     weights = [load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (one, two)]

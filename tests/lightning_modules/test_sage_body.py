@@ -21,6 +21,7 @@ from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ConfigError
 from contrapposto.systems.sage.finishing import Finishing
 from tests.lightning_modules.sage_tiny import BODY_MODELS, OPTIONS, door, only_run, tiny
+from tests.processes import DDP
 
 
 def losses(run):
@@ -160,7 +161,7 @@ def test_two_processes_learn_what_one_learns(model, earlier, stages, stores):
     """The decoder in both of its phases; refiner and student with sequences of unequal lengths."""
     runs = earlier(model)
     result = subprocess.run(
-        command(model, stores, runs, "trainer=ddp_cpu"),
+        command(model, stores, runs, *DDP),
         capture_output=True,
         text=True,
         check=False,

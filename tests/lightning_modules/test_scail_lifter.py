@@ -22,6 +22,7 @@ from contrapposto.tasks.predict import compose, predict
 from datamodules.scail_pose.lifter import LifterDataModule
 from lightning_modules.scail_pose.lifter import ScailLifterModule
 from tests.lightning_modules.sage_tiny import door, only_run
+from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
 MODEL = "scail_lifter"
@@ -138,7 +139,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(runs, stores, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(runs, stores, tmp_path):
-    command = [a for a in tiny(stores, tmp_path, "trainer=ddp_cpu") if a != "trainer.accelerator=cpu"]
+    command = [a for a in tiny(stores, tmp_path, *DDP) if a != "trainer.accelerator=cpu"]
     result = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *command],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -109,5 +109,8 @@ class Case:
             assert (found == expected).all(), f"{key}: {(found != expected).sum()} of {expected.size} differ"
             return
         scale = 1.0 if absolute else max(float(np.abs(expected).max()), 1e-30)
-        error = float(np.abs(found - expected).max()) / scale
+        self.check_error(float(np.abs(found - expected).max()) / scale, key, tolerance)
+
+    def check_error(self, error: float, key: str, tolerance: float) -> None:
+        """Whether an error that a test computes itself, as a share of the largest value, is small enough."""
         assert error <= tolerance, f"{key}: error {error:.2e}, tolerance {tolerance:.0e}"

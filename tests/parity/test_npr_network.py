@@ -155,7 +155,7 @@ def test_training(case: Case) -> None:
         optimizer.zero_grad()
         loss.backward()
         expected = float(case["losses"][step])
-        assert abs(loss.item() - expected) <= tolerance * expected, (step, loss.item(), expected)
+        case.check_error(abs(loss.item() - expected) / expected, f"loss of step {step}", tolerance)
         if step == 0:
             case.check(output[0], "first_out")
             check_gradients(case, model)
@@ -173,4 +173,4 @@ def check_gradients(case: Case, model: NPR) -> None:
     for name, norm in norms.items():
         gradient = parameters[name].grad
         actual = 0.0 if gradient is None else float(gradient.norm())
-        assert abs(actual - norm) <= 1e-3 * norm + floor, name
+        case.check_error(max(abs(actual - norm) - floor, 0.0) / max(norm, floor), f"gradient of {name}", 1e-3)

@@ -28,7 +28,7 @@ def check_where_valid(case: Case, actual: Tensor, valid: Tensor, key: str) -> No
     expected = case[key]
     assert actual.shape == expected.shape
     error = (actual - expected).abs()[valid].max() / expected[valid].abs().max()
-    assert error < 1e-5, f"{key}: {error:.2e}"
+    case.check_error(float(error), key, 1e-5)
 
 
 @parity("posegpt_blocks")

@@ -51,7 +51,7 @@ def check_rotations(case: Case) -> None:
     for actual, key in ((back, "rotvec_back"), (composed, "compose")):
         # Half turns have two axis-angles: compare what they mean.
         expected = rot.axis_angle_to_matrix(case[key])
-        assert (rot.axis_angle_to_matrix(actual) - expected).abs().max() < 1e-5, key
+        case.check_error(float((rot.axis_angle_to_matrix(actual) - expected).abs().max()), key, 1e-5)
         assert actual.norm(dim=-1).max() < torch.pi + 1e-5, key
     turn = clips.Augmentation(0.2, 2.0, -0.1)
     turned = clips.augment(case["pose"][0], turn)
@@ -123,7 +123,7 @@ def amass_pose(case: Case, number: int, folder: Path) -> Tensor:
     turned = poses.zero_start(poses.turn_world(pose, poses._TO_POSE))
     if motion.fps % 30 == 0:  # then nothing falls between frames, and interpolating gives the same
         own = poses.from_motion(motion, motion.skeleton)
-        assert (own[: len(turned)] - turned).abs().max() < 1e-4
+        case.check_error(float((own[: len(turned)] - turned).abs().max()), "own", 1e-4)
     return turned
 
 
