@@ -189,7 +189,7 @@ def print_help(arguments: Sequence[str]) -> None:
     for group, folder in (("task", TASKS), ("pipeline", CHAINS)):
         for file in sorted(folder.glob("*.yaml")):
             first = file.read_text(encoding="utf-8").splitlines()[0]
-            purpose, _, example = first.removeprefix("#").strip().partition(": python predict.py ")
+            purpose, _, example = first.removeprefix("#").strip().partition(": contrapposto predict ")
             print(f"  {group}={file.stem:<22}{purpose}")
             if example:
                 print(f"      {example}")
