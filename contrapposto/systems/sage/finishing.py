@@ -37,7 +37,7 @@ class Finishing:
         response: how fast the cutoff rises with a joint's speed, Hz per (1/s of its 6D rotation).
         reach: whether hands are put where their devices are.
         plant: whether feet that stand keep their place. Feet that are predicted to move slowly stand, unless a network
-            that predicts contacts says otherwise.
+            that predicts contacts states otherwise.
         floor: height in metres below which no joint may be; None for no floor.
     """
 
