@@ -36,7 +36,8 @@ class Finishing:
         cutoff: frequency in Hz below which a joint at rest may move.
         response: how fast the cutoff rises with a joint's speed, Hz per (1/s of its 6D rotation).
         reach: whether hands are put where their devices are.
-        plant: whether feet that stand keep their place; only with networks that predict contacts.
+        plant: whether feet that stand keep their place. Feet that are predicted to move slowly stand, unless a network
+            that predicts contacts states otherwise.
         floor: height in metres below which no joint may be; None for no floor.
     """
 
@@ -73,7 +74,7 @@ class Finishing:
         )
         floor = "no floor" if self.floor is None else f"floor at {self.floor:g} m"
         reach = "hands reach their devices" if self.reach else "no reach"
-        plant = "standing feet stay where contacts are known" if self.plant else "feet may slide"
+        plant = "standing feet stay" if self.plant else "feet may slide"
         return f"{smooth}, {reach}, {plant}, {floor}"
 
 
@@ -131,7 +132,6 @@ class Finisher:
         """
         sixd = np.asarray(sixd, np.float64)
         values, logits = sixd[:, : 6 * NUM_JOINTS].reshape(-1, NUM_JOINTS, 6), sixd[:, 6 * NUM_JOINTS :]
-        plants = self.settings.plant and logits.shape[1] > 0
         if self.settings.smooth:
             values = self._smooth(values)
         local = matrices(values)
@@ -141,11 +141,12 @@ class Finisher:
         targets = positions[:, limbs.END]
         if self.settings.reach:
             rotations, positions, targets = self._reach(rotations, positions, devices, seen)
-        if plants:
-            targets[:, 2:, :2] += self._plant(positions[:, _TOES, :2], expit(logits))
+        if self.settings.plant:
+            contacts = expit(logits) if logits.shape[1] else np.ones((len(sixd), 2))
+            targets[:, 2:, :2] += self._plant(positions[:, _TOES, :2], contacts)
         if self.settings.floor is not None:
             targets[:, 2:, 2] += self._below(positions)
-        legs = plants or self.settings.floor is not None
+        legs = self.settings.plant or self.settings.floor is not None
         if self.settings.reach or legs:
             local, positions = self._bend(local, rotations, positions, targets, legs)
         return Posed(local, positions, positions[:, 0] - self.offsets[0])
@@ -235,21 +236,26 @@ class Finisher:
                     wanted[index, hand] = self._hands[hand] @ predicted[index, hand]
         return shift, wanted
 
-    def _plant(self, toes: np.ndarray, stands: np.ndarray) -> np.ndarray:
+    def _plant(self, toes: np.ndarray, contacts: np.ndarray) -> np.ndarray:
         """(N, 2, 2) metres by which each foot moves sideways, for predicted toes (N, 2, 2) and probabilities (N, 2).
 
-        The toes follow the predicted velocity as far as they do not stand, and are drawn to the predicted place: hardly
-        while they stand, faster while they move, and faster where they have fallen far behind.
+        Toes that are predicted to move fast do not stand, whatever their probability. The toes follow the predicted
+        velocity as far as they do not stand, and are drawn to the predicted place: hardly while they stand, faster while
+        they move, and faster where they have fallen far behind.
         """
         result = np.empty_like(toes)
         if self._predicted is None:
             self._predicted = self._toes = toes[0]
-        for index, (place, stand) in enumerate(zip(toes, stands)):
-            self._stands = self._stands + _CONTACT * (np.clip(2.5 * stand - 0.25, 0, 1) - self._stands)
-            moved = self._toes + (1 - self._stands)[:, None] * (place - self._predicted)
+        for index, (place, contact) in enumerate(zip(toes, contacts)):
+            step = place - self._predicted
+            slow = np.clip((_FAST - FPS * np.sqrt((step * step) @ _ONES2)) / (_FAST - _SLOW), 0, 1)
+            wanted = np.clip(2.5 * contact - 0.25, 0, 1) * slow
+            self._stands = self._stands + _CONTACT * (wanted - self._stands)
+            stands = np.minimum(self._stands, wanted)  # a foot is released at once
+            moved = self._toes + (1 - stands)[:, None] * step
             behind = place - moved
             far = np.clip(1 - _FAR / np.maximum(np.sqrt((behind * behind) @ _ONES2), 1e-9), 0, 1)
-            rate = np.maximum(_DRIFT * self._stands + _RETURN * (1 - self._stands), _CATCH * far)
+            rate = np.maximum(_DRIFT * stands + _RETURN * (1 - stands), _CATCH * far)
             self._toes, self._predicted = moved + rate[:, None] * behind, place
             result[index] = self._toes - place
         return result
@@ -322,9 +328,10 @@ def _ancestors() -> list[np.ndarray]:
 
 _ANCESTORS = _ancestors()
 _TOES, _SIX, _ONES2 = np.array([10, 11]), np.ones(6), np.ones(2)
-# Shares per frame of the way: of the contacts to their new value, of standing and moving toes to their predicted place, and
+# Shares per frame of the way: of feet that begin to stand, of standing and moving toes to their predicted place, and
 # of toes that are further behind than `_FAR` metres. Chosen on the validation clips of docs/open_protocol.md.
-_CONTACT, _DRIFT, _RETURN, _CATCH, _FAR = 0.3, 0.005, 0.1, 0.15, 0.05
+_CONTACT, _DRIFT, _RETURN, _CATCH, _FAR = 0.3, 0.002, 0.2, 0.15, 0.07
+_SLOW, _FAST = 0.8, 1.6  # m/s of toes that surely stand, and surely do not, where contacts allow it
 # Joints whose local rotation changes.
 _CHANGED = np.array([*limbs.COLLARS, *limbs.UPPER, *limbs.MIDDLE, *limbs.END, HEAD])
 _ABOVE = np.array([SMPL22.parents[joint] for joint in _CHANGED])

@@ -77,8 +77,11 @@ def test_wrong_arms_reach_the_devices(clip: tuple[np.ndarray, ...]) -> None:
 def test_a_right_pose_stays(clip: tuple[np.ndarray, ...]) -> None:
     """A pose that already meets the devices is not changed."""
     local, sparse, joints = clip
-    posed = Finisher(Finishing(smooth=False, floor=None))(_sixd(local), sparse)
+    posed = Finisher(Finishing(smooth=False, plant=False, floor=None))(_sixd(local), sparse)
     np.testing.assert_allclose(posed.positions, joints, atol=1e-3)
+    planted = Finisher(Finishing(smooth=False, floor=None))(_sixd(local), sparse)
+    away = np.linalg.norm(planted.positions - joints, axis=-1)
+    assert away.max() < 0.05 and away.mean() < 0.005  # a true foot that steps starts a little late
 
 
 def test_a_hand_out_of_reach_is_approached_and_bones_keep_their_length(clip: tuple[np.ndarray, ...]) -> None:
@@ -167,8 +170,24 @@ def test_standing_feet_stay_and_return_without_a_jump(clip: tuple[np.ndarray, ..
     finisher = Finisher(settings)
     parts = [finisher(sixd[i : i + 7], away[i : i + 7]).positions for i in range(0, frames, 7)]
     np.testing.assert_allclose(np.concatenate(parts), posed.positions, atol=1e-9)
-    unknown = Finisher(settings)(sixd[:, :132], away)
-    np.testing.assert_allclose(unknown.positions, free.positions, atol=1e-9)
+    said_to_move = Finisher(settings)(np.concatenate([sixd[:, :132], -np.abs(logits)], axis=1), away)
+    np.testing.assert_allclose(said_to_move.positions, free.positions, atol=1e-4)
+
+
+@pytest.mark.parametrize(("speed", "held"), [(0.3, True), (2.0, False)])
+@pytest.mark.parametrize("contacts", [False, True])
+def test_slow_feet_stand_and_fast_ones_do_not(
+    clip: tuple[np.ndarray, ...], speed: float, held: bool, contacts: bool
+) -> None:
+    """Metres per second of the predicted feet for 0.2 s, with and without contacts that state that they stand."""
+    local, sparse, _ = clip
+    poses, away = local[:1].repeat(12, 0), sparse[:1].repeat(12, 0)
+    way = speed * np.arange(12) / 60
+    away[..., 12] += way[:, None]
+    sixd = np.concatenate([_sixd(poses), np.full((12, 2), 9.0)], axis=1)[:, : 134 if contacts else 132]
+    posed = Finisher(Finishing(smooth=False, reach=False, floor=None))(sixd, away).positions
+    moved = np.linalg.norm(posed[-1, [10, 11]] - posed[0, [10, 11]], axis=-1)
+    assert (moved < 0.6 * way[-1]).all() if held else (moved > 0.95 * way[-1]).all()
 
 
 def test_swing_turns_one_direction_into_another() -> None:
