@@ -78,7 +78,7 @@ class Draw:
 
 
 USUAL = Draw(top_p=0.95)
-"""What predict.py and evaluate.py draw by default: one odd token in a hundred is seen as a fall or a leap."""
+"""What predict.py and evaluate.py draw by default: an unlikely token is seen as a fall or a leap."""
 
 
 def keyed_exponential(seed: int, step: int, sample_ids: Tensor, shape: tuple[int, ...]) -> Tensor:
