@@ -20,7 +20,7 @@ from contrapposto.systems.posegpt.constraints import Constraints, Keyframe, keyf
 from contrapposto.systems.posegpt.generator import MotionGenerator
 from contrapposto.systems.posegpt.poses import FPS, face_forward, from_motion, to_motion
 from contrapposto.systems.posegpt.quality import mean_figures
-from contrapposto.systems.posegpt.token_sampling import Draw
+from contrapposto.systems.posegpt.token_sampling import USUAL
 from datamodules.splitting import split_clips
 
 POINTS = 5
@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> int:
             ("keyframe", Constraints(keyframes=keys)),
             ("end pose", Constraints(future=last)),
         ):
-            draw = Draw(seed=options["seed"])
+            draw = replace(USUAL, seed=options["seed"])
             (clip,) = generator.generate([action], len(joints), draw=draw, constraints=wanted).motions
             results[name].append(clip)
             if name == "path":

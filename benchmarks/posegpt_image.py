@@ -17,7 +17,7 @@ import numpy as np
 from contrapposto.motion import Motion
 from contrapposto.render import render_motion_video, write_png
 from contrapposto.systems.posegpt.generator import MotionGenerator
-from contrapposto.systems.posegpt.token_sampling import Draw
+from contrapposto.systems.posegpt.token_sampling import USUAL
 
 ACTIONS = ("squat", "walk", "bow", "raise left arm", "sit down", "run", "wave right hand", "kick")
 PANEL, PANELS = (224, 224), 12
@@ -34,7 +34,8 @@ def telling_frame(clip: Motion) -> Motion:
 def draw(generator: MotionGenerator, actions: list[str], path: Path, seed: int) -> None:
     """Write one image of a panel for each action."""
     clips = {
-        a: telling_frame(generator.generate([a], 60, 1, draw=Draw(seed=seed)).motions[0]) for a in actions
+        a: telling_frame(generator.generate([a], 60, 1, draw=replace(USUAL, seed=seed)).motions[0])
+        for a in actions
     }
     with tempfile.TemporaryDirectory() as folder:
         video = render_motion_video(Path(folder) / "still.mp4", clips, size=PANEL, camera="each")

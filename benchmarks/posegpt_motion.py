@@ -9,6 +9,7 @@ Options: count=4 (clips per action), frames=60, seed=0.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from contrapposto.systems.posegpt.cleanup import Cleanup
 from contrapposto.systems.posegpt.generator import MotionGenerator
 from contrapposto.systems.posegpt.poses import FPS
 from contrapposto.systems.posegpt.quality import kept_by_action, mean_figures
-from contrapposto.systems.posegpt.token_sampling import Draw
+from contrapposto.systems.posegpt.token_sampling import USUAL
 
 COLUMNS = ("jerk", "slide", "floating", "worst_floating", "sinking", "worst_sinking")
 KINDS = ("turn", "forward", "back", "side", "drop")
@@ -69,7 +70,7 @@ def main(arguments: list[str]) -> int:
                     [action],
                     options["frames"],
                     options["count"],
-                    draw=Draw(seed=options["seed"]),
+                    draw=replace(USUAL, seed=options["seed"]),
                     cleanup=cleanup,
                 ).motions
                 for action in real

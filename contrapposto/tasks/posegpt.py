@@ -42,7 +42,7 @@ class PoseGPTSample:
         experiment: str | None = "posegpt_free",
         temperature: float = 1.0,
         top_k: int | None = None,
-        top_p: float | None = None,
+        top_p: float | None = 0.95,
         greedy: bool = False,
         overlap: int = 16,
         fade: int = 10,

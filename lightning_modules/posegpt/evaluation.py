@@ -25,7 +25,7 @@ from contrapposto.systems.posegpt.poses import (
 from contrapposto.systems.posegpt.quality import clip_quality
 from contrapposto.systems.posegpt.rollout import poses_of
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler
-from contrapposto.systems.posegpt.token_sampling import Draw, keyed_exponential
+from contrapposto.systems.posegpt.token_sampling import USUAL, Draw, keyed_exponential
 from lightning_modules.base import load_stage
 from lightning_modules.posegpt.classifier import PoseGPTClassifierModule
 from lightning_modules.posegpt.common import body_of
@@ -77,7 +77,7 @@ class PoseGPTSources:
         forecasts: int = 10,
         temperature: float = 1.0,
         top_k: int | None = None,
-        top_p: float | None = None,
+        top_p: float | None = USUAL.top_p,
         seed: int = 0,
         cleanup: Mapping[str, Any] | None = None,
         token_windows: int = 1024,

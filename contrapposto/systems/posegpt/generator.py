@@ -24,7 +24,7 @@ from contrapposto.systems.posegpt.plan import Segment
 from contrapposto.systems.posegpt.poses import FPS, Height, from_motion, to_motion
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler, Sampled
 from contrapposto.systems.posegpt.sentences import Match, available, nearest_actions
-from contrapposto.systems.posegpt.token_sampling import Draw
+from contrapposto.systems.posegpt.token_sampling import USUAL, Draw
 from contrapposto.systems.posegpt.vqvae import build_autoencoder
 
 MODEL = "posegpt_gpt"
@@ -200,7 +200,7 @@ class MotionGenerator:
             actions, frames: see `segments`; without the past.
             count: how many; each is another sample.
             past: a clip that they continue, on any skeleton that can be mapped; they begin with it, where it is.
-            draw: how.
+            draw: how; `USUAL` where absent.
             cleanup: post-processing; that of `Cleanup()` where absent.
             constraints: a path, keyframes, a future; see `constraints`.
 
@@ -210,7 +210,7 @@ class MotionGenerator:
         cleanup = cleanup or Cleanup()
         plan, past = self.segments(actions, frames), _mapped(past)
         pose, height = self._past(past)
-        sampled = self._sampled(plan, count, pose, draw)
+        sampled = self._sampled(plan, count, pose, draw or USUAL)
         if constraints:
             sampled = self._steered(sampled, constraints, past)
         labels = self._labels(actions, plan, sampled.num_past)
@@ -222,9 +222,7 @@ class MotionGenerator:
         cleaned = [cleanup(_placed(clip, past), sampled.num_past) for clip in clips]
         return Generated(cleaned, sampled)
 
-    def _sampled(
-        self, plan: Sequence[Segment], count: int, past: Tensor | None, draw: Draw | None
-    ) -> Sampled:
+    def _sampled(self, plan: Sequence[Segment], count: int, past: Tensor | None, draw: Draw) -> Sampled:
         """All samples at once, or some at a time where the memory does not suffice: draws are keyed by sample."""
 
         def run(size: int) -> list[Sampled]:
@@ -278,7 +276,7 @@ class MotionGenerator:
         """
         plan, past = self.segments(actions, frames), _mapped(past)
         pose, height = self._past(past)
-        for chunk in self.sampler.stream(plan, 1, past=pose, draw=draw):
+        for chunk in self.sampler.stream(plan, 1, past=pose, draw=draw or USUAL):
             origin = float(chunk[0, 0, -2])  # of the poses' vertical, which points down
             clip = to_motion(
                 chunk[0], self.skeleton, height=height if isinstance(height, str) else height - origin

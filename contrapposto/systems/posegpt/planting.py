@@ -77,7 +77,10 @@ def planted(clip: Motion, num_past: int = 0) -> Motion:
         target[:, 2] += np.maximum(
             gaussian(lift[:, None], 1.0)[:, 0], -lowest * (np.arange(len(lift)) >= num_past)
         )
-        target[:, 2] += _swing_lift(target[:, None] + points, np.any(touches[:, side], axis=-1), num_past)
+        standing = np.any(touches, axis=-1)
+        target[:, 2] += _swing_lift(
+            target[:, None] + points, standing[:, side], standing[:, 1 - side], num_past
+        )
         thigh, shin = _leg(turns[:, [hip, knee]], joints[:, [hip, knee, ankle]], target)
         above = turns[:, clip.skeleton.parents[hip]]
         for joint, own, parent in ((hip, thigh, above), (knee, shin, thigh), (ankle, foot, shin)):
@@ -140,11 +143,14 @@ def _held_place(places: np.ndarray, touches: np.ndarray, num_past: int) -> np.nd
     return result
 
 
-def _swing_lift(places: np.ndarray, touches: np.ndarray, num_past: int) -> np.ndarray:
-    """(F,) height by which a foot with points (F, 2, 3) is raised on its way between two contacts (F,)."""
+def _swing_lift(places: np.ndarray, touches: np.ndarray, other: np.ndarray, num_past: int) -> np.ndarray:
+    """(F,) height by which a foot with points (F, 2, 3) is raised on its way between two contacts (F,).
+
+    The other foot (F,) has to stand most of that time, or the figure would hover.
+    """
     lowest, lift = places[..., 2].min(1), np.zeros(len(places))
     for start, end in runs(~touches):
-        if start <= num_past or end == len(places):
+        if start <= num_past or end == len(places) or other[start:end].mean() < 0.5:
             continue
         way = np.linalg.norm((places[end] - places[start - 1]).mean(0)[:2])
         phase = np.arange(1, end - start + 1) / (end - start + 1)

@@ -77,6 +77,10 @@ class Draw:
         return scores.argmax(-1), best.values[..., 0] - best.values[..., -1]
 
 
+USUAL = Draw(top_p=0.95)
+"""What predict.py and evaluate.py draw by default: an unlikely token is seen as a fall or a leap."""
+
+
 def keyed_exponential(seed: int, step: int, sample_ids: Tensor, shape: tuple[int, ...]) -> Tensor:
     """(B, *shape) float32 Exp(1) numbers that depend on seed, step and sample only, never on the batch."""
     uniform = keyed_uniform(seed, step, sample_ids, shape, "posegpt token")

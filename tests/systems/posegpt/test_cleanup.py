@@ -106,10 +106,12 @@ def test_a_foot_that_shuffles_is_raised_on_its_way(way, height, highest):
     places[:, :, 0] = np.interp(np.arange(33), [10, 22], [0, way])[:, None]
     places[:, 1, 1] = 0.15  # the ball before the heel
     places[~touches, :, 2] = height
-    lift = _swing_lift(places, touches, 0)
+    stands = np.ones(33, bool)
+    lift = _swing_lift(places, touches, stands, 0)
     assert lift.max() == pytest.approx(highest) and lift.argmax() in (0, 16)
     assert not lift[touches].any() and np.allclose(lift, lift[::-1])
-    assert not _swing_lift(places, touches, 15).any(), "a way that begins in the past stays"
+    assert not _swing_lift(places, touches, stands, 15).any(), "a way that begins in the past stays"
+    assert not _swing_lift(places, touches, touches, 0).any(), "who runs has both feet in the air"
 
 
 def test_a_leg_reaches_its_target():
