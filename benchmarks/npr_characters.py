@@ -34,7 +34,7 @@ from contrapposto.systems.npr.pretrained import load_network
 
 MOTIONS = {"walk": "walk", "raise": "raise both arms", "squat": "squat", "kick": "kick"}
 PARTS = {"Knight": ["Knight_*"], "Mage": ["Mage_*"]}  # without what they hold
-_FIGURINES = 4
+_FIGURINES = 5
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from contrapposto.errors import ConfigError, MissingError, nearest
 from contrapposto.files import sha256
+from contrapposto.systems.anerf.data.foreground import FlatFigure, StillCamera
 from contrapposto.systems.anerf.data.from_views import (
     CAMERAS,
     ViewCamera,
@@ -100,7 +101,7 @@ def plan(
 
     def make(output: Path, origin: SceneMetadata, progress: Progress | None) -> AvatarScene:
         folders = None if masks is None else [MaskFolder(Path(masks) / name) for name in names]
-        views = _Views(cameras, person, folders, size)
+        views = _Views(cameras, person, folders, size, still=background == "median")
         arrays = views.arrays(scale)
         if background == "median":
             arrays["bkgds"] = np.stack([views.background(camera).reshape(-1, 3) for camera in cameras])
@@ -122,9 +123,17 @@ class _Views:
     """The frames of several videos that have poses, scaled to the size of the first."""
 
     def __init__(
-        self, cameras: list[ViewCamera], person: WorldPerson, folders: list[MaskFolder] | None, longest: int
+        self,
+        cameras: list[ViewCamera],
+        person: WorldPerson,
+        folders: list[MaskFolder] | None,
+        longest: int,
+        *,
+        still: bool,
     ) -> None:
         self.cameras, self.person, self.folders = cameras, person, folders
+        self.still = still and folders is None
+        self._backgrounds: dict[str, StillCamera] = {}
         self.size = fitting((cameras[0].video.height, cameras[0].video.width), longest)
         self.bones, self.root = world_arrays(person)
         rest = person.rest - person.rest[0]
@@ -152,14 +161,41 @@ class _Views:
 
     def background(self, camera: ViewCamera) -> np.ndarray:
         """(H, W, 3) uint8."""
-        last = len(self.person.frames) - 1
-        wanted = np.unique(np.linspace(0, last, min(last + 1, _MEDIAN_OF)).round().astype(int))
-        frames = list(self.frames(camera, set(wanted.tolist())))
+        frames = list(self.frames(camera, self._some()))
         masks = np.stack([dilate(frame.mask) for frame in frames])
         return median_background(np.stack([frame.image for frame in frames]), masks)
 
     def frames(self, camera: ViewCamera, wanted: set[int] | None = None) -> Iterator[Frame]:
         """Images and masks of a camera in the order of the poses."""
+        if not self.still:
+            yield from (frame for _, frame in self._read(camera, wanted))
+            return
+        figure = self._figure(camera)
+        if camera.name not in self._backgrounds:
+            some = list(self._read(camera, self._some()))
+            masks = [dilate(frame.mask) | figure.near(number, self.size) for number, frame in some]
+            images = np.stack([frame.image for _, frame in some])
+            self._backgrounds[camera.name] = StillCamera.of_frames(images, np.stack(masks))
+        still = self._backgrounds[camera.name]
+        for number, frame in self._read(camera, wanted):
+            mask = still.person(frame.image, figure.near(number, self.size), frame.mask)
+            yield Frame(frame.image, mask)
+
+    def _some(self) -> set[int]:
+        last = len(self.person.frames) - 1
+        wanted: list[int] = np.unique(
+            np.linspace(0, last, min(last + 1, _MEDIAN_OF)).round().astype(int)
+        ).tolist()
+        return set(wanted)
+
+    def _figure(self, camera: ViewCamera) -> FlatFigure:
+        """The person's bones in a camera's images."""
+        ratio = np.array([self.size[1] / camera.video.width, self.size[0] / camera.video.height])
+        depth = np.maximum((self.joints[:, 0] @ camera.rotation.T + camera.shift)[:, 2], 1e-3)
+        return FlatFigure(camera.pixels(self.joints) * ratio, camera.matrix[1, 1] * ratio[1] / depth)
+
+    def _read(self, camera: ViewCamera, wanted: set[int] | None) -> Iterator[tuple[int, Frame]]:
+        """Numbers of poses; images with masks of a folder or of the network."""
         place = {int(frame): number for number, frame in enumerate(self.person.frames)}
         segmenter = None if self.folders else PersonSegmenter()
         pixels = camera.pixels(self.joints)
@@ -172,7 +208,10 @@ class _Views:
                 mask = self.folders[self.cameras.index(camera)](frame, image.shape[:2])
             else:
                 mask = segmenter(image, pixels[number])
-            yield Frame(scaled(image, self.size), scaled(mask.astype(np.uint8) * 255, self.size) > 127)
+            yield (
+                number,
+                Frame(scaled(image, self.size), scaled(mask.astype(np.uint8) * 255, self.size) > 127),
+            )
 
 
 def _to_world(camera: ViewCamera, scale: float) -> np.ndarray:
