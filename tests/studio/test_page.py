@@ -168,7 +168,7 @@ def test_a_wrong_file_gives_a_message_without_folders(page: Page, tmp_path: Path
     (tmp_path / "broken.csv").write_text(CSV)
     page.open("Headset")
     page.upload(tmp_path / "broken.csv")
-    page.wait("return document.body.innerText.includes('broken.csv')")
+    page.wait(r"return /broken\s*\.csv/.test(document.body.innerText)")
     page.press("Track the body")
     page.wait("return document.querySelectorAll('.toast-body').length > 0")
     assert "broken.csv" in page.toasts() and "/tmp" not in page.toasts()
