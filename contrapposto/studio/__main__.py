@@ -6,11 +6,14 @@ import argparse
 import os
 import sys
 import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from contrapposto.errors import ConfigError, ContrappostoError
 from contrapposto.systems.scail_pose.service.limits import MIB
+from contrapposto.tasks.signals import stopped_by_signals
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -27,42 +30,49 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory(prefix="contrapposto-studio-") as name:
+    for option in ("max_mib", "max_seconds", "max_waiting", "max_work", "keep_hours"):
+        if not getattr(options, option) > 0:
+            raise ConfigError(
+                f"--{option.replace('_', '-')} {getattr(options, option):g} cannot be used.",
+                expected="a positive number",
+            )
+    ended = threading.Event()
+    with stopped_by_signals(ended.set), tempfile.TemporaryDirectory(prefix="contrapposto-studio-") as name:
         folder = Path(name)
         os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")  # uploads; removed with the folder
-        from contrapposto.studio.page import LIMITS, build, launch_options
+        page = _launched(options, folder)
+        ended.wait()
+        page.close(verbose=False)
 
-        for option in ("max_mib", "max_seconds", "max_waiting", "max_work", "keep_hours"):
-            if not getattr(options, option) > 0:
-                raise ConfigError(
-                    f"--{option.replace('_', '-')} {getattr(options, option):g} cannot be used.",
-                    expected="a positive number",
-                )
-        limits = replace(
-            LIMITS,
-            upload=int(options.max_mib * MIB),
-            seconds=options.max_seconds,
-            waiting=options.max_waiting,
-            job_seconds=options.max_work,
-            keep=options.keep_hours * 3600,
+
+def _launched(options: argparse.Namespace, folder: Path) -> Any:
+    from contrapposto.studio.page import LIMITS, build, launch_options
+
+    limits = replace(
+        LIMITS,
+        upload=int(options.max_mib * MIB),
+        seconds=options.max_seconds,
+        waiting=options.max_waiting,
+        job_seconds=options.max_work,
+        keep=options.keep_hours * 3600,
+    )
+    page = build(folder, limits)
+    try:
+        _, url, _ = page.launch(
+            server_name=options.host,
+            server_port=options.port,
+            inbrowser=options.open,
+            prevent_thread_lock=True,
+            **launch_options(limits, LOOPBACK if options.host in LOOPBACK else ("*",)),
         )
-        page = build(folder, limits)
-        try:
-            _, url, _ = page.launch(
-                server_name=options.host,
-                server_port=options.port,
-                inbrowser=options.open,
-                prevent_thread_lock=True,
-                **launch_options(limits, LOOPBACK if options.host in LOOPBACK else ("*",)),
-            )
-        except OSError as error:
-            raise ConfigError(
-                f"Port {options.port} cannot be used.", found=str(error), fix="choose another: --port"
-            ) from None
-        print(f"{url} (end with Ctrl+C)", flush=True)
-        if options.host not in LOOPBACK:
-            print("Note: there is no password; whoever reaches this address can use the page.", flush=True)
-        page.block_thread()
+    except OSError as error:
+        raise ConfigError(
+            f"Port {options.port} cannot be used.", found=str(error), fix="choose another: --port"
+        ) from None
+    print(f"{url} (end with Ctrl+C)", flush=True)
+    if options.host not in LOOPBACK:
+        print("Note: there is no password; whoever reaches this address can use the page.", flush=True)
+    return page
 
 
 def _parser() -> argparse.ArgumentParser:
