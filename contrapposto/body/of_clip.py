@@ -10,7 +10,6 @@ from contrapposto.checks import note
 from contrapposto.errors import MissingError
 from contrapposto.motion import Motion
 
-
 _LAYOUTS = ("smplh", "smpl")  # AMASS, and what older tools write; of the first that is installed
 
 

@@ -101,9 +101,7 @@ def write_character(
     return path
 
 
-def _perform(
-    document: Document, clip: Motion, frames: list[Rotation], whole: Rotation, scale: float
-) -> None:
+def _perform(document: Document, clip: Motion, frames: list[Rotation], whole: Rotation, scale: float) -> None:
     """Tracks of all joints: a joint's axes turn as the clip's joint does."""
     y_up = whole * Rotation.from_euler("x", -90, degrees=True)
     turned, places = (tensor.double().numpy() for tensor in clip.kinematics())

@@ -220,7 +220,7 @@ def test_errors_come_before_the_work(runs: Path, npr: Path, clip: Path, tmp_path
     ):
         with pytest.raises(kind, match=words):
             run(chain, runs, out, *options)
-    with pytest.raises(InputError, match="Stage pose: .*bad.png"):  # an image of the last stage
+    with pytest.raises(InputError, match=r"Stage pose: .*bad\.png"):  # an image of the last stage
         image = f"reference={tmp_path / 'bad.png'}"
         run("label_to_character", runs, out, "action=walk", f"target={target}", f"ckpt.npr={npr}", image)
     assert not out.exists()
@@ -237,7 +237,9 @@ def test_an_error_names_its_stage_and_earlier_ones_stay(
     target = write_mesh(tmp_path / "ball.obj", sphere(1))
     options = (f"input={clip}", f"target={target}", f"ckpt.npr={npr}")
     more = ("chain.track.options.task.formats=[npz]", "+chain.mesh.options.task.start=1000")
-    with pytest.raises(ContrappostoError, match=r"Stage 2, mesh \(task=npr_transfer\), stopped: .* ends before"):
+    with pytest.raises(
+        ContrappostoError, match=r"Stage 2, mesh \(task=npr_transfer\), stopped: .* ends before"
+    ):
         run("headset_to_character", runs, tmp_path / "out", *options, *more)
     stages = [path.name for path in (tmp_path / "out" / "a walk").iterdir() if path.is_dir()]
     assert stages == ["01_track"]

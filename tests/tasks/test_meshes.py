@@ -225,7 +225,11 @@ def test_errors_come_before_the_work(checkpoint, poses, tmp_path):
         ([f"source={poses}"], ConfigError, "No target"),
         ([f"source={poses}", "target=missing.obj"], InputError, "missing.obj"),
         ([f"source={tmp_path / 'none'}", f"target={target}", f"ckpt={checkpoint}"], InputError, "none"),
-        ([f"source={tmp_path / 'none'}", f"target={bad}"], InputError, "bad.obj"),  # before the source is read
+        (
+            [f"source={tmp_path / 'none'}", f"target={bad}"],
+            InputError,
+            "bad.obj",
+        ),  # before the source is read
         ([f"source={poses}", f"target={target}", "ckpt=nowhere.ckpt"], MissingError, "nowhere"),
         ([f"source={poses}", f"target={target}", "task.place=left"], ContrappostoError, "left"),
         (
