@@ -34,8 +34,8 @@ def compressed(document: Any) -> dict[int, tuple[dict[str, Any], str]]:
                 if name == "indices" or name in extension["attributes"]
             }
     return {
-        number: found
-        for number, found in matches.items()
+        number: match
+        for number, match in matches.items()
         if "bufferView" not in document["accessors"][number]
     }
 

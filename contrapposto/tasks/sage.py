@@ -215,7 +215,7 @@ class SageTrack:
 
             clips = {"tracked": motion} if truth is None else {"truth": truth, "tracked": motion}
             path = stem.with_name(f"{stem.name}.mp4")
-            paths.append(render_motion_video(path, clips, extras=tracker_marks(devices)))
+            paths.append(render_motion_video(path, clips, extras=tracker_marks(devices), progress=True))
         return paths
 
     def _live(self, config: DictConfig, address: tuple[str, int], output: Path) -> list[Path]:
@@ -300,7 +300,9 @@ class SageReconstruct:
 
             paths.append(
                 render_motion_video(
-                    stem.with_name(f"{stem.name}.mp4"), {"input": motion, "reconstruction": result}
+                    stem.with_name(f"{stem.name}.mp4"),
+                    {"input": motion, "reconstruction": result},
+                    progress=True,
                 )
             )
         return paths
