@@ -258,6 +258,7 @@ READERS: dict[str, Reader] = {
     "obj": Reader(seeds.obj, _mesh),
     "glb": Reader(seeds.glb, _mesh),
     "gltf": Reader(seeds.gltf, _mesh),
+    "draco": Reader(seeds.draco, _mesh),
     "ply": Reader(seeds.ply, _mesh),
     "stl": Reader(seeds.stl, _mesh),
     "off": Reader(seeds.off, _mesh),

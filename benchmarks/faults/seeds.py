@@ -173,6 +173,30 @@ def gltf(folder: Path) -> None:
     (folder / "mesh.bin").write_bytes(data[28 + length :])
 
 
+def draco(folder: Path) -> None:
+    """The tetrahedron as GLB, compressed by Draco (the extra `draco`)."""
+    import DracoPy
+
+    from contrapposto.mesh.draco import EXTENSION
+    from contrapposto.mesh.gltf_document import Document, pack_glb
+
+    mesh, document = tetrahedron(), Document()
+    data = DracoPy.encode(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32), preserve_order=True)
+    document.views.append({"buffer": 0, "byteOffset": 0, "byteLength": len(data)})
+    document.binary += data + bytes(-len(data) % 4)
+    document.accessors = [
+        {"componentType": 5126, "type": "VEC3", "count": len(mesh.vertices)},
+        {"componentType": 5125, "type": "SCALAR", "count": mesh.faces.size},
+    ]
+    packed = {EXTENSION: {"bufferView": 0, "attributes": {"POSITION": 0}}}
+    primitive = {"attributes": {"POSITION": 0}, "indices": 1, "extensions": packed}
+    document.meshes.append({"primitives": [primitive]})
+    document.nodes.append({"mesh": 0})
+    document.roots.append(0)
+    content = {**document.content(""), "extensionsRequired": [EXTENSION]}
+    (folder / "mesh.glb").write_bytes(pack_glb(content, bytes(document.binary)))
+
+
 def ply(folder: Path) -> None:
     """The tetrahedron as PLY."""
     _plain_mesh(folder / "mesh.ply")

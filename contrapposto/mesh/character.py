@@ -13,16 +13,15 @@ from scipy.spatial.transform import Rotation
 from contrapposto.checks import parsing
 from contrapposto.errors import InputError
 from contrapposto.mesh.figure import Figure, read_figure, rotation_of
+from contrapposto.mesh.legs import SOLE, ankle_goals, bend_legs, drop_of_hips, figure_places
 from contrapposto.mesh.rig import Rig, Track
 from contrapposto.mesh.rig_write import GltfEditor
 from contrapposto.motion import Motion
 from contrapposto.retarget.alignment import align
-from contrapposto.retarget.fit import shortest
 from contrapposto.retarget.skeletons import SIDES
 from contrapposto.skeleton import SMPLH52
 
 _TO_FILE = Rotation.from_euler("x", -90, degrees=True)  # z up to y up
-_SOLE = 0.0265  # metres from the ball of the foot down to the sole of the SMPL figure
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Retargeted:
         index: SMPL joint to joint.
         floor: height of the character's floor.
         scale: of the path: units of the file per metre of the motion.
+        rest_height: heights of ankles and, where there are such joints, balls of the feet at rest.
     """
 
     path: Path
@@ -42,6 +42,7 @@ class Retargeted:
     index: dict[str, int]
     floor: float
     scale: float
+    rest_height: dict[str, float]
 
 
 def animate_character(
@@ -58,7 +59,8 @@ def animate_character(
 
     Every joint turns as the motion's joint does, from the same stance: the rest poses of both are compared as in
     `contrapposto.retarget`. The hips' path is scaled by the length of the legs, soles come down to the character's
-    floor, and the legs are bent so that the ankles follow the motion's path exactly: feet that stand do not slide.
+    floor, and the legs are bent so that the balls of the feet follow the motion's path: feet that stand do not slide.
+    Where the legs are too short for that, the hips come down.
 
     Args:
         path: of the .glb or .vrm file.
@@ -99,16 +101,17 @@ def animate_character(
     goal = places * scale
     goal[..., 1] += floor + lift
     goal[..., [0, 2]] += figure.skeleton.rest_positions[figure.index["pelvis"]][[0, 2]] - goal[0, 0][[0, 2]]
-    root = _hips(figure, turned, goal)
-    joints = _positions(figure, turned, root)
-    _bend_legs(figure, turned, joints, goal)
-    joints = _positions(figure, turned, root)
+    root = _hips(figure, turned, goal).copy()
+    feet = ankle_goals(figure, turned, goal, floor, scale)
+    root[:, 1] -= drop_of_hips(figure, figure_places(figure, turned, root), feet)
+    bend_legs(figure, turned, figure_places(figure, turned, root), feet)
+    joints = figure_places(figure, turned, root)
     tracks = _tracks(rig, figure, turned, root, motion)
     editor = GltfEditor(rig.file)
     for track in tracks:
         _free_of_matrix(editor.json["nodes"][track.node])
     editor.animate(name, tracks)
-    return Retargeted(editor.write(path, credit), joints, figure.index, floor, scale)
+    return Retargeted(editor.write(path, credit), joints, figure.index, floor, scale, _rest_heights(figure))
 
 
 def _smpl_world(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
@@ -146,10 +149,19 @@ def _ankle_height(figure: Figure, floor: float) -> float:
     return float(np.mean(heights)) - floor
 
 
+def _rest_heights(figure: Figure) -> dict[str, float]:
+    joints = {part: [figure.index.get(f"{side}_{part}") for side in SIDES] for part in ("ankle", "foot")}
+    return {
+        part: float(np.mean([figure.skeleton.rest_positions[joint, 1] for joint in pair]))
+        for part, pair in joints.items()
+        if None not in pair
+    }
+
+
 def _smpl_ankle_height() -> float:
     rest = SMPLH52.rest_positions
     ankles, balls = SMPLH52.index("left_ankle", "right_ankle"), SMPLH52.index("left_foot", "right_foot")
-    return float((rest[ankles, 1] - rest[balls, 1]).mean()) + _SOLE
+    return float((rest[ankles, 1] - rest[balls, 1]).mean()) + SOLE
 
 
 def _all_turned(figure: Figure, world: Mapping[int, np.ndarray], frames: int) -> np.ndarray:
@@ -167,66 +179,9 @@ def _all_turned(figure: Figure, world: Mapping[int, np.ndarray], frames: int) ->
 
 def _hips(figure: Figure, turned: np.ndarray, goal: np.ndarray) -> np.ndarray:
     """(F, 3) places of the skeleton's first joint such that the middle of the hips is where the motion has it."""
-    places = _positions(figure, turned, np.zeros((len(turned), 3)))
+    places = figure_places(figure, turned, np.zeros((len(turned), 3)))
     middle = places[:, [figure.index[f"{side}_hip"] for side in SIDES]].mean(axis=1)
     return np.asarray(goal[:, SMPLH52.index("left_hip", "right_hip")].mean(axis=1) - middle)
-
-
-def _positions(figure: Figure, turned: np.ndarray, root: np.ndarray) -> np.ndarray:
-    """(F, J, 3) of the joints, from rotations relative to rest and places of the first joint."""
-    places = np.empty((*turned.shape[:2], 3))
-    offsets = figure.skeleton.offsets.astype(np.float64)
-    for joint, parent in enumerate(figure.skeleton.parents):
-        places[:, joint] = root if parent < 0 else places[:, parent] + turned[:, parent] @ offsets[joint]
-    return places
-
-
-def _bend_legs(figure: Figure, turned: np.ndarray, joints: np.ndarray, goal: np.ndarray) -> None:
-    """Turn thighs and shins so that ankles come to their goals; feet keep their rotation in the world."""
-    for side in SIDES:
-        hip, knee, ankle = (figure.index[f"{side}_{part}"] for part in ("hip", "knee", "ankle"))
-        targets = goal[:, SMPLH52.index(f"{side}_ankle")[0]]
-        for frame, target in enumerate(targets):
-            start, middle, end = joints[frame, [hip, knee, ankle]]
-            knee_goal, ankle_goal = two_bones(start, middle, end, target)
-            thigh = shortest(middle - start, knee_goal - start)
-            shin = shortest(end - middle, ankle_goal - knee_goal)
-            for joint, turn in _between(figure, hip, ankle, thigh, shin, knee):
-                turned[frame, joint] = turn @ turned[frame, joint]
-
-
-def _between(
-    figure: Figure, hip: int, ankle: int, thigh: np.ndarray, shin: np.ndarray, knee: int
-) -> list[tuple[int, np.ndarray]]:
-    """Joints from the hip to before the ankle with the turn of their bone: helpers between go along."""
-    path, joint = [], figure.skeleton.parents[ankle]
-    while joint != hip:
-        path.append(joint)
-        joint = figure.skeleton.parents[joint]
-    below = path[: path.index(knee) + 1]
-    return [(hip, thigh), *((joint, shin if joint in below else thigh) for joint in path)]
-
-
-def two_bones(
-    start: np.ndarray, middle: np.ndarray, end: np.ndarray, target: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the middle and the end of two bones whose end reaches for a target, bent in the plane they have.
-
-    Where the target is out of reach, the bones are stretched toward it.
-    """
-    upper, lower = float(np.linalg.norm(middle - start)), float(np.linalg.norm(end - middle))
-    line = target - start
-    length = float(np.linalg.norm(line))
-    if length < 1e-9:
-        return middle, end
-    line = line / length
-    reach = float(np.clip(length, abs(upper - lower) + 1e-6, (upper + lower) * (1 - 1e-6)))
-    along = (upper**2 - lower**2 + reach**2) / (2 * reach)
-    bend = middle - start - ((middle - start) @ line) * line
-    size = float(np.linalg.norm(bend))
-    side = bend / size if size > 1e-6 * upper else np.cross(line, np.eye(3)[np.abs(line).argmin()])
-    knee = start + along * line + np.sqrt(max(upper**2 - along**2, 0.0)) * side / np.linalg.norm(side)
-    return knee, start + reach * line
 
 
 def _tracks(rig: Rig, figure: Figure, turned: np.ndarray, root: np.ndarray, motion: Motion) -> list[Track]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from contrapposto.checks import check_file, note, shorten
 from contrapposto.errors import InputError
+from contrapposto.mesh import draco
 
 _TYPES: dict[int, Any] = {
     5120: np.int8,
@@ -34,7 +35,7 @@ _MOST = 2**28
 _MOST_ZEROS = 2**22  # values of an accessor without bytes behind it
 _SPARE, _TIMES = 2**28, 64  # bytes that arrays may take: so many, and so many times the file's own
 _IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
-_COMPRESSED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
+_COMPRESSED = (draco.EXTENSION, "EXT_meshopt_compression")
 
 
 class Gltf:
@@ -63,16 +64,31 @@ class Gltf:
             raise self.error("The file is not glTF 2.0.")
         needed = self.json.get("extensionsRequired", [])
         strange = {str(name) for name in needed} - _UNDERSTOOD if isinstance(needed, list) else {str(needed)}
+        if draco.can_decode():
+            strange -= {draco.EXTENSION}
         if strange:
-            fix = "export it again without them"
-            if strange & set(_COMPRESSED):
-                name = self.path.name
-                fix = f"unpack it: npx @gltf-transform/cli copy {name} plain.glb (or export it without compression)"
             raise self.error(
-                "The file needs extensions that are not understood.", ", ".join(sorted(strange)), fix
+                "The file needs extensions that are not understood.",
+                ", ".join(sorted(strange)),
+                self._fix(strange),
             )
         self._buffers: dict[int, bytes] = {}
         self._taken, self._held = 0, len(data)
+        self._decoded: dict[int, dict[str, np.ndarray]] = {}
+        try:
+            self._compressed = draco.compressed(self.json)
+        except (AttributeError, KeyError, TypeError, IndexError) as error:
+            raise self.error("A compressed mesh is damaged.", shorten(str(error), 120)) from error
+
+    def _fix(self, strange: set[str]) -> str:
+        if not strange & set(_COMPRESSED):
+            return "export it again without them"
+        unpack = f"npx @gltf-transform/cli copy {self.path.name} plain.glb (or export it without compression)"
+        return (
+            f"pip install {draco.PACKAGE}, or unpack it: {unpack}"
+            if draco.EXTENSION in strange
+            else f"unpack it: {unpack}"
+        )
 
     def error(self, what: str, found: str = "", fix: str = "") -> InputError:
         """An error that names the file."""
@@ -98,12 +114,25 @@ class Gltf:
         accessor = self.entry("accessors", index)
         try:
             self._reserve(accessor)
-            values = self._values(accessor)
+            values = self._unpacked(index) if index in self._compressed else self._values(accessor)
         except (KeyError, TypeError, ValueError) as error:
             raise self.error(f"Accessor {index} is damaged.", shorten(str(error), 120)) from error
         if accessor.get("normalized") and values.dtype.kind in "iu":
             values = np.maximum(values.astype(np.float32) / np.iinfo(values.dtype).max, -1)
         return values
+
+    def _unpacked(self, index: Any) -> np.ndarray:
+        """The values of an accessor whose primitive is compressed by Draco."""
+        entry, name = self._compressed[index]
+        view = entry["bufferView"]
+        if view not in self._decoded:
+            accessors = {part: self.entry("accessors", number) for part, number in entry["accessors"].items()}
+            for accessor in accessors.values():
+                self._reserve(accessor)
+            counts = {part: accessor["count"] for part, accessor in accessors.items()}
+            data = self._view(self.entry("bufferViews", view))[0]
+            self._decoded[view] = draco.decoded(data, entry["attributes"], counts)
+        return self._decoded[view][name]
 
     def _reserve(self, accessor: dict[str, Any]) -> None:
         """Refuse arrays that take much more memory than the file has bytes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,11 @@ class Rig:
         path: .glb, .gltf or .vrm.
 
     Attributes:
-        nodes: entries of the file, and `tracks`: those of each clip.
+        nodes: entries of the file.
         parents: of the nodes, -1 for roots; `order`: all nodes, parents first.
-        clips: name to duration in seconds.
 
     Raises:
-        InputError: see `Gltf`; nodes that are not a tree, or clips that are damaged.
+        InputError: see `Gltf`; nodes that are not a tree. Clips that are damaged, when they are asked for.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -47,7 +47,7 @@ class Rig:
         self.path = self._file.path
         try:
             self._read_nodes()
-            self._read_tracks()
+            self._read_meshes()
         except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
             raise self._file.error("The file is damaged.", shorten(str(error), 120)) from error
 
@@ -55,9 +55,21 @@ class Rig:
         self.nodes = [self._file.entry("nodes", index) for index in range(len(self._file.items("nodes")))]
         self.parents = self._find_parents()
 
-    def _read_tracks(self) -> None:
-        self.tracks = self._read_clips()
-        self.clips = {
+    def _read_meshes(self) -> None:
+        """What a subclass reads besides nodes."""
+
+    @cached_property
+    def tracks(self) -> dict[str, list[Track]]:
+        """Those of each clip by its name; read when they are first asked for."""
+        try:
+            return self._read_clips()
+        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+            raise self._file.error("The file is damaged.", shorten(str(error), 120)) from error
+
+    @cached_property
+    def clips(self) -> dict[str, float]:
+        """Name to duration in seconds."""
+        return {
             name: float(max((track.times[-1] for track in tracks), default=0.0))
             for name, tracks in self.tracks.items()
         }

@@ -56,7 +56,7 @@ class RiggedMesh(Rig):
         self._only = only
         super().__init__(path)
 
-    def _read_tracks(self) -> None:
+    def _read_meshes(self) -> None:
         self._parts: list[_Part] = []
         self._materials: dict[int, Material] = {}
         assets = [asset for node in self._scene() for asset in self._read_node(node, self._only)]
@@ -70,7 +70,6 @@ class RiggedMesh(Rig):
         self._inverse_binds = {
             part.skin: self.binds(part.skin) for part in self._parts if part.skin is not None
         }
-        super()._read_tracks()
         local = self._locals([], 0.0)
         assets = [self._unmirrored(asset, part, local) for asset, part in zip(assets, self._parts)]
         self.mesh = joined(assets, self._file.path.stem)

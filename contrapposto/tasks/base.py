@@ -80,6 +80,7 @@ def write_formats(motion: Motion, stem: Path, formats: Sequence[str], names: str
     for path in paths:
         options: dict[str, Any] = {"names": names} if path.suffix in (".bvh", ".glb") else {}
         options |= {"body": body} if path.suffix in (".glb", ".mp4") else {}
+        options |= {"progress": True} if path.suffix == ".mp4" else {}
         write_motion(path, motion, **options)
     return paths
 

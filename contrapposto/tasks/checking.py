@@ -16,7 +16,7 @@ def open_inputs(config: DictConfig) -> None:
     """Open what the options of a task name, where it would be opened late; a stage of a chain is checked the same way.
 
     Raises:
-        InputError: a file that is not there, or cannot be used for what its option is for.
+        InputError: a file that is not there, or cannot be used for its option.
     """
     target = str(config.task.get("_target_", ""))
     if not target.startswith(_OWN):

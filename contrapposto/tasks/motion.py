@@ -252,4 +252,6 @@ def _draw(path: Path, truth: Motion, motion: Motion) -> Path:
     from contrapposto.systems.sage.device_marks import tracker_marks
 
     marks = tracker_marks(devices_of(truth))
-    return render_motion_video(path, {"truth": truth, "found": motion}, camera="follow", extras=marks)
+    return render_motion_video(
+        path, {"truth": truth, "found": motion}, camera="follow", extras=marks, progress=True
+    )

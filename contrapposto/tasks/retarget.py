@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -13,7 +14,12 @@ from contrapposto.errors import ConfigError, InputError
 from contrapposto.outputs import free_stem
 from contrapposto.tasks.base import read_clip
 
+if TYPE_CHECKING:
+    from contrapposto.mesh.character import Retargeted
+    from contrapposto.motion import Motion
+
 _SUFFIXES = (".glb", ".gltf", ".vrm")
+_SLOW, _LOW = 0.15, 0.03  # m/s, and metres above the lowest place, of a foot that stands
 
 
 class Retarget:
@@ -122,33 +128,61 @@ def character_files(
     credit = "; ".join(dict.fromkeys(motion.credits))
     created = animate_character(path, motion, target, joint_map=names, name=stem.name, fps=fps, credit=credit)
     rate = fps or motion.fps
-    slide, height = foot_contact(
-        created.joints / created.scale, created.index, rate, created.floor / created.scale
-    )
-    print(
-        f"{target.name}: feet slide {slide * 100:.1f} cm/s while they stand, ankles {height * 100:.1f} cm above the floor"
-    )
+    contact = foot_contact(motion if fps is None else motion.resample(fps), created)
+    print(f"{target.name}: {contact.describe()}")
     return [path, _video(stem.with_name(f"{stem.name}.mp4"), path, rate, size)] if video else [path]
 
 
-def foot_contact(
-    joints: np.ndarray, index: Mapping[str, int], fps: float, floor: float
-) -> tuple[float, float]:
-    """Mean horizontal speed (m/s) of standing ankles, and their median height above the floor (m).
+@dataclass(frozen=True)
+class Contact:
+    """How the balls of a character's feet stand where those of the motion stand, in metres of a person of usual size.
 
     Args:
-        joints: (F, J, 3), y up, metres of a person of usual size.
-        index: SMPL joint to joint.
-        fps: frames per second.
-        floor: height of the floor.
+        standing: share of frames and feet in which one stands.
+        slide: mean horizontal speed of the character's, and `own`: of the motion's.
+        height: mean distance from their height at rest.
     """
-    ankles = joints[:, [index["left_ankle"], index["right_ankle"]]]
-    if len(ankles) < 2:
-        return 0.0, float(np.median(ankles[..., 1]) - floor)
-    speed = np.linalg.norm(np.diff(ankles[..., [0, 2]], axis=0), axis=-1) * fps
-    height = ankles[1:, :, 1] - floor
-    stands = height < np.percentile(height, 5) + 0.03
-    return float(speed[stands].mean()), float(np.median(height[stands]))
+
+    standing: float
+    slide: float
+    own: float
+    height: float
+
+    def describe(self) -> str:
+        """One line."""
+        if not self.standing:
+            return "no foot of the motion stands"
+        return (
+            f"feet that stand slide {self.slide * 100:.1f} cm/s ({self.own * 100:.1f} in the motion) and are "
+            f"{self.height * 100:.1f} cm from their height at rest"
+        )
+
+
+def foot_contact(motion: Motion, created: Retargeted) -> Contact:
+    """Compare a character's feet with a motion's in the frames in which those are slow and low.
+
+    Args:
+        motion: of the SMPL family, z up, with the frames of `created`.
+        created: what was made of it.
+    """
+    sides = ("left", "right")
+    part = "foot" if all(f"{side}_foot" in created.index for side in sides) else "ankle"
+    own = motion.joint_positions()[:, [motion.skeleton.joint_names.index(f"{side}_{part}") for side in sides]]
+    own = own.astype(np.float64)[..., [0, 2, 1]]  # y up; which way round does not matter here
+    feet = created.joints[:, [created.index[f"{side}_{part}"] for side in sides]] / created.scale
+    if len(own) < 2:
+        return Contact(0.0, 0.0, 0.0, 0.0)
+    steps = np.linalg.norm(np.diff(own, axis=0), axis=-1) * motion.fps
+    heights = own[1:, :, 1]
+    stands = (steps < _SLOW) & (heights < np.percentile(heights, 5) + _LOW)
+    if not stands.any():
+        return Contact(0.0, 0.0, 0.0, 0.0)
+    slides = [
+        float(np.linalg.norm(np.diff(places[..., [0, 2]], axis=0), axis=-1)[stands].mean() * motion.fps)
+        for places in (feet, own)
+    ]
+    away = np.abs(feet[1:, :, 1] - created.rest_height[part] / created.scale)[stands]
+    return Contact(float(stands.mean()), *slides, float(away.mean()))
 
 
 def _video(path: Path, character: Path, fps: float, size: int) -> Path:

@@ -256,7 +256,7 @@ class SageTrack:
             clips = {} if truth is None else {"truth": truth}
             clips |= {**(others or {}), self.method if others else "tracked": motion}
             path = stem.with_name(f"{stem.name}.mp4")
-            paths.append(render_motion_video(path, clips, extras=tracker_marks(devices)))
+            paths.append(render_motion_video(path, clips, extras=tracker_marks(devices), progress=True))
         return paths
 
 
@@ -295,7 +295,9 @@ class SageReconstruct:
 
             paths.append(
                 render_motion_video(
-                    stem.with_name(f"{stem.name}.mp4"), {"input": motion, "reconstruction": result}
+                    stem.with_name(f"{stem.name}.mp4"),
+                    {"input": motion, "reconstruction": result},
+                    progress=True,
                 )
             )
         return paths

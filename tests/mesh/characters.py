@@ -32,6 +32,7 @@ def write_character(
     armature: float = 1.0,
     bones: str = "",
     clip: Motion | None = None,
+    stocky: bool = False,
 ) -> Path:
     """A skinned figure of the SMPL skeleton's shape.
 
@@ -44,11 +45,12 @@ def write_character(
         armature: scale of a node above the skeleton, as Blender writes for centimetres; joints are larger to match.
         bones: `y`: joints have y along their bones, as after an import and export with Blender; else the world's axes.
         clip: a motion on SMPL22 that the figure performs, in its own size.
+        stocky: short legs, hips wide apart and large feet, as of a figure in a game.
     """
     document = Document()
     body = load_body()
     whole = Rotation.from_euler("y", turn, degrees=True)
-    rest = whole.apply(SMPL22.rest_positions * size)
+    rest = whole.apply((stocky_places() if stocky else SMPL22.rest_positions) * size)
     vertices = whole.apply(body.rest_vertices()[0].numpy() * size).astype(np.float32)
     parents52 = body.skeleton.parents
     owner = list(range(22))
@@ -99,6 +101,19 @@ def write_character(
         pack_glb({key: value for key, value in content.items() if value != []}, bytes(document.binary))
     )
     return path
+
+
+def stocky_places() -> np.ndarray:
+    """(22, 3) rest positions of such a figure, whose feet stand where SMPL's do."""
+    offsets = SMPL22.offsets.astype(np.float64)
+    for side in ("left", "right"):
+        for part, share in (("hip", [1.7, 1, 1]), ("knee", 0.6), ("ankle", 0.6), ("foot", [1, 1, 1.4])):
+            offsets[NAMES.index(f"{side}_{part}")] *= share
+    places = np.zeros((22, 3))
+    for joint, parent in enumerate(SMPL22.parents):
+        places[joint] = offsets[joint] + (places[parent] if parent >= 0 else 0)
+    ball = NAMES.index("left_foot")
+    return places + np.array([0, SMPL22.rest_positions[ball, 1] - places[ball, 1], 0])
 
 
 def _perform(document: Document, clip: Motion, frames: list[Rotation], whole: Rotation, scale: float) -> None:

@@ -241,7 +241,7 @@ _HOSTILE = {
     ),
     "circle.glb": _glb(_document(nodes=[{"mesh": 0, "children": [1]}, {"children": [0]}]), _TRIANGLE),
     "missing.glb": _glb(_document(nodes=[{"mesh": 7}]), _TRIANGLE),
-    "draco.glb": _glb(_document(extensionsRequired=["KHR_draco_mesh_compression"]), _TRIANGLE),
+    "meshopt.glb": _glb(_document(extensionsRequired=["EXT_meshopt_compression"]), _TRIANGLE),
     "outside.glb": _glb(_document(buffers=[{"byteLength": 36, "uri": "../secret.bin"}])),
     "types.glb": _glb(_document(nodes=[{"mesh": 0, "children": 3}]), _TRIANGLE),
     "zero.glb": _glb(_document(nodes=[{"mesh": 0, "rotation": [0, 0, 0, 0]}]), _TRIANGLE),

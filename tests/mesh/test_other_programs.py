@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from contrapposto.errors import InputError
-from contrapposto.mesh import MeshAsset, RiggedMesh, read_mesh, write_mesh, write_mesh_glb
+from contrapposto.mesh import MeshAsset, RiggedMesh, draco, read_mesh, write_mesh, write_mesh_glb
 from contrapposto.mesh.asset import Material
 from contrapposto.mesh.gltf import Gltf
 from contrapposto.mesh.polygons import cut_polygon
@@ -225,14 +225,61 @@ def test_a_small_file_does_not_take_much_memory(tmp_path: Path) -> None:
 
 
 def test_compressed_and_foreign_files_say_how_to_convert_them(tmp_path: Path) -> None:
-    path = glb(
-        tmp_path / "a.glb", [_TETRA], meshes=tetra(), extensionsRequired=["KHR_draco_mesh_compression"]
-    )
+    needed = ["EXT_meshopt_compression"]
+    path = glb(tmp_path / "a.glb", [_TETRA], meshes=tetra(), extensionsRequired=needed)
     with pytest.raises(InputError, match="npx @gltf-transform/cli copy"):
         read_mesh(path)
     (tmp_path / "a.fbx").write_bytes(b"Kaydara FBX Binary")
     with pytest.raises(InputError, match="Blender: File > Import > FBX"):
         read_mesh(tmp_path / "a.fbx")
+
+
+def compressed(path: Path, mesh: MeshAsset, data: bytes, **stated: Any) -> Path:
+    """A GLB with a mesh that Draco has compressed, as Blender writes it; `stated`: other numbers of elements."""
+    counts = {"POSITION": len(mesh.vertices), "TEXCOORD_0": len(mesh.vertices), "indices": mesh.faces.size}
+    kinds = {"POSITION": (5126, "VEC3"), "TEXCOORD_0": (5126, "VEC2"), "indices": (5125, "SCALAR")}
+    accessors = [
+        {"count": stated.get(name, counts[name]), "componentType": kind, "type": width}
+        for name, (kind, width) in kinds.items()
+    ]
+    ids = {"POSITION": 1, "TEXCOORD_0": 0}  # as DracoPy numbers them
+    extension = {"bufferView": 0, "attributes": ids}
+    primitive = {
+        "attributes": {"POSITION": 0, "TEXCOORD_0": 1},
+        "indices": 2,
+        "extensions": {draco.EXTENSION: extension},
+    }
+    packed = np.frombuffer(data + bytes(-len(data) % 4), np.uint32)
+    views = [{"buffer": 0, "byteOffset": 0, "byteLength": len(data)}]
+    return glb(
+        path,
+        [packed],
+        accessors=accessors,
+        bufferViews=views,
+        meshes=[{"primitives": [primitive]}],
+        extensionsUsed=[draco.EXTENSION],
+        extensionsRequired=[draco.EXTENSION],
+    )
+
+
+def test_draco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = pytest.importorskip("DracoPy")
+    ball = sphere(2)
+    coordinates = np.random.default_rng(0).random((len(ball.vertices), 2))
+    faces = ball.faces.astype(np.uint32)
+    data = codec.encode(ball.vertices, faces, 20, preserve_order=True, tex_coord=coordinates)
+    mesh = read_mesh(compressed(tmp_path / "ball.glb", ball, data))
+    np.testing.assert_array_equal(mesh.faces, ball.faces)
+    np.testing.assert_allclose(mesh.vertices, ball.vertices, atol=1e-5)
+    assert mesh.texture_coordinates is not None
+    np.testing.assert_allclose(mesh.texture_coordinates, coordinates * [1, -1] + [0, 1], atol=1e-3)
+    with pytest.raises(InputError, match="4 stated"):
+        read_mesh(compressed(tmp_path / "other.glb", ball, data, POSITION=4))
+    with pytest.raises(InputError, match="Draco"):
+        read_mesh(compressed(tmp_path / "cut.glb", ball, data[: len(data) // 2]))
+    monkeypatch.setattr(draco, "PACKAGE", "a_package_that_is_not_there")
+    with pytest.raises(InputError, match="pip install"):
+        read_mesh(tmp_path / "ball.glb")
 
 
 def test_several_mtl_files(tmp_path: Path) -> None:

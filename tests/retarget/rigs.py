@@ -207,7 +207,7 @@ def rest_rotations(rest: str) -> list[Rotation]:
 
 
 def bone_axes(joint: int, axis: str = "x") -> Rotation:
-    """Axes of which one lies along a joint's bone, as of LAFAN1 (x) and Blender (y); of several, the one up the trunk."""
+    """Axes with one along a joint's bone, as of LAFAN1 (x) and Blender (y); of several bones, the one up the trunk."""
     below = [child for child, parent in enumerate(SMPL22.parents) if parent == joint]
     bone = SMPL22.offsets[below[-1] if joint == 0 else below[0]] if below else np.array([0.0, 0.0, 1.0])
     first = np.asarray(bone, np.float64) / np.linalg.norm(bone)
