@@ -67,20 +67,27 @@ def fit_rig(rest: np.ndarray, frames: np.ndarray, *, bones: int = 24, rounds: in
 def _clusters(rest: np.ndarray, frames: np.ndarray, count: int) -> np.ndarray:
     """(V,) numbers of groups that move as rigid bodies; the worst explained vertex starts each new group."""
     label = np.zeros(len(rest), int)
-    while True:
+    for attempt in range(2 * count, 0, -1):  # a new group may be absorbed by the old ones, again and again
         for _ in range(_CLUSTERINGS if label.max() + 1 >= count else 2):
             label = _compact(_residuals(rest, frames, _rigid(rest, frames, label)).argmin(axis=0))
         residual = _residuals(rest, frames, _rigid(rest, frames, label))[label, np.arange(len(rest))]
-        if label.max() + 1 >= count or residual.max() < 1e-12 * np.ptp(rest) ** 2:
-            return label
-        # The group with the largest sum is split where it is explained worst.
-        group = int(np.bincount(label, residual).argmax())
-        inside = np.flatnonzero(label == group)
-        seed = inside[residual[inside].argmax()]
-        near = np.square(rest[inside] - rest[seed]).sum(1) + np.square(
-            frames[:, inside] - frames[:, [seed]]
-        ).sum((0, 2)) / len(frames)
-        label[inside[np.argsort(near)[: max(3, len(inside) // 4)]]] = label.max() + 1
+        if attempt == 1 or label.max() + 1 >= count or residual.max() < 1e-12 * np.ptp(rest) ** 2:
+            break
+        label = _split(rest, frames, label, residual)
+    return label
+
+
+def _split(rest: np.ndarray, frames: np.ndarray, label: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Groups with one more: a part of the one with the largest sum of residuals, from where it is explained worst."""
+    group = int(np.bincount(label, residual).argmax())
+    inside = np.flatnonzero(label == group)
+    seed = inside[residual[inside].argmax()]
+    near = np.square(rest[inside] - rest[seed]).sum(1) + np.square(frames[:, inside] - frames[:, [seed]]).sum(
+        (0, 2)
+    ) / len(frames)
+    label = label.copy()
+    label[inside[np.argsort(near)[: max(3, len(inside) // 4)]]] = label.max() + 1
+    return label
 
 
 def _compact(label: np.ndarray) -> np.ndarray:

@@ -59,3 +59,12 @@ def test_the_rigged_file_shows_the_poses(tmp_path):
     # the file has its vertices in an order of its own: compare by the place at rest
     order = np.linalg.norm(written.mesh.vertices[:, None] - rest, axis=-1).argmin(axis=1)
     np.testing.assert_allclose(posed, rig.pose(rest)[:, order], atol=1e-5)
+
+
+def test_vertices_that_move_at_random_come_to_an_end():
+    """Whatever group is split off there is absorbed again, so that there are never 24."""
+    generator = np.random.default_rng(0)
+    rest = generator.standard_normal((30, 3))
+    rig = fit_rig(rest, rest + 0.3 * generator.standard_normal((6, 30, 3)))
+    assert rig.weights.shape[1] < 24
+    np.testing.assert_allclose(rig.weights.sum(axis=1), 1)
