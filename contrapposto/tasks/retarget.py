@@ -177,12 +177,12 @@ def foot_contact(motion: Motion, created: Retargeted) -> Contact:
     stands = (steps < _SLOW) & (heights < np.percentile(heights, 5) + _LOW)
     if not stands.any():
         return Contact(0.0, 0.0, 0.0, 0.0)
-    slides = [
+    slide, same = (
         float(np.linalg.norm(np.diff(places[..., [0, 2]], axis=0), axis=-1)[stands].mean() * motion.fps)
         for places in (feet, own)
-    ]
+    )
     away = np.abs(feet[1:, :, 1] - created.rest_height[part] / created.scale)[stands]
-    return Contact(float(stands.mean()), *slides, float(away.mean()))
+    return Contact(float(stands.mean()), slide, same, float(away.mean()))
 
 
 def _video(path: Path, character: Path, fps: float, size: int) -> Path:
