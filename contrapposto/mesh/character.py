@@ -102,7 +102,7 @@ def animate_character(
     goal[..., 1] += floor + lift
     goal[..., [0, 2]] += figure.skeleton.rest_positions[figure.index["pelvis"]][[0, 2]] - goal[0, 0][[0, 2]]
     root = _hips(figure, turned, goal).copy()
-    feet = ankle_goals(figure, turned, goal, floor, scale)
+    feet = ankle_goals(figure, turned, goal, floor, scale, motion.fps)
     root[:, 1] -= drop_of_hips(figure, figure_places(figure, turned, root), feet)
     bend_legs(figure, turned, figure_places(figure, turned, root), feet)
     joints = figure_places(figure, turned, root)

@@ -16,6 +16,7 @@ SOLE = 0.0265
 """Metres from the ball of the foot down to the sole of the SMPL figure."""
 
 _STRETCHED = 0.999  # of a leg's length
+_TURN = 0.5  # seconds over which the direction of the hips is averaged: steps do not move feet that stand
 _AHEAD = 7  # frames before and after one in which the hips come down
 
 
@@ -29,9 +30,11 @@ def figure_places(figure: Figure, turned: np.ndarray, root: np.ndarray) -> np.nd
 
 
 def ankle_goals(
-    figure: Figure, turned: np.ndarray, goal: np.ndarray, floor: float, scale: float
+    figure: Figure, turned: np.ndarray, goal: np.ndarray, floor: float, scale: float, fps: float
 ) -> dict[str, np.ndarray]:
     """Places (F, 3) of the ankles, by side: the balls of the feet follow the motion's, and no sole is below the floor.
+
+    Feet are as much farther apart than the motion's as the hips are: legs do not cross below a broad body.
 
     Args:
         figure: the character.
@@ -39,7 +42,9 @@ def ankle_goals(
         goal: (F, 52, 3) of the motion's joints, in the character's size and place; ankles where its ankles stand.
         floor: height of the floor.
         scale: units per metre of the motion.
+        fps: frames per second.
     """
+    wider = _wider(figure, goal, scale, fps)
     rest, ground = figure.skeleton.rest_positions.astype(np.float64), _smpl_ground()
     goals = {}
     for side in SIDES:
@@ -54,10 +59,24 @@ def ankle_goals(
             place = there - turned[:, ankle] @ reach
             points.append(reach + np.array([0.0, floor - rest[ball, 1], 0.0]))
         soles = [place[:, 1] + (turned[:, ankle] @ point)[:, 1] for point in points]
-        place = place.copy()
+        place = place + wider if side == "left" else place - wider
         place[:, 1] += np.maximum(floor - np.min(soles, axis=0), 0.0)
         goals[side] = place
     return goals
+
+
+def _wider(figure: Figure, goal: np.ndarray, scale: float, fps: float) -> np.ndarray:
+    """(F, 3) what is added to the left foot and taken from the right one, level, along the mean direction of the hips."""
+    pairs = [
+        (figure.skeleton.rest_positions, [figure.index[f"{side}_hip"] for side in SIDES]),
+        (SMPLH52.rest_positions * scale, list(SMPLH52.index("left_hip", "right_hip"))),
+    ]
+    widths = [float(np.linalg.norm(places[pair[0]] - places[pair[1]])) for places, pair in pairs]
+    left, right = SMPLH52.index("left_hip", "right_hip")
+    across = (goal[:, left] - goal[:, right]) * [1.0, 0.0, 1.0]
+    across = gaussian_filter1d(across, _TURN * fps, axis=0, mode="nearest")
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
+    return np.asarray(across * max(widths[0] - widths[1], 0.0) / 2)
 
 
 def _smpl_ground() -> dict[str, float]:
