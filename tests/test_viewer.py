@@ -1,4 +1,4 @@
-"""The viewer: what the page is sent, who can reach it, the door view.py, and a real browser where there is one."""
+"""The viewer: what the page is sent, who can reach it, the command view.py, and a real browser where there is one."""
 
 from __future__ import annotations
 

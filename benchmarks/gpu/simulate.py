@@ -22,7 +22,7 @@ from benchmarks.gpu.simulated import simulated_cuda
 from benchmarks.gpu.simulated.log import LOG
 from contrapposto.files import write_json
 from tests.lightning_modules import anerf_tiny, npr_tiny, posegpt_tiny, sage_tiny
-from tests.lightning_modules.sage_tiny import door
+from tests.lightning_modules.sage_tiny import entry_point
 
 STEPS = 3
 ON_DEVICE = (
@@ -127,7 +127,7 @@ def simulate(model: str, stores: Path, runs: Path, *more: str, evaluated: bool =
     row, started = Row(model), time.monotonic()
     with simulated_cuda() as log:
         try:
-            door("train", command(model, stores, runs, *ON_DEVICE, *more))
+            entry_point("train", command(model, stores, runs, *ON_DEVICE, *more))
             steps = max(CountWaits.steps, 1)
             row.waits = {
                 f"{what} ({where})": count / steps for (what, where), count in CountWaits.waits.most_common()
@@ -135,7 +135,9 @@ def simulate(model: str, stores: Path, runs: Path, *more: str, evaluated: bool =
             row.launches = round(CountWaits.launches / steps)
             if evaluated:
                 on_device = [*ON_DEVICE[:2], *(option for option in more if option.startswith("trainer."))]
-                door("evaluate", [*command(model, stores, runs, *on_device), "trainer.limit_test_batches=1"])
+                entry_point(
+                    "evaluate", [*command(model, stores, runs, *on_device), "trainer.limit_test_batches=1"]
+                )
         except Exception as error:  # the table names it, the next model is tried
             row.error = described(error)
         row.faults = {f"{what} ({where})": count for (what, where), count in log.faults.items()}

@@ -14,7 +14,7 @@ from contrapposto.systems.npr.diffusion import FeatureDiffusion, KeypointDiffusi
 from contrapposto.systems.posegpt.gpt import Condition, TokenGPT
 from contrapposto.systems.sage.diffusion import MotionDiffusion
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
-from tests.lightning_modules.sage_tiny import door
+from tests.lightning_modules.sage_tiny import entry_point
 
 
 def _sage():
@@ -87,7 +87,7 @@ def test_a_compiled_training_has_the_same_losses_and_names_of_weights(tmp_path):
         counters.clear()
         runs = tmp_path / kind
         few = ("trainer.max_steps=3", "trainer.limit_val_batches=1", f"trainer.compile={kind}")
-        door("train", tiny("anerf", tmp_path / "stores", runs, *few))
+        entry_point("train", tiny("anerf", tmp_path / "stores", runs, *few))
         assert bool(counters["frames"]["ok"]) == (kind != "false")
         run = next(runs.glob("anerf/*"))
         with (run / "metrics.csv").open(encoding="utf-8") as file:
@@ -107,4 +107,4 @@ def test_a_compiled_training_has_the_same_losses_and_names_of_weights(tmp_path):
 )
 def test_what_cannot_be_compiled_is_refused(model, backend, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
-        door("train", [f"model={model}", f"trainer.compile={backend}", f"paths.runs={tmp_path}"])
+        entry_point("train", [f"model={model}", f"trainer.compile={backend}", f"paths.runs={tmp_path}"])

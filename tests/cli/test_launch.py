@@ -104,23 +104,23 @@ def test_sweeps_are_checked_by_their_first_value():
         check_sweep("train", ["model=sage_upper_vqvae,sage_lower_vqve"])
 
 
-@pytest.mark.parametrize("door", ["train", "evaluate", "prepare"])
-def test_help_names_every_group(door):
-    text = full_help(door)
+@pytest.mark.parametrize("entry_point", ["train", "evaluate", "prepare"])
+def test_help_names_every_group(entry_point):
+    text = full_help(entry_point)
     assert "data=" in text
     for name in groups()["data"]:
         assert name in text
 
 
-@pytest.mark.parametrize("door", ["train", "evaluate", "predict", "prepare", "view"])
-def test_help_is_quick(door):
+@pytest.mark.parametrize("entry_point", ["train", "evaluate", "predict", "prepare", "view"])
+def test_help_is_quick(entry_point):
     result = subprocess.run(
-        [sys.executable, ROOT / f"{door}.py", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, ROOT / f"{entry_point}.py", "--help"], capture_output=True, text=True, check=True
     )
-    assert f"python {door}.py" in result.stdout or f"contrapposto {door}" in result.stdout
+    assert f"python {entry_point}.py" in result.stdout or f"contrapposto {entry_point}" in result.stdout
     # Importing torch alone takes longer than this: the bound catches a heavy import, not a slow machine.
     modules = subprocess.run(
-        [sys.executable, "-X", "importtime", ROOT / f"{door}.py", "--help"],
+        [sys.executable, "-X", "importtime", ROOT / f"{entry_point}.py", "--help"],
         capture_output=True,
         text=True,
         check=True,

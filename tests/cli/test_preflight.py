@@ -1,4 +1,4 @@
-"""Checks before long work, through the doors."""
+"""Checks before long work, through the entry points."""
 
 import subprocess
 import sys

@@ -72,7 +72,7 @@ def test_refused_parts(corpus: Path, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"raw"}
 
 
-def door(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+def entry_point(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "prepare.py", *arguments],
         cwd=ROOT,
@@ -85,13 +85,13 @@ def door(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 def in_this_process(*arguments: str) -> None:
     from cli.launch import compose_config
-    from cli.prepare import prepare as prepare_door
+    from cli.prepare import prepare as prepare_command
 
-    prepare_door(compose_config("prepare", arguments))
+    prepare_command(compose_config("prepare", arguments))
 
 
 @pytest.mark.slow
-def test_array_tasks_of_the_door(
+def test_array_tasks_of_the_command(
     corpus: Path, tmp_path: Path, tree_hash: Callable, clip_writer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two tasks at the same time, as SLURM starts them with --array=10-12:2, then the ordinary command."""
@@ -101,7 +101,9 @@ def test_array_tasks_of_the_door(
     slurm = {
         f"SLURM_ARRAY_TASK_{name}": value for name, value in (("COUNT", "2"), ("MIN", "10"), ("STEP", "2"))
     }
-    tasks = [door(*command, "launcher=slurm_array", **slurm, SLURM_ARRAY_TASK_ID=str(n)) for n in (10, 12)]
+    tasks = [
+        entry_point(*command, "launcher=slurm_array", **slurm, SLURM_ARRAY_TASK_ID=str(n)) for n in (10, 12)
+    ]
     said = [task.communicate(timeout=120)[0] for task in tasks]
     assert [task.returncode for task in tasks] == [0, 0], said
     assert "part 0 of 2: 7 of 7 clips" in said[0] and "part 1 of 2: 6 of 6 clips" in said[1]
@@ -110,7 +112,7 @@ def test_array_tasks_of_the_door(
     assert tree_hash(tmp_path / "stores" / "amass") == tree_hash(tmp_path / "whole")
 
 
-def test_the_door_asks_for_the_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_asks_for_the_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ID", "COUNT"):
         monkeypatch.delenv(f"SLURM_ARRAY_TASK_{name}", raising=False)
     options = [f"paths.stores={tmp_path}", "launcher=slurm_array"]

@@ -69,7 +69,7 @@ def read(folder: Path, config, devices: int) -> list[tuple[np.ndarray, list[str]
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        use_distributed_sampler=False,  # as the doors have it
+        use_distributed_sampler=False,  # as the entry points have it
     )
     trainer.fit(Reader(folder), datamodule=build_datamodule(config))
     files = [np.load(folder / f"{rank}.npz") for rank in range(devices)]

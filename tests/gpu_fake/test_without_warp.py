@@ -35,7 +35,7 @@ for name in sys.argv[1].split(","):
     except ModuleNotFoundError:
         failed.append(name)
 print("need warp:", ",".join(failed))
-from benchmarks.gpu.simulate import command, door, make_stores
+from benchmarks.gpu.simulate import command, entry_point, make_stores
 from contrapposto.errors import MissingError
 from contrapposto.render import make_renderer
 try:
@@ -45,7 +45,7 @@ except MissingError as error:
 with tempfile.TemporaryDirectory() as name:
     stores = make_stores(Path(name) / "stores")
     for model in sys.argv[2].split(","):
-        assert door("train", command(model, stores, Path(name) / "runs", "trainer.max_steps=1")).checkpoint
+        assert entry_point("train", command(model, stores, Path(name) / "runs", "trainer.max_steps=1")).checkpoint
         print("trained", model)
 """
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lightning_modules.sage_tiny import TRAINED, door, tiny
+from tests.lightning_modules.sage_tiny import TRAINED, entry_point, tiny
 
 
 @pytest.fixture(scope="session")
@@ -10,5 +10,5 @@ def stages(stores, tmp_path_factory):
     """A folder of runs with one finished run of every model."""
     runs = tmp_path_factory.mktemp("stages")
     for model in TRAINED:
-        door("train", tiny(model, stores, runs))
+        entry_point("train", tiny(model, stores, runs))
     return runs

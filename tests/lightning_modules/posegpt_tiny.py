@@ -1,8 +1,8 @@
 """Command lines of PoseGPT's models at a tiny size."""
 
-from tests.lightning_modules.sage_tiny import door, only_run
+from tests.lightning_modules.sage_tiny import entry_point, only_run
 
-__all__ = ["MODELS", "door", "only_run", "tiny"]
+__all__ = ["MODELS", "entry_point", "only_run", "tiny"]
 
 OPTIONS = {
     "posegpt_vqvae": (

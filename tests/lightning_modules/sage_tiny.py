@@ -1,4 +1,4 @@
-"""Command lines of every model of SAGE at a tiny size, and the doors in this process."""
+"""Command lines of every model of SAGE at a tiny size, and the entry points in this process."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def tiny(model, stores, runs, *more):
     return [f"model={model}", *inputs.values()]
 
 
-def door(name, arguments):
+def entry_point(name, arguments):
     """What `python <name>.py <arguments>` does, in this process."""
     from cli import evaluate as evaluation
     from cli import train as training

@@ -1,4 +1,4 @@
-"""A-NeRF through the doors at a tiny size: learn, evaluate, resume, refine poses, learn on with fixed ones."""
+"""A-NeRF through the entry points at a tiny size: learn, evaluate, resume, refine poses, learn on with fixed ones."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig
 from lightning_modules.anerf import ANeRFModule
 from lightning_modules.anerf.optim import GatheringAdam
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
-from tests.lightning_modules.sage_tiny import door, only_run
+from tests.lightning_modules.sage_tiny import entry_point, only_run
 from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def trained(stores, tmp_path_factory):
     """A run with everything switched on."""
     folder = tmp_path_factory.mktemp("anerf")
     more = (POSES, "module.cameras={start:4}", "module.codes=true", "module.opacity_weight=0.1")
-    door("train", tiny("anerf", stores, folder, *more))
+    entry_point("train", tiny("anerf", stores, folder, *more))
     return folder
 
 
@@ -50,7 +50,7 @@ def metrics(folder, pattern="metrics.json"):
 def test_a_checkpoint_gives_the_metrics_of_its_training(trained, stores):
     run = only_run(trained, "anerf")
     result = json.loads((run / "result.json").read_text())
-    door("evaluate", [*tiny("anerf", stores, trained), "stage=val"])
+    entry_point("evaluate", [*tiny("anerf", stores, trained), "stage=val"])
     actual = metrics(run, "evaluation/*/metrics.json")["val"]["metrics"]
     assert actual["val/psnr_mean"] == pytest.approx(result["score"], rel=1e-4)
     assert {
@@ -61,14 +61,14 @@ def test_a_checkpoint_gives_the_metrics_of_its_training(trained, stores):
 
 def test_one_batch_is_learnt_by_heart(stores, tmp_path):
     more = ("trainer.overfit_batches=1", "trainer.max_epochs=150", "trainer.check_val_every_n_epoch=150")
-    door("train", tiny("anerf", stores, tmp_path, *more))
+    entry_point("train", tiny("anerf", stores, tmp_path, *more))
     curve = read_curves(only_run(tmp_path, "anerf") / "metrics.csv")["train/loss"]
     assert curve[-1][1] < 0.2 * curve[0][1]
 
 
 def test_held_out_views_get_better(stores, tmp_path):
     more = ("data.steps_per_epoch=60", "trainer.max_epochs=1", "data.rays.rays_per_step=256")
-    door("train", tiny("anerf", stores, tmp_path, *more))
+    entry_point("train", tiny("anerf", stores, tmp_path, *more))
     actual = metrics(only_run(tmp_path, "anerf"))["last"]["metrics"]
     white = 1.0 - torch.from_numpy(np.stack([write_image(stores, image) for image in (12, 13)]))
     assert actual["val/psnr_fg_novel_view"] > -10 * np.log10(float(white.square().mean())) + 2
@@ -85,13 +85,13 @@ def write_image(stores, image):
 def test_a_run_that_goes_on_in_mid_epoch_gives_the_same_weights(stores, tmp_path):
     """Poses included, whose gradients are half gathered when the run stops."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    door("train", tiny("anerf", stores, whole, POSES))
+    entry_point("train", tiny("anerf", stores, whole, POSES))
     stop = ("callbacks.resume.every_n_steps=4", "trainer.max_steps=12")
-    door("train", tiny("anerf", stores, cut, POSES, *stop))
+    entry_point("train", tiny("anerf", stores, cut, POSES, *stop))
     run = only_run(cut, "anerf")
     (run / "result.json").unlink(missing_ok=True)
     again = ["model=anerf", "resume=true", f"paths.runs={cut}", "data.name=sticks", "trainer.max_steps=-1"]
-    door("train", again)
+    entry_point("train", again)
     one, two = (
         load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"]
         for path in (only_run(whole, "anerf"), run)
@@ -103,7 +103,7 @@ def test_a_run_that_goes_on_in_mid_epoch_gives_the_same_weights(stores, tmp_path
 
 def test_finetuning_starts_from_the_avatar_and_leaves_the_poses(trained, stores):
     options = (POSES.replace("every:5", "every:5,stop:0"), "module.codes=true", "trainer.max_epochs=1")
-    door("train", tiny("anerf_finetune", stores, trained, *options))
+    entry_point("train", tiny("anerf_finetune", stores, trained, *options))
     first, second = (only_run(trained, model) / "checkpoints" for model in ("anerf", "anerf_finetune"))
     before = load_checkpoint(json_checkpoint(first))["state_dict"]
     after = load_checkpoint(second / "last.ckpt")["state_dict"]
@@ -128,7 +128,7 @@ def test_every_image_has_a_row_with_all_scores(trained, stores, tmp_path):
     torch.save(state, tmp_path / "alexnet.pth")
     inputs = f"data.lpips={tmp_path / 'alexnet.pth'}"
     run = only_run(trained, "anerf")
-    door("evaluate", [*tiny("anerf", stores, trained, "data.name=noisy"), inputs, f"ckpt={run}"])
+    entry_point("evaluate", [*tiny("anerf", stores, trained, "data.name=noisy"), inputs, f"ckpt={run}"])
     (table,) = run.glob("evaluation/noisy-test*/media/clips_test.csv")
     with open(table, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -157,7 +157,7 @@ def test_the_authors_file_is_evaluated(stores, tmp_path):
     parts = {"network_fn": model.coarse, "network_fine": model.fine}
     content = {f"{name}_state_dict": dict(part.state_dict()) for name, part in parts.items()}
     torch.save({"global_step": 1, **content}, tmp_path / "000001.tar")
-    door("evaluate", [*tiny("anerf", stores, tmp_path), f"official={tmp_path / '000001.tar'}"])
+    entry_point("evaluate", [*tiny("anerf", stores, tmp_path), f"official={tmp_path / '000001.tar'}"])
     (file,) = tmp_path.glob("anerf/official/evaluation/*/metrics.json")
     actual = json.loads(file.read_text())["test"]
     assert actual["clips"] == 4 and actual["weights"] == "official"
@@ -173,7 +173,7 @@ def losses(folder):
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(stores, tmp_path):
     more = (POSES, "module.codes=true", "trainer.max_epochs=1")
-    door("train", tiny("anerf", stores, tmp_path / "one", *more))
+    entry_point("train", tiny("anerf", stores, tmp_path / "one", *more))
     command = [a for a in tiny("anerf", stores, tmp_path / "two", *more, *DDP)]
     command = [a for a in command if a != "trainer.accelerator=cpu"]
     result = subprocess.run(
@@ -192,7 +192,7 @@ def test_two_processes_learn_what_one_learns(stores, tmp_path):
 @pytest.mark.parametrize("model", ["anerf", "anerf_fast"])
 def test_a_trial_run_leaves_no_result(stores, tmp_path, model):
     more = ("trainer.fast_dev_run=true", *([NETWORK_FAST] if model == "anerf_fast" else []))
-    door("train", tiny(model, stores, tmp_path, *more))
+    entry_point("train", tiny(model, stores, tmp_path, *more))
     assert not list(tmp_path.glob("*/*/result.json"))
 
 

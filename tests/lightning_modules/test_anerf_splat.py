@@ -10,7 +10,7 @@ from contrapposto.systems.anerf.avatar import Avatar
 from contrapposto.systems.anerf.splats.training import RowAdam
 from lightning_modules.anerf import SplatModule
 from tests.lightning_modules.anerf_tiny import tiny, tiny_splats, write_sticks
-from tests.lightning_modules.sage_tiny import door, only_run
+from tests.lightning_modules.sage_tiny import entry_point, only_run
 
 POSES = "module.poses={learning_rate:0.01}"
 
@@ -26,7 +26,7 @@ def stores(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(stores, tmp_path_factory):
     folder = tmp_path_factory.mktemp("splats")
-    door("train", tiny_splats(stores, folder, "data.steps_per_epoch=100"))
+    entry_point("train", tiny_splats(stores, folder, "data.steps_per_epoch=100"))
     return folder
 
 
@@ -44,7 +44,7 @@ def test_held_out_views_get_better(trained):
 def test_a_checkpoint_gives_the_metrics_of_its_training(trained, stores):
     run = only_run(trained, "anerf_splat")
     result = json.loads((run / "result.json").read_text())
-    door("evaluate", [*tiny_splats(stores, trained), "stage=val"])
+    entry_point("evaluate", [*tiny_splats(stores, trained), "stage=val"])
     actual = metrics(run, "evaluation/*/metrics.json")["val"]["metrics"]
     assert actual["val/psnr_mean"] == pytest.approx(result["score"], rel=1e-4)
 
@@ -64,15 +64,15 @@ def test_scenes_of_every_recipe_train_and_evaluate(tmp_path, model, splits):
     write_sticks(tmp_path / "stores", splits=splits)
     command = tiny_splats if model == "anerf_splat" else lambda *a: tiny("anerf", *a)
     options = (tmp_path / "stores", tmp_path / "runs", "data.steps_per_epoch=2", "trainer.max_epochs=1")
-    door("train", command(*options))
-    door("evaluate", command(*options))
+    entry_point("train", command(*options))
+    entry_point("evaluate", command(*options))
     run = only_run(tmp_path / "runs", model)
     actual = metrics(run, "evaluation/*/metrics.json")["test"]["metrics"]
     assert actual["test/psnr_mean"] > 0 and json.loads((run / "result.json").read_text())["score"] > 0
 
 
 def test_poses_are_refined_each_on_its_own(stores, tmp_path):
-    door("train", tiny_splats(stores, tmp_path, POSES, "data.name=noisy", "data.steps_per_epoch=120"))
+    entry_point("train", tiny_splats(stores, tmp_path, POSES, "data.name=noisy", "data.steps_per_epoch=120"))
     run = only_run(tmp_path, "anerf_splat")
     module = SplatModule.load_from_checkpoint(
         run / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True
@@ -87,12 +87,12 @@ def test_poses_are_refined_each_on_its_own(stores, tmp_path):
 def test_a_run_that_goes_on_in_mid_epoch_gives_the_same_weights(stores, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     fixed = (POSES, "module.steps=60")
-    door("train", tiny_splats(stores, whole, *fixed))
+    entry_point("train", tiny_splats(stores, whole, *fixed))
     stop = ("callbacks.resume.every_n_steps=10", "trainer.max_steps=40")
-    door("train", tiny_splats(stores, cut, *fixed, *stop))
+    entry_point("train", tiny_splats(stores, cut, *fixed, *stop))
     run = only_run(cut, "anerf_splat")
     (run / "result.json").unlink(missing_ok=True)
-    door(
+    entry_point(
         "train",
         ["model=anerf_splat", "resume=true", f"paths.runs={cut}", "data.name=sticks", "trainer.max_steps=-1"],
     )

@@ -1,4 +1,4 @@
-"""NPR's models through the doors at a tiny size: learn, evaluate, resume; data of one and several identities."""
+"""NPR's models through the entry points at a tiny size: learn, evaluate, resume; data of one and several identities."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from contrapposto.errors import ConfigError
 from contrapposto.mesh.template import Template
 from lightning_modules.npr import NPRFeatureDiffusionModule, NPRModule, NPRRefinerModule
 from tests.lightning_modules.npr_tiny import OPTIONS, tiny, write_bent
-from tests.lightning_modules.sage_tiny import door, only_run
+from tests.lightning_modules.sage_tiny import entry_point, only_run
 from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def stages(bent_store, tmp_path_factory):
     """A folder of runs with one finished run of every model."""
     runs = tmp_path_factory.mktemp("npr")
     for model in OPTIONS:
-        door("train", tiny(model, bent_store, runs))
+        entry_point("train", tiny(model, bent_store, runs))
     return runs
 
 
@@ -42,7 +42,7 @@ def stages(bent_store, tmp_path_factory):
 def test_a_checkpoint_gives_the_metrics_of_its_training(model, stages, bent_store):
     run = only_run(stages, model)
     result = json.loads((run / "result.json").read_text())
-    door("evaluate", [*tiny(model, bent_store, stages), "stage=val"])
+    entry_point("evaluate", [*tiny(model, bent_store, stages), "stage=val"])
     (file,) = run.glob("evaluation/*/metrics.json")
     actual = json.loads(file.read_text())["val"]["metrics"]
     assert actual[result["monitor"]] == pytest.approx(result["score"], rel=1e-4)
@@ -50,7 +50,7 @@ def test_a_checkpoint_gives_the_metrics_of_its_training(model, stages, bent_stor
 
 
 def test_every_group_of_targets_is_reported_beside_the_copy(stages, bent_store):
-    door("evaluate", tiny("npr", bent_store, stages))
+    entry_point("evaluate", tiny("npr", bent_store, stages))
     run = only_run(stages, "npr")
     (file,) = run.glob("evaluation/*-test*/metrics.json")
     actual = json.loads(file.read_text())["test"]["metrics"]
@@ -63,26 +63,28 @@ def test_every_group_of_targets_is_reported_beside_the_copy(stages, bent_store):
 def test_npr_learns_to_reconstruct_poses(bent_store, tmp_path):
     """Better than leaving the template as it is, after a minute's worth of tiny steps."""
     more = ("trainer.max_epochs=1", "data.steps_per_epoch=60", "optimizer.lr=3e-3")
-    door("train", tiny("npr", bent_store, tmp_path, *more, "module.jacobian_weight=0.1"))
+    entry_point("train", tiny("npr", bent_store, tmp_path, *more, "module.jacobian_weight=0.1"))
     metrics = json.loads((only_run(tmp_path, "npr") / "metrics.json").read_text())["last"]["metrics"]
     assert metrics["val/pmd_unseen_poses"] < 0.5 * metrics["val/copy_pmd_unseen_poses"]
 
 
 def test_one_batch_is_learnt_by_heart(bent_store, tmp_path):
     more = ("trainer.overfit_batches=1", "trainer.max_epochs=40", "trainer.check_val_every_n_epoch=40")
-    door("train", tiny("npr", bent_store, tmp_path, *more, "optimizer.lr=3e-3", "data.batch_size=1"))
+    entry_point("train", tiny("npr", bent_store, tmp_path, *more, "optimizer.lr=3e-3", "data.batch_size=1"))
     curve = read_curves(only_run(tmp_path, "npr") / "metrics.csv")["train/loss"]
     assert curve[-1][1] < 0.1 * curve[0][1]
 
 
 def test_a_run_that_goes_on_in_mid_epoch_gives_the_same_weights(bent_store, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    door("train", tiny("npr", bent_store, whole))
+    entry_point("train", tiny("npr", bent_store, whole))
     stop = ("callbacks.resume.every_n_steps=4", "trainer.max_steps=8")
-    door("train", tiny("npr", bent_store, cut, *stop))
+    entry_point("train", tiny("npr", bent_store, cut, *stop))
     run = only_run(cut, "npr")
     (run / "result.json").unlink(missing_ok=True)
-    door("train", ["model=npr", "resume=true", f"paths.runs={cut}", "data.name=bent", "trainer.max_steps=-1"])
+    entry_point(
+        "train", ["model=npr", "resume=true", f"paths.runs={cut}", "data.name=bent", "trainer.max_steps=-1"]
+    )
     one, two = (
         load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"]
         for path in (only_run(whole, "npr"), run)
@@ -120,7 +122,7 @@ def test_refinement_lowers_its_losses(stages):
 
 def test_several_identities(bent_store, tmp_path):
     options = ("data.identities=[ball,egg]", "data.cross=true", "trainer.max_epochs=1", "data.batch_size=1")
-    door("train", tiny("njf", bent_store, tmp_path, *options))
+    entry_point("train", tiny("njf", bent_store, tmp_path, *options))
     checkpoint = load_checkpoint(only_run(tmp_path, "njf") / "checkpoints" / "last.ckpt")
     assert set(checkpoint["templates"]) == {"ball", "egg"}
 
@@ -128,19 +130,19 @@ def test_several_identities(bent_store, tmp_path):
 def test_what_does_not_fit_is_refused(bent_store, stages, tmp_path):
     with pytest.raises(Exception, match="auto-encoder of Jacobians"):
         vertices = only_run(stages, "npr_vertices") / "checkpoints" / "last.ckpt"
-        door("train", tiny("npr_refiner", bent_store, tmp_path, f"module.autoencoder={vertices}"))
+        entry_point("train", tiny("npr_refiner", bent_store, tmp_path, f"module.autoencoder={vertices}"))
     with pytest.raises(Exception, match="train npr_refiner needs train npr first"):
-        door("train", tiny("npr_refiner", bent_store, tmp_path, "requires=fail"))
+        entry_point("train", tiny("npr_refiner", bent_store, tmp_path, "requires=fail"))
     with pytest.raises(ConfigError, match="scaled in another way"):
         path = only_run(stages, "npr") / "checkpoints" / "last.ckpt"
         more = (f"module.autoencoder={path}", "data.normalize=none")
-        door("train", tiny("npr_keypoint_diffusion", bent_store, tmp_path, *more))
+        entry_point("train", tiny("npr_keypoint_diffusion", bent_store, tmp_path, *more))
 
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(bent_store, tmp_path):
     """Statistics of each sample: the same on any number of processes."""
-    door("train", tiny("npr", bent_store, tmp_path / "one"))
+    entry_point("train", tiny("npr", bent_store, tmp_path / "one"))
     command = tiny("npr", bent_store, tmp_path / "two", *DDP)
     result = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *(a for a in command if a != "trainer.accelerator=cpu")],
@@ -161,5 +163,5 @@ def test_two_processes_learn_what_one_learns(bent_store, tmp_path):
 
 @pytest.mark.parametrize("model", ["npr", "njf"])
 def test_a_trial_run_leaves_no_result(bent_store, tmp_path, model):
-    door("train", tiny(model, bent_store, tmp_path, "trainer.fast_dev_run=true"))
+    entry_point("train", tiny(model, bent_store, tmp_path, "trainer.fast_dev_run=true"))
     assert not list(tmp_path.glob("*/*/result.json"))

@@ -1,4 +1,4 @@
-"""PoseGPT's three networks through the doors: learn, evaluate, resume, stand alone."""
+"""PoseGPT's three networks through the entry points: learn, evaluate, resume, stand alone."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from contrapposto.retarget.ground import sole_heights
 from contrapposto.systems.posegpt.generator import MotionGenerator
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from lightning_modules.posegpt import PoseGPTClassifierModule, PoseGPTModule, PoseGPTVQVAEModule
-from tests.lightning_modules.posegpt_tiny import MODELS, door, only_run, tiny
+from tests.lightning_modules.posegpt_tiny import MODELS, entry_point, only_run, tiny
 from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def runs(stores, tmp_path_factory):
     """One finished run of every model."""
     folder = tmp_path_factory.mktemp("posegpt")
     for model in MODELS:
-        door("train", tiny(model, stores, folder))
+        entry_point("train", tiny(model, stores, folder))
     return folder
 
 
@@ -58,7 +58,7 @@ def test_evaluation_does_not_depend_on_the_batch_size(model, expected, runs, sto
     for size in (1, 5):
         more = [f"data.eval_batch_size={size}"] + ["callbacks.generation=null"] * (model == "posegpt_gpt")
         command = tiny(model, stores, runs, *more)
-        door("evaluate", [a for a in command if not a.startswith(("module.", "trainer."))])
+        entry_point("evaluate", [a for a in command if not a.startswith(("module.", "trainer."))])
         found.append(evaluation(run))
         for path in run.glob("evaluation/tiny-test*"):
             path.rename(tmp_path / f"{size}")
@@ -72,12 +72,12 @@ def test_a_resumed_run_equals_an_uninterrupted_one(model, runs, stores, tmp_path
     more = ("callbacks.resume.every_n_steps=3",)
     if model == "posegpt_gpt":
         more += (f"module.vqvae={checkpoint(runs, 'posegpt_vqvae')}",)
-    door("train", tiny(model, stores, tmp_path, *more, "trainer.max_epochs=1"))
+    entry_point("train", tiny(model, stores, tmp_path, *more, "trainer.max_epochs=1"))
     run = only_run(tmp_path, model)
     # As if it had been killed in mid-epoch: the checkpoint before the last one is of step 3.
     (run / "checkpoints" / "previous.ckpt").replace(run / "checkpoints" / "last.ckpt")
     (run / "result.json").unlink()
-    door("train", [f"model={model}", *tiny(model, stores, tmp_path)[1:], f"resume={run}"])
+    entry_point("train", [f"model={model}", *tiny(model, stores, tmp_path)[1:], f"resume={run}"])
     assert curve(run) == pytest.approx(curve(whole), rel=1e-5)
     one, two = (load_checkpoint(r / "checkpoints" / "last.ckpt")["state_dict"] for r in (whole, run))
     for name, value in one.items():
@@ -99,11 +99,11 @@ def test_our_networks_from_training_to_a_clip(stores, tmp_path):
         ("whole", ()),
         ("killed", ("callbacks.resume.every_n_steps=2", "trainer.max_epochs=1")),
     ):
-        door("train", tiny("posegpt_vqvae", stores, tmp_path / name, *OURS, *more))
+        entry_point("train", tiny("posegpt_vqvae", stores, tmp_path / name, *OURS, *more))
     whole, run = (only_run(tmp_path / name, "posegpt_vqvae") for name in ("whole", "killed"))
     (run / "checkpoints" / "previous.ckpt").replace(run / "checkpoints" / "last.ckpt")  # of step 2
     (run / "result.json").unlink()
-    door("train", [*tiny("posegpt_vqvae", stores, tmp_path / "killed", *OURS), f"resume={run}"])
+    entry_point("train", [*tiny("posegpt_vqvae", stores, tmp_path / "killed", *OURS), f"resume={run}"])
     assert curve(run) == pytest.approx(curve(whole), rel=1e-4)
     metrics = json.loads((whole / "metrics.json").read_text())["best"]["metrics"]
     assert {"val/turn_kept", "val/foot_slide", "val/codebook_use"} <= set(metrics)
@@ -113,7 +113,7 @@ def test_our_networks_from_training_to_a_clip(stores, tmp_path):
         "module.code_errors=0.5",
         "trainer.max_epochs=1",
     )
-    door("train", tiny("posegpt_vqvae", stores, tmp_path / "decoder", *OURS, *more))
+    entry_point("train", tiny("posegpt_vqvae", stores, tmp_path / "decoder", *OURS, *more))
     before, after = (
         load_checkpoint(run / "checkpoints" / name)["state_dict"]
         for run, name in (
@@ -126,7 +126,9 @@ def test_our_networks_from_training_to_a_clip(stores, tmp_path):
     network = "module.network={width:16,num_layers:1,heads:2,block_size:33,head:depth,dropout:0}"
     vqvae = f"module.vqvae={whole}/checkpoints/best.ckpt"
     height = "data.height=floor"
-    door("train", tiny("posegpt_gpt", stores, tmp_path, network, vqvae, height, "trainer.max_epochs=1"))
+    entry_point(
+        "train", tiny("posegpt_gpt", stores, tmp_path, network, vqvae, height, "trainer.max_epochs=1")
+    )
     generator = MotionGenerator.from_pretrained(only_run(tmp_path, "posegpt_gpt"))
     (clip,) = generator.generate(["walk", "squat"], [40, 9]).motions
     assert (
@@ -161,7 +163,7 @@ def test_a_generators_checkpoint_is_enough(runs):
 def test_samples_are_judged_as_predict_writes_them_and_as_they_are(runs, stores):
     options = ["callbacks.generation.repeats=1", "callbacks.generation.sources.forecasts=2"]
     command = tiny("posegpt_gpt", stores, runs, *options)
-    door("evaluate", [a for a in command if not a.startswith(("module.", "trainer."))])
+    entry_point("evaluate", [a for a in command if not a.startswith(("module.", "trainer."))])
     content = json.loads(next(only_run(runs, "posegpt_gpt").glob("evaluation/*/generation.json")).read_text())
     assert content["settings"]["post_processing"] == "smoothing of 1.5 frames, grounded, feet planted"
     fid = {name: row["fid"]["mean"] for name, row in content["sources"].items() if "fid" in row}
@@ -205,7 +207,7 @@ def test_tokens_from_the_cache_give_the_losses_of_fresh_ones(runs, stores, tmp_p
     vqvae = f"module.vqvae={checkpoint(runs, 'posegpt_vqvae')}"
     still = ("data.mirror=false", "trainer.max_epochs=1", vqvae)
     for name, more in (("cached", ("data.cache_variants=1",)), ("fresh", ("data.cache=false",))):
-        door("train", tiny("posegpt_gpt", stores, tmp_path / name, *still, *more))
+        entry_point("train", tiny("posegpt_gpt", stores, tmp_path / name, *still, *more))
     one, two = (curve(only_run(tmp_path / name, "posegpt_gpt")) for name in ("cached", "fresh"))
     assert one == pytest.approx(two, rel=1e-5)
 
@@ -214,7 +216,7 @@ def test_one_batch_is_learned(stores, tmp_path):
     """Quantised from step 3 on; the vertices of the reconstruction come closer."""
     options = ["trainer.max_epochs=60", "trainer.check_val_every_n_epoch=60", "trainer.overfit_batches=1"]
     options.append("module.vertex_every=1")
-    door("train", tiny("posegpt_vqvae", stores, tmp_path, "data.mirror=false", *options))
+    entry_point("train", tiny("posegpt_vqvae", stores, tmp_path, "data.mirror=false", *options))
     errors = curve(only_run(tmp_path, "posegpt_vqvae"), "train/vert")
     first, last = (sum(list(errors.values())[part]) / 5 for part in (slice(4, 9), slice(-5, None)))
     constant = torch.tensor(2.0).log().item()
@@ -238,7 +240,7 @@ def test_conditions(options, runs, stores, tmp_path):
     vqvae = f"module.vqvae={checkpoint(runs, 'posegpt_vqvae')}"
     base = ["module.network.width=32", "module.network.num_layers=1", "module.network.heads=2"]
     command = tiny("posegpt_gpt", stores, tmp_path, vqvae, "trainer.max_epochs=1", *options)
-    door("train", [*(a for a in command if not a.startswith("module.network={")), *base])
+    entry_point("train", [*(a for a in command if not a.startswith("module.network={")), *base])
     values = list(curve(only_run(tmp_path, "posegpt_gpt")).values())
     assert values[-1] < values[0]
 
@@ -249,7 +251,7 @@ def test_variants_and_losses(variant, kind, stores, tmp_path):
     if (variant, kind) == ("online", "l2"):
         pytest.skip("one of each is enough")
     options = (f"module.network.variant={variant}", f"module.loss.kind={kind}", "data.steps_per_epoch=6")
-    door("train", tiny("posegpt_vqvae", stores, tmp_path, *options, "trainer.max_epochs=1"))
+    entry_point("train", tiny("posegpt_vqvae", stores, tmp_path, *options, "trainer.max_epochs=1"))
     values = list(curve(only_run(tmp_path, "posegpt_vqvae")).values())
     assert min(values[1:]) < values[0]
 
@@ -261,7 +263,7 @@ def test_a_generator_needs_a_fitting_auto_encoder(runs, stores, tmp_path):
     with pytest.raises(ContrappostoError, match="posegpt_vqvae is missing"):
         PoseGPTModule(str(tmp_path / "none.ckpt"), vocabulary=["walk"])
     with pytest.raises(ContrappostoError, match="needs train posegpt_vqvae first"):
-        door("train", tiny("posegpt_gpt", stores, tmp_path, "requires=fail"))
+        entry_point("train", tiny("posegpt_gpt", stores, tmp_path, "requires=fail"))
 
 
 @pytest.mark.slow

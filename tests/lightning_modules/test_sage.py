@@ -1,4 +1,4 @@
-"""SAGE's auto-encoders through the doors: learn, evaluate, resume, several processes."""
+"""SAGE's auto-encoders through the entry points: learn, evaluate, resume, several processes."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import torch
 
 from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
-from tests.lightning_modules.sage_tiny import door as in_process
+from tests.lightning_modules.sage_tiny import entry_point as in_process
 from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def started(*options, stores, runs, **more):
     return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, **more)
 
 
-def door(name, *options, stores, runs):
+def entry_point(name, *options, stores, runs):
     return in_process(name, arguments(*options, stores=stores, runs=runs))
 
 
@@ -64,7 +64,7 @@ def losses(run):
 def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path, capsys):
     """One process: a whole run; a run killed in mid-epoch and resumed; evaluation of what was saved."""
     options = ["model=sage_upper_vqvae", "trainer.max_epochs=3", "callbacks.resume.every_n_steps=2"]
-    door("train", *options, stores=stores, runs=tmp_path / "whole")
+    entry_point("train", *options, stores=stores, runs=tmp_path / "whole")
     whole = only_run(tmp_path / "whole")
     result = json.loads((whole / "result.json").read_text())
     assert result["data"]["licence"] and (whole / "checkpoints").is_dir()
@@ -77,7 +77,7 @@ def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path, capsys):
     process.wait()
     killed = only_run(tmp_path / "killed")
     assert not (killed / "result.json").exists()
-    door("train", *options[:1], "resume=true", stores=stores, runs=tmp_path / "killed")
+    entry_point("train", *options[:1], "resume=true", stores=stores, runs=tmp_path / "killed")
     actual, expected = losses(killed), losses(whole)
     assert actual == {step: expected[step] for step in actual}
     # A row is written after the checkpoint of its step: the kill may have come between the two.
@@ -85,7 +85,7 @@ def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path, capsys):
     one, two = (load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, killed))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
-    door("evaluate", "model=sage_upper_vqvae", "stage=val", stores=stores, runs=tmp_path / "whole")
+    entry_point("evaluate", "model=sage_upper_vqvae", "stage=val", stores=stores, runs=tmp_path / "whole")
     assert "MPJPE" in capsys.readouterr().out
     values = json.loads(next(whole.glob("evaluation/*/metrics.json")).read_text())
     assert values["val"]["metrics"]["val/mpjpe"] == pytest.approx(result["score"], rel=1e-5)
@@ -99,7 +99,7 @@ def test_two_processes_learn_what_one_learns(stores, tmp_path):
         "trainer.limit_train_batches=3",
         "module.network.dropout=0",
     ]
-    door("train", *options, stores=stores, runs=tmp_path / "one")
+    entry_point("train", *options, stores=stores, runs=tmp_path / "one")
     more = (*DDP, "trainer.log_every_n_steps=1")
     assert started(*options, *more, stores=stores, runs=tmp_path / "two").wait() == 0
     one, two = (only_run(tmp_path / name, "sage_lower_vqvae") for name in ("one", "two"))
@@ -119,4 +119,4 @@ def test_two_processes_learn_what_one_learns(stores, tmp_path):
 
 @pytest.mark.slow
 def test_fast_dev_run(stores, tmp_path):
-    door("train", "model=sage_upper_vqvae", "trainer.fast_dev_run=true", stores=stores, runs=tmp_path)
+    entry_point("train", "model=sage_upper_vqvae", "trainer.fast_dev_run=true", stores=stores, runs=tmp_path)

@@ -20,7 +20,7 @@ from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ConfigError
 from contrapposto.systems.sage.finishing import Finishing
-from tests.lightning_modules.sage_tiny import BODY_MODELS, OPTIONS, door, only_run, tiny
+from tests.lightning_modules.sage_tiny import BODY_MODELS, OPTIONS, entry_point, only_run, tiny
 from tests.processes import DDP
 
 
@@ -45,7 +45,7 @@ def earlier(stages, tmp_path):
 def test_what_was_saved_evaluates_to_the_same_metrics(model, stages, stores, capsys):
     run = only_run(stages, model)
     score = json.loads((run / "result.json").read_text())["score"]
-    door("evaluate", tiny(model, stores, stages, "stage=val"))
+    entry_point("evaluate", tiny(model, stores, stages, "stage=val"))
     entry = json.loads((run / "evaluation" / "tiny-val" / "metrics.json").read_text())["val"]
     assert entry["metrics"]["val/mpjpe"] == pytest.approx(score, rel=1e-5)
     assert entry["by_frame"]["val/mpjpe"] == pytest.approx(entry["metrics"]["val/mpjpe_by_frame"], rel=1e-5)
@@ -60,7 +60,7 @@ def test_what_was_saved_evaluates_to_the_same_metrics(model, stages, stores, cap
 
 
 def test_the_table_of_clips_has_every_metric_and_the_length(stages, stores):
-    door("evaluate", tiny("sage_refiner", stores, stages, "stage=test"))
+    entry_point("evaluate", tiny("sage_refiner", stores, stages, "stage=test"))
     run = only_run(stages, "sage_refiner")
     with open(run / "evaluation" / "tiny-test" / "media" / "clips_test.csv") as file:
         rows = list(csv.DictReader(file))
@@ -75,7 +75,7 @@ def test_the_table_of_clips_has_every_metric_and_the_length(stages, stores):
 
 
 def test_the_first_second_can_be_left_out(stages, stores):
-    door("evaluate", tiny("sage_decoder", stores, stages, "module.skip_seconds=1.0"))
+    entry_point("evaluate", tiny("sage_decoder", stores, stages, "module.skip_seconds=1.0"))
     folder = only_run(stages, "sage_decoder") / "evaluation" / "tiny-test-skip_seconds=1.0"
     with open(folder / "media" / "clips_test.csv") as file:
         assert {int(row["frames"]) for row in csv.DictReader(file)} <= {59, 119}
@@ -87,7 +87,7 @@ POSES = ("sage_refiner", "sage_student")  # whose frozen outputs are poses
 @pytest.mark.parametrize("model", ["sage_first", "sage_second", "sage_decoder", *POSES])
 def test_cached_frozen_outputs_change_no_loss(model, earlier, stages, stores):
     runs = earlier(model)
-    door("train", tiny(model, stores, runs, "data.cache=false"))
+    entry_point("train", tiny(model, stores, runs, "data.cache=false"))
     cached, computed = losses(only_run(stages, model)), losses(only_run(runs, model))
     assert len(cached) > 2
     # latents are cached in half precision, the refiner's poses in full
@@ -143,12 +143,12 @@ def test_one_batch_is_learnt_by_heart(model, stages, stores):
 
 
 def test_the_baseline_without_weights_is_evaluated_as_it_is(stores, tmp_path, capsys):
-    door("evaluate", tiny("sage_ik", stores, tmp_path))
+    entry_point("evaluate", tiny("sage_ik", stores, tmp_path))
     (folder,) = (tmp_path / "sage_ik" / "untrained" / "evaluation").glob("tiny-test*")
     metrics = json.loads((folder / "metrics.json").read_text())["test"]["metrics"]
     assert metrics["test/hand"] < 0.5 and metrics["test/mpjpe"] < 40
     with pytest.raises(ConfigError, match="nothing to train"):
-        door("train", tiny("sage_ik", stores, tmp_path))
+        entry_point("train", tiny("sage_ik", stores, tmp_path))
 
 
 def command(model, stores, runs, *more):
@@ -191,7 +191,7 @@ def test_a_killed_decoder_goes_on_as_if_nothing_had_been(earlier, stages, stores
     process.wait()
     killed, whole = only_run(runs, "sage_decoder"), only_run(stages, "sage_decoder")
     assert not (killed / "result.json").exists()
-    door("train", tiny("sage_decoder", stores, runs, *options, "resume=true"))
+    entry_point("train", tiny("sage_decoder", stores, runs, *options, "resume=true"))
     actual, expected = losses(killed), losses(whole)
     # To float tolerance: a resumed run reads its first batches from a cache that it may have to finish in other batches.
     assert actual == pytest.approx({step: expected[step] for step in actual}, rel=1e-5)

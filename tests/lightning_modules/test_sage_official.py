@@ -5,7 +5,7 @@ import json
 import pytest
 
 from contrapposto.errors import MissingError
-from tests.lightning_modules.sage_tiny import door, tiny
+from tests.lightning_modules.sage_tiny import entry_point, tiny
 from tests.systems.sage.test_official import write_archive
 
 
@@ -20,7 +20,7 @@ from tests.systems.sage.test_official import write_archive
 def test_an_official_archive_is_evaluated(model, networks, stores, tmp_path, capsys):
     created = write_archive(tmp_path / "official", "S3", wrapped=True, blocks=6, layers=3)
     arguments = tiny(model, stores, tmp_path / "runs")
-    door("evaluate", [*arguments, f"official={tmp_path / 'official'}", "stage=val"])
+    entry_point("evaluate", [*arguments, f"official={tmp_path / 'official'}", "stage=val"])
     (folder,) = (tmp_path / "runs" / model / "official" / "evaluation").glob("tiny-val*")
     reports = json.loads((folder / "official.json").read_text())
     assert set(reports) == networks
@@ -36,4 +36,4 @@ def test_a_stage_that_the_archive_lacks_is_named(stores, tmp_path):
     write_archive(tmp_path / "official")
     (tmp_path / "official" / "outputs" / "upper_vqvae" / "best.pth.tar").unlink()
     with pytest.raises(MissingError, match="lack the upper_vqvae"):
-        door("evaluate", [*tiny("sage_first", stores, tmp_path), f"official={tmp_path / 'official'}"])
+        entry_point("evaluate", [*tiny("sage_first", stores, tmp_path), f"official={tmp_path / 'official'}"])

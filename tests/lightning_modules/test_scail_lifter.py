@@ -1,4 +1,4 @@
-"""The lifter through the doors: learns, evaluates to what was saved, resumes, one process or two."""
+"""The lifter through the entry points: learns, evaluates to what was saved, resumes, one process or two."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from contrapposto.systems.scail_pose.lifter import Lifter
 from contrapposto.tasks.predict import compose, predict
 from datamodules.scail_pose.lifter import LifterDataModule
 from lightning_modules.scail_pose.lifter import ScailLifterModule
-from tests.lightning_modules.sage_tiny import door, only_run
+from tests.lightning_modules.sage_tiny import entry_point, only_run
 from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def tiny(stores, runs, *more):
 @pytest.fixture(scope="module")
 def runs(stores, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lifter")
-    door("train", tiny(stores, folder))
+    entry_point("train", tiny(stores, folder))
     return folder
 
 
@@ -91,7 +91,7 @@ def test_stretches_of_evaluation_stay_the_same(stores):
 def test_what_was_saved_evaluates_to_the_same_metrics(runs, stores, capsys):
     run = only_run(runs, MODEL)
     score = json.loads((run / "result.json").read_text())["score"]
-    door(
+    entry_point(
         "evaluate", [a for a in tiny(stores, runs, "stage=val") if not a.startswith(("module.", "trainer."))]
     )
     (path,) = run.glob("evaluation/*/metrics.json")
@@ -114,7 +114,9 @@ def test_a_checkpoint_is_a_lifter(runs):
 
 def test_one_batch_is_learnt_by_heart(stores, tmp_path):
     options = ["trainer.max_epochs=150", "trainer.check_val_every_n_epoch=150", "trainer.overfit_batches=1"]
-    door("train", tiny(stores, tmp_path, "module.network.layers=2", "module.network.width=64", *options))
+    entry_point(
+        "train", tiny(stores, tmp_path, "module.network.layers=2", "module.network.width=64", *options)
+    )
     joints = dict(read_curves(only_run(tmp_path, MODEL) / "metrics.csv")["train/joints"])
     values = [joints[step] for step in sorted(joints)]
     assert min(values[-5:]) < 0.25 * values[0]
@@ -122,12 +124,12 @@ def test_one_batch_is_learnt_by_heart(stores, tmp_path):
 
 def test_a_resumed_run_equals_an_uninterrupted_one(runs, stores, tmp_path):
     more = ("callbacks.resume.every_n_steps=3", "trainer.max_epochs=1")
-    door("train", tiny(stores, tmp_path, *more))
+    entry_point("train", tiny(stores, tmp_path, *more))
     run = only_run(tmp_path, MODEL)
     # As if it had been killed in mid-epoch: the checkpoint before the last one is of step 3.
     (run / "checkpoints" / "previous.ckpt").replace(run / "checkpoints" / "last.ckpt")
     (run / "result.json").unlink()
-    door("train", tiny(stores, tmp_path, f"resume={run}"))
+    entry_point("train", tiny(stores, tmp_path, f"resume={run}"))
     assert losses(tmp_path) == pytest.approx(losses(runs), rel=1e-5)
     one, two = (
         load_checkpoint(only_run(r, MODEL) / "checkpoints" / "last.ckpt")["state_dict"]
@@ -154,7 +156,7 @@ def test_two_processes_learn_what_one_learns(runs, stores, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_door_exports_a_run(runs, tmp_path, capsys):
+def test_the_command_exports_a_run(runs, tmp_path, capsys):
     shared = ["task=scail_lifter_export", f"output={tmp_path}", f"paths.runs={runs}", "overwrite=true"]
     for source in (MODEL, only_run(runs, MODEL)):
         more = [f"input={source}", "task.data=tiny", "task.experiment=null"]

@@ -75,7 +75,7 @@ OPTIONS = [
 ]
 
 
-def door(name: str, *arguments: str) -> None:
+def entry_point(name: str, *arguments: str) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     result = subprocess.run(
         [sys.executable, str(ROOT / f"{name}.py"), *OPTIONS, *arguments],
@@ -88,8 +88,8 @@ def door(name: str, *arguments: str) -> None:
 
 @pytest.mark.slow
 def test_a_real_training_holds_what_the_dashboard_names(stores, tmp_path):
-    door("train", f"paths.stores={stores}", f"paths.runs={tmp_path}")
-    door("evaluate", f"paths.stores={stores}", f"paths.runs={tmp_path}")
+    entry_point("train", f"paths.stores={stores}", f"paths.runs={tmp_path}")
+    entry_point("evaluate", f"paths.stores={stores}", f"paths.runs={tmp_path}")
     (folder,) = (tmp_path / "sage_upper_vqvae").glob("*/")
     (training,) = read_offline_runs(folder)
     (evaluation,) = read_offline_runs(next((folder / "evaluation").iterdir()))

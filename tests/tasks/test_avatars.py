@@ -14,7 +14,7 @@ from contrapposto.synthetic import generate
 from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig
 from contrapposto.tasks.predict import compose, predict
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
-from tests.lightning_modules.sage_tiny import door
+from tests.lightning_modules.sage_tiny import entry_point
 
 RUN = ("task.data=sticks", "task.experiment=null", "task.method=anerf")
 
@@ -30,7 +30,7 @@ def place(tmp_path_factory):
         "data.steps_per_epoch=40",
         "trainer.max_epochs=1",
     )
-    door("train", tiny("anerf", folder / "stores", folder / "runs", *options))
+    entry_point("train", tiny("anerf", folder / "stores", folder / "runs", *options))
     return folder
 
 

@@ -175,10 +175,10 @@ def test_a_label_moves_a_character_and_becomes_a_pose_video(runs: Path, npr: Pat
 @pytest.mark.slow
 def test_a_video_moves_an_avatar(shared_data: Path, tmp_path: Path) -> None:
     from tests.lightning_modules.anerf_tiny import tiny_splats, write_sticks
-    from tests.lightning_modules.sage_tiny import door
+    from tests.lightning_modules.sage_tiny import entry_point
 
     write_sticks(tmp_path / "stores")
-    door("train", tiny_splats(tmp_path / "stores", tmp_path / "runs", "trainer.max_epochs=1"))
+    entry_point("train", tiny_splats(tmp_path / "stores", tmp_path / "runs", "trainer.max_epochs=1"))
     video = shared_data / "video" / "tfjs_pose" / "pose_squats.mp4"
     task = "chain.avatar.options.task"
     out = run(

@@ -8,7 +8,7 @@ from cli.report import read_curves
 from contrapposto.systems.anerf.joint_volumes import BoneVolumes
 from contrapposto.systems.anerf.kinematics import NUM_JOINTS
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
-from tests.lightning_modules.sage_tiny import door, only_run
+from tests.lightning_modules.sage_tiny import entry_point, only_run
 
 EXTENT, SIZE = 0.5, 5
 
@@ -46,10 +46,10 @@ def test_gradients_reach_points_and_table():
     assert int((volumes.table.grad != 0).sum()) > 0
 
 
-def test_the_student_learns_through_the_doors(tmp_path):
+def test_the_student_learns_through_the_entry_points(tmp_path):
     write_sticks(tmp_path / "stores")
     small = "module.network={volume_channels:4,volume_size:8,width:32,coarse_samples:12,fine_samples:6}"
     more = (small, "trainer.overfit_batches=1", "trainer.max_epochs=80", "trainer.check_val_every_n_epoch=80")
-    door("train", tiny("anerf_fast", tmp_path / "stores", tmp_path / "runs", *more))
+    entry_point("train", tiny("anerf_fast", tmp_path / "stores", tmp_path / "runs", *more))
     curve = read_curves(only_run(tmp_path / "runs", "anerf_fast") / "metrics.csv")["train/loss"]
     assert curve[-1][1] < 0.2 * curve[0][1]
