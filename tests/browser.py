@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -55,9 +56,17 @@ class Browser:
             return json.load(answer)["value"]
 
     def image(self) -> np.ndarray:
+        """The page as it is; without a graphics card a page may be too busy to be shown at the first attempt."""
         from PIL import Image
 
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(self.call("/screenshot")))).convert("RGB"))
+        for attempt in range(5):
+            try:
+                content = self.call("/screenshot")
+                break
+            except urllib.error.HTTPError:
+                if attempt == 4:
+                    raise
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB"))
 
     def close(self) -> None:
         request = urllib.request.Request(self.base, method="DELETE")

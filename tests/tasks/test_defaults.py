@@ -23,7 +23,7 @@ def test_sage_finishes_as_its_model_states():
     for model in ("tracker", "sage_refiner", "sage_student", "sparse_transformer"):
         measured = Finishing.of(evaluation(model)["module"])
         options = task("sage_track")
-        used = with_settings(measured, options["smooth"], options["reach"], options["floor"])
+        used = with_settings(measured, *(options[name] for name in ("smooth", "reach", "plant", "floor")))
         assert used == measured, model
     assert Finishing.of(evaluation("tracker")["module"]) == Finishing()
 
