@@ -34,14 +34,14 @@ _MOST_WAITING = 48  # packets, more than the 20 frames of a window; beyond that 
 
 
 def udp_address(text: str) -> tuple[str, int] | None:
-    """Host and port of `udp://127.0.0.1:9000`; None for anything that does not begin with `udp://`.
+    """Host and port of `udp://127.0.0.1:9000`; None for anything that does not begin with `udp:`.
 
     Raises:
         ConfigError: not an address of this machine.
     """
-    if not text.startswith("udp://"):
+    if not text.startswith("udp:"):
         return None
-    host, _, port = text[6:].rstrip("/").rpartition(":")
+    host, _, port = text.removeprefix("udp://").rstrip("/").rpartition(":")
     if host not in LOOPBACK or not port.isdigit() or not 0 < int(port) < 65536:
         raise ConfigError(
             f"{text} cannot be listened to.",

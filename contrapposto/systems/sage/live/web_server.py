@@ -40,15 +40,15 @@ _POLICY = (
 
 
 def web_address(text: str) -> tuple[str, int] | None:
-    """Host and port of `web://127.0.0.1:8765`; None for anything that does not begin with `web://`.
+    """Host and port of `web://127.0.0.1:8765`; None for anything that does not begin with `web:`.
 
     Raises:
         ConfigError: not an address.
     """
-    if not text.startswith("web://"):
+    if not text.startswith("web:"):
         return None
-    host, _, port = text[6:].rstrip("/").rpartition(":")
-    if not host or not port.isdigit() or not 0 <= int(port) < 65536:
+    host, _, port = text.removeprefix("web://").rstrip("/").rpartition(":")
+    if not host or host.startswith("web:") or not port.isdigit() or not 0 <= int(port) < 65536:
         raise ConfigError(
             f"{text} cannot be listened to.", expected="web://127.0.0.1:8765, or web://0.0.0.0:8765"
         )

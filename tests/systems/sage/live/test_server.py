@@ -171,7 +171,13 @@ def test_a_port_that_is_taken_and_addresses_elsewhere():
                 Recording(),
             )
     assert udp_address("log.txt") is None and udp_address("udp://localhost:90") == ("127.0.0.1", 90)
-    for text in ("udp://0.0.0.0:9000", "udp://10.0.0.1:9000", "udp://127.0.0.1", "udp://127.0.0.1:99999"):
+    for text in (
+        "udp:127.0.0.1:9000",
+        "udp://0.0.0.0:9000",
+        "udp://10.0.0.1:9000",
+        "udp://127.0.0.1",
+        "udp://127.0.0.1:99999",
+    ):
         with pytest.raises(ConfigError, match="this machine"):
             udp_address(text)
 

@@ -268,7 +268,13 @@ def test_a_certificate_made_on_the_spot_is_for_its_names(tmp_path):
 
 def test_addresses():
     assert web_address("log.txt") is None and web_address("web://0.0.0.0:80/") == ("0.0.0.0", 80)
-    for text in ("web://", "web://localhost", "web://localhost:x", "web://localhost:99999"):
+    for text in (
+        "web:127.0.0.1:80",
+        "web://",
+        "web://localhost",
+        "web://localhost:x",
+        "web://localhost:99999",
+    ):
         with pytest.raises(ConfigError, match="web://127"):
             web_address(text)
 
