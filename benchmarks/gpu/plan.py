@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,12 +81,6 @@ def prepare_stores(folder: Path) -> None:
     print(f"{folder}: {size / 2**20:.1f} MiB")
     if size > MOST_BYTES:
         raise SystemExit(f"The stores take more than {MOST_BYTES / 2**20:.0f} MiB.")
-
-
-def copy_checkpoint(source: Path, target: Path) -> None:
-    """Keep a checkpoint under another name."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
 
 
 def described(error: Exception) -> str:

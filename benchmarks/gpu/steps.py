@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.plan import Plan, described
+from contrapposto.errors import ConfigError
 
 COUNT = 3
 LEFT = 5.0
@@ -126,6 +127,8 @@ def train_steps(
         use_distributed_sampler=False,
     )
     module = build_module(config)
+    if compiled and not module.compiled:  # else the figure would be that of the plain networks
+        raise ConfigError(f"{type(module).__name__} has no network to compile.")
     trainer.fit(module, datamodule=build_datamodule(config))
     if where.type == "cuda":
         meter.result.peak_bytes = torch.cuda.max_memory_allocated()

@@ -117,19 +117,23 @@ class AnerfFit:
             watch,
             write_person,
         )
-        from contrapposto.systems.scail_pose.estimators.choice import make_estimator
 
         video = VideoFile.open(path)
         every = step_of(video, self.most)
         started = time.monotonic()
         total = max(int(video.seconds * video.fps) // every, 1)
-        estimator = make_estimator(**{"hands": False, "face": False, **self.estimator})
         clip = watch(
-            video, estimator, every=every, progress=lambda done: say(min(done, total), total, started)
+            video, self._people(), every=every, progress=lambda done: say(min(done, total), total, started)
         )
         number = choose_person(clip, self.person)
         print(f"person {number} of {len(clip.ids)}; every {every}. frame")
         return write_person(file, fit_person(clip, number, video, every=every))
+
+    def _people(self) -> Any:
+        """A new estimator of people, without hands and faces unless they are asked for."""
+        from contrapposto.systems.scail_pose.estimators.choice import make_estimator
+
+        return make_estimator(**{"hands": False, "face": False, **self.estimator})
 
     def _scene_of_views(self, config: DictConfig, folder: Path, output: Path) -> AvatarScene:
         """Of several videos with calibrated cameras."""
@@ -139,7 +143,6 @@ class AnerfFit:
             read_cameras,
             write_world_person,
         )
-        from contrapposto.systems.scail_pose.estimators.choice import make_estimator
 
         poses = Path(config.poses) if config.poses else output / "poses.npz"
         if not config.poses:
@@ -147,8 +150,7 @@ class AnerfFit:
             every = max(step_of(camera.video, self.most // len(cameras)) for camera in cameras)
             clips = []
             for camera in cameras:
-                estimator = make_estimator(**{"hands": False, "face": False, **self.estimator})
-                clips.append(watch(camera.video, estimator, every=every))
+                clips.append(watch(camera.video, self._people(), every=every))
                 print(f"{camera.name}: {len(clips[-1].ids)} people; every {every}. frame", flush=True)
             numbers = [choose_person(clip, self.person) for clip in clips]
             write_world_person(poses, fit_person_views(cameras, clips, numbers, every=every))

@@ -1,8 +1,8 @@
 """New poses for the residual network: diffusion in the principal components of its codes.
 
 Keypoints and places of a residual code lie on the template's rest pose and never change, so that a pose is a vector:
-Jacobians and features. A few dozen principal components hold nearly all of it, and a small network removes the noise from
-them.
+Jacobians and features. A few dozen principal components hold most of it (training prints the share), and a small network
+removes the noise from them.
 """
 
 from __future__ import annotations

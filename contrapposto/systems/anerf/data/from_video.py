@@ -213,13 +213,18 @@ def _refined(bones: np.ndarray, joints: np.ndarray, rest: np.ndarray) -> tuple[n
         loss = (image[known].mean() + 0.03 * along[known].square().mean()) / _ROBUST**2
         loss = loss + 0.05 * (turn - start).square().mean()
         if len(turn) > 2:
-            bend = turn[2:] - 2 * turn[1:-1] + turn[:-2]
-            shake = root[2:] - 2 * root[1:-1] + root[:-2]
-            loss = loss + 2 * bend.square().mean() + 50 * shake.square().mean()
+            loss = loss + unsteadiness(turn, root)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return turn.detach().double().numpy(), root.detach().double().numpy()
+
+
+def unsteadiness(turn: Tensor, root: Tensor) -> Tensor:
+    """Weighted squared second differences of axis-angles (T, 24, 3) and roots (T, 3) over three frames or more."""
+    bend = turn[2:] - 2 * turn[1:-1] + turn[:-2]
+    shake = root[2:] - 2 * root[1:-1] + root[:-2]
+    return 2 * bend.square().mean() + 50 * shake.square().mean()
 
 
 def _bridged(places: Tensor) -> Tensor:

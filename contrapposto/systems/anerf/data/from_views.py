@@ -20,7 +20,7 @@ from contrapposto.checks import parsing
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import atomic_path
 from contrapposto.skeleton import SMPL24
-from contrapposto.systems.anerf.data.from_video import figure_scale, own_limbs
+from contrapposto.systems.anerf.data.from_video import figure_scale, own_limbs, unsteadiness
 from contrapposto.systems.anerf.data.poses import WORLD_AXES
 from contrapposto.systems.anerf.kinematics import pose_bones
 from contrapposto.video_file import VideoFile
@@ -199,9 +199,7 @@ def _refined(
             image = F.huber_loss(beside, torch.zeros_like(beside), reduction="none", delta=_ROBUST).sum(-1)
             loss = loss + image[known].mean() / _ROBUST**2 / len(views)
         if len(turn) > 2:
-            bend = turn[2:] - 2 * turn[1:-1] + turn[:-2]
-            shake = root[2:] - 2 * root[1:-1] + root[:-2]
-            loss = loss + 2 * bend.square().mean() + 50 * shake.square().mean()
+            loss = loss + unsteadiness(turn, root)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
