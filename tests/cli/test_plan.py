@@ -153,6 +153,21 @@ def test_a_pipeline_trains_stages_of_another_seed_anew(tmp_path, monkeypatch):
     assert finished("seed=99") == [False, True]
 
 
+@pytest.mark.parametrize("experiment", ["null", "sage_demo", "sage_open"])
+def test_every_stage_of_a_pipeline_takes_the_choices_that_all_share(tmp_path, experiment):
+    store = "open_motion" if experiment == "sage_open" else "demo"
+    (tmp_path / store).mkdir()
+    (tmp_path / store / "manifest.json").touch()
+    data = [f"data={store}"] if experiment == "sage_open" else []
+    options = [f"experiment={experiment}", *data, "sage.autoencoder=conv", "sage.frame=heading"]
+    config = compose_config("train", ["pipeline=sage", *options, f"paths.stores={tmp_path}"])
+    steps = plan_models(config, list(config.stages), strict=True)
+    assert [step.model for step in steps] == list(config.stages)
+    for step in steps:
+        stage = compose_config("train", step.command[1:])
+        assert stage.sage.autoencoder == "conv" and stage.sage.frame == "heading"
+
+
 def test_a_pipeline_names_its_models_itself():
     with pytest.raises(ConfigError, match="names the models"):
         train(compose_config("train", ["pipeline=sage_vqvae", "model=sage_lower_vqvae"]))
