@@ -24,6 +24,9 @@ RENAMED = {
     "module.gamma": "scheduler.gamma",
     "module.warmup_steps": "scheduler.warmup_steps",
 }
+# Groups that `GROUP=null` takes away, and groups that must be there; the others are left out unless one is chosen.
+_REMOVED = ("logger", "callbacks", "optimizer", "scheduler")
+_NEEDED = ("data", "paths", "trainer")
 
 
 def groups() -> dict[str, list[str]]:
@@ -114,7 +117,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     from hydra.errors import HydraException
 
     register()
-    quoted = [quote(open_option(override)) for override in overrides]
+    quoted = hydra_options(overrides)
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
@@ -126,14 +129,30 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     return config
 
 
-def open_option(argument: str) -> str:
-    """What Hydra does not do by itself: `data.options.NAME=` adds names (a recipe refuses those that it does not know),
-    and `logger=null` leaves a group out.
+def hydra_options(arguments: Sequence[str]) -> list[str]:
+    """Arguments as Hydra takes them: quoted where its grammar needs it, and with what it does not do by itself.
+
+    `data.options.NAME=` adds names (a recipe refuses those that it does not know), `logger=null` leaves a group out, and
+    `experiment=null` is what it is without.
+
+    Raises:
+        ConfigError: a group that nothing works without is left out.
     """
-    key, _, value = argument.partition("=")
-    if value == "null" and key in ("logger", "callbacks", "optimizer", "scheduler"):
-        return f"~{key}"
-    return f"++{argument}" if argument.startswith("data.options.") else argument
+    options = []
+    for argument in arguments:
+        key, _, value = argument.removeprefix("~").partition("=")
+        left_out = key in groups() and (argument.startswith("~") or value == "null")
+        if left_out and key in _NEEDED:
+            raise ConfigError(
+                f"{argument}: {key} cannot be left out.", expected=f"{key}={nearest('', groups()[key])}"
+            )
+        if left_out:
+            options += [f"~{key}"] if key in _REMOVED else []
+        elif argument.startswith("data.options."):
+            options.append(quote(f"++{argument}"))
+        else:
+            options.append(argument if argument.startswith("-") else quote(argument))
+    return options
 
 
 def translate(name: str, overrides: Sequence[str], error: Exception) -> ConfigError:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cli.compose import CONFIGS, ROOT, compose_config, groups, open_option, quote, register
+from cli.compose import CONFIGS, ROOT, compose_config, groups, hydra_options, register
 from cli.help import HELP
 from cli.stopping import StoppedError
 from contrapposto.errors import ConfigError, ContrappostoError, nearest
@@ -77,9 +77,7 @@ def _run_with_hydra(name: str, arguments: Sequence[str], run: Callable[[DictConf
     from omegaconf import open_dict
 
     register()
-    sys.argv[1:] = [
-        argument if argument.startswith("-") else quote(open_option(argument)) for argument in arguments
-    ]
+    sys.argv[1:] = hydra_options(arguments)
     if any(argument in _SWEEP for argument in arguments):
         check_sweep(name, [argument for argument in sys.argv[1:] if argument not in _SWEEP])
     failures: list[ContrappostoError] = []

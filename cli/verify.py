@@ -1,7 +1,8 @@
-"""Everything that can be checked in some minutes: python -m cli.verify [output=verify.json] [stores=stores]
+"""Everything that can be checked in five minutes: contrapposto verify [output=verify.json] [stores=stores]
 
-Shipped models, golden cases, a training step of every model whose data and earlier stages are there, and the figures of
-the shipped models' cards. `cards=update` writes figures that were measured now into cards whose data have changed since.
+Shipped models, the figures of their cards, one training step of every model, and the golden cases. The data that the
+project makes itself are prepared anew; cards of other data are checked where a folder of `stores` holds them.
+`cards=update` writes figures that were measured now into cards whose data have changed since.
 """
 
 from __future__ import annotations
@@ -12,19 +13,36 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from cli.compose import ROOT, compose_config, groups
+from cli.plan import requirements, stage_links
+from cli.prepare import prepare
+from cli.train import train
 from contrapposto.errors import ContrappostoError
 from contrapposto.files import sha256, write_json
 from contrapposto.publish import CARD, INDEX
 from contrapposto.verify import Check, check_models, published_folders, summary, timed, write
 
 TOLERANCE = 0.02  # of a card's figures: half precision, other machines
+RECIPES = ("demo", "anerf_scene", "smpl_poses")
+"""Data of the models' default options: made in a minute, from nothing but the project."""
+ONE_STEP = (
+    "trainer.max_epochs=1",
+    "trainer.limit_train_batches=1",
+    "trainer.limit_val_batches=1",
+    "trainer.num_sanity_val_steps=0",
+    "trainer.accelerator=cpu",
+    "callbacks.media=null",
+    "callbacks.progress=null",
+    "logger=csv",
+    "requires=fail",
+)
 
 
 def golden_cases() -> str:
@@ -41,22 +59,36 @@ def golden_cases() -> str:
     return last
 
 
-def one_step(model: str, stores: str, runs: str) -> Check:
-    """A trial training of one batch; skipped where data or earlier stages are missing."""
-    from cli.plan import requirements
-    from cli.train import train
+def training_steps(stores: str, runs: str, models: Sequence[str]) -> list[Check]:
+    """One training step of every model, with a checkpoint that the stages after it start from.
 
-    options = [f"model={model}", "trainer.fast_dev_run=true", "trainer.accelerator=cpu", "logger=csv"]
-    config = compose_config("train", [*options, f"paths.stores={stores}", f"paths.runs={runs}"])
-    if OmegaConf.select(config, "module.render_factor") is not None:  # a whole image takes minutes on a CPU
-        config.module.render_factor = 16
+    Args:
+        stores: that hold the data.
+        runs: where the trainings go; earlier stages are looked for there.
+        models: to train, in any order.
+    """
+    checks, waiting = [], list(models)
+    while waiting:
+        ready = [
+            model
+            for model in waiting
+            if not set(waiting) & set(stage_links(_small(model, stores, runs)).values())
+        ]
+        checks += [one_step(model, stores, runs) for model in ready]
+        waiting = [model for model in waiting if model not in ready]
+    return checks
+
+
+def one_step(model: str, stores: str, runs: str) -> Check:
+    """Train a model for one step and validate it; skipped where its data or earlier stages are missing."""
     name = f"one step of {model}"
+    config = _small(model, stores, runs)
     if not config.get("trained", True):
         return Check(name, None, "nothing to train")
     try:
         missing = requirements(config)
     except ContrappostoError as error:
-        return Check(name, None, error.what)
+        return Check(name, None, f"{error.what} {error.fix or ''}")
     if missing:
         return Check(name, None, f"needs {', '.join(step.name for step in missing)}")
 
@@ -65,6 +97,26 @@ def one_step(model: str, stores: str, runs: str) -> Check:
         return ""
 
     return timed(name, work)
+
+
+def _small(model: str, stores: str, runs: str) -> DictConfig:
+    options = [f"model={model}", *ONE_STEP, f"paths.stores={stores}", f"paths.runs={runs}"]
+    config = compose_config("train", options)
+    if OmegaConf.select(config, "module.render_factor") is not None:  # a whole image takes minutes on a CPU
+        config.module.render_factor = 16
+    return config
+
+
+@contextmanager
+def complete_stores(stores: str) -> Iterator[str]:
+    """A folder with the stores that are there, and those of the project's own recipes as they are prepared today."""
+    with tempfile.TemporaryDirectory() as name:
+        for store in sorted(Path(stores).glob("*/manifest.json")):
+            if store.parent.name not in RECIPES:
+                Path(name, store.parent.name).symlink_to(store.parent.resolve(), target_is_directory=True)
+        for recipe in RECIPES:
+            prepare(compose_config("prepare", [f"data={recipe}", f"paths.stores={name}"]))
+        yield name
 
 
 def card(folder: Path, stores: str, runs: str) -> Check:
@@ -154,17 +206,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run all checks, print them, write JSON; returns 1 where one fails."""
     words = sys.argv[1:] if arguments is None else arguments
     options: dict[str, Any] = dict(argument.partition("=")[::2] for argument in words)
-    stores = options.get("stores", "stores")
     os.environ.setdefault("WANDB_MODE", "offline")
-    if options.get("cards") == "update":
-        with tempfile.TemporaryDirectory() as runs:
+    checks = [] if options.get("cards") == "update" else check_models()
+    with complete_stores(options.get("stores", "stores")) as stores, tempfile.TemporaryDirectory() as runs:
+        if options.get("cards") == "update":
             updated = [folder for folder in published_folders() if update_card(folder, stores, runs)]
-        print(*(f"measured again: {folder}" for folder in updated), sep="\n")
-        return 0
-    checks = check_models()
-    with tempfile.TemporaryDirectory() as runs:
+            print(*(f"measured again: {folder}" for folder in updated), sep="\n")
+            return 0
         checks += [card(folder, stores, runs) for folder in published_folders()]
-        checks += [one_step(model, stores, runs) for model in groups()["model"]]
+        checks += training_steps(stores, runs, groups()["model"])
     if options.get("golden", "true") == "true":
         checks.append(timed("golden cases", golden_cases))
     print(summary(checks))

@@ -146,3 +146,17 @@ def test_options_of_a_recipe_need_not_be_listed(tmp_path):
         prepare(compose_config("prepare", [*command, "data.options.minutez=1"]))
     prepare(compose_config("prepare", [*command, "data.options.minutes=0.2"]))
     assert '"minutes": 0.2' in (tmp_path / "demo" / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "argument", ["experiment=null", "pipeline=null", "~experiment", "hparams_search=null"]
+)
+def test_a_group_that_is_not_chosen_can_be_left_out(argument):
+    plain, left_out = (compose_config("train", ["model=tracker", *more]) for more in ([], [argument]))
+    assert left_out == plain
+
+
+@pytest.mark.parametrize("argument", ["data=null", "~data", "trainer=null", "~paths"])
+def test_a_group_that_is_needed_cannot(argument):
+    with pytest.raises(ConfigError, match="cannot be left out"):
+        compose_config("train", ["model=tracker", argument])

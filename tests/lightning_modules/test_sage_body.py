@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import shutil
 import signal
@@ -57,6 +58,26 @@ def test_what_was_saved_evaluates_to_the_same_metrics(model, stages, stores, cap
     assert f"finishing: {finishing}" in " ".join(printed.split())
     assert entry["settings"]["finishing"] == finishing
     assert ("foot skate" in printed) == (model != "sage_first")  # which has no legs
+
+
+CHOICES = (
+    "autoencoder=conv",
+    "latents=continuous",
+    "supervise=all_frames",
+    "frame=heading",
+    "prior=regression",
+)
+
+
+def test_all_six_stages_train_with_the_choices_of_ours(stores, tmp_path):
+    for model in list(OPTIONS)[: list(OPTIONS).index("sage_refiner") + 1]:
+        choices = [f"sage.{choice}" for choice in CHOICES]
+        entry_point(
+            "train", tiny(model, stores, tmp_path, "trainer.max_epochs=1", "data.repeats=2", *choices)
+        )
+        best = json.loads((only_run(tmp_path, model) / "metrics.json").read_text())["best"]["metrics"]
+        assert math.isfinite(best["val/mpjpe"])
+        assert best.get("val/codebook_use", 0) == 0  # there are no codes
 
 
 def test_the_table_of_clips_has_every_metric_and_the_length(stages, stores):

@@ -49,11 +49,19 @@ class ConvStack(nn.Module):
 
 
 class ContinuousLatents(nn.Module):
-    """In place of a quantiser: latents of unit size per token, without codes (`latents=continuous`)."""
+    """In place of a quantiser: latents of unit size per token, without codes (`latents=continuous`).
+
+    Args:
+        num_books: K of the quantiser that it replaces.
+    """
 
     bypass = False
 
+    def __init__(self, num_books: int) -> None:
+        super().__init__()
+        self.num_books = num_books
+
     def forward(self, z: Tensor) -> Quantized:
-        """(B, L, D) to themselves, normalised; the loss is zero, the codes (B, L, 1) are -1."""
-        codes = torch.full((*z.shape[:2], 1), -1, device=z.device)
+        """(B, L, D) to themselves, normalised; the loss is zero, the codes (B, L, K) are -1, which metrics leave out."""
+        codes = torch.full((*z.shape[:2], self.num_books), -1, device=z.device)
         return Quantized(F.layer_norm(z, z.shape[-1:]), torch.zeros_like(z[..., 0]), codes, z.new_zeros(()))

@@ -105,7 +105,7 @@ class SageVQVAE(nn.Module):
         self.emb = nn.Linear(count * 24, hidden)
         self.encoder_stacks = nn.ModuleList([stack(num_layers[0], entry_dropout, down=True)])
         self.quant_emb = nn.Linear(hidden, code_dim)
-        self.quantizer: AnchoredQuantizer | ContinuousLatents = ContinuousLatents()
+        self.quantizer: AnchoredQuantizer | ContinuousLatents = ContinuousLatents(num_books)
         if latents == "quantized":
             self.quantizer = AnchoredQuantizer(num_codes, code_dim, num_books, beta=beta, **(quantizer or {}))
         self.post_quant_emb = nn.Linear(code_dim, hidden)
