@@ -104,6 +104,8 @@ def _small(model: str, stores: str, runs: str) -> DictConfig:
     config = compose_config("train", options)
     if OmegaConf.select(config, "module.render_factor") is not None:  # a whole image takes minutes on a CPU
         config.module.render_factor = 16
+    if "cache_windows" in config.data:  # outputs of earlier stages
+        config.data.cache_windows = 64
     return config
 
 

@@ -167,7 +167,6 @@ class SageDataModule(StoreDataModule):
             max(len(clips) * self.repeats // self.batch_size, 1),
             None if getattr(trainer, "overfit_batches", 0) else trainer,
             num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
         )
 
     def _train_clips(self) -> np.ndarray:

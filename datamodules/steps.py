@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 Batch = dict[str, Any]
@@ -21,8 +23,8 @@ class StepLoader:
         dataset: from (first step, last step exclusive) to an iterable dataset of batches.
         steps_per_epoch: length of the epoch.
         trainer: whose count is followed; None starts every epoch at step 0.
-        num_workers: of the torch DataLoader that reads the batches.
-        pin_memory: see the torch DataLoader.
+        num_workers: of the torch DataLoader that reads the batches; they live, and read ahead, across epochs. Where there
+            is a GPU, batches are read into pinned memory.
     """
 
     def __init__(
@@ -32,10 +34,11 @@ class StepLoader:
         trainer: pl.Trainer | None,
         *,
         num_workers: int = 0,
-        pin_memory: bool = False,
     ) -> None:
         self.dataset, self.steps_per_epoch, self.trainer = dataset, steps_per_epoch, trainer
-        self.num_workers, self.pin_memory = num_workers, pin_memory
+        self.num_workers = num_workers
+        self._batches: Iterator[Batch] = iter(())
+        self._next = -1  # step of the batch that comes next out of `_batches`
 
     def __len__(self) -> int:
         return self.steps_per_epoch
@@ -45,9 +48,19 @@ class StepLoader:
         # earlier than it restores its count from a checkpoint.
         start = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready if self.trainer else 0
         # After a resume in mid-epoch Lightning stops by itself once the epoch's batches are counted.
-        dataset = self.dataset(start, start + self.steps_per_epoch)
-        yield from DataLoader(
-            dataset, batch_size=None, num_workers=self.num_workers, pin_memory=self.pin_memory
+        if not self.num_workers:
+            yield from self._loader(start, start + self.steps_per_epoch)
+            return
+        if start != self._next:
+            self._batches, self._next = iter(self._loader(start, sys.maxsize)), start
+        for _ in range(self.steps_per_epoch):
+            self._next += 1
+            yield next(self._batches)
+
+    def _loader(self, first: int, last: int) -> DataLoader:
+        pinned = torch.cuda.is_available()
+        return DataLoader(
+            self.dataset(first, last), batch_size=None, num_workers=self.num_workers, pin_memory=pinned
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -251,7 +251,6 @@ class PoseGPTDataModule(StoreDataModule):
             self.steps_per_epoch,
             None if getattr(trainer, "overfit_batches", 0) else trainer,
             num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
         )
 
     def cache_outputs(self, name: str, metadata: dict[str, Any], function: WindowFunction) -> None:

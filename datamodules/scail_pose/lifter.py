@@ -145,7 +145,6 @@ class LifterDataModule(StoreDataModule):
             self.steps_per_epoch,
             None if getattr(trainer, "overfit_batches", 0) else trainer,
             num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
         )
 
     def val_dataloader(self) -> DataLoader:

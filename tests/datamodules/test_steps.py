@@ -1,7 +1,9 @@
 """Batches as a function of the step, through Lightning's own loops."""
 
 import contextlib
+import os
 
+import pytest
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import IterableDataset
@@ -21,6 +23,7 @@ class Steps(IterableDataset):
             yield {
                 "step": torch.tensor(step),
                 "x": torch.randn(2, generator=torch.Generator().manual_seed(step)),
+                "process": os.getpid(),
             }
 
 
@@ -29,6 +32,7 @@ class Tiny(pl.LightningModule):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(2))
         self.seen, self.losses, self.stop_at = [], [], stop_at
+        self.processes = set()
 
     def training_step(self, batch, batch_idx):
         step = int(batch["step"])
@@ -36,6 +40,7 @@ class Tiny(pl.LightningModule):
             raise RuntimeError("killed")
         loss = ((self.weight - batch["x"]) ** 2).sum()
         self.seen.append(step)
+        self.processes.add(batch["process"])
         self.losses.append(float(loss.detach()))
         return loss
 
@@ -70,17 +75,27 @@ def test_workers_change_nothing(tmp_path):
     module = Tiny()
     fit(tmp_path, module, workers=2)
     assert module.seen == list(range(15))
+    assert len(module.processes) == 2  # the same two in all epochs
+    assert os.getpid() not in module.processes
 
 
-def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_losses(tmp_path):
+def test_short_epochs_take_the_steps_that_follow(tmp_path):
+    for workers in (0, 1):
+        module = Tiny()
+        fit(tmp_path / str(workers), module, workers=workers, limit_train_batches=2)
+        assert module.seen == list(range(6))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_losses(tmp_path, workers):
     whole = Tiny()
     fit(tmp_path / "whole", whole)
-    for stop in (2, 4, 5, 7, 9, 10, 12):
+    for stop in (4, 5, 12) if workers else (2, 4, 5, 7, 9, 10, 12):
         folder = tmp_path / str(stop)
         with contextlib.suppress(RuntimeError):
-            fit(folder, Tiny(stop_at=stop))
+            fit(folder, Tiny(stop_at=stop), workers=workers)
         resumed = Tiny()
-        fit(folder, resumed, resume=find_resume_checkpoint(folder))
+        fit(folder, resumed, resume=find_resume_checkpoint(folder), workers=workers)
         start = resumed.seen[0]
         assert start >= stop - 1  # at most the step between the last save and the kill is run again
         assert resumed.seen == list(range(start, 15))
