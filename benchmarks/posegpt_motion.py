@@ -3,7 +3,7 @@
 One row per source: real windows of the store, then every model (what `MotionGenerator.from_pretrained` reads) as
 it generates and after the default post-processing. Every action that all models and the store know counts alike.
 
-Options: count=4 (clips per action), frames=60, seed=0.
+Options: count=4 (clips per action), frames=60, seed=0, top_p=0.95.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ def real_windows(store: MotionStore, action: str, frames: int, count: int, seed:
 
 def main(arguments: list[str]) -> int:
     """Print the table."""
-    options = {"count": 4, "frames": 60, "seed": 0}
-    options.update({k: int(v) for k, v in (a.split("=") for a in arguments if "=" in a)})
+    typed = dict(argument.split("=") for argument in arguments if "=" in argument)
+    draw = replace(USUAL, seed=int(typed.get("seed", 0)), top_p=float(typed.pop("top_p", USUAL.top_p)))
+    options = {"count": 4, "frames": 60, "seed": 0} | {key: int(value) for key, value in typed.items()}
     places = [argument for argument in arguments if "=" not in argument]
     if len(places) < 2:
         print(__doc__)
@@ -70,7 +71,7 @@ def main(arguments: list[str]) -> int:
                     [action],
                     options["frames"],
                     options["count"],
-                    draw=replace(USUAL, seed=options["seed"]),
+                    draw=draw,
                     cleanup=cleanup,
                 ).motions
                 for action in real

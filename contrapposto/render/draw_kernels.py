@@ -369,12 +369,11 @@ def mark_edges(
     view: View,
     depth: wp.array2d[float],
     ids: wp.array2d[wp.int32],
-    first_row: int,
     count: wp.array[wp.int32],
     slots: wp.array2d[wp.int32],
 ):
     """Number the pixels at edges; -1 elsewhere. A thread does a row."""
-    row = wp.tid() + first_row
+    row = wp.tid()
     if row < view.top - 1 or row > view.bottom:
         return
     for column in range(wp.max(view.left - 1, 0), wp.min(view.right + 1, view.width)):

@@ -187,12 +187,8 @@ class Raycaster:
         number = 0
         if samples > 1 and not everywhere:
             count = wp.zeros(1, dtype=wp.int32, device=self.device)
-            self._bands(
-                view.height,
-                lambda first, rows: self._launch(
-                    draw_kernels.mark_edges, rows, [view, depth, ids, first, count, fine.slots]
-                ),
-            )
+            # in one piece: on a CPU, Warp's atomic operations are not atomic between threads
+            self._launch(draw_kernels.mark_edges, view.height, [view, depth, ids, count, fine.slots])
             number = int(count.numpy()[0]) if shown.known else 0
         fine.places = self._array(sample_places(samples), wp.vec2)
         shape = (max(number, 1), samples**2)

@@ -142,8 +142,8 @@ def test_what_does_not_fit_is_refused(bent_store, stages, tmp_path):
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(bent_store, tmp_path):
     """Statistics of each sample: the same on any number of processes."""
-    entry_point("train", tiny("npr", bent_store, tmp_path / "one"))
-    command = tiny("npr", bent_store, tmp_path / "two", *DDP)
+    entry_point("train", tiny("npr", bent_store, tmp_path / "one", "data.batch_size=4"))
+    command = tiny("npr", bent_store, tmp_path / "two", "data.batch_size=4", *DDP)
     result = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *(a for a in command if a != "trainer.accelerator=cpu")],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -174,6 +174,21 @@ def test_the_same_picture_again(two_meshes):
         np.testing.assert_array_equal(first.depth, other.depth)
 
 
+def test_edges_are_the_same_on_any_number_of_threads():
+    """Many edges, many times: edge pixels are numbered, and no two threads may take the same number."""
+    generator = np.random.default_rng(0)
+    chip = trimesh.creation.icosphere(subdivisions=0, radius=0.03)
+    spots = generator.uniform([-1, -1, 0], [1, 1, 2], (1500, 3))
+    vertices = (chip.vertices + spots[:, None]).reshape(-1, 3)
+    faces = (chip.faces + np.arange(len(spots))[:, None, None] * len(chip.vertices)).reshape(-1, 3)
+    scene = Scene([Mesh(vertices, faces)], ground=None, lights=FLAT)
+    camera = Camera.look_at((0, -4, 1), (0, 0, 1), fov_degrees=30, size=(384, 384))
+    one, many = make_renderer(threads=1), make_renderer(threads=8)
+    expected = one.render(scene, camera).color
+    for _ in range(25):
+        np.testing.assert_array_equal(many.render(scene, camera).color, expected)
+
+
 def test_refitting_equals_building_anew(two_meshes):
     meshes, camera = two_meshes
     turn = trimesh.transformations.rotation_matrix(2.1, [1, 2, 3])[:3, :3]
