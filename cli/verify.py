@@ -45,15 +45,15 @@ ONE_STEP = (
 )
 
 
-# Options of the data, where a model has them: published sizes need minutes for all of it.
-FEW = {
-    "cache_windows": 64,
-    "identities": ["average"],
-    "max_val_frames": 40,
-    "max_val_images": 1,
-    "max_val_items": 8,
-    "max_val_poses": 2,
-}
+FEW = (
+    {"cache_windows": 64, "max_val_items": 8},
+    {"cache_windows": 16, "max_val_frames": 40},
+    {"cache_windows": 16, "sequence": 30},
+    {"max_val_images": 1, "rays": {"images_per_step": 8, "rays_per_step": 96}},
+    {"max_val_images": 1},
+    {"max_val_poses": 2, "val_share": 0.3},
+)
+"""Options of the data by which a step takes seconds; those of which a model has all are set."""
 
 
 def golden_cases() -> str:
@@ -115,9 +115,9 @@ def _small(model: str, stores: str, runs: str) -> DictConfig:
     config = compose_config("train", options)
     if OmegaConf.select(config, "module.render_factor") is not None:  # a whole image takes minutes on a CPU
         config.module.render_factor = 16
-    for option, value in FEW.items():
-        if option in config.data:
-            config.data[option] = value
+    for options in FEW:
+        if all(option in config.data for option in options):
+            config.data = OmegaConf.merge(config.data, options)
     return config
 
 
@@ -144,9 +144,10 @@ def card(folder: Path, stores: str, runs: str) -> Check:
         )
 
     def work() -> str:
-        content = store_hash(manifest.parent)
         expected, score = stated(result)
-        if content != expected:
+        content = store_hash(manifest.parent)
+        # images of our own recipes may differ in a bit from machine to machine: there the figure decides
+        if content != expected and manifest.parent.name not in RECIPES:
             raise AssertionError(f"the store has the hash {content}, the card {expected}")
         value = measure(folder, stores, runs)[result["monitor"]]
         if abs(value - score) > TOLERANCE * abs(score):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -146,10 +147,15 @@ def fetch(arguments: list[str]) -> int:
 
 
 def verify(arguments: list[str]) -> int:
-    """Check the installation and the shipped models; in a checkout `python -m cli.verify` checks training too."""
+    """Check the installation and the shipped models; in a checkout also cards, golden cases and training."""
+    from contrapposto.verify import checkout
     from contrapposto.verify import main as run
 
-    return run(arguments)
+    root = checkout()
+    if root is None:
+        return run(arguments)
+    command = [sys.executable, "-m", "cli.verify", *arguments]
+    return subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(root)}).returncode
 
 
 def doctor(arguments: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Checks of an installation: shipped models are whole, load, and compute. One JSON.
 
-The checkout adds the golden cases, a training step of every model and the figures of the cards (`python -m cli.verify`).
+`cli/verify.py` of a checkout adds the golden cases, a training step of every model and the figures of the cards.
 """
 
 from __future__ import annotations
@@ -105,6 +105,12 @@ def write(path: str | Path, checks: Sequence[Check], **more: Any) -> None:
     """Write the checks as JSON."""
     failed = any(check.ok is False for check in checks)
     write_json(path, {"ok": not failed, **more, "checks": [asdict(check) for check in checks]})
+
+
+def checkout() -> Path | None:
+    """The checkout that this package lies in, None where it is installed alone."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "cli" / "verify.py").is_file() and (root / "configs").is_dir() else None
 
 
 def main(arguments: Sequence[str] = ()) -> int:

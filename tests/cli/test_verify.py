@@ -3,6 +3,7 @@
 import json
 import shutil
 
+from cli import verify
 from cli.verify import card, one_step, stated, store_hash
 from contrapposto.data.prepare import prepare
 from contrapposto.verify import check_models, main, published_folders
@@ -28,7 +29,7 @@ def test_a_changed_file_is_found(tmp_path):
 
 
 def test_a_card_of_other_data_is_found(tmp_path, stores):
-    folder = next(f for f in published_folders() if f.parent.name == "sage_student")
+    folder = next(f for f in published_folders() if f.parent.name == "tracker")
     data = json.loads((folder / "result.json").read_text())["data"]["name"]
     assert card(folder, str(tmp_path), str(tmp_path)).ok is None  # nothing to compare with
     shutil.copytree(stores / "tiny", tmp_path / data)
@@ -41,9 +42,23 @@ def test_cards_state_figures_of_the_demo_store_as_it_is(tmp_path):
     content = store_hash(prepare("demo", output=tmp_path / "demo", workers=1).path)
     results = [json.loads((folder / "result.json").read_text()) for folder in published_folders()]
     hashes = {result["model"]: stated(result)[0] for result in results if result["data"]["name"] == "demo"}
-    assert hashes and set(hashes.values()) == {content}, "python -m cli.verify cards=update"
+    assert hashes and set(hashes.values()) == {content}, "contrapposto verify cards=update"
 
 
 def test_a_model_without_its_earlier_stages_is_skipped(tmp_path):
     check = one_step("posegpt_gpt", str(tmp_path), str(tmp_path))
     assert check.ok is None and "posegpt_vqvae" in check.detail
+
+
+def test_a_step_of_a_stage_follows_those_before_it(stores, tmp_path, monkeypatch):
+    """The order is that of the stages, and each starts from the checkpoint of the one before."""
+    (tmp_path / "stores").mkdir()
+    shutil.copytree(stores / "tiny", tmp_path / "stores" / "demo")
+    monkeypatch.setattr(verify, "ONE_STEP", (*verify.ONE_STEP, "data.val_share=0.2"))
+    checks = verify.training_steps(
+        str(tmp_path / "stores"), str(tmp_path / "runs"), ["posegpt_gpt", "posegpt_vqvae"]
+    )
+    assert [(check.name, check.ok) for check in checks] == [
+        ("one step of posegpt_vqvae", True),
+        ("one step of posegpt_gpt", True),
+    ]
