@@ -61,14 +61,14 @@ def publish(run: Path, zoo: Path, bits: int = 16) -> Path:
     with atomic_path(folder, directory=True) as temporary:
         (temporary / "checkpoints").mkdir()
         save_portable(temporary / WEIGHTS, content, eight_bits=bits == 8)
-        config = _portable_config(load_config(run), content["hyper_parameters"])
+        config = _portable_config(load_config(run), content["hyper_parameters"], _place(run))
         (temporary / "config.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
         metadata = json.loads((run / "result.json").read_text(encoding="utf-8"))
         metadata.update(checkpoint=WEIGHTS, checkpoint_sha256=sha256(temporary / WEIGHTS))
         write_json(temporary / "result.json", metadata)
         (temporary / CARD).write_text(card(run, result, temporary / WEIGHTS, bits), encoding="utf-8")
         write_json(temporary / INDEX, {name: sha256(temporary / name) for name in FILES})
-        _prove(temporary, result.model)
+        _prove(temporary, result.model, _place(run))
     return folder
 
 
@@ -89,9 +89,15 @@ def _without_checkpoints(options: Any) -> Any:
     return options
 
 
-def _portable_config(saved: DictConfig, options: Any) -> DictConfig:
+def _place(run: Path) -> str:
+    """The folder that a run's own paths are relative to: the one with `runs/MODEL/TIME` in it."""
+    return str(run.resolve().parents[2])
+
+
+def _portable_config(saved: DictConfig, options: Any, place: str) -> DictConfig:
     """The run's configuration with the module's options spelled out and the places of this machine taken out."""
     raw: Any = OmegaConf.to_container(saved, resolve=False)
+    raw["overrides"] = [str(option).replace(f"{place}/", "") for option in raw.get("overrides") or []]
     raw["module"] = {"_target_": raw["module"]["_target_"], **options}
     raw["paths"] = {"runs": "runs", "stores": "stores", "run": None}
     for key in ("logger", "init_from", "resume", "resumed"):
@@ -99,7 +105,7 @@ def _portable_config(saved: DictConfig, options: Any) -> DictConfig:
     return OmegaConf.create(raw)
 
 
-def _prove(folder: Path, model: str) -> None:
+def _prove(folder: Path, model: str, place: str) -> None:
     """Load the model as a user will; then look for places of this machine.
 
     Raises:
@@ -109,10 +115,10 @@ def _prove(folder: Path, model: str) -> None:
     if model in CLASSES:
         load(folder)
     text = "\n".join((folder / name).read_text(encoding="utf-8") for name in FILES if name != WEIGHTS)
-    for place in {str(Path.home()), str(Path.cwd())} - {"/"}:
-        if f"{place}/" in text:
+    for folder_name in {str(Path.home()), str(Path.cwd()), place} - {"/"}:
+        if f"{folder_name}/" in text:
             raise ConfigError(
-                f"The published files name {place}.", fix="train with paths relative to the checkout"
+                f"The published files name {folder_name}.", fix="train with paths relative to the checkout"
             )
 
 
@@ -122,7 +128,7 @@ def card(run: Path, result: Result, weights: Path, bits: int = 16) -> str:
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["best"]
     data = result.data
     words = [str(word) for word in provenance["command"] if not str(word).startswith("paths.")]
-    command = " ".join(["python", *words])
+    command = " ".join(["python", *words]).replace(f"{_place(run)}/", "")
     precision = "half precision" if bits == 16 else "8 bits"
     minutes = provenance.get("seconds", 0) / 60
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in sorted(metrics["metrics"].items()))

@@ -58,6 +58,7 @@ def run(tmp_path):
         },
         "paths": {"run": str(folder), "runs": str(tmp_path), "stores": "stores"},
         "data": {"name": "toy", "store": "${paths.stores}/toy"},
+        "overrides": [f"module.vqvae='{tmp_path}/runs/posegpt_vqvae/A/best.ckpt'"],
     }
     OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
     result = {"model": "posegpt_gpt", "experiment": None, "data": {"name": "toy", "licence": "CC0-1.0"}}
@@ -71,7 +72,7 @@ def run(tmp_path):
     (folder / "result.json").write_text(json.dumps(result))
     (folder / "metrics.json").write_text(json.dumps({"best": {"step": 3, "metrics": {"val/x": 1.0}}}))
     provenance = {
-        "command": ["train.py", "model=posegpt_gpt"],
+        "command": ["train.py", "model=posegpt_gpt", f"module.vqvae={tmp_path}/runs/posegpt_vqvae/A/best.ckpt"],
         "git": {"commit": "0" * 40},
         "seed": 1,
         "seconds": 60.0,
@@ -95,7 +96,9 @@ def test_a_published_model_is_the_run_in_half_precision(run, tmp_path):
     text = "".join((folder / name).read_text() for name in FILES[:3])
     assert str(tmp_path) not in text
     card = (folder / "README.md").read_text()
-    assert "CC0-1.0" in card and "python train.py model=posegpt_gpt" in card and "| val/x | 1 |" in card
+    assert str(tmp_path) not in card
+    assert "python train.py model=posegpt_gpt module.vqvae=runs/posegpt_vqvae/A/best.ckpt" in card
+    assert "CC0-1.0" in card and "| val/x | 1 |" in card
     header = yaml.safe_load(card.split("---\n")[1])  # as the Hugging Face Hub reads it
     assert header["library_name"] == "contrapposto" and header["license_name"] == "CC0-1.0"
     assert header["model-index"][0]["results"][0]["metrics"] == [{"type": "val/x", "value": 1.0}]
