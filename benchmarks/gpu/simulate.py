@@ -21,7 +21,7 @@ from benchmarks.gpu.plan import described
 from benchmarks.gpu.simulated import simulated_cuda
 from benchmarks.gpu.simulated.log import LOG
 from contrapposto.files import write_json
-from tests.lightning_modules import anerf_tiny, npr_tiny, posegpt_tiny, sage_tiny
+from tests.lightning_modules import anerf_tiny, lifter_tiny, npr_tiny, posegpt_tiny, sage_tiny
 from tests.lightning_modules.sage_tiny import entry_point
 
 STEPS = 3
@@ -39,7 +39,7 @@ _AVATAR = {
     "anerf_fast": ("module.network.volume_size=6",),
     "anerf_finetune": ("module.codes=true",),
 }
-MODELS = (*sage_tiny.TRAINED, *npr_tiny.OPTIONS, *posegpt_tiny.MODELS, *_AVATAR)
+MODELS = (*sage_tiny.TRAINED, *npr_tiny.OPTIONS, *posegpt_tiny.MODELS, *_AVATAR, lifter_tiny.MODEL)
 """All that can be simulated, in the order that later stages need. The kernels of `anerf_splat` are Warp's."""
 
 
@@ -99,6 +99,7 @@ def command(model: str, stores: Path, runs: Path, *more: str) -> list[str]:
         (sage_tiny, sage_tiny.TRAINED),
         (npr_tiny, tuple(npr_tiny.OPTIONS)),
         (posegpt_tiny, posegpt_tiny.MODELS),
+        (lifter_tiny, (lifter_tiny.MODEL,)),
     ):
         if model in names:
             return tiny.tiny(model, stores, runs, *more)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cli.compose import groups
+
 ROOT = Path(__file__).parents[2]
 KERNELS = {
     "contrapposto.render.draw_kernels",
@@ -17,7 +19,6 @@ KERNELS = {
     "contrapposto.systems.scail_pose.render_kernels",
 }
 """Modules that draw: nothing but drawing, and training splat avatars, imports them."""
-MODELS = ("sage_upper_vqvae", "njf", "posegpt_classifier", "anerf")
 CODE = """
 import importlib, sys, tempfile
 from pathlib import Path
@@ -35,7 +36,7 @@ for name in sys.argv[1].split(","):
     except ModuleNotFoundError:
         failed.append(name)
 print("need warp:", ",".join(failed))
-from benchmarks.gpu.simulate import command, entry_point, make_stores
+from benchmarks.gpu.simulate import MODELS, command, entry_point, make_stores
 from contrapposto.errors import MissingError
 from contrapposto.render import make_renderer
 try:
@@ -44,8 +45,9 @@ except MissingError as error:
     print(error.fix)
 with tempfile.TemporaryDirectory() as name:
     stores = make_stores(Path(name) / "stores")
-    for model in sys.argv[2].split(","):
-        assert entry_point("train", command(model, stores, Path(name) / "runs", "trainer.max_steps=1")).checkpoint
+    few = ("trainer.max_steps=1", "trainer.limit_val_batches=1", "callbacks.progress=null")
+    for model in MODELS:
+        assert entry_point("train", command(model, stores, Path(name) / "runs", *few)).checkpoint
         print("trained", model)
 """
 
@@ -61,14 +63,14 @@ def modules():
     return [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files]
 
 
-def test_everything_imports_and_a_model_of_every_system_trains(tmp_path):
-    words = [sys.executable, "-c", CODE, ",".join(modules()), ",".join(MODELS)]
+def test_everything_imports_and_every_model_trains():
+    words = [sys.executable, "-c", CODE, ",".join(modules())]
     result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     lines = result.stdout.splitlines()
     (needing,) = [line.removeprefix("need warp: ") for line in lines if line.startswith("need warp: ")]
     assert set(needing.split(",")) == KERNELS
     assert "pip install warp-lang" in lines
-    assert [line for line in lines if line.startswith("trained ")][-len(MODELS) :] == [
-        f"trained {model}" for model in MODELS
-    ]
+    trained = {line.removeprefix("trained ") for line in lines if line.startswith("trained ")}
+    untrained = {"anerf_splat", "sage_ik", "scail_pose"}  # drawn by Warp; nothing to train
+    assert trained >= set(groups()["model"]) - untrained

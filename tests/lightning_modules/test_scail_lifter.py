@@ -21,40 +21,15 @@ from contrapposto.systems.scail_pose.lifter import Lifter
 from contrapposto.tasks.predict import compose, predict
 from datamodules.scail_pose.lifter import LifterDataModule
 from lightning_modules.scail_pose.lifter import ScailLifterModule
+from tests.lightning_modules.lifter_tiny import MODEL, tiny
 from tests.lightning_modules.sage_tiny import entry_point, only_run
 from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
-MODEL = "scail_lifter"
-
-
-def tiny(stores, runs, *more):
-    shared = (
-        "data=amass",
-        "data.name=tiny",
-        "data.batch_size=8",
-        "data.window=8",
-        "data.steps_per_epoch=4",
-        "data.val_share=0.3",
-        "data.test_share=0.3",
-        "module.network={width:24,heads:2,layers:1}",
-        "optimizer.lr=0.003",
-        "scheduler.warmup_steps=0",
-        "trainer.max_epochs=2",
-        "trainer.accelerator=cpu",
-        "trainer.log_every_n_steps=1",
-        "logger=csv",
-        f"paths.stores={stores}",
-        f"paths.runs={runs}",
-    )
-    inputs = {o.partition("=")[0]: o for o in (*shared, *more)}
-    return [f"model={MODEL}", *inputs.values()]
-
-
 @pytest.fixture(scope="module")
 def runs(stores, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lifter")
-    entry_point("train", tiny(stores, folder))
+    entry_point("train", tiny(MODEL, stores, folder))
     return folder
 
 
@@ -92,7 +67,7 @@ def test_what_was_saved_evaluates_to_the_same_metrics(runs, stores, capsys):
     run = only_run(runs, MODEL)
     score = json.loads((run / "result.json").read_text())["score"]
     entry_point(
-        "evaluate", [a for a in tiny(stores, runs, "stage=val") if not a.startswith(("module.", "trainer."))]
+        "evaluate", [a for a in tiny(MODEL, stores, runs, "stage=val") if not a.startswith(("module.", "trainer."))]
     )
     (path,) = run.glob("evaluation/*/metrics.json")
     entry = json.loads(path.read_text())["val"]["metrics"]
@@ -115,7 +90,7 @@ def test_a_checkpoint_is_a_lifter(runs):
 def test_one_batch_is_learnt_by_heart(stores, tmp_path):
     options = ["trainer.max_epochs=150", "trainer.check_val_every_n_epoch=150", "trainer.overfit_batches=1"]
     entry_point(
-        "train", tiny(stores, tmp_path, "module.network.layers=2", "module.network.width=64", *options)
+        "train", tiny(MODEL, stores, tmp_path, "module.network.layers=2", "module.network.width=64", *options)
     )
     joints = dict(read_curves(only_run(tmp_path, MODEL) / "metrics.csv")["train/joints"])
     values = [joints[step] for step in sorted(joints)]
@@ -124,12 +99,12 @@ def test_one_batch_is_learnt_by_heart(stores, tmp_path):
 
 def test_a_resumed_run_equals_an_uninterrupted_one(runs, stores, tmp_path):
     more = ("callbacks.resume.every_n_steps=3", "trainer.max_epochs=1")
-    entry_point("train", tiny(stores, tmp_path, *more))
+    entry_point("train", tiny(MODEL, stores, tmp_path, *more))
     run = only_run(tmp_path, MODEL)
     # As if it had been killed in mid-epoch: the checkpoint before the last one is of step 3.
     (run / "checkpoints" / "previous.ckpt").replace(run / "checkpoints" / "last.ckpt")
     (run / "result.json").unlink()
-    entry_point("train", tiny(stores, tmp_path, f"resume={run}"))
+    entry_point("train", tiny(MODEL, stores, tmp_path, f"resume={run}"))
     assert losses(tmp_path) == pytest.approx(losses(runs), rel=1e-5)
     one, two = (
         load_checkpoint(only_run(r, MODEL) / "checkpoints" / "last.ckpt")["state_dict"]
@@ -141,7 +116,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(runs, stores, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(runs, stores, tmp_path):
-    command = [a for a in tiny(stores, tmp_path, *DDP) if a != "trainer.accelerator=cpu"]
+    command = [a for a in tiny(MODEL, stores, tmp_path, *DDP) if a != "trainer.accelerator=cpu"]
     result = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *command],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
