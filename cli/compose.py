@@ -136,11 +136,17 @@ def hydra_options(arguments: Sequence[str]) -> list[str]:
     `experiment=null` is what it is without.
 
     Raises:
-        ConfigError: a group that nothing works without is left out.
+        ConfigError: a group that nothing works without is left out, or an option of an experiment's file for one model.
     """
     options = []
     for argument in arguments:
         key, _, value = argument.removeprefix("~").partition("=")
+        if key.startswith("models."):
+            _, model, option = (key + "..").split(".", 2)
+            raise ConfigError(
+                f"{key} cannot be set on the command line.",
+                fix=f"train that model alone: model={model} {option.strip('.')}={value}",
+            )
         left_out = key in groups() and (argument.startswith("~") or value == "null")
         if left_out and key in _NEEDED:
             raise ConfigError(
@@ -177,7 +183,7 @@ def translate(name: str, overrides: Sequence[str], error: Exception) -> ConfigEr
         return ConfigError(f"{key} is now called {RENAMED[key]}.", fix=f"{RENAMED[key]}=VALUE")
     rest = [override for override in overrides if override.lstrip("+").partition("=")[0] != key]
     try:
-        keys = _all_keys(compose(name, overrides=rest))
+        keys = [known for known in _all_keys(compose(name, overrides=rest)) if not known.startswith("models.")]
     except Exception:  # the rest is wrong too; it is reported once this one is corrected
         keys = []
     return ConfigError(

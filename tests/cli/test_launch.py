@@ -160,3 +160,9 @@ def test_a_group_that_is_not_chosen_can_be_left_out(argument):
 def test_a_group_that_is_needed_cannot(argument):
     with pytest.raises(ConfigError, match="cannot be left out"):
         compose_config("train", ["model=tracker", argument])
+
+
+def test_options_of_an_experiment_for_one_model_are_not_taken_silently():
+    with pytest.raises(ConfigError, match="cannot be set") as caught:
+        compose_config("train", ["pipeline=sage", "models.sage_first.trainer.max_epochs=1"])
+    assert caught.value.fix.endswith("model=sage_first trainer.max_epochs=1")
