@@ -23,7 +23,8 @@ from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import atomic_path, write_json
 from contrapposto.report.columns import describe_settings
 from contrapposto.report.evaluation import write_report
-from contrapposto.runs import ZOO, best_run, load_config
+from contrapposto.publish import INDEX
+from contrapposto.runs import best_run, load_config
 
 # Options that need no folder of their own: they do not change what is measured, or the folder is named after them.
 _NO_OPTIONS = ("data.store", "data.name", "data.cache", "data.batch_size", "data.num_workers", "data.repeats")
@@ -201,7 +202,7 @@ def _output_directory(config: DictConfig, checkpoint: Path | None, options: list
     """`<run>/evaluation/<data>-<stage>[-option=value...]`, or under runs/ for what was not trained here."""
     place = "official" if config.official else "external" if config.get("trained", True) else "untrained"
     run = _run_of(checkpoint) if checkpoint else None
-    if run is not None and run.resolve().is_relative_to(ZOO.resolve()):  # what is installed stays as it is
+    if run is not None and (run / INDEX).is_file():  # what was published stays as it is
         run = Path(config.paths.runs) / config.name / f"shipped-{run.name}"
     run = run or Path(config.paths.runs) / config.name / place
     marks = "".join(f"-{option.partition('.')[2]}" for option in options)
