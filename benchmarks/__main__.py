@@ -17,6 +17,7 @@ BENCHMARKS = (
     "anerf",
     "images",
     "scail_pose",
+    "waits",
 )
 
 
