@@ -183,7 +183,9 @@ def translate(name: str, overrides: Sequence[str], error: Exception) -> ConfigEr
         return ConfigError(f"{key} is now called {RENAMED[key]}.", fix=f"{RENAMED[key]}=VALUE")
     rest = [override for override in overrides if override.lstrip("+").partition("=")[0] != key]
     try:
-        keys = [known for known in _all_keys(compose(name, overrides=rest)) if not known.startswith("models.")]
+        keys = [
+            known for known in _all_keys(compose(name, overrides=rest)) if not known.startswith("models.")
+        ]
     except Exception:  # the rest is wrong too; it is reported once this one is corrected
         keys = []
     return ConfigError(

@@ -45,15 +45,23 @@ ONE_STEP = (
 )
 
 
-FEW = (
-    {"cache_windows": 64, "max_val_items": 8},
-    {"cache_windows": 16, "max_val_frames": 40},
-    {"cache_windows": 16, "sequence": 30},
-    {"max_val_images": 1, "rays": {"images_per_step": 8, "rays_per_step": 96}},
-    {"max_val_images": 1},
-    {"max_val_poses": 2, "val_share": 0.3},
-)
-"""Options of the data by which a step takes seconds; those of which a model has all are set."""
+FEW = {
+    "data.batch_size": 4,
+    "data.cache_windows": 16,
+    "data.max_val_frames": 40,
+    "data.max_val_images": 1,
+    "data.max_val_items": 8,
+    "data.max_val_poses": 2,
+    "data.rays.images_per_step": 8,
+    "data.rays.rays_per_step": 96,
+    "data.sequence": 30,
+    "data.val_share": 0.7,
+    "module.network.components": 8,
+    "module.render_factor": 16,
+}
+"""Options by which a step with its validation takes seconds, set where a model has them; networks keep their sizes."""
+
+_ABSENT = object()
 
 
 def golden_cases() -> str:
@@ -113,11 +121,9 @@ def one_step(model: str, stores: str, runs: str) -> Check:
 def _small(model: str, stores: str, runs: str) -> DictConfig:
     options = [f"model={model}", *ONE_STEP, f"paths.stores={stores}", f"paths.runs={runs}"]
     config = compose_config("train", options)
-    if OmegaConf.select(config, "module.render_factor") is not None:  # a whole image takes minutes on a CPU
-        config.module.render_factor = 16
-    for options in FEW:
-        if all(option in config.data for option in options):
-            config.data = OmegaConf.merge(config.data, options)
+    for option, value in FEW.items():
+        if OmegaConf.select(config, option, default=_ABSENT) is not _ABSENT:
+            OmegaConf.update(config, option, value)
     return config
 
 

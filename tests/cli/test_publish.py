@@ -72,7 +72,11 @@ def run(tmp_path):
     (folder / "result.json").write_text(json.dumps(result))
     (folder / "metrics.json").write_text(json.dumps({"best": {"step": 3, "metrics": {"val/x": 1.0}}}))
     provenance = {
-        "command": ["train.py", "model=posegpt_gpt", f"module.vqvae={tmp_path}/runs/posegpt_vqvae/A/best.ckpt"],
+        "command": [
+            "train.py",
+            "model=posegpt_gpt",
+            f"module.vqvae={tmp_path}/runs/posegpt_vqvae/A/best.ckpt",
+        ],
         "git": {"commit": "0" * 40},
         "seed": 1,
         "seconds": 60.0,

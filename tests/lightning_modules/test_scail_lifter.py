@@ -26,6 +26,8 @@ from tests.lightning_modules.sage_tiny import entry_point, only_run
 from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
+
+
 @pytest.fixture(scope="module")
 def runs(stores, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lifter")
@@ -67,7 +69,8 @@ def test_what_was_saved_evaluates_to_the_same_metrics(runs, stores, capsys):
     run = only_run(runs, MODEL)
     score = json.loads((run / "result.json").read_text())["score"]
     entry_point(
-        "evaluate", [a for a in tiny(MODEL, stores, runs, "stage=val") if not a.startswith(("module.", "trainer."))]
+        "evaluate",
+        [a for a in tiny(MODEL, stores, runs, "stage=val") if not a.startswith(("module.", "trainer."))],
     )
     (path,) = run.glob("evaluation/*/metrics.json")
     entry = json.loads(path.read_text())["val"]["metrics"]
