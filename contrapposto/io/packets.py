@@ -109,7 +109,7 @@ def stream_packets(
         poses = block[:, 1:22].reshape(-1, 3, 7)
         yield make_track(poses[..., 3:], poses[..., :3], block[:, 0], convention)
     if units is None:
-        raise InputError(f"{path} holds no packet that can be used.", found=str(repairs))
+        raise InputError(f"{path} holds no packet that can be used.", found=repairs.explained)
 
 
 def first_packets(path: str | Path) -> np.ndarray | None:

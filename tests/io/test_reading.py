@@ -152,6 +152,14 @@ def test_number_errors_name_the_row(clip: Motion, tmp_path: Path) -> None:
         read_motion(save(tmp_path / "a.bvh", "\n".join(rows)))
 
 
+def test_frame_times_that_are_no_seconds_are_refused(clip: Motion, tmp_path: Path) -> None:
+    for word in ("100.0", "10", "33.3333"):
+        path = save(tmp_path / "a.bvh", bvh_text(clip).replace("Frame Time: 0.100000", f"Frame Time: {word}"))
+        with pytest.raises(InputError, match="fps=30"):
+            read_motion(path)
+        assert read_motion(path, fps=10).fps == 10
+
+
 def test_a_leading_t_pose_is_cut_although_the_figure_moves_at_once(tmp_path: Path) -> None:
     clip = generate("walk", seconds=0.2, seed=5).to_skeleton(SMPL22)
     rotations = np.concatenate([np.zeros_like(clip.rotations[:1]), clip.rotations])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from contrapposto.errors import InputError
-from contrapposto.io import read_motion
+from contrapposto.io import read_motion, write_motion
 from contrapposto.mesh import RiggedMesh, read_mesh
 from contrapposto.mesh.character import animate_character
 from contrapposto.mesh.gltf import Gltf
+from contrapposto.mesh.gltf_document import pack_glb
 from contrapposto.mesh.legs import two_bones
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22
@@ -162,3 +165,25 @@ def test_two_bones_reach_their_target() -> None:
         np.testing.assert_allclose(ankle, target, atol=1e-9)
         assert np.linalg.norm(knee - start) == pytest.approx(upper)
         assert np.linalg.norm(ankle - knee) == pytest.approx(lower)
+
+
+def test_a_skeleton_without_a_mesh_has_no_video(
+    clip: Motion, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_character(tmp_path / "mine.glb", FAMILIES["mixamo"])
+    data = path.read_bytes()
+    length = struct.unpack_from("<I", data, 12)[0]
+    document = json.loads(data[20 : 20 + length])
+    document.pop("meshes"), document.pop("skins")
+    document["nodes"][23] = {"name": "body"}
+    path.write_bytes(pack_glb(document, data[28 + length :]))
+    write_motion(tmp_path / "walk.npz", clip)
+    options = [
+        "task=retarget",
+        f"input={tmp_path / 'walk.npz'}",
+        f"target={path}",
+        f"output={tmp_path / 'out'}",
+    ]
+    (created,) = predict(compose(options))
+    assert created.suffix == ".glb" and "no mesh" in capsys.readouterr().out
+    np.testing.assert_allclose(shape(read_motion(created)), shape(clip), atol=2e-3)
