@@ -113,7 +113,7 @@ class Reading:
 
     def _joints(self, motion: Motion, native: bool) -> SourceSkeleton | None:
         """Which joint is which; nothing where nobody needs to know and names do not tell."""
-        if self.joint_map is not None:
+        if self.joint_map is not None and self._suffix != ".npz":  # whose joints are SMPL's
             names = self.joint_map if isinstance(self.joint_map, Mapping) else read_joint_map(self.joint_map)
             return with_joint_map(motion.skeleton, names)
         try:

@@ -102,13 +102,20 @@ def test_what_cannot_be_told_is_refused(clip: Motion, tmp_path: Path) -> None:
         ({"fps": "fast"}, "not numeric"),
         ({"fps": None, "times": np.zeros(20)}, "no times in seconds"),
         ({"poses": 1e4 * clip.rotations.reshape(-1, 66)}, "no axis-angles"),
-        ({"trans": 317.0 * clip.root_translation}, "scale=0.01"),
         ({"smpl_scaling": 0.0}, "positive number"),
     ):
         np.savez(path, **arrays(clip, **change))
         with pytest.raises(InputError, match=words):
             read_motion(path)
+
+
+def test_a_path_of_an_unknown_unit_is_reported(
+    clip: Motion, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.npz"
     np.savez(path, **arrays(clip, trans=317.0 * clip.root_translation))
+    read_motion(path)
+    assert "scale= states metres per unit" in caplog.text
     assert distance(read_motion(path, scale=1 / 317), clip) < 1e-4
 
 
