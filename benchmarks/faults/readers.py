@@ -247,6 +247,7 @@ def _archive(folder: Path) -> None:
 READERS: dict[str, Reader] = {
     "amass": Reader(seeds.amass, _motion),
     "pose_parts": Reader(seeds.pose_parts, _motion),
+    "pose_units": Reader(seeds.pose_units, _motion),
     "bvh": Reader(seeds.bvh, _motion),
     "rigged_glb": Reader(seeds.rigged_glb, _motion),
     "asf_amc": Reader(seeds.asf_amc, _motion),
@@ -260,6 +261,8 @@ READERS: dict[str, Reader] = {
     "gltf": Reader(seeds.gltf, _mesh),
     "draco": Reader(seeds.draco, _mesh),
     "ply": Reader(seeds.ply, _mesh),
+    "ply_polygons": Reader(seeds.ply_polygons, _mesh),
+    "ply_strips": Reader(seeds.ply_strips, _mesh),
     "stl": Reader(seeds.stl, _mesh),
     "off": Reader(seeds.off, _mesh),
     "mesh_zip": Reader(seeds.mesh_zip, _poses),

@@ -28,6 +28,19 @@ def pose_parts(folder: Path) -> None:
     np.savez(folder / "clip.npz", transl=clip.root_translation, fps=30.0, **arrays)
 
 
+def pose_units(folder: Path) -> None:
+    """EasyMocap's arrays with times of frames, and a scale of the path."""
+    clip = _clip()
+    poses = clip.rotations[:, :24].reshape(clip.num_frames, -1).copy()
+    poses[:, :3] = 0
+    arrays = {
+        "Rh": clip.rotations[:, 0],
+        "Th": clip.root_translation * 100,
+        "smpl_scaling": np.array([100.0]),
+    }
+    np.savez(folder / "clip.npz", poses=poses, timestamps=np.arange(clip.num_frames) / 30, **arrays)
+
+
 def rigged_glb(folder: Path) -> None:
     """An animated skeleton with a skin and no mesh."""
     from contrapposto.mesh.gltf_document import Document
@@ -200,6 +213,34 @@ def draco(folder: Path) -> None:
 def ply(folder: Path) -> None:
     """The tetrahedron as PLY."""
     _plain_mesh(folder / "mesh.ply")
+
+
+def ply_polygons(folder: Path) -> None:
+    """Polygons of different lengths, one of them concave, with coordinates and colours of their corners, as text."""
+    header = (
+        "ply\nformat ascii 1.0\ncomment TextureFile skin.png\nelement vertex 6\nproperty float x\nproperty float y\n"
+        "property float z\nproperty uchar red\nproperty uchar green\nproperty uchar blue\nelement face 2\n"
+        "property list uchar int vertex_indices\nproperty list uchar float texcoord\nend_header\n"
+    )
+    places = ((0, 0, 0), (2, 0, 0), (2, 2, 0), (1, 0.5, 0), (0, 2, 0), (0, 0, 1))
+    rows = [f"{x} {y} {z} 9 9 {10 * y:g}" for x, y, z in places]
+    rows += ["5 0 1 2 3 4 10 0 0 1 0 1 1 0.5 0.2 0 1", "3 0 5 1 6 0 0 0 1 1 0"]
+    (folder / "mesh.ply").write_text(header + "\n".join(rows) + "\n")
+    (folder / "skin.png").write_bytes(tetrahedron().materials[0].texture)
+
+
+def ply_strips(folder: Path) -> None:
+    """Strips and lists of different lengths, big-endian."""
+    header = (
+        "ply\nformat binary_big_endian 1.0\nelement vertex 4\nproperty float x\nproperty float y\nproperty float z\n"
+        "element marks 2\nproperty list uchar short values\nelement tristrips 1\n"
+        "property list int int vertex_indices\nend_header\n"
+    )
+    places = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], ">f4").tobytes()
+    marks = b"\x01\x00\x07\x02\x00\x01\x00\x02"
+    (folder / "mesh.ply").write_bytes(
+        header.encode() + places + marks + np.array([5, 0, 1, 2, -1, 3], ">i4").tobytes()
+    )
 
 
 def stl(folder: Path) -> None:

@@ -50,8 +50,8 @@ class Task:
     def key(self, recipe: Recipe) -> str:
         """Name of the result file: what the result depends on, hashed."""
         source = [self.source.name, self.digest, self.source.parameters_digest()]
-        parts = [_FORMAT, FIGURE, recipe.name, recipe.version, *source]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        parts = [_FORMAT, FIGURE, recipe.name, recipe.version, recipe.options, *source]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def convert_all(

@@ -13,8 +13,11 @@ from contrapposto.errors import InputError
 if TYPE_CHECKING:
     from contrapposto.motion import Motion
 
-READABLE = (".npz", ".bvh", ".amc", ".glb", ".gltf", ".vrm")
+READABLE = (".npz", ".bvh", ".amc", ".glb", ".gltf", ".vrm", ".vrma")
 WRITABLE = (".npz", ".bvh", ".glb", ".mp4")
+
+_ONLY = {"asf": (".amc",), "clip": (".glb", ".gltf", ".vrm", ".vrma")}
+"""Options that count for some formats alone, also where they are stated for all files of a command."""
 
 _stated: ContextVar[Mapping[str, Any]] = ContextVar("stated", default={})  # noqa: B039 (never changed)
 _HINTS = {
@@ -39,7 +42,8 @@ def read_motion(
     joint_map: str | Path | Mapping[str, str] | None = None,
     **options: Any,
 ) -> Motion:
-    """Read a clip: `.npz` of the SMPL family, `.bvh`, `.amc` with its `.asf`, or animated `.glb`, `.gltf`, `.vrm`.
+    """Read a clip: `.npz` of the SMPL family, `.bvh`, `.amc` with its `.asf`, or animated `.glb`, `.gltf`, `.vrm`,
+    `.vrma`.
 
     Args:
         path: the file; the suffix decides about the format, in any case.
@@ -63,8 +67,9 @@ def read_motion(
     stated: dict[str, Any] = {"up": up, "forward": forward, "scale": scale, "fps": fps}
     stated |= {"reference_frame": reference_frame, "joint_map": joint_map, **options}
     stated = {**_stated.get(), **{name: value for name, value in stated.items() if value is not None}}
-    if Path(path).suffix.lower() != ".amc" and "asf" not in options:
-        stated.pop("asf", None)
+    for name, suffixes in _ONLY.items():
+        if Path(path).suffix.lower() not in suffixes and name not in options:
+            stated.pop(name, None)
     return Reading(Path(path), **stated).motion(native=native)
 
 

@@ -19,26 +19,37 @@ import numpy as np
 from contrapposto.checks import MAX_BYTES, check_file, check_text, naming, note, shorten
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.io.pose_arrays import LAYOUTS, TRANSLATION, USED, read_poses
-from contrapposto.motion import Label, Motion
-from contrapposto.skeleton import SKELETONS
-
-RATE_KEYS = (
-    *("mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate", "fps", "frameRate", "mocap_fps"),
-    *("sampling_rate", "sample_rate", "framerate_hz", "freq", "frequency"),
+from contrapposto.io.pose_arrays import (
+    LAYOUTS,
+    ORIGIN_TRANSLATION,
+    TRANSLATION,
+    USED,
+    about_origin,
+    read_poses,
 )
+from contrapposto.io.pose_units import (
+    PERIOD_KEYS,
+    RATE_KEYS,
+    SCALE_KEYS,
+    TIME_KEYS,
+    frame_rate,
+    in_radians,
+)
+from contrapposto.motion import Label, Motion
+from contrapposto.skeleton import SKELETONS, Skeleton
+
 _METADATA = "contrapposto_metadata"
-PERIOD_KEYS = ("dt", "frame_time", "timestep", "time_step")
 GENDERS = ("neutral", "male", "female")
-_USED = {*USED, "betas", "gender", "contrapposto_labels", "contrapposto_metadata", *RATE_KEYS, *PERIOD_KEYS}
+_USED = {*USED, "betas", "gender", "contrapposto_labels", "contrapposto_metadata"}
+_USED |= {*RATE_KEYS, *PERIOD_KEYS, *TIME_KEYS, *SCALE_KEYS}
 
 
 def read_amass(path: str | Path, *, fps: float | None = None) -> Motion:
     """Read an AMASS npz file into a clip on the skeleton of its layout.
 
     Members used: `poses` (F, 66 | 72 | 156 | 165) radians or what `contrapposto.io.pose_arrays` knows in place of it,
-    `trans` (F, 3) metres, one of `RATE_KEYS` or `PERIOD_KEYS`, and if present `betas` (S,) and `gender`. Further short
-    text members (`source`, `label`, ...) become metadata. Nothing is ever unpickled; a pickled `gender` is recognised
+    `trans` (F, 3) metres, a frame rate (`contrapposto.io.pose_units`), and if present `betas` (S,) and `gender`. Further
+    short text members (`source`, `label`, ...) become metadata. Nothing is ever unpickled; a pickled `gender` is recognised
     by looking at its text.
 
     Args:
@@ -168,7 +179,7 @@ def _check_claim(name: str, file: Any, size: int) -> None:
 
 def _motion(members: _Members, fps: float | None) -> Motion:
     poses = read_poses(members.names, lambda name: _numbers(members, name))
-    rate = fps if fps is not None else _rate(members)
+    rate = fps if fps is not None else frame_rate(members.names, lambda name: _exact(members, name))
     if poses is None or rate is None:
         raise InputError(
             "This is not a motion file." if poses is None else "The file states no frame rate.",
@@ -178,13 +189,13 @@ def _motion(members: _Members, fps: float | None) -> Motion:
             if poses is None
             else "state it: fps=30",
         )
-    skeleton, rotations = poses
+    skeleton, rotations = poses[0], in_radians(poses[1])
     labels, metadata = _own(members)
     gender, gender_note = _gender(members)
     metadata = {**_texts(members), **metadata, **({"gender_note": gender_note} if gender_note else {})}
     return Motion(
         rotations=rotations,
-        root_translation=_translation(members, len(rotations)),
+        root_translation=_translation(members, skeleton, rotations),
         fps=rate,
         skeleton=skeleton,
         betas=_betas(members),
@@ -194,37 +205,48 @@ def _motion(members: _Members, fps: float | None) -> Motion:
     )
 
 
-def _translation(members: _Members, frames: int) -> np.ndarray:
-    name = next((name for name in TRANSLATION if name in members.names), None)
+def _translation(members: _Members, skeleton: Skeleton, rotations: np.ndarray) -> np.ndarray:
+    frames, names = len(rotations), members.names
+    name = next((name for name in (*TRANSLATION, *ORIGIN_TRANSLATION) if name in names), None)
     if name is None:
         note("the file has no translation (trans): the figure stays in its place")
         return np.zeros((frames, 3), np.float32)
     values = _numbers(members, name)
+    if values.ndim == 3 and 1 in values.shape[:2]:  # with a batch of one
+        values = values.reshape(-1, values.shape[2])
     if values.shape != (frames, 3):
         raise InputError(
             "The arrays do not have the shapes of AMASS.",
             found=f"{frames} poses, {name} {values.shape}",
             expected=f"{name} ({frames}, 3)",
         )
-    return values
+    scale = next((_exact(members, key).ravel() for key in SCALE_KEYS if key in names), np.ones(1))
+    if scale.size != 1 or not scale[0] > 0:
+        raise InputError("The scale of the path is not one positive number.", found=f"shape {scale.shape}")
+    values = values / scale.astype(np.float32)
+    return about_origin(rotations[:, 0], values, skeleton) if name in ORIGIN_TRANSLATION else values
 
 
-def _rate(members: _Members) -> float | None:
-    """Frames per second; None where the file does not say."""
-    for key in (*RATE_KEYS, *PERIOD_KEYS):
-        if key in members.names:
-            values = _numbers(members, key)
-            if values.size != 1:
-                raise InputError(f"{key} is not one number.", found=f"shape {values.shape}")
-            number = float(values.reshape(()))
-            return number if key in RATE_KEYS else 1 / number if number > 0 else 0.0
-    return None
+def _exact(members: _Members, name: str) -> np.ndarray:
+    """Numbers in double precision, also of text."""
+    values = members.array(name)
+    if values.dtype.kind in "US":
+        try:
+            return values.astype(np.float64)
+        except ValueError:
+            pass
+    _check_numeric(name, values)
+    return values.astype(np.float64)
+
+
+def _check_numeric(name: str, values: np.ndarray) -> None:
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"Member {name} is not numeric.", found=f"type {values.dtype}", expected="numbers")
 
 
 def _numbers(members: _Members, name: str) -> np.ndarray:
     values = members.array(name)
-    if values.dtype.kind not in "fiu":
-        raise InputError(f"Member {name} is not numeric.", found=f"type {values.dtype}", expected="numbers")
+    _check_numeric(name, values)
     with np.errstate(over="ignore"):  # too large for float32: becomes infinite and is refused as not finite
         return values.astype(np.float32 if values.ndim else np.float64)
 

@@ -32,7 +32,12 @@ _WRITTEN_ORDER = "ZXY"
 
 
 def read_bvh(
-    path: str | Path, *, scale: float | None = None, up: str = "y", root_offset: str = "auto"
+    path: str | Path,
+    *,
+    scale: float | None = None,
+    up: str = "y",
+    fps: float | None = None,
+    root_offset: str = "auto",
 ) -> Motion:
     """Read a BVH file into a clip on its own skeleton, in the canonical frame (z up, metres).
 
@@ -46,6 +51,7 @@ def read_bvh(
             the skeleton (for a man, from a hand to the other foot) comes nearest to 2.1 m; the unit stands in the
             metadata under `unit`.
         up: the file's vertical axis: `y` as nearly always, `z` (Blender), `x`, or one of them with a minus sign.
+        fps: the frame rate, where the file states a wrong one.
         root_offset: whether the root's position channels `replace` its OFFSET or are to `add` to it: both are found.
             `auto` takes the reading that puts the feet nearer to the ground.
 
@@ -59,7 +65,7 @@ def read_bvh(
         raise InputError(f"scale is {scale}.", expected="a positive number of metres per unit")
     text = read_text(path, "BVH")
     with naming(path):
-        tree, values, fps = parse_bvh(text)
+        tree, values, fps = parse_bvh(text, fps)
         return _Poser(tree, values, turn).motion(Path(path).stem, fps, scale, root_offset)
 
 

@@ -13,6 +13,7 @@ from contrapposto.errors import InputError
 MAX_JOINTS = 4096
 """No figure has more; a file that has is damaged or hostile."""
 
+_SLOWEST = 1.0  # seconds between frames; what is larger is milliseconds, or a rate
 _CHANNEL = re.compile(r"([XYZ])(position|rotation)", re.IGNORECASE)
 _MOTION = re.compile(r"^\s*MOTION\b", re.MULTILINE | re.IGNORECASE)
 _FRAMES = re.compile(r"\s*Frames\s*:\s*(\S+)[^\n]*\n?", re.IGNORECASE)
@@ -38,8 +39,8 @@ class Tree:
     num_channels: int
 
 
-def parse_bvh(text: str) -> tuple[Tree, np.ndarray, float]:
-    """Return the tree, the (F, num_channels) float64 channel values and the frame rate.
+def parse_bvh(text: str, fps: float | None = None) -> tuple[Tree, np.ndarray, float]:
+    """Return the tree, the (F, num_channels) float64 channel values and the frame rate (`fps` where it is known).
 
     Raises:
         InputError: the text is not a whole BVH file with finite numbers.
@@ -58,8 +59,8 @@ def parse_bvh(text: str) -> tuple[Tree, np.ndarray, float]:
     frames, body = _field(body, _FRAMES, "Frames")
     frame_time, body = _field(body, _FRAME_TIME, "Frame Time")
     count = _count(frames)
-    fps = _frame_rate(frame_time)
-    return tree, _table(body, count, tree.num_channels), fps
+    rate = _frame_rate(frame_time) if fps is None else fps
+    return tree, _table(body, count, tree.num_channels), rate
 
 
 class _Hierarchy:
@@ -199,11 +200,11 @@ def _frame_rate(word: str) -> float:
         seconds = float(word)
     except ValueError:
         seconds = float("nan")
-    if not 1e-5 <= seconds <= 1e4:
+    if not 1e-5 <= seconds <= _SLOWEST:
         raise InputError(
             f"The frame time is {shorten(word)}.",
-            expected="seconds between frames, positive",
-            fix="correct the line 'Frame Time:' in the file",
+            expected=f"seconds between frames, positive and at most {_SLOWEST:g}",
+            fix="state frames per second: fps=30, or correct the line 'Frame Time:' in the file",
         )
     rate = 1 / seconds
     digits = re.fullmatch(r"\d*\.(\d+)", word, re.ASCII)

@@ -10,6 +10,8 @@ from contrapposto.checks import note
 _LEAST = 30  # frames with all three devices
 _WALKED = 1.0  # metres from which on the way of the head shows where it looks
 _UPRIGHT = 0.5  # cosine of the head's own vertical to the world's, median over a recording
+_AHEAD = 0.1  # how clearly (`_looks`) a head looks along an axis
+_METRES = 10.0  # heights of a head above this are no metres
 _ALONG = 0.3  # mean cosine from which on wrists lie along their arms
 
 
@@ -32,7 +34,7 @@ def find_axes(block: np.ndarray, habit: str) -> str:
     up = _vertical(places)
     if up is None:
         return habit
-    name = ("joints" if _is_joint(places, turns, up) else "devices") if up == 2 else _y_up(places, turns)
+    name = _z_up(places, turns) if up == 2 else _y_up(places, turns)
     if name != habit:
         note(
             f"the axes are those of axes={name}, as head and hands show: {_DESCRIBED[name]}; axes= states otherwise"
@@ -46,6 +48,8 @@ _DESCRIBED = {
     "devices": "z up, devices held in an unknown way",
     "openxr": "y up, right-handed, the head looks along -z",
     "quest": "y up, left-handed, the head looks along z",
+    "ros": "z up, right-handed, the head looks along x",
+    "unreal": "z up, left-handed, the head looks along x",
 }
 
 
@@ -65,10 +69,28 @@ def _vertical(places: np.ndarray) -> int | None:
     return 1 if above[1] > above[2] else 2
 
 
+def _z_up(places: np.ndarray, turns: np.ndarray) -> str:
+    if _is_joint(places, turns, 2):
+        return "joints"
+    ahead = _level(turns[:, 0, :, 0], 2)
+    upright = float(np.median(turns[:, 0, 2, 2])) > _UPRIGHT  # the head's own z
+    if not upright or _looks(places, ahead, 2) < _AHEAD:
+        return "devices"
+    left = np.cross([0.0, 0.0, 1.0], ahead)  # of right-handed axes; Unreal's unit is the centimetre
+    apart = ((places[:, 1] - places[:, 2]) * left).sum(axis=1)
+    mirrored = np.median(apart) < 0 and float(np.median(places[:, 0, 2])) > _METRES
+    return "unreal" if mirrored else "ros"
+
+
+def _level(directions: np.ndarray, up: int) -> np.ndarray:
+    """(F, 3) directions, level with the floor, of length one."""
+    flat = directions * (1.0 - np.eye(3)[up])
+    return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9))
+
+
 def _y_up(places: np.ndarray, turns: np.ndarray) -> str:
-    ahead = turns[:, 0, :, 2] * [1.0, 0.0, 1.0]  # the head's own z, level with the floor
-    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
-    if _looks(places, ahead) < 0:
+    ahead = _level(turns[:, 0, :, 2], 1)  # the head's own z
+    if _looks(places, ahead, 1) < 0:
         return "openxr"
     # Left of somebody who looks along z is y x z in right-handed axes, and the other way round in left-handed ones.
     left = np.cross([0.0, 1.0, 0.0], ahead)
@@ -76,14 +98,14 @@ def _y_up(places: np.ndarray, turns: np.ndarray) -> str:
     return "joints_y_up" if np.median(apart) > 0 and _is_joint(places, turns, 1) else "quest"
 
 
-def _looks(places: np.ndarray, ahead: np.ndarray) -> float:
+def _looks(places: np.ndarray, ahead: np.ndarray, up: int) -> float:
     """Positive where the hands are before the head, or the head moves forward, along level directions (F, 3)."""
     hands = places[:, 1:].mean(axis=1) - places[:, 0]
     reach = np.median(np.linalg.norm(hands, axis=1))
     before = float(np.mean((hands * ahead).sum(axis=1)) / max(reach, 1e-9))
-    steps = np.diff(places[:, 0], axis=0) * [1.0, 0.0, 1.0]
+    steps = np.diff(places[:, 0], axis=0) * (1.0 - np.eye(3)[up])
     length = float(np.linalg.norm(steps, axis=1).sum())
-    height = float(np.median(places[:, 0, 1]))
+    height = float(np.median(places[:, 0, up]))
     way = float((steps * ahead[1:]).sum()) / max(length, 1e-9)
     return before + (2.0 * way if length > _WALKED * height / 1.5 else 0.0)  # heights of 1.5 m, in any unit
 

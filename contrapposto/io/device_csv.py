@@ -61,7 +61,7 @@ def stream_csv(
         quaternions = np.where(block[:, 22:, None] > 0, devices[..., 3:], np.nan)
         yield make_track(quaternions, devices[..., :3], block[:, 0], convention)
     if units is None:
-        raise InputError(f"{path} holds no row that can be used.", found=str(repairs) or "only a header")
+        raise InputError(f"{path} holds no row that can be used.", found=repairs.explained or "only a header")
 
 
 def first_rows(path: str | Path) -> np.ndarray | None:

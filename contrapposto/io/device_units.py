@@ -10,11 +10,12 @@ from contrapposto.checks import note
 from contrapposto.errors import InputError
 from contrapposto.io.devices import Convention
 
-_TIMES = {"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
+_TIMES = {"milliseconds": 1e-3, "microseconds": 1e-6, "ticks of 100 ns": 1e-7, "nanoseconds": 1e-9}
 _LENGTHS = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001, "inches": 0.0254, "feet": 0.3048}
 _HEAD = (0.4, 2.4)  # metres above the floor, sitting children and tall people included
 _APART = (0.12, 1.3)  # metres from the head to a hand, median over a recording
 _STEP = (1 / 1000, 1 / 4)  # seconds between frames of a recording
+_USUAL_STEP, _USUAL_HEAD, _USUAL_APART = 1 / 72, 1.5, 0.6  # seconds and metres; the nearest unit is taken
 
 
 @dataclass(frozen=True)
@@ -84,21 +85,28 @@ def _time_unit(times: np.ndarray) -> float:
     step = float(np.median(steps))
     if step <= _STEP[1]:
         return 1.0
-    for name, unit in _TIMES.items():
-        if _STEP[0] <= step * unit <= _STEP[1]:
-            note(f"times are {name}: {step:g} from one frame to the next")
-            return unit
-    return 1.0
+    fits = {name: unit for name, unit in _TIMES.items() if _STEP[0] <= step * unit <= _STEP[1]}
+    if not fits:
+        return 1.0
+    name = min(fits, key=lambda name: abs(np.log(step * fits[name] / _USUAL_STEP)))
+    note(f"times are {name}: {step:g} from one frame to the next")
+    return fits[name]
 
 
 def _length_unit(devices: np.ndarray, vertical: int) -> float:
     head = float(np.median(devices[:, 0, vertical]))
     apart = float(np.median(np.linalg.norm(devices[:, 1:, :3] - devices[:, :1, :3], axis=-1)))
-    for name, unit in _LENGTHS.items():
-        if _HEAD[0] <= head * unit <= _HEAD[1] and _APART[0] <= apart * unit <= _APART[1]:
-            if unit != 1.0:
-                note(f"positions are in {name}: the head is {head:.4g} above the floor")
-            return unit
+    fits = [
+        name
+        for name, unit in _LENGTHS.items()
+        if _HEAD[0] <= head * unit <= _HEAD[1] and _APART[0] <= apart * unit <= _APART[1]
+    ]
+    if "metres" in fits:
+        return 1.0
+    if fits:
+        name = min(fits, key=lambda name: _strangeness(head * _LENGTHS[name], apart * _LENGTHS[name]))
+        note(f"positions are in {name}: the head is {head:.4g} above the floor")
+        return _LENGTHS[name]
     if _APART[0] <= apart <= _APART[1]:
         return 1.0  # the floor is elsewhere
     raise InputError(
@@ -106,6 +114,11 @@ def _length_unit(devices: np.ndarray, vertical: int) -> float:
         found=f"a head {head:.4g} above the floor, hands {apart:.4g} away from it (medians)",
         expected="metres, centimetres, millimetres, inches or feet",
     )
+
+
+def _strangeness(head: float, apart: float) -> float:
+    """How far a height of the head and a distance of the hands from it, in metres, are from the usual ones."""
+    return float(abs(np.log(head / _USUAL_HEAD)) + abs(np.log(apart / _USUAL_APART)))
 
 
 def _check_vertical(devices: np.ndarray, vertical: int) -> None:

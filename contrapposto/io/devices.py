@@ -138,6 +138,13 @@ CONVENTIONS = {
     "devices": Convention(False, False, np.tile(np.eye(3), (3, 1, 1)), hands_known=False),
     # A headset of OpenXR and WebXR looks along -z, its x is to the wearer's right.
     "openxr": Convention(False, True, np.tile(np.diag([-1.0, 1.0, -1.0]), (3, 1, 1)), hands_known=False),
+    # ROS looks along x, its y is to the left. Unreal's y is to the right; with x mirrored, x points backward.
+    "ros": Convention(
+        False, False, np.tile([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]], (3, 1, 1)), hands_known=False
+    ),
+    "unreal": Convention(
+        True, False, np.tile([[0.0, 0, -1], [-1, 0, 0], [0, 1, 0]], (3, 1, 1)), hands_known=False
+    ),
 }
 
 
@@ -160,11 +167,13 @@ class Repairs:
         path: the file, for messages.
         strict: whether any damage is an error.
         counts: kind of damage to how often it was met.
+        reasons: kind of damage to what was found the first time.
     """
 
     path: str | Path
     strict: bool = False
     counts: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, str] = field(default_factory=dict)
 
     def note(self, kind: str, where: str, *, found: str = "", expected: str = "", fix: str = "") -> None:
         """Count one damage, `kind` at `where`.
@@ -175,9 +184,20 @@ class Repairs:
         if self.strict:
             raise InputError(f"{self.path}: {where} {kind}.", found=found, expected=expected, fix=fix)
         self.counts[kind] += 1
+        if found:
+            self.reasons.setdefault(kind, found)
 
     def __str__(self) -> str:
         return "; ".join(f"{count} x {kind}" for kind, count in self.counts.most_common())
+
+    @property
+    def explained(self) -> str:
+        """The counts, each with what was found the first time."""
+        kinds = self.counts.most_common()
+        return "; ".join(
+            f"{count} x {kind}" + (f" ({self.reasons[kind]})" if kind in self.reasons else "")
+            for kind, count in kinds
+        )
 
 
 def make_track(

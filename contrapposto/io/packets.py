@@ -73,12 +73,21 @@ def decode(data: bytes | str) -> Packet:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise InputError(
             "A packet cannot be read.",
-            found=f"{type(error).__name__}: {error}"[:200],
+            found=_reason(error)[:200],
             expected='{"time": seconds, "head": [x, y, z, qx, qy, qz, qw], "left": ..., "right": ...}',
         ) from error
     if not np.isfinite(time):
         raise InputError("A packet has no time.", expected="seconds, a finite number")
     return Packet(time, poses, sent)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a packet, in words of its own format."""
+    if isinstance(error, KeyError):
+        return f"no entry {error}"
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return f"no JSON ({error})"
+    return str(error)
 
 
 def packets_of(track: DeviceTrack) -> Iterator[Packet]:
@@ -109,7 +118,7 @@ def stream_packets(
         poses = block[:, 1:22].reshape(-1, 3, 7)
         yield make_track(poses[..., 3:], poses[..., :3], block[:, 0], convention)
     if units is None:
-        raise InputError(f"{path} holds no packet that can be used.", found=str(repairs))
+        raise InputError(f"{path} holds no packet that can be used.", found=repairs.explained)
 
 
 def first_packets(path: str | Path) -> np.ndarray | None:

@@ -19,7 +19,7 @@ FARTHEST = 2.0
 FASTEST = 15.0
 """Metres a second that no head or hand exceeds."""
 
-_ORIGIN, _ON_HEAD = 1e-6, 0.02  # metres
+_ORIGIN, _ON_HEAD = 2e-3, 0.02  # metres
 _FROZEN = 0.25  # seconds without any change, while the head moves
 _HEAD_MOVES = 0.01  # metres
 

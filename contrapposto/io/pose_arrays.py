@@ -16,7 +16,7 @@ from contrapposto.errors import InputError
 from contrapposto.skeleton import SKELETONS, SMPL22, SMPL24, SMPLH52, SMPLX55, Skeleton
 
 WHOLE = ("poses", "smpl_poses", "pose", "fullpose", "full_pose", "thetas")
-ROOT = ("root_orient", "global_orient", "root_pose", "orient")
+ROOT = ("root_orient", "global_orient", "root_pose", "orient", "Rh")
 BODY = ("pose_body", "body_pose")
 JAW, EYES = ("pose_jaw", "jaw_pose"), ("pose_eye",)
 EYE_PAIR = (("leye_pose", "left_eye_pose"), ("reye_pose", "right_eye_pose"))
@@ -31,9 +31,11 @@ TRANSLATION = (
     "root_translation",
     "root_transl",
 )
+ORIGIN_TRANSLATION = ("Th",)
+"""EasyMocap's: the figure is turned (`Rh`) about the origin, not about its pelvis, and then moved."""
 USED = {
     name
-    for group in (WHOLE, ROOT, BODY, JAW, EYES, *EYE_PAIR, HANDS, *HAND_PAIR, TRANSLATION)
+    for group in (WHOLE, ROOT, BODY, JAW, EYES, *EYE_PAIR, HANDS, *HAND_PAIR, TRANSLATION, ORIGIN_TRANSLATION)
     for name in group
 }
 LAYOUTS: dict[int, Skeleton] = {3 * skeleton.num_joints: skeleton for skeleton in SKELETONS.values()}
@@ -61,6 +63,8 @@ def read_poses(names: Sequence[str], read: Read) -> tuple[Skeleton, np.ndarray] 
     if whole is not None:
         skeleton = LAYOUTS.get(whole.shape[1])
         if skeleton is not None:
+            if root is not None and root.shape == (len(whole), 3) and not whole[:, :3].any():
+                whole = np.concatenate([root, whole[:, 3:]], axis=1)  # the root stands apart
             return skeleton, whole.reshape(len(whole), skeleton.num_joints, 3)
         if whole.shape[1] not in _WITHOUT_ROOT:
             raise _no_layout(f"poses of {whole.shape[1]} numbers a frame")
@@ -78,6 +82,12 @@ def read_poses(names: Sequence[str], read: Read) -> tuple[Skeleton, np.ndarray] 
     if body.shape[1] not in (63, 69):
         raise _no_layout(f"body_pose of {body.shape[1]} numbers a frame")
     return _parts(root, body, first)
+
+
+def about_origin(turns: np.ndarray, places: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """(F, 3) translations of SMPL, from (F, 3) axis-angles about the origin and (F, 3) moves after them."""
+    pelvis = skeleton.rest_positions[0]
+    return np.asarray(places + Rotation.from_rotvec(turns).apply(pelvis) - pelvis, np.float32)
 
 
 def _parts(
@@ -116,7 +126,9 @@ def _joined(parts: list[np.ndarray], skeleton: Skeleton) -> tuple[Skeleton, np.n
 
 
 def _axis_angles(name: str, values: np.ndarray) -> np.ndarray:
-    """(F, 3 J) axis-angles of (F, 3 J), (F, J, 3) or rotation matrices (F, J, 3, 3)."""
+    """(F, 3 J) axis-angles of (F, 3 J), (F, J, 3) or rotation matrices (F, J, 3, 3), perhaps in a batch of one."""
+    if values.ndim in (3, 4) and values.shape[0] == 1 and values.shape[2] != 3:
+        values = values[0]
     if values.ndim == 4 and values.shape[2:] == (3, 3):
         flat = values.reshape(-1, 3, 3).astype(np.float64)
         if not np.isfinite(flat).all() or np.abs(np.linalg.det(flat) - 1).max(initial=0) > 0.05:

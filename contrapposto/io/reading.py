@@ -13,13 +13,15 @@ from contrapposto.checks import naming, note, parsing, read_text
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.io import READABLE, unknown_format
 from contrapposto.io.amass import read_amass, written_here
+from contrapposto.io.pose_units import in_metres
 from contrapposto.motion import Motion
 from contrapposto.retarget import SourceSkeleton, joint_index, recognise, to_smpl, with_joint_map
 from contrapposto.retarget.upright import check_axes, find_up, to_z_up, turned
 from contrapposto.skeleton import SKELETONS
 
-_HABIT = {".npz": "z", ".bvh": "y", ".amc": "y", ".glb": "y", ".gltf": "y", ".vrm": "y"}
-_OPTIONS = {".bvh": {"root_offset"}, ".amc": {"asf"}, ".glb": {"clip"}, ".gltf": {"clip"}, ".vrm": {"clip"}}
+_HABIT = {".npz": "z", ".bvh": "y", ".amc": "y", ".glb": "y", ".gltf": "y", ".vrm": "y", ".vrma": "y"}
+_OPTIONS = {".bvh": {"root_offset"}, ".amc": {"asf"}}
+_OPTIONS |= {suffix: {"clip"} for suffix in (".glb", ".gltf", ".vrm", ".vrma")}
 
 
 class Reading:
@@ -85,9 +87,12 @@ class Reading:
         if self._suffix == ".bvh":
             from contrapposto.io.bvh import read_bvh
 
-            return read_bvh(self.path, scale=self.scale, up=up, **self.options)
+            return read_bvh(self.path, scale=self.scale, up=up, fps=self.fps, **self.options)
         if self._suffix == ".npz":
             motion = read_amass(self.path, fps=self.fps)
+            if self.scale is None and not written_here(self.path):
+                with naming(self.path):
+                    motion = in_metres(motion)
         elif self._suffix == ".amc":
             from contrapposto.io.asf_amc import read_amc
 
@@ -108,7 +113,7 @@ class Reading:
 
     def _joints(self, motion: Motion, native: bool) -> SourceSkeleton | None:
         """Which joint is which; nothing where nobody needs to know and names do not tell."""
-        if self.joint_map is not None:
+        if self.joint_map is not None and self._suffix != ".npz":  # whose joints are SMPL's
             names = self.joint_map if isinstance(self.joint_map, Mapping) else read_joint_map(self.joint_map)
             return with_joint_map(motion.skeleton, names)
         try:

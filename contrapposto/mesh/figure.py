@@ -58,15 +58,14 @@ def read_figure(rig: Rig, joint_map: Mapping[str, str] | None = None, *, bind: b
 
 
 def humanoid_bones(document: Mapping[str, Any]) -> dict[int, str]:
-    """Node to name of the humanoid bone, as VRM 0.x and 1.0 state it; empty for other files."""
+    """Node to name of the humanoid bone, as VRM 0.x, 1.0 and VRM animations state it; empty for other files."""
     extensions = document.get("extensions") or {}
     bones: dict[int, str] = {}
     for entry in ((extensions.get("VRM") or {}).get("humanoid") or {}).get("humanBones") or []:
         if isinstance(entry, dict) and isinstance(entry.get("node"), int):
             bones[entry["node"]] = str(entry.get("bone"))
-    for name, entry in (
-        ((extensions.get("VRMC_vrm") or {}).get("humanoid") or {}).get("humanBones") or {}
-    ).items():
+    stated = extensions.get("VRMC_vrm") or extensions.get("VRMC_vrm_animation") or {}
+    for name, entry in ((stated.get("humanoid") or {}).get("humanBones") or {}).items():
         if isinstance(entry, dict) and isinstance(entry.get("node"), int):
             bones[entry["node"]] = str(name)
     return bones
@@ -89,9 +88,13 @@ def _joints(rig: Rig) -> list[int]:
     chosen |= set(humanoid_bones(rig.file.json))
     chosen = {node for node in chosen if isinstance(node, int) and 0 <= node < len(rig.nodes)}
     if not chosen:
-        chosen = {node for node in range(len(rig.nodes)) if "mesh" not in rig.nodes[node]}
+        chosen = _largest_tree(rig)
     if not chosen:
-        raise InputError(f"{rig.path} has no joints.", expected="a rigged figure")
+        raise InputError(
+            f"{rig.path} has no joints.",
+            expected="a rigged figure",
+            fix="make joints for a figure with its arms out: task=rig target=FILE; or pose it: task=npr_transfer",
+        )
     root = _common(rig, sorted(chosen))
     if root is None:
         raise InputError(f"The joints of {rig.path} do not hang on one node.", expected="one skeleton")
@@ -101,6 +104,18 @@ def _joints(rig: Rig) -> list[int]:
             node = rig.parents[node]
     chosen.add(root)
     return [node for node in rig.order if node in chosen]
+
+
+def _largest_tree(rig: Rig) -> set[int]:
+    """The nodes without meshes below that root which has most of them: lamps and cameras stand apart."""
+    trees: dict[int, set[int]] = {}
+    for node in rig.order:
+        root = node
+        while rig.parents[root] >= 0:
+            root = rig.parents[root]
+        if "mesh" not in rig.nodes[node]:
+            trees.setdefault(root, set()).add(node)
+    return max(trees.values(), key=len, default=set())
 
 
 def _common(rig: Rig, nodes: list[int]) -> int | None:

@@ -1,4 +1,4 @@
-"""Read and write meshes by the suffix of the file name: OBJ, GLB and glTF here, PLY, STL and OFF through trimesh."""
+"""Read and write meshes by the suffix of the file name: STL through trimesh, the others here."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import numpy as np
 from contrapposto.checks import check_file, naming, shorten
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
-from contrapposto.mesh.asset import Material, MeshAsset
+from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.gltf_write import write_mesh_glb
 from contrapposto.mesh.obj import read_obj, write_obj
+from contrapposto.mesh.off import read_off
+from contrapposto.mesh.ply import read_ply
 from contrapposto.mesh.rigged import RiggedMesh
 
 READABLE = (".obj", ".glb", ".gltf", ".vrm", ".ply", ".stl", ".off")
@@ -63,8 +65,12 @@ def _read(path: Path, only: Sequence[str] | None) -> MeshAsset:
         return read_obj(path)
     if suffix in (".glb", ".gltf", ".vrm"):
         return RiggedMesh(path, only).mesh
-    if suffix in READABLE:
-        return _read_plain(path, suffix)
+    if suffix == ".ply":
+        return read_ply(path)
+    if suffix == ".off":
+        return read_off(path)
+    if suffix == ".stl":
+        return _read_stl(path)
     raise _unknown(path, READABLE, "read")
 
 
@@ -92,51 +98,22 @@ def write_mesh(path: str | Path, mesh: MeshAsset) -> Path:
     return path
 
 
-def _read_plain(path: Path, suffix: str) -> MeshAsset:
+def _read_stl(path: Path) -> MeshAsset:
     import trimesh
 
-    data = check_file(path, suffix[1:].upper()).read_bytes()
+    data = check_file(path, "STL").read_bytes()
     try:
-        loaded: Any = trimesh.load(io.BytesIO(data), file_type=suffix[1:], process=False, force="mesh")
+        loaded: Any = trimesh.load(io.BytesIO(data), file_type="stl", process=False, force="mesh")
         vertices, faces = np.asarray(loaded.vertices), np.asarray(loaded.faces)
-        colors = np.asarray(loaded.visual.vertex_colors) if loaded.visual.kind == "vertex" else None
-        shades = np.asarray(loaded.visual.face_colors) if loaded.visual.kind == "face" else None
-        coordinates = _ply_coordinates(loaded.metadata, len(vertices))
     except Exception as error:  # trimesh meets damage with whatever breaks first
         raise InputError(
-            f"{path} cannot be read.", found=shorten(str(error), 120), expected=f"a {suffix[1:].upper()} mesh"
+            f"{path} cannot be read.", found=shorten(str(error), 120), expected="an STL mesh"
         ) from error
     if vertices.ndim != 2 or faces.ndim != 2 or not len(faces):
         raise InputError(
             f"{path} has no triangles.", found=f"{len(vertices)} vertices", expected="a mesh with faces"
         )
-    paint, materials = (None, ()) if shades is None or len(shades) != len(faces) else _face_paint(shades)
-    texture_faces = None if coordinates is None else faces
-    return MeshAsset(vertices, faces, coordinates, texture_faces, paint, materials, colors, path.stem)
-
-
-def _ply_coordinates(metadata: Any, count: int) -> np.ndarray | None:
-    """(V, 2) texture coordinates of a PLY file's vertices, under the names that programs give them."""
-    data = (metadata.get("_ply_raw") or {}).get("vertex", {}).get("data")
-    names = data if isinstance(data, dict) else getattr(getattr(data, "dtype", None), "names", None) or ()
-    for pair in (("s", "t"), ("u", "v"), ("texture_u", "texture_v")):
-        if set(pair) <= set(names):
-            values = np.stack([np.asarray(data[name], np.float64).ravel() for name in pair], axis=1)
-            return values if values.shape == (count, 2) and np.isfinite(values).all() else None
-    return None
-
-
-def _face_paint(shades: np.ndarray) -> tuple[np.ndarray, tuple[Material, ...]]:
-    """Colours of faces (F, 4) as materials, one for each colour."""
-    table, paint = np.unique(shades, axis=0, return_inverse=True)
-    linear = np.where(
-        table[:, :3] <= 10, table[:, :3] / 255 / 12.92, ((table[:, :3] / 255 + 0.055) / 1.055) ** 2.4
-    )
-    materials = tuple(
-        Material(f"color {number}", (*color.tolist(), alpha / 255))
-        for number, (color, alpha) in enumerate(zip(linear, table[:, 3].tolist()))
-    )
-    return paint.ravel(), materials
+    return MeshAsset(vertices, faces, name=path.stem)
 
 
 def _unknown(path: Path, known: tuple[str, ...], verb: str) -> InputError:

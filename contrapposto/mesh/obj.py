@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from contrapposto.checks import read_text, shorten
+from contrapposto.checks import note, read_text, shorten
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.mesh.asset import Material, MeshAsset
+from contrapposto.mesh.beside import image_beside
 from contrapposto.mesh.clean import MAX_FACES
-from contrapposto.mesh.polygons import cut_polygon
+from contrapposto.mesh.polygons import MOST_CORNERS, cut_polygon
 
-_MOST_CORNERS = 1000  # of a polygon that is cut by ears; the work grows with the cube
-_IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
+_MAP_OPTIONS = dict.fromkeys(
+    ("-blendu", "-blendv", "-boost", "-texres", "-clamp", "-bm", "-imfchan", "-type"), 1
+)
+_MAP_OPTIONS |= {"-mm": 2, "-o": 3, "-s": 3, "-t": 3}  # at most so many values
 
 
 @dataclass
@@ -140,7 +143,7 @@ def _face(parsed: _Parsed, corners: list[str]) -> None:
 def _triangles(parsed: _Parsed, points: list[int]) -> list[tuple[int, int, int]]:
     """Corners of the triangles of a polygon: a fan where it is convex, else ears are cut off one by one."""
     fan = [(0, last - 1, last) for last in range(2, len(points))]
-    if len(points) == 3 or len(points) > _MOST_CORNERS or max(points) >= len(parsed.vertices):
+    if len(points) == 3 or len(points) > MOST_CORNERS or max(points) >= len(parsed.vertices):
         return fan
     return cut_polygon(np.array([parsed.vertices[point] for point in points])) or fan
 
@@ -163,7 +166,7 @@ def _asset(parsed: _Parsed, path: Path) -> MeshAsset:
         colors = np.concatenate([shades, np.full((len(shades), 1), 255)], axis=1).round().astype(np.uint8)
     looks: dict[str, Material] = {}
     for words in parsed.libraries:  # several files, or one whose name holds spaces
-        whole = path.parent / " ".join(words)
+        whole = path.parent / " ".join(words).strip('"')
         for library in [whole] if _is_file(whole) else [path.parent / word for word in words]:
             looks |= _read_materials(library)
     materials = tuple(looks.get(name, Material(name)) for name in parsed.materials)
@@ -198,7 +201,7 @@ def _read_materials(path: Path) -> dict[str, Material]:
             current = matches.setdefault(" ".join(words[1:]), {})
         elif words[0] in ("Kd", "d", "Tr"):
             try:
-                numbers = [float(word) for word in words[1:4]]
+                numbers = [float(word) for word in words[1:4] if word != "-halo"]
             except ValueError:
                 continue
             current["d" if words[0] == "Tr" else words[0]] = (
@@ -217,14 +220,24 @@ def _material(name: str, values: dict[str, object]) -> Material:
 
 
 def _image(folder: Path, words: list[str]) -> bytes | None:
-    """The texture of a `map_Kd` line: its name is the last word, or all of them where it holds spaces."""
-    for name in (" ".join(words[1:]), words[-1]):
-        file = folder / name.replace("\\", "/")
-        if len(words) > 1 and _is_file(file) and file.stat().st_size < 2**28:
-            data = file.read_bytes()
-            if data.startswith(_IMAGES):  # nothing but images is ever taken along
-                return data
-    return None
+    """The texture of a `map_Kd` line, whose name may hold spaces, behind options such as `-s 2 2 1`."""
+    rest = words[1:]
+    while rest and (option := rest[0].lower()) in _MAP_OPTIONS:
+        rest, values = rest[1:], list[str]()
+        while len(values) < _MAP_OPTIONS[option] and len(rest) > 1 and (not values or _is_number(rest[0])):
+            rest, values = rest[1:], [*values, rest[0]]
+        plain = {float(word) for word in values if _is_number(word)} == {1.0 if option == "-s" else 0.0}
+        if option in ("-s", "-o", "-t") and not plain:
+            note(f"a texture has the option {option} {' '.join(values)}, which is left out")
+    return image_beside(folder, " ".join(rest), rest[-1]) if rest else None
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _write_materials(path: Path, materials: tuple[Material, ...]) -> None:

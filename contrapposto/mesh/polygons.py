@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+MOST_CORNERS = 1000
+"""Of a polygon that is cut by ears; the work grows with the cube."""
 
 
 def cut_polygon(corners: np.ndarray) -> list[tuple[int, int, int]]:
@@ -43,8 +48,72 @@ def _is_ear(flat: np.ndarray, left: list[int], place: int) -> bool:
     if _turn(a, b, c) <= 0:
         return False
     others = flat[[point for point in left if point not in ends]]
+    at_ends = (
+        (others[:, None] == flat[list(ends)]).all(axis=2).any(axis=1)
+    )  # a bridge to a hole comes back there
+    others = others[~at_ends]
     inside = np.ones(len(others), bool)
     for start, end in ((a, b), (b, c), (c, a)):
         edge = end - start
         inside &= edge[0] * (others[:, 1] - start[1]) - edge[1] * (others[:, 0] - start[0]) >= 0
     return not inside.any()
+
+
+def triangulate(
+    vertices: np.ndarray, polygons: np.ndarray | Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles of polygons, convex ones as fans.
+
+    Args:
+        vertices: (V, 3).
+        polygons: (N, K) or N arrays of vertices; those of fewer than three are left out.
+
+    Returns:
+        (F, 3) places in the lists of their polygons, and (F,) these polygons.
+    """
+    table = polygons.astype(np.int64) if isinstance(polygons, np.ndarray) and polygons.ndim == 2 else None
+    sizes = np.array(
+        [len(polygon) for polygon in polygons] if table is None else [table.shape[1]] * len(table)
+    )
+    corners, owners = [np.zeros((0, 3), np.int64)], [np.zeros(0, np.int64)]
+    for size in np.unique(sizes[sizes > 2]).tolist():
+        numbers = np.flatnonzero(sizes == size)
+        index = (
+            np.stack([np.asarray(polygons[number], np.int64) for number in numbers.tolist()])
+            if table is None
+            else table
+        )
+        if index.min() < 0 or index.max() >= len(vertices):
+            raise ValueError(f"a face of vertices {index.min()} to {index.max()}, there are {len(vertices)}")
+        fan = np.array([(0, last - 1, last) for last in range(2, size)])
+        cuts = np.tile(fan, (len(index), 1, 1))
+        if 3 < size <= MOST_CORNERS:
+            for row in np.flatnonzero(~_convex(vertices[index])).tolist():
+                cuts[row] = cut_polygon(vertices[index[row]]) or fan
+        corners.append(cuts.reshape(-1, 3))
+        owners.append(np.repeat(numbers, size - 2))
+    joined = np.concatenate(owners)
+    order = np.argsort(joined, kind="stable")
+    return np.concatenate(corners)[order], joined[order]
+
+
+def _convex(corners: np.ndarray) -> np.ndarray:
+    """(N,) whether polygons (N, K, 3) turn the same way at every corner."""
+    edges = np.roll(corners, -1, axis=1) - corners
+    turns = np.cross(edges, np.roll(edges, -1, axis=1))
+    normal = np.cross(corners - corners[:, :1], np.roll(corners, -1, axis=1) - corners[:, :1]).sum(axis=1)
+    return np.asarray(((turns * normal[:, None]).sum(axis=-1) >= 0).all(axis=1))
+
+
+def strip_faces(strip: np.ndarray) -> np.ndarray:
+    """(F, 3) triangles of strips of vertices, which -1 separates; every other one is turned over, none is empty."""
+    parts = np.split(strip, np.flatnonzero(strip == -1))
+    faces = [np.zeros((0, 3), np.int64)]
+    for part in parts:
+        part = part[part != -1]
+        if len(part) > 2:
+            triangles = np.stack([part[:-2], part[1:-1], part[2:]], axis=1)
+            triangles[1::2] = triangles[1::2, [1, 0, 2]]
+            faces.append(triangles)
+    joined = np.concatenate(faces)
+    return joined[(joined != np.roll(joined, 1, axis=1)).all(axis=1)]

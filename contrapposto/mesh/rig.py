@@ -15,6 +15,7 @@ from contrapposto.checks import shorten
 from contrapposto.mesh.gltf import Gltf
 
 _PATHS = {"translation": 3, "rotation": 4, "scale": 3}
+_SAME_TIME = 1e-4  # seconds; files round the times of keys, and a step must not miss its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +223,7 @@ class Rig:
 def sample(track: Track, time: float) -> np.ndarray:
     """Value of a track at a time: steps, lines (arcs for rotations), or cubic splines (Khronos specification, C)."""
     times, values = track.times, track.values
-    after = int(np.searchsorted(times, time, side="right"))
+    after = int(np.searchsorted(times, time + _SAME_TIME, side="right"))
     low, high = max(after - 1, 0), min(after, len(times) - 1)
     span = times[high] - times[low]
     share = (time - times[low]) / span if span > 0 else 0.0
@@ -254,7 +255,7 @@ def sample_all(track: Track, times: np.ndarray) -> np.ndarray:
     """(F, C) values of a track at times (F,); see `sample`."""
     if track.interpolation == "CUBICSPLINE" or len(track.times) == 1:
         return np.stack([sample(track, float(time)) for time in times])
-    after = np.searchsorted(track.times, times, side="right")
+    after = np.searchsorted(track.times, times + _SAME_TIME, side="right")
     low, high = np.maximum(after - 1, 0), np.minimum(after, len(track.times) - 1)
     first, second = track.values[low], track.values[high]
     if track.interpolation == "STEP":

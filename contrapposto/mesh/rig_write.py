@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from contrapposto.checks import note, shorten
 from contrapposto.files import atomic_path
 from contrapposto.mesh.gltf import Gltf
 from contrapposto.mesh.gltf_document import Document, pack_glb
 from contrapposto.mesh.rigged import Track
 
 _VERTEX_DATA = 34962
+_WHITE = base64.b64decode(  # a PNG image of one white pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAG7buVgAAAABJRU5ErkJggg=="
+)
 
 
 class GltfEditor:
@@ -45,11 +50,15 @@ class GltfEditor:
             view["byteOffset"] = view.get("byteOffset", 0) + starts[view.get("buffer", 0)]
             view["buffer"] = 0
         for image in self.json.get("images", []):
-            frame = None if "bufferView" in image else file.resource(str(image.get("uri", "")))
-            if frame is not None:
+            if "bufferView" not in image:
+                uri = str(image.get("uri", ""))
+                frame = file.resource(uri, beside=True)
+                if frame is None:
+                    note(f"the texture {shorten(uri)} is not there: it is white in the new file")
+                    frame, image["mimeType"] = _WHITE, "image/png"
                 image["bufferView"] = len(self.json["bufferViews"])
                 image.setdefault("mimeType", "image/jpeg" if frame[:2] == b"\xff\xd8" else "image/png")
-                del image["uri"]
+                image.pop("uri", None)
                 view = {"buffer": 0, "byteOffset": len(self._data.binary), "byteLength": len(frame)}
                 self.json["bufferViews"].append(view)
                 self._data.binary += frame + bytes(-len(frame) % 4)

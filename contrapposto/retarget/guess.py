@@ -9,8 +9,8 @@ from contrapposto.retarget.skeletons import SIDES, SourceSkeleton
 from contrapposto.skeleton import Skeleton
 
 _CHAINS = (("hip", "knee", "ankle", "foot"), ("collar", "shoulder", "elbow", "wrist"))
-_SPINE = ("spine", "abdomen", "ab", "torso", "waist", "chest", "thorax", "lumbar", "上半身")
-_NECK, _HEAD = ("neck", "首"), ("head", "頭", "skull")
+_SPINE = ("spine", "abdomen", "ab", "torso", "waist", "chest", "thorax", "lumbar", "上半身", "脊")
+_NECK, _HEAD = ("neck", "首", "颈", "脖"), ("head", "頭", "头", "skull")
 
 
 def guess_skeleton(skeleton: Skeleton) -> SourceSkeleton:

@@ -17,21 +17,22 @@ from contrapposto.errors import ConfigError
 # is the toe where there is a `LeftAnkle`.
 PARTS = {
     "knee": (
-        *("shin", "calf", "lowerleg", "lowleg", "loleg", "leglower", "knee", "tibia", "crus", "ひざ", "膝"),
-        "leg",
+        *("shin", "shank", "calf", "lowerleg", "lowleg", "loleg", "leglower", "knee", "tibia", "crus"),
+        *("ひざ", "膝", "小腿", "膝盖", "leg"),
     ),
-    "hip": ("thigh", "upperleg", "upleg", "uleg", "legupper", "femur", "hip", "leg", "足", "脚"),
-    "ankle": ("ankle", "足首", "foot"),
-    "foot": ("toebase", "toes", "toe", "ball", "つま先", "foot"),
+    "hip": ("thigh", "upperleg", "upleg", "uleg", "legupper", "femur", "hip", "leg", "大腿", "足", "脚"),
+    "ankle": ("ankle", "足首", "脚踝", "脚腕", "foot", "脚"),  # Chinese and Japanese differ about 脚
+    "foot": ("toebase", "toes", "toe", "ball", "つま先", "脚趾", "脚尖", "foot"),
     "elbow": (
         *("forearm", "lowerarm", "lowarm", "loarm", "farm", "armlower", "radius", "ulna", "elbow"),
-        *("ひじ", "肘"),
+        *("ひじ", "肘", "前臂", "小臂"),
     ),
     "shoulder": (
-        *("upperarm", "uparm", "uarm", "armupper", "humerus", "shldr", "bicep", "arm", "shoulder", "腕"),
+        *("upperarm", "uparm", "uarm", "armupper", "humerus", "shldr", "bicep", "arm", "上臂", "大臂"),
+        *("shoulder", "腕"),
     ),
-    "collar": ("collar", "clavicle", "clav", "scapula", "shoulder", "肩"),
-    "wrist": ("wrist", "手首", "hand"),
+    "collar": ("collar", "clavicle", "clav", "scapula", "锁骨", "shoulder", "肩"),
+    "wrist": ("wrist", "手首", "手腕", "hand", "手"),
 }
 FINGERS = {
     "index": ("index", "人指", "人差指"),
@@ -42,7 +43,7 @@ FINGERS = {
 }
 _SIDES = {"left": "left", "l": "left", "左": "left", "right": "right", "r": "right", "右": "right"}
 _FILLERS = frozenset(
-    ("joint", "jnt", "jt", "bone", "bind", "skin", "bend", "sk", "rig", "def", "org", "base")
+    ("joint", "jnt", "jt", "bone", "bind", "skin", "bend", "sk", "rig", "def", "org", "base", "x")
 )
 _PREFIXES = frozenset(
     ("bip", "bone", "def", "jnt", "joint", "bind", "org", "rig", "biped",
@@ -149,7 +150,7 @@ def _common_word(tokens: list[list[str]], end: int) -> str | None:
 
 
 def _side_and_word(tokens: Sequence[str], is_end: bool) -> tuple[str, str]:
-    words = [word.lower() for word in tokens]
+    words = [word.lower() for word in tokens if word.lower() != "stretch" or len(tokens) == 1]
     if is_end or (_HELPERS & set(words) and "neck" not in words):  # NeckTwist01 is a neck
         return "", ""
     while len(words) > 1 and words[0] in _PREFIXES:

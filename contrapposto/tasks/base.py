@@ -85,7 +85,7 @@ def write_formats(motion: Motion, stem: Path, formats: Sequence[str], names: str
     return paths
 
 
-READING = ("up", "forward", "scale", "fps", "reference_frame", "joint_map", "asf")
+READING = ("up", "forward", "scale", "fps", "reference_frame", "joint_map", "asf", "clip")
 """Options of every task that say how its motion files are to be read; see `contrapposto.io.read_motion`."""
 
 

@@ -72,7 +72,7 @@ def compose(arguments: Sequence[str]) -> DictConfig:
         if key in ("task", "pipeline"):
             continue
         name = key.lstrip("+")
-        if name not in known and f"task.{name}" in known:
+        if f"task.{name}" in known and (name not in known or name == "clip"):
             name = f"task.{name}"
         if not key.startswith("+") and name not in known and not _open(config, name):
             raise ConfigError(f"There is no option {name}.", expected=nearest(name, known))

@@ -130,7 +130,7 @@ def character_files(
     rate = fps or motion.fps
     contact = foot_contact(motion if fps is None else motion.resample(fps), created)
     print(f"{target.name}: {contact.describe()}")
-    return [path, _video(stem.with_name(f"{stem.name}.mp4"), path, rate, size)] if video else [path]
+    return [path, *_video(stem.with_name(f"{stem.name}.mp4"), path, rate, size)] if video else [path]
 
 
 @dataclass(frozen=True)
@@ -185,13 +185,17 @@ def foot_contact(motion: Motion, created: Retargeted) -> Contact:
     return Contact(float(stands.mean()), slide, own_slide, float(away.mean()))
 
 
-def _video(path: Path, character: Path, fps: float, size: int) -> Path:
+def _video(path: Path, character: Path, fps: float, size: int) -> list[Path]:
+    """A video of a character; none of a file that holds a skeleton alone."""
     from contrapposto.mesh import RiggedMesh
+    from contrapposto.mesh.rig import Rig
     from contrapposto.render.meshes import Panel, render_mesh_video
 
+    if not any("mesh" in node for node in Rig(character).nodes):
+        print(f"{character.name} has no mesh: no video is drawn")
+        return []
     rigged = RiggedMesh(character)
     rate = min(fps, 30.0)
     frames = rigged.frames(next(iter(rigged.clips)), rate)
-    return render_mesh_video(
-        path, {character.stem: Panel(rigged.mesh, frames)}, size=(size, size), fps=rate, progress=True
-    )
+    panels = {character.stem: Panel(rigged.mesh, frames)}
+    return [render_mesh_video(path, panels, size=(size, size), fps=rate, progress=True)]

@@ -198,6 +198,7 @@ class SageTrack:
         if second is not None:
             around = part_of(self._stream(source, Repairs(source)), second - 0.5, 1.0)
             rotations, positions = all_seen(around)
+            positions = positions - [0.0, 0.0, self._lift(source, second)]
             calibration = cal.calibrate_t_pose(rotations, positions, scale)
         if self.height == "auto":
             first = part_of(self._stream(source, Repairs(source)), self.start, _LOOKED_AT)
@@ -208,27 +209,46 @@ class SageTrack:
             print(f"the wearer's size is {scale:.3f} of the default figure's")
         return (1.0 if scale is None else scale), calibration
 
+    def _lift(self, source: Path, second: float) -> float:
+        """Metres by which the T-pose is higher than the rest of the recording; reported."""
+        from contrapposto.systems.sage.live.calibration import lift_of_t_pose
+
+        times, places = self._places(source)
+        lift = lift_of_t_pose(times - times[0], places[:, 0], second)
+        if lift:
+            way = "lower" if lift > 0 else "higher"
+            print(
+                f"the headset takes another origin after the T-pose, which counts as {abs(lift):.2f} m {way}"
+            )
+        return lift
+
+    def _places(self, source: Path) -> tuple[np.ndarray, np.ndarray]:
+        """Times (F,) and places (F, 3, 3) of the beginning of a recording; NaN where not tracked."""
+        from contrapposto.io.devices import Repairs
+
+        times, places = [], []
+        for track in part_of(self._stream(source, Repairs(source)), None, _LONGEST):
+            times.append(track.times)
+            places.append(np.where(track.tracked[..., None], track.positions.numpy(), np.nan))
+        return np.concatenate(times), np.concatenate(places)
+
     def _t_pose(self, source: Path) -> float:
         """The second of a recording at which the wearer stands in the T-pose.
 
         Raises:
             ConfigError: never, so that how the controllers are held is not known.
         """
-        from contrapposto.io.devices import Repairs
         from contrapposto.systems.sage.live.calibration import find_t_pose
 
-        times, places = [], []
-        for track in part_of(self._stream(source, Repairs(source)), None, _LONGEST):
-            times.append(track.times)
-            places.append(np.where(track.tracked[..., None], track.positions.numpy(), np.nan))
-        second = find_t_pose(np.concatenate(times), np.concatenate(places))
+        times, places = self._places(source)
+        second = find_t_pose(times, places)
         if second is None:
             raise ConfigError(
                 f"{source}: how the controllers are held is not known.",
                 found="no T-pose (arms out, level, held for a second) in the recording",
                 fix="record one, or name its second: task.calibrate=SECOND; or name the axes: task.axes=",
             )
-        second -= float(times[0][0])
+        second -= float(times[0])
         print(
             f"T-pose found at {second:.1f} s: it shows how the controllers are held; task.calibrate= names another"
         )

@@ -61,8 +61,10 @@ def is_place(name: str) -> bool:
 CHANGES: dict[str, tuple[Callable[[list[Row]], list[Row]], str]] = {
     "centimetres": (lambda rows: scaled(rows, is_place, 100), "centimetres"),
     "millimetres": (lambda rows: scaled(rows, is_place, 1000), "millimetres"),
+    "inches": (lambda rows: scaled(rows, is_place, 1 / 0.0254), "inches"),
     "milliseconds": (lambda rows: scaled(rows, lambda name: name == "time", 1e3), "milliseconds"),
     "nanoseconds": (lambda rows: scaled(rows, lambda name: name == "time", 1e9), "nanoseconds"),
+    "ticks": (lambda rows: scaled(rows, lambda name: name == "time", 1e7), "ticks of 100 ns"),
     "quaternions": (lambda rows: scaled(rows, lambda name: "_q" in name, 1.5), "scaled to 1"),
     "nothing": (lambda rows: rows, ""),
 }
@@ -200,6 +202,43 @@ def test_conventions_are_told_apart(
     np.testing.assert_allclose(found.positions, turned.positions, atol=1e-5)
     np.testing.assert_allclose(found.rotations, turned.rotations, atol=1e-5)
     assert (f"axes={name}" in caplog.text) == (name != "joints")
+
+
+@pytest.mark.parametrize("kind", ["ros", "ros exchanged", "unreal"])
+@pytest.mark.parametrize("turn", [0, 75, 200])
+def test_z_up_heads_that_look_along_x(
+    kind: str, turn: int, track: DeviceTrack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ROS: x forward, y left, z up, metres. Unreal: x forward, y right, z up, centimetres."""
+    whole = Rotation.from_euler("z", turn, degrees=True).as_matrix()
+    places, turns = track.positions.numpy() @ whole.T, whole @ track.rotations.numpy()
+    if (
+        kind == "unreal"
+    ):  # its own axes in those of the joint (x left, y up, z forward); y of its world is the other way
+        mirror, axes = np.diag([1.0, -1.0, 1.0]), np.array([[0.0, -1, 0], [0, 0, 1], [1, 0, 0]])
+        written, frames = 100 * places @ mirror, mirror @ turns @ axes
+    else:
+        written, frames = places, turns @ np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    if kind == "ros exchanged":
+        written, frames = written[:, [0, 2, 1]], frames[:, [0, 2, 1]]
+    quaternions = Rotation.from_matrix(frames.reshape(-1, 3, 3)).as_quat()[:, [3, 0, 1, 2]].reshape(-1, 3, 4)
+    values = np.concatenate([written, quaternions], axis=-1).reshape(len(track), -1)
+    rows = [[f"{value:.7f}" for value in (time, *row)] for time, row in zip(track.times, values)]
+    with caplog.at_level(logging.WARNING):
+        found, _ = read(save(tmp_path / "a.csv", [list(COLUMNS), *rows]))
+    assert f"axes={kind.split()[0]}" in caplog.text and ("exchanged" in caplog.text) == (
+        kind == "ros exchanged"
+    )
+    half = np.diag([-1.0, -1.0, 1.0]) if kind == "unreal" else np.eye(3)  # the mirrored axis is x, not y
+    np.testing.assert_allclose(found.positions, places @ half, atol=1e-5)
+    np.testing.assert_allclose(found.rotations[:, 0], half @ turns[:, 0], atol=1e-5)
+
+
+def test_the_reason_for_packets_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"TIME": 1.0}\n' * 3)
+    with pytest.raises(InputError, match=r"3 x cannot be read \(no entry 'time'\)"):
+        read(path)
 
 
 def test_packets_have_units_and_axes_as_well(table: list[Row], track: DeviceTrack, tmp_path: Path) -> None:

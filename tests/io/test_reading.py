@@ -109,6 +109,8 @@ def test_a_map_of_joint_names(clip: Motion, tmp_path: Path) -> None:
     assert distance(read_motion(path, joint_map=names), clip) < 1e-3
     table = save(tmp_path / "names.yaml", "\n".join(f"{ours}: {theirs}" for theirs, ours in names.items()))
     assert distance(read_motion(path, joint_map=table), clip) < 1e-3
+    np.savez(tmp_path / "a.npz", fps=10, **smpl_arrays(clip))
+    assert distance(read_motion(tmp_path / "a.npz", joint_map=names), clip) < 1e-5  # has SMPL's joints
     with pytest.raises(ConfigError, match="bone99"):
         read_motion(path, joint_map={"bone99": "left_hip"})
     with pytest.raises(ConfigError, match="elbows"):
@@ -150,6 +152,14 @@ def test_number_errors_name_the_row(clip: Motion, tmp_path: Path) -> None:
     rows[-2] = rows[-2].replace(" ", " x", 1)
     with pytest.raises(InputError, match="Row 9 of the motion table"):
         read_motion(save(tmp_path / "a.bvh", "\n".join(rows)))
+
+
+def test_frame_times_that_are_no_seconds_are_refused(clip: Motion, tmp_path: Path) -> None:
+    for word in ("100.0", "10", "33.3333"):
+        path = save(tmp_path / "a.bvh", bvh_text(clip).replace("Frame Time: 0.100000", f"Frame Time: {word}"))
+        with pytest.raises(InputError, match="fps=30"):
+            read_motion(path)
+        assert read_motion(path, fps=10).fps == 10
 
 
 def test_a_leading_t_pose_is_cut_although_the_figure_moves_at_once(tmp_path: Path) -> None:
@@ -229,3 +239,31 @@ def test_what_is_stated_counts_in_prepare(clip: Motion, tmp_path: Path) -> None:
         assert len(store.clips) == names
         for number in range(names):
             assert distance(store[number], clip) < 2e-3
+
+
+def test_prepare_takes_no_clip_that_was_read_with_other_options(clip: Motion, tmp_path: Path) -> None:
+    """A preparation that failed, or was killed, is continued with the same options alone."""
+    from contrapposto.data.prepare import prepare
+    from contrapposto.data.store import MotionStore
+
+    raw, table = tmp_path / "raw", tmp_path / "names.yaml"
+    raw.mkdir()
+    save(raw / "a.bvh", bvh_text(clip, "mixamo"))
+    np.savez(raw / "b.npz", **smpl_arrays(clip))
+    wrong = "mixamorig:LeftUpLeg: right_hip\nmixamorig:RightUpLeg: left_hip\n"
+    options: dict[str, Any] = {
+        "output": tmp_path / "store",
+        "raw": raw,
+        "workers": 1,
+        "joint_map": str(table),
+    }
+    save(table, wrong)
+    with pytest.raises(InputError, match="exchanged"):
+        prepare("motion_files", **options)
+    save(table, "mixamorig:LeftUpLeg: left_hip\n")
+    prepare("motion_files", **options)
+    assert len(MotionStore.open(tmp_path / "store").clips) == 1
+    report = prepare("motion_files", **options, fps=10.0)
+    assert not report.unchanged
+    store = MotionStore.open(tmp_path / "store")
+    assert [distance(store[number], clip) < 2e-3 for number in range(len(store.clips))] == [True, True]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import json
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from contrapposto.errors import InputError
-from contrapposto.io import read_motion
+from contrapposto.io import read_motion, write_motion
 from contrapposto.mesh import RiggedMesh, read_mesh
 from contrapposto.mesh.character import animate_character
 from contrapposto.mesh.gltf import Gltf
+from contrapposto.mesh.gltf_document import pack_glb
 from contrapposto.mesh.legs import two_bones
 from contrapposto.motion import Motion
 from contrapposto.skeleton import SMPL22
@@ -162,3 +167,49 @@ def test_two_bones_reach_their_target() -> None:
         np.testing.assert_allclose(ankle, target, atol=1e-9)
         assert np.linalg.norm(knee - start) == pytest.approx(upper)
         assert np.linalg.norm(ankle - knee) == pytest.approx(lower)
+
+
+def test_a_skeleton_without_a_mesh_has_no_video(
+    clip: Motion, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_character(tmp_path / "mine.glb", FAMILIES["mixamo"])
+    data = path.read_bytes()
+    length = struct.unpack_from("<I", data, 12)[0]
+    document = json.loads(data[20 : 20 + length])
+    document.pop("meshes"), document.pop("skins")
+    document["nodes"][23] = {"name": "body"}
+    path.write_bytes(pack_glb(document, data[28 + length :]))
+    write_motion(tmp_path / "walk.npz", clip)
+    options = [
+        "task=retarget",
+        f"input={tmp_path / 'walk.npz'}",
+        f"target={path}",
+        f"output={tmp_path / 'out'}",
+    ]
+    (created,) = predict(compose(options))
+    assert created.suffix == ".glb" and "no mesh" in capsys.readouterr().out
+    np.testing.assert_allclose(shape(read_motion(created)), shape(clip), atol=2e-3)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_textures_in_folders_beside_are_taken_along(there: bool, clip: Motion, tmp_path: Path) -> None:
+    """A .gltf with `../textures/skin.png`: inside the .glb that is written; white where the file is missing."""
+    folder, textures = tmp_path / "model", tmp_path / "textures"
+    folder.mkdir(), textures.mkdir()
+    picture = io.BytesIO()
+    Image.new("RGB", (2, 2), (200, 0, 0)).save(picture, "PNG")
+    if there:
+        (textures / "skin.png").write_bytes(picture.getvalue())
+    data = write_character(folder / "mine.glb", FAMILIES["mixamo"]).read_bytes()
+    length = struct.unpack_from("<I", data, 12)[0]
+    document = json.loads(data[20 : 20 + length])
+    document["buffers"][0]["uri"] = "mine.bin"
+    document["images"], document["textures"] = [{"uri": "../textures/skin.png"}], [{"source": 0}]
+    document["materials"][0]["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
+    (folder / "mine.bin").write_bytes(data[28 + length :])
+    (folder / "mine.gltf").write_text(json.dumps(document))
+    created = Gltf(animate_character(tmp_path / "out" / "a.glb", clip, folder / "mine.gltf").path)
+    image = created.image(0)
+    assert image is not None and "uri" not in created.json["images"][0]
+    color = Image.open(io.BytesIO(image)).convert("RGB").getpixel((0, 0))
+    assert color == ((200, 0, 0) if there else (255, 255, 255))

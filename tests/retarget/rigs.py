@@ -101,6 +101,19 @@ second_life:
 bandai:
     Hips Spine Spine1 Chest Neck Head | UpperLeg_* LowerLeg_* Foot_* Toes_* Shoulder_* UpperArm_* LowerArm_*
     Hand_* | L R
+daz:
+    hip abdomenLower abdomenUpper chestLower neckLower head | *ThighBend *Shin *Foot *Toe *Collar *ShldrBend
+    *ForearmBend *Hand | l r
+makehuman:
+    root spine05 spine04 spine02 neck01 head | upperleg01.* lowerleg01.* foot.* toe1-1.* clavicle.* upperarm01.*
+    lowerarm01.* wrist.* | L R
+auto_rig_pro:
+    root.x spine_01.x spine_02.x spine_03.x neck.x head.x | thigh_stretch.* leg_stretch.* foot.* toes_01.*
+    shoulder.* arm_stretch.* forearm_stretch.* hand.* | l r
+shank:
+    pelvis abdomen torso thorax neck head | *_thigh *_shank *_foot *_toes *_clavicle *_uarm *_farm *_hand | l r
+chinese:
+    骨盆 脊柱1 脊柱2 脊柱3 颈 头 | *大腿 *小腿 *脚 *脚趾 *锁骨 *上臂 *前臂 *手 | 左 右
 mmd:
     センター 上半身 上半身1 上半身2 首 頭 | *足 *ひざ *足首 *つま先 *肩 *腕 *ひじ *手首 | 左 右
 """

@@ -58,7 +58,7 @@ class AmassRecipe:
     def options(self) -> dict[str, Any]:
         """What changes the store."""
         babel = {path.name: sha256(path) for path in self.babel}
-        return {"subsets": list(self.subsets), **({"babel": babel} if babel else {}), **self.reading.stated}
+        return {"subsets": list(self.subsets), **({"babel": babel} if babel else {}), **self.reading.recorded}
 
     def obtain(self, raw: Path | None, downloads: Path, progress: Progress | None) -> Path:
         """AMASS cannot be downloaded without registration: only `raw` is accepted."""

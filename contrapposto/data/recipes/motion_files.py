@@ -45,7 +45,7 @@ class MotionFilesRecipe:
     @property
     def options(self) -> dict[str, Any]:
         """What changes the store."""
-        return self.reading.stated
+        return self.reading.recorded
 
     def obtain(self, raw: Path | None, downloads: Path, progress: Progress | None) -> Path:
         """`raw`; there is nothing to download."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,15 @@ class ReadingOptions:
         """Those that are not None."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """`stated` with the content of the files that it names: what decides the clips."""
+        values = self.stated
+        for name in ("joint_map", "asf"):
+            if name in values and Path(values[name]).is_file():
+                values[name] = hashlib.sha256(Path(values[name]).read_bytes()).hexdigest()
+        return values
 
     def read(self, path: Path, **more: Any) -> Motion:
         """The clip of a file on the SMPL-H skeleton."""

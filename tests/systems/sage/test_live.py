@@ -16,6 +16,7 @@ from contrapposto.systems.sage.live.calibration import (
     calibrate_t_pose,
     figure_height,
     fitted_betas,
+    lift_of_t_pose,
     scale_of_head,
     scale_of_height,
 )
@@ -302,6 +303,22 @@ def test_t_pose_calibration_without_a_stated_size(scale):
     devices = np.tile(joints + offsets @ stand.T, (30, 1, 1))
     calibration = calibrate_t_pose(np.tile(stand, (30, 3, 1, 1)), devices)
     np.testing.assert_allclose(calibration.offsets, offsets if scale == 1 else np.zeros((3, 3)), atol=1e-3)
+
+
+def test_a_new_origin_after_the_t_pose_is_found():
+    """Heads do not jump: what is 20 cm lower after a jump has another floor. One wrong frame is none."""
+    times = np.arange(240) / 60
+    heads = np.tile([0.0, 0.0, 1.7], (240, 1)) + 0.02 * np.sin(times)[:, None]
+    assert lift_of_t_pose(times, heads, 1.0) == 0
+    wrong = heads.copy()
+    wrong[100] += [0, 0, 1.0]
+    assert lift_of_t_pose(times, wrong, 1.0) == 0
+    moved = heads.copy()
+    moved[120:] -= [1.0, 0.0, 0.2]
+    assert lift_of_t_pose(times, moved, 1.0) == pytest.approx(0.2, abs=1e-3)
+    assert lift_of_t_pose(times, moved, 3.0) == 0
+    moved[110:130] = np.nan  # not tracked meanwhile, and not at once
+    assert lift_of_t_pose(times, moved, 1.0) == 0
 
 
 def test_size_from_the_head():

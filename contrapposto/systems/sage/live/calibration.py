@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
+from contrapposto.checks import note
 from contrapposto.errors import InputError
 from contrapposto.io.devices import JOINTS
 from contrapposto.skeleton import SMPL22
@@ -17,6 +18,8 @@ SMALLEST, LARGEST = 0.55, 1.35
 """Wearers relative to the default figure: about 0.9 m to 2.25 m."""
 _UPRIGHT = Rotation.from_euler("x", np.pi / 2)
 _WORN = 0.2  # metres from a joint to its device, at most
+_FASTEST_HEAD = 7.5  # m/s
+_JUMP, _SETTLED = 0.1, 15  # metres, and frames after them, that make a jump of the head a new origin
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,12 @@ def calibrate_t_pose(rotations: np.ndarray, positions: np.ndarray, scale: float 
     shift = places[1:, :2].mean(0) - expected[1:, :2].mean(0)
     expected[:, :2] += shift
     offsets = stand.inv().apply(places - expected)
-    if scale is None and np.linalg.norm(offsets, axis=1).max() > _WORN:
+    farthest = float(np.linalg.norm(offsets, axis=1).max())
+    if scale is None and farthest > _WORN:
+        note(
+            f"the T-pose does not fit a wearer of the default size ({farthest:.2f} m off; the head's device is "
+            f"{places[0, 2]:.2f} m high): task.height=auto, or task.height=1.75, brings the figure nearer"
+        )
         return Calibration(turns)
     return Calibration(turns, offsets)
 
@@ -110,6 +118,27 @@ def find_t_pose(times: np.ndarray, positions: np.ndarray) -> float | None:
         return None
     length, start, stop = max(stretches)
     return None if length < 1.0 else float((times[start] + times[stop - 1]) / 2)
+
+
+def lift_of_t_pose(times: np.ndarray, heads: np.ndarray, second: float) -> float:
+    """Metres by which a T-pose stands higher than what follows, where the headset took another origin in between.
+
+    A head that goes on elsewhere, faster than heads move, shows that; a single wrong frame does not.
+
+    Args:
+        times: (F,) seconds of a recording.
+        heads: (F, 3) metres, z up; not finite where not tracked.
+        second: of the T-pose, in these times.
+    """
+    later = (times > second) & np.isfinite(heads).all(axis=1)
+    times, heads = times[later], heads[later]
+    steps = np.linalg.norm(np.diff(heads, axis=0), axis=1)
+    jumps = np.flatnonzero((steps > _FASTEST_HEAD * np.diff(times)) & (steps > _JUMP)) + 1
+    for jump in jumps.tolist():
+        after, before = heads[jump : jump + _SETTLED], np.median(heads[max(jump - 5, 0) : jump], axis=0)
+        if len(after) == _SETTLED and np.linalg.norm(after - before, axis=1).min() > _JUMP:
+            return float(before[2] - after[0, 2])
+    return 0.0
 
 
 def scale_of_head(height: float) -> float:
