@@ -165,7 +165,9 @@ class Command:
             return self.options[name].words(values)
         except (ValueError, OverflowError) as error:
             raise ConfigError(
-                f"{self.script} --{name} cannot be translated.", found=" ".join(values)[:80], expected="a number"
+                f"{self.script} --{name} cannot be translated.",
+                found=" ".join(values)[:80],
+                expected="a number",
             ) from error
 
     def _suggest(self, written: str) -> str:
