@@ -227,9 +227,11 @@ def _npr_lists(folder: Path) -> None:
     from contrapposto.tasks.npr_inputs import read_source, target_files
     from contrapposto.weights import load_official_state_dict
 
-    _both(lambda: read_source(folder / "poses.json", {}))
-    _both(lambda: [read_mesh(file) for file in target_files(folder / "targets.json")])
-    _both(lambda: load_official_state_dict(official_file(folder / "experiment") or folder / "gone.pth"))
+    _all(
+        lambda: read_source(folder / "poses.json", {}),
+        lambda: [read_mesh(file) for file in target_files(folder / "targets.json")],
+        lambda: load_official_state_dict(official_file(folder / "experiment") or folder / "gone.pth"),
+    )
 
 
 def _anerf_run(folder: Path) -> None:
@@ -245,9 +247,10 @@ def _configs(folder: Path) -> None:
     """Configuration files of A-NeRF and SAGE, as `contrapposto translate` reads them."""
     from contrapposto.translate import translate
 
-    for line in ("run_nerf.py --config surreal.txt", "train_first.py --cfg first.yaml"):
-        script, option, file = line.split()
-        _both(lambda words=(script, option, folder / file): translate("python {} {} '{}'".format(*words)))  # type: ignore[misc]
+    _all(
+        lambda: translate(f"python run_nerf.py --config '{folder}/surreal.txt'"),
+        lambda: translate(f"python train_first.py --cfg '{folder}/first.yaml'"),
+    )
 
 
 def _scail_folder(folder: Path) -> None:
@@ -256,10 +259,11 @@ def _scail_folder(folder: Path) -> None:
     from contrapposto.systems.scail_pose.jobs import find_jobs
     from contrapposto.video_file import VideoFile
 
-    for job, _ in find_jobs(folder):
-        if job.reference is not None:
-            _both(lambda job=job: read_image(job.reference))  # type: ignore[misc]
-        _exhaust(VideoFile.open(job.video).frames())
+    ((job, _),) = find_jobs(folder)
+    _all(
+        lambda: None if job.reference is None else read_image(job.reference),
+        lambda: _exhaust(VideoFile.open(job.video).frames()),
+    )
 
 
 def _run(folder: Path) -> None:
@@ -359,6 +363,20 @@ def _only(folder: Path, but: tuple[str, ...] = ()) -> Path:
 def _exhaust(items: Iterable[Any]) -> None:
     for _ in items:
         pass
+
+
+def _all(*reads: Callable[[], object]) -> None:
+    """Read one file after the other; the first clear error is raised when all have had their turn."""
+    from contrapposto.errors import ContrappostoError
+
+    errors = []
+    for read in reads:
+        try:
+            read()
+        except ContrappostoError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _both(read: Callable[[], object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from contrapposto.translate.grammar import Arguments, Command, Option, unused, used
+from contrapposto.translate.grammar import Arguments, Command, unused, used
 
 _CFG = {"cfg": used()}
 _PROTOCOLS = {"1_small_dataset": "sage_s1", "2_full_dataset": "sage_s2", "randomsplit_0": "sage_s3"}
@@ -64,7 +64,9 @@ COMMANDS = (
         "prepare_data.py",
         {
             "root_dir": used(),
-            "save_dir": Option("paths.stores={}", "the store is SAVE_DIR/amass"),
+            "save_dir": unused(
+                "the store is stores/amass; for another folder add paths.stores=FOLDER here and to all later commands"
+            ),
             "support_dir": unused(
                 "the shipped body is used; data.body=SMPLH_MALE.npz at training and evaluation"
             ),
