@@ -102,7 +102,9 @@ def _train_gpt(arguments: Arguments) -> list[list[str]]:
 
 
 def _classify(arguments: Arguments) -> list[list[str]]:
-    return _with_data(["python", "train.py", "model=posegpt_classifier", *_data(arguments), "data.max_tilt=15"])
+    return _with_data(
+        ["python", "train.py", "model=posegpt_classifier", *_data(arguments), "data.max_tilt=15"]
+    )
 
 
 def _prepare(arguments: Arguments) -> list[list[str]]:

@@ -22,6 +22,11 @@ def experiment_of(cfg: str) -> str:
     return next((experiment for part, experiment in _NAMES.items() if part in name), "sage_s1")
 
 
+def _listed(words: list[str]) -> list[str]:
+    """Setting 1 is split by the authors' lists."""
+    return [*words, "data.lists=SPLIT_LISTS"] if words[-1].endswith("sage_s1") else words
+
+
 def _train(model: str) -> Command:
     def build(arguments: Arguments) -> list[list[str]]:
         cfg = arguments.get("cfg")
@@ -29,7 +34,7 @@ def _train(model: str) -> Command:
         if model == "vqvae":
             name = "sage_lower_vqvae" if "lower" in cfg.lower() else "sage_upper_vqvae"
         words = ["python", "train.py", f"model={name}", "data=amass", f"experiment={experiment_of(cfg)}"]
-        return [words if "s1" not in words[-1] else [*words, "data.lists=SPLIT_LISTS"]]
+        return [_listed(words)]
 
     script = "train_vqvae.py" if model == "vqvae" else f"train_{model.removeprefix('sage_')}.py"
     notes = ("python train.py pipeline=sage runs all stages in order.",)
@@ -43,7 +48,7 @@ def _test(model: str) -> Command:
         if model == "vqvae":
             name = "sage_lower_vqvae" if "lower" in cfg.lower() else "sage_upper_vqvae"
         words = ["python", "evaluate.py", f"model={name}", "official=OUTPUTS", "data=amass"]
-        return [[*words, f"experiment={experiment_of(cfg)}"]]
+        return [_listed([*words, f"experiment={experiment_of(cfg)}"])]
 
     script = "test_vqvae.py" if model == "vqvae" else f"test_{model.removeprefix('sage_')}.py"
     notes = ("OUTPUTS is the authors' unpacked archive; without official= your best run is evaluated.",)

@@ -14,8 +14,10 @@ from contrapposto.mesh import write_mesh
 from contrapposto.skeleton import SMPLX55
 from contrapposto.studio.examples import Examples, make_examples
 from contrapposto.synthetic import generate
+from contrapposto.systems.anerf.data import AvatarScene
 from contrapposto.systems.anerf.data.h5 import write_h5
 from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig
+from contrapposto.systems.anerf.poses import PoseLayer
 from contrapposto.systems.npr import NPR
 from tests.lightning_modules.anerf_tiny import write_sticks
 from tests.mesh.shapes import bent, sphere
@@ -60,6 +62,7 @@ def write_anerf(place: Path) -> None:
         sizes = {"depth": 6, "width": 32, "distance_frequencies": 2, "view_frequencies": 0}
         network = ANeRF(ANeRFConfig(**sizes, single_network=True, num_codes=codes))
         parts = {"network_fine_state_dict": dict(network.fine.state_dict())}
+        parts["poseopt_layer_state_dict"] = dict(_refined(scene).state_dict())
         torch.save({"global_step": 1, **parts}, path)
     (place / "args.txt").write_text("N_samples = 8\nN_importance = 4\nexpname = surreal\n")
     (place / "configs" / "surreal").mkdir(parents=True)
@@ -67,6 +70,14 @@ def write_anerf(place: Path) -> None:
         "dataset_type = surreal\nsubject = female\nN_sample_images = 8\nN_rand = 64\nn_iters = 150000\nloss_fn = MSE\n"
         "lrate_decay = 500\ndecay_unit = 1000\n"
     )
+
+
+def _refined(scene: AvatarScene) -> PoseLayer:
+    """The poses of a scene, a little changed."""
+    rest, bones, roots = (
+        torch.from_numpy(np.array(value)) for value in (scene.rest_pose, scene.bones, scene.kp3d[:, 0])
+    )
+    return PoseLayer(rest, bones + 0.05, roots - rest[0], kind="sixd")
 
 
 def write_amass_like(place: Path) -> None:

@@ -28,14 +28,24 @@ SHORT = (
 )
 SPLITS = [f"prepare_annots_trimmed(type='{kind}', split='{split}', babel_dir='BABEL', amass_dir='AMASS')"
           for kind in ("smpl", "smplh", "smplx") for split in ("train", "val")]  # fmt: skip
-MODES = ("retarget", "interpolate", "animate", "bubble", "poserot", "correction", "selected", "val", "val2")
+MODES = {
+    **dict.fromkeys(("retarget", "interpolate", "animate", "bubble"), "mixamo --entry james"),
+    **dict.fromkeys(("poserot", "correction", "selected", "val", "val2"), "surreal"),
+}
 DATA = {
-    "sage": ("data.batch_size=4", "data.repeats=1", "data.val_share=0.2"),
+    "sage": (
+        "data.batch_size=4",
+        "data.repeats=1",
+        "data.val_share=0.2",
+        "data.max_val_clips=1",
+        "data.max_val_frames=24",
+    ),
     "posegpt": ("data.window=32", "data.batch_size=4", "data.steps_per_epoch=1", "data.val_share=0.2"),
     "anerf": anerf_tiny.SHARED[2:7] + (anerf_tiny.NETWORK,),
     "npr": (*npr_tiny.NETWORK, "data.batch_size=2", "data.steps_per_epoch=1"),
 }
 SIZES = {**sage_tiny.OPTIONS, **posegpt_tiny.OPTIONS}
+SIZES["sage_refiner"] += ("data.batch_size=2", "data.repeats=1", "data.sequence=24")
 SIZES["posegpt_vqvae"] = (
     "module.network={hidden:32,num_layers:[0,2],heads:4,num_codes:32,code_dim:16}",
     *posegpt_tiny.OPTIONS["posegpt_vqvae"][1:],
@@ -64,7 +74,8 @@ def theirs(title: str) -> list[str]:
         lines[:1] = [f'python dataset/preprocessing/babel.py "{call}"' for call in SPLITS]
     if title == "A-NeRF":
         (bullet,) = (line for line in lines if "--render_type bullet" in line)
-        lines += [bullet.replace("bullet", mode) for mode in MODES]
+        for mode, entry in MODES.items():
+            lines.append(bullet.replace("bullet", mode).replace("surreal --entry hard", entry))
     return lines
 
 
@@ -82,7 +93,9 @@ def run(line: str) -> None:
         with serving(Path("served")) as client:
             assert client.get("/health").status_code == 200
     elif program == "contrapposto":
-        task = "task=convert" if name == "convert" else next(word for word in rest if word.startswith("task="))
+        task = (
+            "task=convert" if name == "convert" else next(word for word in rest if word.startswith("task="))
+        )
         paths = predict(compose(joined([task, *rest, *TASKS.get(task[5:], ())])))
         assert paths and all(path.is_dir() or path.stat().st_size for path in paths)
     elif name == "prepare":

@@ -57,10 +57,15 @@ def _options_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
     hidden, inputs = state["emb.weight"].shape
     books = [value for name, value in state.items() if name.startswith("quantizer.embeddings.")]
     code_dim, _ = state["quant_emb.weight"].shape
-    blocks = {tuple(name.split(".")[1:4:2]) for name in state if re.match(r"encoder_stacks\.\d+\.blocks\.", name)}
+    blocks = {
+        tuple(name.split(".")[1:4:2]) for name in state if re.match(r"encoder_stacks\.\d+\.blocks\.", name)
+    }
     scales = Counter(stack for stack, _ in blocks)
     full_rate = "encoder_stacks.0.down_conv.conv.weight" not in state
-    masked = [any(n.startswith(f"{part}_stacks") and n.endswith("attn.mask") for n in state) for part in ("encoder", "decoder")]
+    masked = [
+        any(n.startswith(f"{part}_stacks") and n.endswith("attn.mask") for n in state)
+        for part in ("encoder", "decoder")
+    ]
     return {
         "variant": ("offline", "causal", "online")[sum(masked)],
         "num_joints": (inputs - 3) // 6,

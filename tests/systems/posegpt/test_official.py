@@ -95,7 +95,14 @@ def test_the_options_of_an_auto_encoder_follow_from_its_file(tmp_path):
     torch.save({"model_state_dict": state}, tmp_path / "a.pt")
     model, options = read_vqvae(tmp_path / "a.pt")
     assert_holds(model, state)
-    sizes = {"num_joints": 55, "hidden": 32, "num_layers": [0, 2], "num_books": 2, "num_codes": 32, "code_dim": 16}
+    sizes = {
+        "num_joints": 55,
+        "hidden": 32,
+        "num_layers": [0, 2],
+        "num_books": 2,
+        "num_codes": 32,
+        "code_dim": 16,
+    }
     assert options == {"variant": "causal", **sizes}
     torch.save({"model_state_dict": {"emb.weight": torch.zeros(3, 9)}}, tmp_path / "a.pt")
     with pytest.raises(InputError, match="not an auto-encoder"):
