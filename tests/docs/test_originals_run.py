@@ -30,7 +30,7 @@ SPLITS = [f"prepare_annots_trimmed(type='{kind}', split='{split}', babel_dir='BA
           for kind in ("smpl", "smplh", "smplx") for split in ("train", "val")]  # fmt: skip
 MODES = {
     **dict.fromkeys(("retarget", "interpolate", "animate", "bubble"), "mixamo --entry james"),
-    **dict.fromkeys(("poserot", "correction", "selected", "val", "val2"), "surreal"),
+    **dict.fromkeys(("poserot", "correction", "selected", "val"), "surreal"),
 }
 DATA = {
     "sage": (
@@ -41,7 +41,7 @@ DATA = {
         "data.max_val_frames=24",
     ),
     "posegpt": ("data.window=32", "data.batch_size=4", "data.steps_per_epoch=1", "data.val_share=0.2"),
-    "anerf": anerf_tiny.SHARED[2:7] + (anerf_tiny.NETWORK,),
+    "anerf": (*anerf_tiny.SHARED[2:7], anerf_tiny.NETWORK),
     "npr": (*npr_tiny.NETWORK, "data.batch_size=2", "data.steps_per_epoch=1"),
 }
 SIZES = {**sage_tiny.OPTIONS, **posegpt_tiny.OPTIONS}

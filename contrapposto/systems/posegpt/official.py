@@ -62,12 +62,9 @@ def _options_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
     }
     scales = Counter(stack for stack, _ in blocks)
     full_rate = "encoder_stacks.0.down_conv.conv.weight" not in state
-    masked = [
-        any(n.startswith(f"{part}_stacks") and n.endswith("attn.mask") for n in state)
-        for part in ("encoder", "decoder")
-    ]
+    masked = {name.partition("_")[0] for name in state if name.endswith("attn.mask")}
     return {
-        "variant": ("offline", "causal", "online")[sum(masked)],
+        "variant": ("offline", "causal", "online")[len(masked)],
         "num_joints": (inputs - 3) // 6,
         "hidden": hidden,
         "num_layers": [*([] if full_rate else [0]), *(scales[stack] for stack in sorted(scales, key=int))],
