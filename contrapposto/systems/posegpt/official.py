@@ -55,7 +55,7 @@ def read_vqvae(path: str | Path) -> tuple[PoseVQVAE, dict[str, Any]]:
 def _options_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Options of `PoseVQVAE` out of names and shapes: attention that sees the past alone has a mask."""
     hidden, inputs = state["emb.weight"].shape
-    books = [value for name, value in state.items() if name.startswith("quantizer.embeddings.")]
+    codebooks = [value for name, value in state.items() if name.startswith("quantizer.embeddings.")]
     code_dim, _ = state["quant_emb.weight"].shape
     blocks = {
         tuple(name.split(".")[1:4:2]) for name in state if re.match(r"encoder_stacks\.\d+\.blocks\.", name)
@@ -68,8 +68,8 @@ def _options_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "num_joints": (inputs - 3) // 6,
         "hidden": hidden,
         "num_layers": [*([] if full_rate else [0]), *(scales[stack] for stack in sorted(scales, key=int))],
-        "num_books": len(books),
-        "num_codes": sum(len(book) for book in books),
+        "num_books": len(codebooks),
+        "num_codes": sum(len(book) for book in codebooks),
         "code_dim": code_dim,
     }
 
