@@ -28,7 +28,6 @@ SHORT = (
 )
 SPLITS = [f"prepare_annots_trimmed(type='{kind}', split='{split}', babel_dir='BABEL', amass_dir='AMASS')"
           for kind in ("smpl", "smplh", "smplx") for split in ("train", "val")]  # fmt: skip
-THEIRS_IN_SHORT = next(line for line in THEIRS if "babel.py" in line)  # stands for six calls
 MODES = {
     **dict.fromkeys(("retarget", "interpolate", "animate", "bubble"), "mixamo --entry james"),
     **dict.fromkeys(("poserot", "correction", "selected", "val"), "surreal"),
@@ -134,7 +133,7 @@ def run_all(lines: list[str]) -> None:
 
 def test_no_line_of_the_page_is_left_out():
     lines = [line for title in ("NPR", "A-NeRF", "SCAIL-Pose", "SAGE", "PoseGPT") for line in theirs(title)]
-    assert [line for line in THEIRS if line not in lines] == [THEIRS_IN_SHORT]
+    assert set(THEIRS) <= set(lines)
     assert len(set(lines)) == 44
 
 
