@@ -62,9 +62,10 @@ def read_list(path: Path, root: Path | None = None) -> list[Item]:
 
 def _pose_name(path: str) -> str:
     """`MOTION/FRAME` of `MOTION/FRAME/mesh.obj`, otherwise the folder and the file."""
-    file = Path(path).with_suffix("")
-    lone = file.stem.lower() in ("mesh", "model", "model_normalized") and len(file.parts) > 2
-    return "/".join((file.parent if lone else file).parts[-2:])
+    *folders, _ = Path(path).parts or ("", "")
+    stem = Path(path).stem
+    lone = stem.lower() in ("mesh", "model", "model_normalized") and len(folders) > 1
+    return "/".join((folders if lone else [*folders, stem])[-2:])
 
 
 def _located(text: str, listing: Path, root: Path | None) -> Path:
