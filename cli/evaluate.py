@@ -21,9 +21,9 @@ from cli.runs import announce, announced_run, forget_earlier_stages, rank, save_
 from cli.tables import by_frame, format_tables, generation_table, read_clips
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.files import atomic_path, write_json
+from contrapposto.publish import INDEX
 from contrapposto.report.columns import describe_settings
 from contrapposto.report.evaluation import write_report
-from contrapposto.publish import INDEX
 from contrapposto.runs import best_run, load_config
 
 # Options that need no folder of their own: they do not change what is measured, or the folder is named after them.

@@ -170,6 +170,13 @@ def _container(path: Path) -> Any:
     if not container.streams.video:
         container.close()
         raise InputError(f"{path.name} has no video stream.", expected="a video")
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise InputError(
+            f"{path.name} is coded in a way that cannot be decoded here.",
+            expected="H.264 or another common codec",
+            fix="the file may be damaged, or convert it: ffmpeg -i FILE out.mp4",
+        )
     container.streams.video[0].thread_type = "AUTO"
     return container
 

@@ -96,6 +96,10 @@ class StageModule(pl.LightningModule):
         return make_optimizer(self.optimizer_factory, parameters, self.trainer)
 
 
+AUTHORS_SUFFIXES = (".tar", ".pt", ".pth")
+"""Of the files of the original's authors; ours are `.ckpt` and `.safetensors`."""
+
+
 def load_stage(kind: type[pl.LightningModule], checkpoint: str | Path | None, model: str) -> Any:
     """The module of an earlier stage, frozen, in evaluation mode; its own frozen stages are not loaded.
 
@@ -135,10 +139,20 @@ def load_stage(kind: type[pl.LightningModule], checkpoint: str | Path | None, mo
 def load_weights(module: pl.LightningModule, checkpoint: str | Path) -> None:
     """Load the weights, and nothing else, of a checkpoint (file, run directory, shipped model) into a module.
 
+    A file of the original's authors (`AUTHORS_SUFFIXES`) is loaded by the module's `start_from_official` or
+    `load_official`.
+
     Raises:
         MissingError: there is no such checkpoint. InputError: it is damaged, or of another model.
     """
     path = find_checkpoint(checkpoint)
+    if path.suffix in AUTHORS_SUFFIXES:
+        load = getattr(module, "start_from_official", None) or getattr(module, "load_official", None)
+        if load is None:
+            raise InputError(f"{type(module).__name__} cannot start from {path}.", expected="a .ckpt file")
+        for name, report in load(path).items():
+            print(f"{name}: {report}")
+        return
     content = load_checkpoint(path)
     load_content(module, {"state_dict": content.get("state_dict") or {}}, path, hooks=False)
 

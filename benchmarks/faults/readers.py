@@ -206,14 +206,64 @@ def _humanact12(folder: Path) -> None:
     humanact12._content(_only(folder))
 
 
-def _prepared(folder: Path) -> None:
+def _prepared(recipe: str) -> Callable[[Path], None]:
     """Preparation, to which a bad source is a line in the list of rejects."""
-    import tempfile
 
-    from contrapposto.data.prepare import prepare
+    def read(folder: Path) -> None:
+        import tempfile
 
-    with tempfile.TemporaryDirectory() as place:
-        prepare("amass", raw=folder, output=Path(place) / "store", workers=1)
+        from contrapposto.data.prepare import prepare
+
+        with tempfile.TemporaryDirectory() as place:
+            prepare(recipe, raw=folder, output=Path(place) / "store", workers=1)
+
+    return read
+
+
+def _npr_lists(folder: Path) -> None:
+    """NPR's two dataset lists and its experiment folder, as arguments of a transfer."""
+    from contrapposto.mesh.files import read_mesh
+    from contrapposto.systems.npr.pretrained import official_file
+    from contrapposto.tasks.npr_inputs import read_source, target_files
+    from contrapposto.weights import load_official_state_dict
+
+    _all(
+        lambda: read_source(folder / "poses.json", {}),
+        lambda: [read_mesh(file) for file in target_files(folder / "targets.json")],
+        lambda: load_official_state_dict(official_file(folder / "experiment") or folder / "gone.pth"),
+    )
+
+
+def _anerf_run(folder: Path) -> None:
+    """A-NeRF's checkpoint with the args.txt beside it."""
+    from contrapposto.systems.anerf.official import load_official, load_official_poses
+
+    checkpoint = next(iter(sorted(folder.glob("*.tar"))), folder / "gone.tar")
+    _both(lambda: load_official_poses(checkpoint))
+    load_official(checkpoint)
+
+
+def _configs(folder: Path) -> None:
+    """Configuration files of A-NeRF and SAGE, as `contrapposto translate` reads them."""
+    from contrapposto.translate import translate
+
+    _all(
+        lambda: translate(f"python run_nerf.py --config '{folder}/surreal.txt'"),
+        lambda: translate(f"python train_first.py --cfg '{folder}/first.yaml'"),
+    )
+
+
+def _scail_folder(folder: Path) -> None:
+    """SCAIL-Pose's folder: the driving video and the image of the character."""
+    from contrapposto.systems.scail_pose.extract import read_image
+    from contrapposto.systems.scail_pose.jobs import find_jobs
+    from contrapposto.video_file import VideoFile
+
+    ((job, _),) = find_jobs(folder)
+    _all(
+        lambda: None if job.reference is None else read_image(job.reference),
+        lambda: _exhaust(VideoFile.open(job.video).frames()),
+    )
 
 
 def _run(folder: Path) -> None:
@@ -293,7 +343,13 @@ READERS: dict[str, Reader] = {
     "features": Reader(seeds.features, _features),
     "labels": Reader(seeds.labels, _labels),
     "humanact12": Reader(seeds.humanact12, _humanact12),
-    "prepare": Reader(seeds.amass, _prepared),
+    "prepare": Reader(seeds.amass, _prepared("amass")),
+    "sage_folder": Reader(seeds.sage_folder, _prepared("sage_folder")),
+    "posegpt_folder": Reader(seeds.posegpt_folder, _prepared("posegpt_folder")),
+    "npr_lists": Reader(seeds.npr_lists, _npr_lists),
+    "anerf_run": Reader(seeds.anerf_run, _anerf_run),
+    "configs": Reader(seeds.configs, _configs),
+    "scail_folder": Reader(seeds.scail_folder, _scail_folder),
     "run": Reader(seeds.run, _run),
     "view_people": Reader(seeds.people, _shown),
     "view_glb": Reader(seeds.sequence_glb, _shown),
@@ -310,6 +366,20 @@ def _only(folder: Path, but: tuple[str, ...] = ()) -> Path:
 def _exhaust(items: Iterable[Any]) -> None:
     for _ in items:
         pass
+
+
+def _all(*reads: Callable[[], object]) -> None:
+    """Read one file after the other; the first clear error is raised when all have had their turn."""
+    from contrapposto.errors import ContrappostoError
+
+    errors = []
+    for read in reads:
+        try:
+            read()
+        except ContrappostoError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _both(read: Callable[[], object]) -> None:

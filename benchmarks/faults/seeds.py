@@ -541,6 +541,80 @@ def tar_gz(folder: Path) -> None:
             archive.addfile(info, io.BytesIO(b"words " * 150))
 
 
+def sage_folder(folder: Path) -> None:
+    """A clip as SAGE's prepare_data.py leaves it."""
+    import torch
+
+    clip = _clip()
+    poses = torch.from_numpy(clip.rotations[:, :22].reshape(clip.num_frames, 66))
+    parameters = {"root_orient": poses[:, :3], "pose_body": poses[:, 3:]}
+    content = {
+        "rotation_local_full_gt_list": torch.zeros(clip.num_frames - 1, 132),
+        "body_parms_list": {**parameters, "trans": torch.from_numpy(clip.root_translation)},
+        "head_global_trans_list": np.zeros((clip.num_frames - 1, 4, 4)),
+        "framerate": 60,
+        "gender": np.array("male"),
+        "filepath": "amass/CMU/CMU/01/01_01_poses.npz",
+    }
+    (folder / "CMU").mkdir()
+    torch.save(content, folder / "CMU" / "1.pt")
+
+
+def posegpt_folder(folder: Path) -> None:
+    """Two pieces as PoseGPT's preparation leaves them."""
+    import torch
+
+    poses = torch.linspace(-0.5, 0.5, 16 * 168).reshape(16, 168)
+    (folder / "pose.pkl").write_bytes(pickle.dumps([poses, poses[:12, :]]))
+    torch.save(torch.eye(2, 60, dtype=torch.int32), folder / "action.pt")
+
+
+def npr_lists(folder: Path) -> None:
+    """NPR's lists: two poses of the tetrahedron, and a target repeated; a checkpoint in its experiment folder."""
+    import torch
+
+    from contrapposto.mesh.files import write_mesh
+
+    mesh = tetrahedron().moved(tetrahedron().vertices)
+    for name, scale in (("template", 1.0), ("0000000", 1.5), ("0000001", 2.0)):
+        (folder / name).mkdir()
+        write_mesh(folder / name / "mesh.obj", mesh.moved(mesh.vertices * scale))
+    places = {name: f"../data/{name}/mesh.obj" for name in ("template", "0000000", "0000001")}
+    shared = {"src": places["template"], "name": "smpl", "fps_inds": [0] * 30, "J_file": "../data/none.npy"}
+    rows = [{**shared, "tgt": places[name], "pair_id": name} for name in ("0000000", "0000001")]
+    (folder / "poses.json").write_text(json.dumps(rows))
+    (folder / "targets.json").write_text(json.dumps([{**shared, "tgt": places["template"]}] * 3))
+    (folder / "experiment" / "checkpoints").mkdir(parents=True)
+    content = {"model": _state()["state_dict"], "optim": {"state": {}, "param_groups": []}, "epoch": 299}
+    torch.save(content, folder / "experiment" / "checkpoints" / "ckpt_epoch-000299.pth")
+
+
+def anerf_run(folder: Path) -> None:
+    """A small A-NeRF with the options of its training."""
+    official(folder)
+    lines = ("N_samples = 48", "N_importance = 8", "density_type = softplus", "density_scale = 1.0")
+    (folder / "args.txt").write_text("\n".join((*lines, "lindisp = False", "expname = surreal", "")))
+
+
+def configs(folder: Path) -> None:
+    """Configuration files of A-NeRF and SAGE."""
+    (folder / "surreal.txt").write_text(
+        "expname = surreal\nbasedir = logs\ndataset_type = surreal\nsubject = female\nN_rand = 2048\n"
+        "N_sample_images = 128\nn_iters = 150000\ni_testset = 10000\nlrate = 5e-4\nlrate_decay = 500\n"
+        "loss_fn = MSE\nopt_pose = True\nopt_rot6d = True\nopt_pose_tol = 0.01\ncutoff_mm = 500\n"
+        "render_factor = 2\nuse_temp_loss = True\ntemp_coef = 0.05\nuse_yuv = False\n# a remark\n"
+    )
+    (folder / "first.yaml").write_text("PROTOCOL: 2_full_dataset\nBATCH_SIZE: 400\nSAVE_DIR: outputs/first\n")
+
+
+def scail_folder(folder: Path) -> None:
+    """A driving video and the image of a character."""
+    video(folder)
+    image(folder)
+    next(folder.glob("*.mp4")).rename(folder / "driving.mp4")
+    (folder / "image.png").rename(folder / "ref_image.png")
+
+
 def _clip() -> Any:
     from contrapposto.synthetic import generate
 

@@ -83,6 +83,15 @@ def read_poses(
     return _stills([path], _template(template, path, only), only)
 
 
+def read_files(files: Sequence[Path], template: Path) -> MeshPoses:
+    """Poses of a template out of one file each, in the order given.
+
+    Raises:
+        InputError: a file has other vertices or faces than the template.
+    """
+    return _stills(files, read_mesh(template), None)
+
+
 def unpack(path: Path, folder: Path) -> Path:
     """Unpack a zip archive into an empty folder, or nothing of it.
 

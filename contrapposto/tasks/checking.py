@@ -33,7 +33,7 @@ def _mesh(path: Path) -> None:
     from contrapposto.mesh.files import check_mesh_name, read_mesh
     from contrapposto.tasks.npr_inputs import target_files
 
-    if path.is_file():
+    if path.is_file() and path.suffix.lower() != ".json":  # a list of the original
         check_mesh_name(path)
     files = target_files(path)
     for number, file in enumerate(files, start=1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from contrapposto.runs import best_run
 
 if TYPE_CHECKING:
     from contrapposto.mesh import MeshAsset, Template
+    from contrapposto.mesh.poses import MeshPoses
     from contrapposto.systems.npr.methods import SourceClip
     from contrapposto.systems.npr.pretrained import PretrainedNetwork
 
@@ -96,13 +97,17 @@ def read_template(path: Path, normalize: Any, only: Sequence[str] | None) -> Tem
 
 
 def target_files(path: Path) -> list[Path]:
-    """A mesh file, or all in a folder.
+    """A mesh file, all in a folder, or the templates of a list of the original.
 
     Raises:
         InputError: nothing there.
     """
     from contrapposto.mesh.files import READABLE
 
+    if path.suffix.lower() == ".json" and path.is_file():
+        from contrapposto.systems.npr.data.lists import read_list
+
+        return list(dict.fromkeys(item.template for item in read_list(path)))
     if path.is_dir():
         matches = sorted(file for file in path.iterdir() if file.suffix.lower() in READABLE)
         if not matches:
@@ -146,8 +151,11 @@ def read_source(
     from contrapposto.mesh.poses import read_poses
     from contrapposto.systems.npr.methods import SourceClip
 
-    rest = template or _same_faces(path, templates)
-    poses = read_poses(path, template=rest, clip=clip, fps=fps or 30.0, only=parts)
+    if path.suffix.lower() == ".json":
+        poses = _listed_poses(path)
+    else:
+        rest = template or _same_faces(path, templates)
+        poses = read_poses(path, template=rest, clip=clip, fps=fps or 30.0, only=parts)
     rate = poses.fps if fps is None else fps
     part = slice(*_part(len(poses.vertices), rate, start, seconds, path.stem))
     whole = part == slice(0, len(poses.vertices))
@@ -155,6 +163,22 @@ def read_source(
     names = poses.names[part]
     data = SourceClip(None, None, animated, rate, path.stem)
     return Source(path.stem, poses.mesh, poses.vertices[part], names, rate, data, {})
+
+
+def _listed_poses(path: Path) -> MeshPoses:
+    """The poses of a list of the original in its order; one identity in it has poses."""
+    from contrapposto.mesh.poses import read_files
+    from contrapposto.systems.npr.data.lists import read_list
+
+    items = [item for item in read_list(path) if item.poses]
+    if len(items) != 1:
+        raise InputError(
+            f"{path} is to give the poses of one mesh.",
+            found=", ".join(item.name for item in items) or "templates without poses",
+            expected="entries with the same src and different tgt",
+        )
+    poses = read_files([file for _, file in items[0].poses], items[0].template)
+    return replace(poses, names=tuple(f"{number:05d}" for number in range(len(poses.vertices))))
 
 
 def _animated(path: Path, clip: str | None, parts: Sequence[str] | None) -> Any:

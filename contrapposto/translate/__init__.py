@@ -38,7 +38,8 @@ def translate(line: str) -> Translation:
         line: as typed in a shell; variables before it, `python` and folders before the script may be there or not.
 
     Raises:
-        ConfigError: the line is empty or cannot be split, or its script is not one of the originals'.
+        ConfigError: the line is empty or cannot be split, its script is not one of the originals', or a number that has
+            to be converted is none.
     """
     try:
         words = shlex.split(line)

@@ -271,7 +271,9 @@ COMMANDS = (
         "A-NeRF",
         "run_render.py",
         {
-            "nerf_args": unused("the checkpoint contains the options of its network"),
+            "nerf_args": unused(
+                "args.txt is read where it lies beside the checkpoint; its shapes tell the rest"
+            ),
             "ckptpath": used(),
             "render_res": Option(used=True, count=MANY),
             "dataset": used(),

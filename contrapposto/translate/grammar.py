@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from contrapposto.errors import ConfigError
+
 MANY = -1
 
 
@@ -149,7 +151,7 @@ class Command:
             option = self.options[name]
             written = shlex.join([f"--{name}", *values])
             if option.ours and (option.count == 0 or values):
-                commands[self.target] += option.words(values)
+                commands[self.target] += self._words(name, values)
                 if option.why:
                     notes.append(f"--{name}: {option.why}.")
             elif not option.used:
@@ -157,6 +159,16 @@ class Command:
         unknown = tuple((name, self._suggest(name)) for name in arguments.unknown)
         lines = tuple(_join(words) for words in commands)
         return Translation(self.system, lines, tuple(missing), tuple(notes), unknown)
+
+    def _words(self, name: str, values: Sequence[str]) -> list[str]:
+        try:
+            return self.options[name].words(values)
+        except (ValueError, OverflowError) as error:
+            raise ConfigError(
+                f"{self.script} --{name} cannot be translated.",
+                found=" ".join(values)[:80],
+                expected="a number",
+            ) from error
 
     def _suggest(self, written: str) -> str:
         known = {_plain(name): name for name in self.options}

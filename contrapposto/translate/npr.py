@@ -47,7 +47,7 @@ COMMANDS = (
         },
         _test,
         (
-            "The last three options reproduce the original; without them, targets are aligned and keep their thickness.",
+            "task.align=false and task.place=origin reproduce the original; the defaults align targets and keep their place.",
         ),
     ),
     Command(

@@ -12,6 +12,7 @@ _VARIANTS = {
     "OnlineVQVAE": "online",
     "TransformerVQVAE": "offline",
 }
+_RELEASED = "data.skeleton=smplx55"  # of all weights that the authors' code writes
 _NO_EFFECT = (
     "balance quant_min_prop quant_epoch_max alpha_fast_vert alpha_kl vert_string eos_force eval_fid eval_classif "
     "classif_ckpt class_freq fid_freq n_train train_visu_freq detailed_count user prefetch_factor sample_method "
@@ -72,6 +73,11 @@ def _data(arguments: Arguments) -> list[str]:
     return ["data=amass", "data.vocabulary=babel", "data.split_by=given"]
 
 
+def _with_data(words: list[str]) -> list[list[str]]:
+    """The command, after the one that writes the synthetic data which it asks for."""
+    return [["python", "prepare.py", "data=demo"], words] if "data=demo" in words else [words]
+
+
 def _auto_encode(arguments: Arguments) -> list[list[str]]:
     script = "evaluate.py" if arguments.has("eval_only") else "train.py"
     words = ["python", script, "model=posegpt_vqvae", *_data(arguments), "data.max_tilt=15"]
@@ -79,22 +85,26 @@ def _auto_encode(arguments: Arguments) -> list[list[str]]:
     if model in _VARIANTS:
         words.append(f"module.network.variant={_VARIANTS[model]}")
     if arguments.has("pretrained_ckpt"):
+        words.append(_RELEASED)
         name = "official" if arguments.has("eval_only") else "init_from"
         words.append(f"{name}={arguments.get('pretrained_ckpt')}")
-    return [words]
+    return _with_data(words)
 
 
 def _train_gpt(arguments: Arguments) -> list[list[str]]:
     words = ["python", "train.py", "model=posegpt_gpt", *_data(arguments), "data.max_tilt=15"]
     if arguments.has("vq_ckpt"):
+        words.append(_RELEASED)
         words.append(f"module.vqvae={arguments.get('vq_ckpt')}")
     if arguments.has("classif_ckpt"):
         words.append(f"callbacks.generation.sources.judge={arguments.get('classif_ckpt')}")
-    return [words]
+    return _with_data(words)
 
 
 def _classify(arguments: Arguments) -> list[list[str]]:
-    return [["python", "train.py", "model=posegpt_classifier", *_data(arguments), "data.max_tilt=15"]]
+    return _with_data(
+        ["python", "train.py", "model=posegpt_classifier", *_data(arguments), "data.max_tilt=15"]
+    )
 
 
 def _prepare(arguments: Arguments) -> list[list[str]]:
@@ -175,7 +185,7 @@ COMMANDS = (
             "pos_emb": Option("module.network.positions={}"),
             "per_frame_labels": _flag("data.per_frame={}"),
             "autoreg_pq": unused("it stops with an error in the original"),
-            "cond_steps": unused("contrapposto predict task=posegpt_forecast past=clip.npz"),
+            "cond_steps": unused("contrapposto predict task=posegpt_forecast past=clip.npz action=walk"),
             "temperature": unused("of sampling: task.temperature"),
             "top_k": unused("of sampling: task.top_k"),
             "pretrained_ckpt": Option("init_from={}"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from contrapposto.translate.grammar import Arguments, Command, Option, unused, used
+from contrapposto.translate.grammar import Arguments, Command, unused, used
 
 _CFG = {"cfg": used()}
 _PROTOCOLS = {"1_small_dataset": "sage_s1", "2_full_dataset": "sage_s2", "randomsplit_0": "sage_s3"}
@@ -22,6 +22,11 @@ def experiment_of(cfg: str) -> str:
     return next((experiment for part, experiment in _NAMES.items() if part in name), "sage_s1")
 
 
+def _listed(words: list[str]) -> list[str]:
+    """Setting 1 is split by the authors' lists."""
+    return [*words, "data.lists=SPLIT_LISTS"] if words[-1].endswith("sage_s1") else words
+
+
 def _train(model: str) -> Command:
     def build(arguments: Arguments) -> list[list[str]]:
         cfg = arguments.get("cfg")
@@ -29,7 +34,7 @@ def _train(model: str) -> Command:
         if model == "vqvae":
             name = "sage_lower_vqvae" if "lower" in cfg.lower() else "sage_upper_vqvae"
         words = ["python", "train.py", f"model={name}", "data=amass", f"experiment={experiment_of(cfg)}"]
-        return [words if "s1" not in words[-1] else [*words, "data.lists=SPLIT_LISTS"]]
+        return [_listed(words)]
 
     script = "train_vqvae.py" if model == "vqvae" else f"train_{model.removeprefix('sage_')}.py"
     notes = ("python train.py pipeline=sage runs all stages in order.",)
@@ -43,7 +48,7 @@ def _test(model: str) -> Command:
         if model == "vqvae":
             name = "sage_lower_vqvae" if "lower" in cfg.lower() else "sage_upper_vqvae"
         words = ["python", "evaluate.py", f"model={name}", "official=OUTPUTS", "data=amass"]
-        return [[*words, f"experiment={experiment_of(cfg)}"]]
+        return [_listed([*words, f"experiment={experiment_of(cfg)}"])]
 
     script = "test_vqvae.py" if model == "vqvae" else f"test_{model.removeprefix('sage_')}.py"
     notes = ("OUTPUTS is the authors' unpacked archive; without official= your best run is evaluated.",)
@@ -64,7 +69,9 @@ COMMANDS = (
         "prepare_data.py",
         {
             "root_dir": used(),
-            "save_dir": Option("paths.stores={}", "the store is SAVE_DIR/amass"),
+            "save_dir": unused(
+                "the store is stores/amass; for another folder add paths.stores=FOLDER here and to all later commands"
+            ),
             "support_dir": unused(
                 "the shipped body is used; data.body=SMPLH_MALE.npz at training and evaluation"
             ),

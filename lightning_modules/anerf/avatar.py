@@ -160,6 +160,21 @@ class ANeRFModule(StageModule):
             self._take_poses(pose_layer_of(layer))
         return {"anerf": import_model(self.network, parts)}
 
+    def start_from_official(self, path: Path) -> dict[str, ImportReport]:
+        """Begin with the authors' .tar: weights for the network of the options, and its refined poses.
+
+        Raises:
+            InputError: the file is of a network of other sizes.
+        """
+        parts = load_state_dicts(path)
+        codes = config_of(parts).num_codes
+        if codes:
+            self._fit_codes(codes)
+        layer = parts.get("poseopt_layer")
+        if layer:
+            self._take_poses(pose_layer_of(layer))
+        return {"anerf": import_model(self.network, parts)}
+
     # Training
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:

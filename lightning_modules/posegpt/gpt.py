@@ -14,11 +14,11 @@ from contrapposto.errors import ConfigError, MissingError
 from contrapposto.systems.posegpt.autoencoder import MotionAutoEncoder
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.losses import token_accuracy, token_nll, token_nll_with_end
-from contrapposto.systems.posegpt.official import load_official
+from contrapposto.systems.posegpt.official import load_official, read_vqvae
 from contrapposto.systems.posegpt.poses import network_input
 from contrapposto.systems.posegpt.vqvae import build_autoencoder
 from contrapposto.weights import ImportReport
-from lightning_modules.base import load_stage, weights_hash
+from lightning_modules.base import AUTHORS_SUFFIXES, load_stage, weights_hash
 from lightning_modules.posegpt.common import PoseModule, keep_vocabulary, token_share
 from lightning_modules.posegpt.samples import sample_media
 from lightning_modules.posegpt.vqvae import PoseGPTVQVAEModule
@@ -31,7 +31,7 @@ class PoseGPTModule(PoseModule):
     window's tokens; `num_tokens` (B,); `clips`; `num_frames`.
 
     Args:
-        vqvae: checkpoint of the auto-encoder; None where its weights come with this module's own.
+        vqvae: checkpoint of the auto-encoder, ours or the authors' (.pt); None where its weights come with this module's own.
         vqvae_network: options of the auto-encoder, where there is no `vqvae`.
         network: options of `PoseGPT`; those of the auto-encoder and the vocabulary follow from these.
         vocabulary, store: see `keep_vocabulary`.
@@ -84,6 +84,8 @@ class PoseGPTModule(PoseModule):
                     fix="python train.py model=posegpt_vqvae, or module.vqvae=CHECKPOINT",
                 )
             return build_autoencoder(self.skeleton.num_joints, options)
+        if Path(checkpoint).suffix in AUTHORS_SUFFIXES:
+            return self._theirs(checkpoint)
         stage = load_stage(PoseGPTVQVAEModule, checkpoint, "posegpt_vqvae")
         own = {name: stage.hparams[name] for name in ("skeleton", "heading", "height")}
         wanted = {name: self.hparams[name] for name in own}
@@ -93,6 +95,19 @@ class PoseGPTModule(PoseModule):
         self.hparams["vqvae_network"] = dict(stage.hparams["network"] or {})
         encoder: MotionAutoEncoder = stage.network
         return encoder
+
+    def _theirs(self, checkpoint: str) -> MotionAutoEncoder:
+        """The authors' auto-encoder."""
+        model, options = read_vqvae(checkpoint)
+        if model.num_joints != self.skeleton.num_joints:
+            raise ConfigError(
+                f"{checkpoint} is of another skeleton than data.skeleton.",
+                found=f"{model.num_joints} joints",
+                expected=f"{self.skeleton.num_joints} joints",
+                fix="data.skeleton=smpl24, smplh52 or smplx55",
+            )
+        self.hparams["vqvae"], self.hparams["vqvae_network"] = None, options
+        return model.eval().requires_grad_(False)
 
     @property
     def vqvae(self) -> MotionAutoEncoder:

@@ -120,12 +120,23 @@ def test_options_in_any_order(line, words):
         ("python train_gpt.py --gpt_nlayers 8", "--gpt_nlayer"),
         ("python process_pose.py --subdri x", "--subdir"),
         ("python auto_encode.py --alpha_vertex 3", "--alpha_vert"),
+        ("python run_render.py --dataset surreal --render_tpye bullet --entry hard", "--render_type"),
+        ("python scripts/train.py --outdir exp --train-dset-cfg-file A.json", "--out-dir"),
+        ("python train_gpt.py --vq_ckpt a.pt --class_condtional 1 --gpt_nhead 4", "--class_conditional"),
     ],
 )
 def test_misspelt_options_get_suggestions(line, guess):
     result = translate(line)
     assert [suggestion for _, suggestion in result.unknown] == [guess]
     assert f"did you mean {guess}?" in result.text()
+
+
+@pytest.mark.parametrize(
+    "option", ["--n_iters many", "--render_factor 1.5", "--cutoff_mm x", "--i_testset inf"]
+)
+def test_a_value_that_is_no_number_is_refused(option):
+    with pytest.raises(ConfigError, match=option.split()[0]):
+        translate(f"python run_nerf.py {option}")
 
 
 def test_options_without_a_counterpart_have_reasons():

@@ -16,6 +16,7 @@ from contrapposto.synthetic import generate
 from contrapposto.systems.npr.data.mesh_store import Identity, Origin, write_store
 from contrapposto.systems.npr.pretrained import load_network
 from contrapposto.tasks.npr_generate import judged
+from contrapposto.tasks.npr_inputs import read_source
 from contrapposto.tasks.predict import compose, predict
 from lightning_modules.npr import NPRFeatureDiffusionModule, NPRModule
 from tests.mesh.shapes import bent, sphere
@@ -96,6 +97,34 @@ def test_a_folder_of_poses_on_a_textured_mesh(checkpoint, poses, tmp_path, capsy
     assert np.abs(posed - mesh.vertices).max() < 1e-3
     text = capsys.readouterr().out
     assert "1 vertices on no face" in text and "trained on ball" in text
+
+
+def test_the_originals_lists_and_experiment_folder(checkpoint, poses, tmp_path):
+    """`scripts/test.py` of the original: both lists are arguments, the last checkpoint of the folder is taken."""
+    from contrapposto.systems.npr import NPR
+
+    full = NPR().state_dict()
+    folder = tmp_path / "exp" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save({"model": {}, "epoch": 99}, folder / "ckpt_epoch-000099.pth")
+    torch.save({"model": full, "epoch": 299}, folder / "ckpt_epoch-000299.pth")
+    mesh = write_mesh(tmp_path / "egg.obj", sphere(1))
+    rest = {"name": "source", "src": "../data/poses/template.obj"}
+    rows = [{**rest, "tgt": f"../data/poses/{number}.obj"} for number in (1, 0)]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    lone = {"name": "egg", "src": mesh.name, "tgt": mesh.name}
+    (tmp_path / "b.json").write_text(json.dumps([lone] * 3))
+    listed, plain = read_source(tmp_path / "a.json", {}), read_source(poses, {})
+    assert listed.names == ("00000", "00001")  # a list keeps its order, a folder that of its names
+    np.testing.assert_array_equal(listed.shown, plain.shown[::-1])
+    given = [f"target={tmp_path / 'b.json'}", f"ckpt={tmp_path / 'exp'}", "task.formats=[obj]"]
+    run("npr_transfer", tmp_path / "out", f"source={tmp_path / 'a.json'}", *given)
+    results = [read_mesh(tmp_path / "out" / "egg_obj" / f"0000{number}.obj") for number in range(2)]
+    assert all(np.array_equal(result.faces, read_mesh(mesh).faces) for result in results)
+    assert np.abs(results[0].vertices - results[1].vertices).max() > 1e-3
+    (tmp_path / "a.json").write_text(json.dumps([lone]))
+    with pytest.raises(InputError, match="poses of one mesh"):
+        run("npr_transfer", tmp_path / "none", f"source={tmp_path / 'a.json'}", *given)
 
 
 def test_between_two_poses(checkpoint, poses, tmp_path):

@@ -358,8 +358,8 @@ class ANeRF(nn.Module):
         if mask is None:
             local = torch.addcmul(rays.origins[:, None], depths[..., None, None], rays.directions[:, None])
             encoded, distance = self.encode(local.flatten(0, 1))
-            fade = self.view_encoding.weights(distance).view(*depths.shape, -1)
-            return _Samples(encoded, fade, None, None)
+            weights = self.view_encoding.weights(distance)
+            return _Samples(encoded, weights.view(*depths.shape, weights.shape[1]), None, None)
         ranks = mask.cumsum(1)
         # One wait for the GPU, in place of one for the samples and one for the places.
         count, most = torch.stack([ranks[:, -1].sum(), ranks[:, -1].max()]).tolist() if len(mask) else (0, 0)

@@ -51,20 +51,29 @@ def load_network(name_or_path: str | Path, *, device: Device = None) -> Pretrain
     """Load a pose network.
 
     Args:
-        name_or_path: see `contrapposto.pretrained`; or the authors' checkpoint (.pth, .pt).
+        name_or_path: see `contrapposto.pretrained`; or the authors' checkpoint (.pth, .pt), or their experiment folder,
+            whose last `checkpoints/*.pth` by name is taken.
         device: where it runs, see `contrapposto.devices.find_device`.
 
     Raises:
         MissingError, ConfigError, InputError: there is none, or the file is of another kind or damaged.
     """
-    if Path(name_or_path).suffix in OFFICIAL_SUFFIXES:
+    theirs = official_file(Path(name_or_path))
+    if theirs is not None:
         network = NPR()
-        report = str(network.load_official(name_or_path))
+        report = f"{theirs.name}: {network.load_official(theirs)}"
         network = network.to(find_device(device))
         return PretrainedNetwork(
             "npr", network.eval(), {}, "unit_cube", {"source": "the authors' weights"}, report=report
         )
     return network_of(load_pretrained(name_or_path, MODELS), device=device)
+
+
+def official_file(path: Path) -> Path | None:
+    """The authors' file that a path means; None for models of this project."""
+    if path.suffix in OFFICIAL_SUFFIXES:
+        return path
+    return max((path / "checkpoints").glob("*.pth"), default=None) if path.is_dir() else None
 
 
 def network_of(trained: Pretrained, *, device: Device = None) -> PretrainedNetwork:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
+from contrapposto.errors import InputError
 from contrapposto.systems.posegpt.classifier import PoseClassifier
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.vqvae import PoseVQVAE
@@ -28,6 +32,46 @@ def import_vqvae(model: PoseVQVAE, state_dict: Mapping[str, Tensor]) -> ImportRe
         InputError: it does not fit, see `contrapposto.weights.import_official`.
     """
     return import_official(model, state_dict, rename=_RENAME, optional=[*_OPTIONAL, *_tables(model)])
+
+
+def read_vqvae(path: str | Path) -> tuple[PoseVQVAE, dict[str, Any]]:
+    """An original auto-encoder with the options that its file tells; the number of heads is the published one.
+
+    Raises:
+        MissingError, InputError: no such file, damaged, or of another network.
+    """
+    state = load_official_state_dict(path)
+    try:
+        options = _options_of(state)
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} is not an auto-encoder of the original.", found=f"{len(state)} tensors, {error}"
+        ) from error
+    model = PoseVQVAE(**options)
+    import_vqvae(model, state)
+    return model, options
+
+
+def _options_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Options of `PoseVQVAE` out of names and shapes: attention that sees the past alone has a mask."""
+    hidden, inputs = state["emb.weight"].shape
+    codebooks = [value for name, value in state.items() if name.startswith("quantizer.embeddings.")]
+    code_dim, _ = state["quant_emb.weight"].shape
+    blocks = {
+        tuple(name.split(".")[1:4:2]) for name in state if re.match(r"encoder_stacks\.\d+\.blocks\.", name)
+    }
+    scales = Counter(stack for stack, _ in blocks)
+    full_rate = "encoder_stacks.0.down_conv.conv.weight" not in state
+    masked = {name.partition("_")[0] for name in state if name.endswith("attn.mask")}
+    return {
+        "variant": ("offline", "causal", "online")[len(masked)],
+        "num_joints": (inputs - 3) // 6,
+        "hidden": hidden,
+        "num_layers": [*([] if full_rate else [0]), *(scales[stack] for stack in sorted(scales, key=int))],
+        "num_books": len(codebooks),
+        "num_codes": sum(len(book) for book in codebooks),
+        "code_dim": code_dim,
+    }
 
 
 def import_gpt(model: PoseGPT, state_dict: Mapping[str, Tensor]) -> ImportReport:

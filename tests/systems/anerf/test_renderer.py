@@ -53,7 +53,10 @@ def test_a_figure_may_leave_the_picture(model, shift, stop):
     camera = CAMERA.clone()
     camera[0, 3] = shift
     capsules = replace(calibrate(model, BONES[None], [VIEW], rays=200), stop=stop)
-    for renderer in (Renderer(model), Renderer(model, speed="pruned", capsules=capsules)):
+    plain = ANeRF(
+        ANeRFConfig(depth=3, width=32, single_network=True, coarse_samples=8, fine_samples=4)
+    ).eval()
+    for renderer in (Renderer(model), Renderer(model, speed="pruned", capsules=capsules), Renderer(plain)):
         picture = renderer(BONES, replace(VIEW, camera_to_world=camera))
         assert picture.colour.shape == (48, 40, 3) and bool(torch.isfinite(picture.colour).all())
         assert float(picture.opacity.max()) == 0 and bool(torch.isinf(picture.depth).all())

@@ -6,7 +6,7 @@ import torch
 from contrapposto.errors import InputError
 from contrapposto.systems.posegpt.classifier import PoseClassifier
 from contrapposto.systems.posegpt.gpt import PoseGPT
-from contrapposto.systems.posegpt.official import import_vqvae, load_official
+from contrapposto.systems.posegpt.official import import_vqvae, load_official, read_vqvae
 from contrapposto.systems.posegpt.vqvae import PoseVQVAE
 
 
@@ -86,6 +86,27 @@ def test_auto_encoder_file(tmp_path):
     assert report.complete
     assert_holds(model, {name: value for name, value in state.items() if "verts" not in name})
     assert torch.equal(model.log_sigmas["vert"], state["log_sigmas.verts"])
+
+
+def test_the_options_of_an_auto_encoder_follow_from_its_file(tmp_path):
+    state = filled(vqvae_shapes())
+    masks = [f"encoder_stacks.0.blocks.{block}.attn.mask" for block in range(2)]
+    state |= {name: torch.ones(1, 1, 64, 64).tril() for name in masks}
+    torch.save({"model_state_dict": state}, tmp_path / "a.pt")
+    model, options = read_vqvae(tmp_path / "a.pt")
+    assert_holds(model, state)
+    sizes = {
+        "num_joints": 55,
+        "hidden": 32,
+        "num_layers": [0, 2],
+        "num_books": 2,
+        "num_codes": 32,
+        "code_dim": 16,
+    }
+    assert options == {"variant": "causal", **sizes}
+    torch.save({"model_state_dict": {"emb.weight": torch.zeros(3, 9)}}, tmp_path / "a.pt")
+    with pytest.raises(InputError, match="not an auto-encoder"):
+        read_vqvae(tmp_path / "a.pt")
 
 
 def test_older_files_lack_the_spreads():

@@ -10,11 +10,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,24 +19,12 @@ from contrapposto.errors import InputError, MissingError
 from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.files import READABLE, read_mesh
 from contrapposto.mesh.rigged import RiggedMesh
+from contrapposto.systems.npr.data.lists import Item, read_list
 from contrapposto.systems.npr.data.mesh_store import Identity, Origin, file_name
 from contrapposto.systems.npr.data.prepare import Plan, Progress
 from contrapposto.systems.npr.data.scaling import drawn, scaled
 
 _ANIMATED = (".glb", ".gltf")
-
-
-@dataclass(frozen=True)
-class _Item:
-    """An identity before it is read: a template and named poses, or an animated file."""
-
-    name: str
-    template: Path
-    poses: tuple[tuple[str, Path], ...] = ()
-
-    @property
-    def files(self) -> list[Path]:
-        return [self.template, *(path for _, path in self.poses)]
 
 
 def plan(
@@ -95,12 +80,12 @@ def plan(
     return Plan(origin, make)
 
 
-def _survey(raw: Path, root: Path | None) -> list[_Item]:
+def _survey(raw: Path, root: Path | None) -> list[Item]:
     if raw.is_file():
         if raw.suffix.lower() == ".json":
-            return _official(raw, root)
+            return read_list(raw, root)
         if raw.suffix.lower() in _ANIMATED:
-            return [_Item(file_name(raw.stem), raw)]
+            return [Item(file_name(raw.stem), raw)]
         raise InputError(
             f"{raw} cannot hold poses.", expected="a folder, an animated .glb or .gltf, or a .json list"
         )
@@ -109,7 +94,7 @@ def _survey(raw: Path, root: Path | None) -> list[_Item]:
         return [own]
     animated = [path for path in sorted(raw.iterdir()) if path.suffix.lower() in _ANIMATED]
     inner = [_folder(path) for path in sorted(raw.iterdir()) if path.is_dir()]
-    matches = [*(_Item(file_name(path.stem), path) for path in animated), *(item for item in inner if item)]
+    matches = [*(Item(file_name(path.stem), path) for path in animated), *(item for item in inner if item)]
     if not matches:
         names = ", ".join(path.name for path in sorted(raw.iterdir())[:8])
         raise InputError(
@@ -120,7 +105,7 @@ def _survey(raw: Path, root: Path | None) -> list[_Item]:
     return matches
 
 
-def _folder(folder: Path) -> _Item | None:
+def _folder(folder: Path) -> Item | None:
     """The identity that a folder holds: poses as files, or as folders with one mesh each."""
     meshes = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in READABLE}
     if "template" not in meshes:
@@ -132,57 +117,10 @@ def _folder(folder: Path) -> _Item | None:
     if "template" not in meshes:
         return None
     poses = tuple((name, path) for name, path in meshes.items() if name != "template")
-    return _Item(file_name(folder.name), meshes["template"], poses)
+    return Item(file_name(folder.name), meshes["template"], poses)
 
 
-def _official(path: Path, root: Path | None) -> list[_Item]:
-    """Identities of an official list: entries whose `tgt` is their `src` are templates without poses."""
-    try:
-        entries: Any = json.loads(path.read_text(encoding="utf-8"))
-        rows = [(str(e["name"]), str(e["src"]), str(e["tgt"]), str(e.get("pair_id", ""))) for e in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is not a list of poses.", found=repr(error)[:160], expected="objects with name, src, tgt"
-        ) from error
-    names: dict[str, tuple[str, dict[str, str]]] = {}
-    for name, source, target, pair in rows:
-        template, poses = names.setdefault(name, (source, {}))
-        if template != source:
-            raise InputError(f"{path} gives {name} two templates.", found=f"{template} and {source}")
-        if target != source:
-            poses.setdefault(pair or _pose_name(target), target)
-    return [
-        _Item(
-            file_name(name),
-            _located(template, path, root),
-            tuple((pose, _located(target, path, root)) for pose, target in poses.items()),
-        )
-        for name, (template, poses) in names.items()
-    ]
-
-
-def _pose_name(path: str) -> str:
-    parts = Path(path).parts
-    return "/".join(parts[-3:-1]) if len(parts) > 2 else Path(path).stem
-
-
-def _located(text: str, listing: Path, root: Path | None) -> Path:
-    """The file that a list means: relative to `root`, to the list, or to a folder above it."""
-    relative = Path(text)
-    inside = Path(*[part for part in relative.parts if part not in ("..", ".", "data")])
-    places = [root] if root else [listing.parent, *listing.parents[:4]]
-    for place in places:
-        for candidate in (place / relative, place / inside, place / "data" / inside):
-            if candidate.is_file():
-                return candidate
-    raise MissingError(
-        f"{listing.name} names a mesh that is not there: {text}",
-        expected=f"below {' or '.join(str(place) for place in places[:2])}",
-        fix="data.options.root=FOLDER, the one that holds smpl_default, mixamo_models or deform4d",
-    )
-
-
-def _read(item: _Item, count: int, fps: float, normalize: str, seed: int) -> Identity:
+def _read(item: Item, count: int, fps: float, normalize: str, seed: int) -> Identity:
     if not item.poses and item.template.suffix.lower() in _ANIMATED:
         return _animated(item, count, fps, normalize, seed)
     mesh = read_mesh(item.template)
@@ -200,7 +138,7 @@ def _read(item: _Item, count: int, fps: float, normalize: str, seed: int) -> Ide
     return _identity(item.name, mesh, stack, [name for name, _ in chosen], [], normalize)
 
 
-def _animated(item: _Item, count: int, fps: float, normalize: str, seed: int) -> Identity:
+def _animated(item: Item, count: int, fps: float, normalize: str, seed: int) -> Identity:
     rigged = RiggedMesh(item.template)
     places = [
         (clip, number / fps)
