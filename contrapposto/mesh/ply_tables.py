@@ -122,9 +122,9 @@ def _ascii_table(element: Element, rows: list[str]) -> Table:
             at += bool(length)
             if not 0 <= count <= len(words) - at:
                 raise ValueError(f"a list of {count} in {shorten(row)}")
-            values = [float(word) for word in words[at : at + count]]
+            numbers = [float(word) for word in words[at : at + count]]
             at += count
-            columns[name].append(values if length else values[0])
+            columns[name].append(numbers if length else numbers[0])
     return {
         name: _lists(columns[name]) if length else np.array(columns[name])
         for name, _, length in element.properties
