@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from contrapposto.errors import ConfigError, InputError, nearest
 from contrapposto.motion import Motion
 from contrapposto.outputs import free_stem
-from contrapposto.runs import best_run
+from contrapposto.runs import best_run, finished_runs
 from contrapposto.tasks.base import FORMATS, endings, read_clip, write_formats
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ TRAINED_ON = {
     "sparse_transformer": ("open_motion", "sage_open_free"),
 }
 """Data and experiment whose runs are used, where none are named; of the others the demo's."""
+SHIPPED = "sage_refiner"
+"""Where no run of the demo's is there, the shipped one is used, which learnt from the tracker's data."""
 _LONGEST = 3600.0  # seconds of a recording in which a T-pose is looked for
 _LOOKED_AT = 60.0  # seconds of a recording from which the wearer's size is taken
 
@@ -121,8 +123,13 @@ class SageTrack:
     def _best(self, config: DictConfig, model: str) -> Path:
         """The best run of a model, or the shipped one; `data` and `experiment` speak of the method's own."""
         data, experiment = TRAINED_ON.get(model, ("demo", "sage_demo"))
-        if model == self.model:
+        if model == self.model and (self.data or self.experiment):
             data, experiment = self.data or data, self.experiment or experiment
+        elif model == SHIPPED and not any(
+            run.data.get("name") == data and run.experiment == experiment
+            for run in finished_runs(config.paths.runs, model)
+        ):
+            data, experiment = TRAINED_ON["tracker"]
         return best_run(config.paths.runs, model, data, experiment).checkpoint
 
     def _recording(self, config: DictConfig, source: Path, output: Path) -> list[Path]:

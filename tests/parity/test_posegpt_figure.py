@@ -111,7 +111,8 @@ def amass_pose(case: Case, number: int, folder: Path) -> Tensor:
     """A stored file, written, read, thinned to 30 frames/s and turned."""
     entry = case.manifest["amass_files"][number]
     poses55 = np.full((entry["frames"], 165), 0.01 * (number + 1), np.float32)
-    poses55[:, :12] = case.arrays[f"file{number}_poses"]
+    stored = case.arrays[f"file{number}_poses"]
+    poses55[:, : stored.shape[1]] = stored
     path = folder / f"{number}.npz"
     trans = case.arrays[f"file{number}_trans"]
     np.savez(path, poses=poses55, trans=trans, mocap_frame_rate=entry["fps"])

@@ -156,3 +156,13 @@ def test_options_and_file_agree():
 
     names = set(inspect.signature(SageTrack.__init__).parameters) - {"self"}
     assert names == set(task) - {"_target_"}
+
+
+def test_sage_that_ships_is_used_where_the_demo_has_not_been_trained(runs, tmp_path, capsys):
+    clip = write_motion(tmp_path / "clip.npz", motion(seed=3, frames=70))
+    for folder, shipped in ((tmp_path / "none", True), (runs, False)):
+        options = ["task=sage_track", "task.method=sage", "task.formats=[npz]", f"input={clip}"]
+        predict(compose([*options, f"output={tmp_path / str(shipped)}", f"paths.runs={folder}"]))
+        assert ("the bundled model is used" in capsys.readouterr().out) == shipped
+    shipped, demo = (read_motion(tmp_path / name / "clip_tracked.npz") for name in ("True", "False"))
+    assert np.abs(shipped.rotations - demo.rotations).max() > 0.1
