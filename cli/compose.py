@@ -142,10 +142,10 @@ def hydra_options(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         key, _, value = argument.removeprefix("~").partition("=")
         if key.startswith("models."):
-            _, model, option = (key + "..").split(".", 2)
+            model, _, option = key.removeprefix("models.").partition(".")
             raise ConfigError(
                 f"{key} cannot be set on the command line.",
-                fix=f"train that model alone: model={model} {option.strip('.')}={value}",
+                fix=f"train that model alone: model={model} {option}={value}",
             )
         left_out = key in groups() and (argument.startswith("~") or value == "null")
         if left_out and key in _NEEDED:

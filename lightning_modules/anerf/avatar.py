@@ -155,10 +155,7 @@ class ANeRFModule(StageModule):
         """Load the authors' .tar: networks as its shapes tell, and its refined poses."""
         parts = load_state_dicts(path)
         self.network = ANeRF(config_of(parts))
-        layer = parts.get("poseopt_layer")
-        if layer:
-            self._take_poses(pose_layer_of(layer))
-        return {"anerf": import_model(self.network, parts)}
+        return self._take(parts)
 
     def start_from_official(self, path: Path) -> dict[str, ImportReport]:
         """Begin with the authors' .tar: weights for the network of the options, and its refined poses.
@@ -170,6 +167,10 @@ class ANeRFModule(StageModule):
         codes = config_of(parts).num_codes
         if codes:
             self._fit_codes(codes)
+        return self._take(parts)
+
+    def _take(self, parts: Any) -> dict[str, ImportReport]:
+        """Weights and refined poses of the authors' file."""
         layer = parts.get("poseopt_layer")
         if layer:
             self._take_poses(pose_layer_of(layer))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from contrapposto.files import sha256
 from contrapposto.motion import Motion
 
 
@@ -34,7 +34,7 @@ class ReadingOptions:
         values = self.stated
         for name in ("joint_map", "asf"):
             if name in values and Path(values[name]).is_file():
-                values[name] = hashlib.sha256(Path(values[name]).read_bytes()).hexdigest()
+                values[name] = sha256(Path(values[name]))
         return values
 
     def read(self, path: Path, **more: Any) -> Motion:
