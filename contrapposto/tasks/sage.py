@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from contrapposto.errors import ConfigError, InputError, nearest
+from contrapposto.errors import ConfigError, InputError, MissingError, nearest
 from contrapposto.motion import Motion
 from contrapposto.outputs import free_stem
-from contrapposto.runs import best_run, finished_runs
+from contrapposto.runs import best_run
 from contrapposto.tasks.base import FORMATS, endings, read_clip, write_formats
 
 if TYPE_CHECKING:
@@ -123,14 +123,15 @@ class SageTrack:
     def _best(self, config: DictConfig, model: str) -> Path:
         """The best run of a model, or the shipped one; `data` and `experiment` speak of the method's own."""
         data, experiment = TRAINED_ON.get(model, ("demo", "sage_demo"))
-        if model == self.model and (self.data or self.experiment):
+        named = model == self.model and (self.data or self.experiment)
+        if named:
             data, experiment = self.data or data, self.experiment or experiment
-        elif model == SHIPPED and not any(
-            run.data.get("name") == data and run.experiment == experiment
-            for run in finished_runs(config.paths.runs, model)
-        ):
-            data, experiment = TRAINED_ON["tracker"]
-        return best_run(config.paths.runs, model, data, experiment).checkpoint
+        try:
+            return best_run(config.paths.runs, model, data, experiment).checkpoint
+        except MissingError:
+            if named or model != SHIPPED:
+                raise
+            return best_run(config.paths.runs, model, *TRAINED_ON["tracker"]).checkpoint
 
     def _recording(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         from contrapposto.io import READABLE
