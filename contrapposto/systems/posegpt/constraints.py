@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.motion import Motion
 from contrapposto.skeleton import Skeleton, forward_kinematics
 from contrapposto.systems.posegpt.convolutional import ConvAutoEncoder
+from contrapposto.systems.posegpt.motion_loss import FEET, STILL
 from contrapposto.systems.posegpt.poses import (
     FPS,
     face_forward,
@@ -41,6 +43,18 @@ BLEND = 4
 
 SMOOTH = 4.0
 """The same of the change's change from frame to frame."""
+
+SMOOTHING = 2.0
+"""Frames (standard deviation) of the Gaussian over the change: what gradient steps make of latents is rough."""
+
+HEIGHT = 1000.0
+"""Weight of the squared change of the lowest foot's height, metres: who stands on the floor goes on standing."""
+
+CONTACT = 100.0
+"""Weight of the squared steps of feet that stood, metres: they do not slide."""
+
+PASSES = 3
+"""Times that a motion is moved and post-processed, since post-processing moves what has reached its place."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +178,8 @@ class Steering:
             pose = _along(pose, path)
         start = pose[:, :1, -3:] * pose.new_tensor([1.0, 0.0, 1.0])
         forward, turn = face_forward(zero_start(pose, height="floor"))
-        goals = _Goals(self, wanted, path, num_past, start, turn)
         features = self.vqvae.features(network_input(forward))
+        goals = _Goals(self, wanted, path, num_past, start, turn, features)
         steered = features + self._change(features, goals, num_past)
         root, place, _ = integrate(steered)
         local = rot.sixd_interleaved_to_matrix(steered[..., 6:-4].unflatten(-1, (-1, 6)))
@@ -194,7 +208,8 @@ class Steering:
         with torch.enable_grad():
             for step in range(self.steps):
                 optimizer.param_groups[0]["lr"] = self.rate * min(1.0, 2 * (1 - step / self.steps))
-                change = (vqvae.decode_features(latent + shift * spread) - before)[:, :count] * generated
+                raw = (vqvae.decode_features(latent + shift * spread) - before)[:, :count]
+                change = _smooth(raw) * generated
                 own = change / deviation
                 stiff = (
                     STIFFNESS * own.square().mean((1, 2))
@@ -229,8 +244,13 @@ class _Goals:
         num_past: int,
         start: Tensor,
         turn: Tensor,
+        features: Tensor,
     ) -> None:
         self.steering, self.num_past = steering, num_past
+        self.feet = list(steering.skeleton.index(*FEET))
+        joints = steering.joints(features)[0]
+        self.lowest = self._lowest(joints)
+        self.stands = self._foot_steps(joints).norm(dim=-1, keepdim=True) * FPS < STILL
         into = turn.mT  # of row vectors
 
         def own(places: np.ndarray) -> Tensor:
@@ -253,7 +273,8 @@ class _Goals:
     def error(self, features: Tensor) -> Tensor:
         """(B,) sum of squared distances, metres."""
         joints, place, own = self.steering.joints(features)
-        total = features.new_zeros(len(features))
+        total = HEIGHT * (self._lowest(joints) - self.lowest).square().mean(1)
+        total = total + CONTACT * (self._foot_steps(joints) * self.stands).square().sum((-1, -2)).mean(1)
         if self.path is not None:
             total = total + 30 * (place[:, self.num_past :, [0, 2]] - self.path).square().sum(-1).mean(1)
         if self.places is not None:
@@ -263,6 +284,23 @@ class _Goals:
         if self.last is not None:
             total = total + 30 * (own[:, -1] - self.last).square().sum(-1).mean(1)
         return total
+
+    def _lowest(self, joints: Tensor) -> Tensor:
+        """(B, T) height of the lowest ankle or toe of (B, T, J, 3), metres downwards."""
+        return joints[:, :, self.feet, 1].amax(2)
+
+    def _foot_steps(self, joints: Tensor) -> Tensor:
+        """(B, T - 1, 4, 3) metres that ankles and toes move from frame to frame."""
+        return joints[:, :, self.feet].diff(dim=1)
+
+
+def _smooth(values: Tensor) -> Tensor:
+    """(B, T, D) under a Gaussian of `SMOOTHING` frames along T; the ends are repeated."""
+    reach = int(3 * SMOOTHING)
+    times = torch.arange(-reach, reach + 1).to(values)
+    kernel = torch.softmax(-0.5 * (times / SMOOTHING) ** 2, dim=0)
+    wide = F.pad(values.mT, (reach, reach), mode="replicate")
+    return F.conv1d(wide.flatten(0, 1)[:, None], kernel[None, None]).view_as(values.mT).mT
 
 
 def _line(points: Sequence[Sequence[float]], frames: int) -> np.ndarray:

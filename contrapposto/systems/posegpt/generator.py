@@ -18,7 +18,7 @@ from contrapposto.motion import Label, Motion
 from contrapposto.pretrained import load_pretrained
 from contrapposto.skeleton import SKELETONS, SMPLH52, Skeleton
 from contrapposto.systems.posegpt.cleanup import Cleanup
-from contrapposto.systems.posegpt.constraints import Constraints, Steering
+from contrapposto.systems.posegpt.constraints import PASSES, Constraints, Steering
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.plan import Segment
 from contrapposto.systems.posegpt.poses import FPS, Height, from_motion, to_motion
@@ -211,10 +211,11 @@ class MotionGenerator:
         plan, past = self.segments(actions, frames), _mapped(past)
         pose, height = self._past(past)
         sampled = self._sampled(plan, count, pose, draw or USUAL)
-        if constraints:
-            sampled = self._steered(sampled, constraints, past)
         labels = self._labels(actions, plan, sampled.num_past)
         metadata = {**self.metadata, "post_processing": cleanup.describe()}
+        if constraints:
+            sampled = self._steered(sampled, constraints, past, cleanup)
+            cleanup = replace(cleanup, smooth=0.0)
         clips = [
             to_motion(row, self.skeleton, height=height, labels=labels, metadata=metadata)
             for row in sampled.pose
@@ -241,8 +242,10 @@ class MotionGenerator:
         }
         return replace(parts[0], **joined)
 
-    def _steered(self, sampled: Sampled, constraints: Constraints, past: Motion | None) -> Sampled:
-        """Motions that meet constraints.
+    def _steered(
+        self, sampled: Sampled, constraints: Constraints, past: Motion | None, cleanup: Cleanup
+    ) -> Sampled:
+        """Motions that meet constraints, also after a post-processing that does not smooth them again.
 
         Raises:
             ConfigError: another auto-encoder than `ours`, or heights from the start.
@@ -260,7 +263,13 @@ class MotionGenerator:
             else (float(past.root_translation[0, 0]), float(past.root_translation[0, 1]))
         )
         wanted = replace(constraints, future=future).moved(-origin[0], -origin[1])
-        return replace(sampled, pose=steering(sampled.pose.float(), wanted, sampled.num_past))
+        pose, num_past = sampled.pose.float(), sampled.num_past
+        for _ in range(PASSES):
+            clips = [cleanup(to_motion(row, self.skeleton, height="floor"), num_past) for row in pose]
+            rows = torch.stack([from_motion(clip, self.skeleton, height="floor") for clip in clips])
+            pose = steering(rows, wanted, num_past)
+            cleanup = replace(cleanup, smooth=0.0)
+        return replace(sampled, pose=pose)
 
     def stream(
         self,

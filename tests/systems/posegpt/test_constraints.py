@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from contrapposto.errors import ConfigError, InputError
+from contrapposto.retarget.ground import sole_heights
 from contrapposto.skeleton import SMPL22
 from contrapposto.synthetic import generate
 from contrapposto.systems.posegpt.constraints import (
@@ -18,6 +19,7 @@ from contrapposto.systems.posegpt.constraints import (
     path_error,
 )
 from contrapposto.systems.posegpt.convolutional import ConvAutoEncoder
+from contrapposto.systems.posegpt.generator import MotionGenerator
 from contrapposto.systems.posegpt.poses import face_forward, from_motion, network_input, to_motion
 
 PATH = [[0.0, 0.0], [0.0, -1.2], [0.8, -1.6]]
@@ -87,3 +89,12 @@ def test_what_cannot_be_met_is_refused(steering):
     with pytest.raises(ConfigError, match="ours"):
         Steering(torch.nn.Identity(), SMPL22, SMPL22.offsets)
     assert not Constraints() and Constraints(path=PATH)
+
+
+def test_the_shipped_generator_reaches_a_place_on_its_feet():
+    """After the post-processing that everyone gets: a body that is lifted to its keyframe would be put down again."""
+    generator = MotionGenerator.from_pretrained("posegpt_gpt")
+    keys = [Keyframe(30, "left_wrist", (0.3, -0.7, 1.7)), Keyframe(30, "right_wrist", (-0.3, -0.7, 1.0))]
+    (motion,) = generator.generate(["walk"], 45, constraints=Constraints(keyframes=keys)).motions
+    assert max(keyframe_errors(motion, keys)) < 0.05
+    assert np.abs(sole_heights(motion)[0].min(1)).max() < 0.03
