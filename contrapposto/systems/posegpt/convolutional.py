@@ -23,11 +23,14 @@ from contrapposto.systems.posegpt.autoencoder import (
     decoded_features,
     make_quantizer,
 )
-from contrapposto.systems.posegpt.root_motion import Standardizer
+from contrapposto.systems.posegpt.root_motion import RootState, Standardizer, integrate
 
 OUTLIER = 10.0  # deviations
 EMPHASIS = 3.0
 """Of turn, step and height within the networks: 4 among 136 numbers, and the pose does not tell which way they go."""
+
+FEEDBACK = 0.25
+"""Share of what the tokens before have gone astray that a token takes back; more of it makes the steps uneven."""
 
 
 class CausalConv(nn.Conv1d):
@@ -160,7 +163,43 @@ class ConvAutoEncoder(MotionAutoEncoder):
         """See `MotionAutoEncoder.encode`."""
         self.check_frames(x)
         mask = torch.ones_like(x[..., 0], dtype=torch.bool) if valid is None else valid.bool()
-        return self.encode_features(self.features(x), mask), mask[:, :: self.factor]
+        features = self.features(x)
+        if self.training:
+            return self.encode_features(features, mask), mask[:, :: self.factor]
+        return self._follow(features, mask), mask[:, :: self.factor]
+
+    def _follow(self, features: Tensor, valid: Tensor) -> Tensor:
+        """(B, L, D) latents of tokens each of which takes back a part of how far those before it lead astray.
+
+        Codes of turns and steps have errors that add up. The encoder sees turns and steps that lead back from where the
+        decoder has come to where the motion is.
+        """
+        heading, place = _path(features, valid)
+        rows = features.clone()
+        latents: list[Tensor] = []
+        codes: list[Tensor] = []
+        state: RootState | None = None
+        for first in range(0, features.shape[1], self.factor):
+            here = slice(first, first + self.factor)
+            if state is not None:
+                off = heading[:, first - 1] - state.heading
+                rows[:, here, -4] += FEEDBACK / self.factor * torch.atan2(off.sin(), off.cos())[:, None]
+                x, z = (place[:, first - 1] - state.place).unbind(-1)
+                cosine, sine = state.heading.cos(), state.heading.sin()
+                way = torch.stack([cosine * x + sine * z, cosine * z - sine * x], dim=-1)
+                rows[:, here, -3:-1] += FEEDBACK / self.factor * way[:, None]
+            context = slice(max(0, here.stop - self.factor * (self._encoder_context + 1)), here.stop)
+            latents.append(self.encode_features(rows[:, context], valid[:, context])[:, -1:])
+            codes.append(self.quantizer(latents[-1], valid[:, first : first + 1]).z_q)
+            decoded = self.decode_features(torch.cat(codes[-self.context_tokens - 1 :], dim=1))
+            _, _, state = integrate(decoded[:, -self.factor :], valid[:, here], state)
+        return torch.cat(latents, dim=1)
+
+    @property
+    def _encoder_context(self) -> int:
+        """How many tokens before a token its latent depends on."""
+        blocks = [layer for layer in self.encoder if isinstance(layer, ResidualConv)]
+        return 1 + sum((block.wide.kernel_size[0] - 1) * block.wide.dilation[0] for block in blocks)
 
     def encode_features(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, L, D) latents of features (B, T, 6 J + 4), where (B, T) is not valid of their mean."""
@@ -202,6 +241,13 @@ class ConvAutoEncoder(MotionAutoEncoder):
             fade = 1 - torch.arange(1, self.factor + 1).to(gap) / self.factor
             patches = patches - fade[:, None] * (gap * kept)[:, :, None]
         return patches.flatten(1, 2)
+
+
+def _path(features: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Heading (B, T) and place (B, T, 2) after every frame of features (B, T, 6 J + 4)."""
+    moves = features[..., -4] * valid.to(features)
+    heading = torch.cat([torch.zeros_like(moves[:, :1]), moves[:, 1:]], dim=1).cumsum(1)
+    return heading, integrate(features, valid)[1][..., [0, 2]]
 
 
 def _blocks(width: int, depth: int) -> list[nn.Module]:

@@ -9,8 +9,10 @@ from contrapposto.body import load_body
 from contrapposto.errors import ConfigError
 from contrapposto.skeleton import SMPL22, forward_kinematics
 from contrapposto.synthetic import generate
+from contrapposto.systems.posegpt import convolutional
 from contrapposto.systems.posegpt.autoencoder import decoded_features
 from contrapposto.systems.posegpt.convolutional import ConvAutoEncoder
+from contrapposto.systems.posegpt.generator import MotionGenerator
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.motion_loss import MotionLoss
 from contrapposto.systems.posegpt.plan import Segment
@@ -233,7 +235,31 @@ def test_learns_to_turn(options):
         optimizer.step()
     turn = float(true[0, :, -4].sum())
     assert abs(turn) > 0.5
-    assert 0.8 < float(model.eval()(x, valid).motion.features[0, 1:, -4].sum()) / turn < 1.2
+    assert 0.8 < float(model.eval()(x, valid).motion.features[0, 1:, -4].sum().detach()) / turn < 1.2
+
+
+def test_tokens_one_after_the_other_are_those_of_all_at_once_without_feedback(monkeypatch):
+    monkeypatch.setattr(convolutional, "FEEDBACK", 0.0)
+    model, x = build(depth=1), network_input(clip("walk", 96))  # 48 tokens, more than a token depends on
+    assert (model.encode(x)[0] - model.encode_features(model.features(x))).abs().max() < 1e-4
+
+
+def test_feedback_keeps_the_way(monkeypatch):
+    """Codes of steps have errors that add up; later tokens take them back. Training sees none of it."""
+    model = MotionGenerator.from_pretrained("posegpt_gpt").sampler.vqvae
+    clips = [clip(action, 128) for action in ("walk in a circle", "turn left", "walk backwards", "run")]
+    x = network_input(torch.cat(clips))
+
+    def astray():
+        with torch.no_grad():
+            way = model.decode_tokens(model.tokens(x)[0]).translation()
+        return float((way - x[..., -3:])[..., [0, 2]].norm(dim=-1).mean())
+
+    with_feedback = astray()
+    assert torch.equal(model.train().encode(x)[0], model.encode_features(model.features(x)))
+    model.eval()
+    monkeypatch.setattr(convolutional, "FEEDBACK", 0.0)
+    assert with_feedback < 0.6 * astray()
 
 
 def test_options_of_the_other_network_are_left_out_and_unknown_ones_refused():
