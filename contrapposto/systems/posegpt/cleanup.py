@@ -21,6 +21,11 @@ BODY_RADIUS = 0.08
 CONTACT = 0.02
 """Metres above the floor up to which something touches it."""
 
+LEAP = 0.1
+"""Metres that soles rise in a jump; what stays below hovers."""
+
+GRAVITY = 9.81
+
 SETTLE = 2.0
 """Frames (standard deviation) over which corrections of the height are smoothed."""
 
@@ -80,6 +85,7 @@ def smoothed(clip: Motion, deviation: float, num_past: int = 0) -> Motion:
 def grounded(clip: Motion, flight: float = 0.6, num_past: int = 0) -> Motion:
     """Raised and lowered so that the lowest sole stands on the floor, but in flights of up to so many seconds.
 
+    Of a jump that takes longer, up to twice as long, a lower one is left.
     Where something else than a foot touches the floor, as in a handstand, soles are only kept from going below it.
     """
     soles = sole_heights(clip)[0].min(1)
@@ -88,8 +94,12 @@ def grounded(clip: Motion, flight: float = 0.6, num_past: int = 0) -> Motion:
     lies = (body < CONTACT) & (body < soles)
     lift[lies] = np.maximum(lift[lies], 0)
     for start, end in runs((soles > CONTACT) & ~lies):
-        if (end - start) / clip.fps <= flight and (start > 0 or end < len(soles)):
+        seconds, inside = (end - start) / clip.fps, start > 0 and end < len(soles)
+        if seconds <= flight and (start > 0 or end < len(soles)):
             lift[start:end] = np.nan
+        elif seconds <= 2 * flight and inside and soles[start:end].max() > LEAP:
+            arc = _arc(soles[start:end], flight - 2.5 * SETTLE / clip.fps, clip.fps)
+            lift[start:end] += np.minimum(soles[start:end], arc)
     lift[:num_past] = 0
     known = np.isfinite(lift)
     frames = np.arange(len(lift))
@@ -99,6 +109,13 @@ def grounded(clip: Motion, flight: float = 0.6, num_past: int = 0) -> Motion:
     lift[num_past:] = np.maximum(lift, -soles)[num_past:]
     shift = np.outer(lift, [0, 0, 1])
     return replace(clip, root_translation=(clip.root_translation + shift).astype(np.float32))
+
+
+def _arc(soles: np.ndarray, flight: float, fps: float) -> np.ndarray:
+    """(F,) metres above the floor of a free fall of so many seconds around the highest of the heights (F,)."""
+    times = (np.arange(len(soles)) - int(soles.argmax())) / fps
+    arc: np.ndarray = np.maximum(GRAVITY / 2 * ((max(flight, 0) / 2) ** 2 - times**2), 0)
+    return arc
 
 
 def body_height(clip: Motion) -> np.ndarray:

@@ -43,6 +43,15 @@ def test_a_jump_stays_a_jump_and_a_long_flight_does_not():
     assert sole_heights(grounded(long, flight=3.0))[0].min(1)[inside].max() > 0.4
 
 
+def test_a_jump_that_takes_too_long_becomes_a_lower_one():
+    times = np.linspace(-1, 1, 27)  # 0.9 s, 0.5 m
+    motion = lifted(clip("stand", 4.0), np.r_[np.zeros(40), 0.5 * (1 - times**2), np.zeros(53)][:120])
+    lowest = sole_heights(grounded(motion, flight=0.6))[0].min(1)
+    assert (lowest > 0.02).sum() <= 18
+    assert 0.15 < lowest.max() < 0.4
+    assert abs(int(lowest.argmax()) - 53) <= 1, "at its highest when the jump was"
+
+
 def test_smoothing_takes_jitter_away_and_little_else():
     motion = clip()
     generator = np.random.default_rng(0)
