@@ -22,7 +22,7 @@ def full_disk(tmp_path_factory):
         while True:
             file.write(bytes(1024))
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "--lazy", str(place)], check=True)  # tracebacks may hold files open
 
 
 def result(folder: Path) -> None:
