@@ -20,6 +20,7 @@ SMALLER = {  # by task: options that keep a command short
     "task=anerf_render": "task.options={count:1} task.formats=[png] task.height=32",
     "task=scail_pose": "task.data.seconds=0.3 task.data.resolution=[64,96]",
     "pipeline=label_to_character": "frames=16",
+    "pipeline=avatar_from_video": "steps=40 motion=short.npz chain.turntable.options.task.options.count=2",
     "convert": "task.formats=[bvh]",
 }
 NOT_RUN = (
@@ -68,7 +69,9 @@ def inputs(tmp_path_factory):
     clip = ROOT / "contrapposto/assets/motion/cmu_01_01.npz"
     body = load_body()
     write_mesh(folder / "mine.glb", MeshAsset(body.v_template.numpy(), body.faces.numpy(), name="mine"))
-    write_motion(folder / "clip.mp4", read_motion(clip).trim(0.0, 0.5).resample(10))
+    short = read_motion(clip).trim(0.0, 0.5).resample(10)
+    write_motion(folder / "short.npz", short)
+    write_motion(folder / "clip.mp4", short)
     return {"CLIP": str(clip), "folder": folder}
 
 
@@ -78,7 +81,7 @@ def test_a_command_of_the_readme_runs(command, inputs, tmp_path, monkeypatch, ca
     words = shlex.split(command.replace("$CLIP", inputs["CLIP"]))[1:]
     if words[0] in NOT_RUN:
         pytest.skip("serves a page until it is stopped")
-    for name in ("mine.glb", "clip.mp4"):
+    for name in ("mine.glb", "clip.mp4", "short.npz"):
         shutil.copy(inputs["folder"] / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "stores").symlink_to(inputs["folder"] / "stores")
