@@ -94,22 +94,30 @@ def _visit(config: DictConfig, model: str, steps: dict[str, Step], strict: bool,
 def _composed(model: str, config: DictConfig) -> tuple[DictConfig, list[str]]:
     """The configuration of a stage, and the options of the command line that hold for it."""
     typed = [str(o) for o in config.get("overrides") or []]
-    shared = [o for o in typed if not _is_own(o.lstrip("+~").partition("=")[0], pipeline=bool(config.stages))]
+    shared = [o for o in typed if not _is_own(_key(o), pipeline=bool(config.stages))]
     # A configuration may have been changed after it was composed.
     now = {"paths.runs": config.paths.runs, "paths.stores": config.paths.stores, "seed": config.seed}
     if config.get("experiment_name") in groups()["experiment"]:
         now["experiment"] = config.experiment_name
-    shared = [o for o in shared if o.partition("=")[0] not in now]
+    shared = [o for o in shared if _key(o) not in now]
     shared += [f"{key}={value}" for key, value in now.items() if value != _usual(key)]
-    while True:
-        try:
-            return compose_config("train", [f"model={model}", *shared]), shared
-        except ConfigError as error:  # an option of the data that only later stages have
-            unknown = re.search(r"There is no option '([^']+)'", error.what)
-            rest = [o for o in shared if not unknown or o.lstrip("+~").partition("=")[0] != unknown[1]]
-            if config.stages or len(rest) == len(shared):
-                raise
-            shared = rest
+    if not config.stages:  # options of the data that only later stages have are left out
+        chosen = [o for o in shared if _key(o) in groups()]
+        known = OmegaConf.to_container(compose_config("train", [f"model={model}", *chosen]), resolve=False)
+        shared = [o for o in shared if o in chosen or o[0] in "+~" or _has(known, _key(o))]
+    return compose_config("train", [f"model={model}", *shared]), shared
+
+
+def _key(option: str) -> str:
+    return option.lstrip("+~").partition("=")[0]
+
+
+def _has(config: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(config, dict) or part not in config:
+            return False
+        config = config[part]
+    return True
 
 
 def _usual(key: str) -> Any:
