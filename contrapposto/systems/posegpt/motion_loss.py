@@ -33,7 +33,6 @@ class MotionLosses:
         place: integrated root position (metres) and root rotation (matrix entries).
         change: changes of all standardised features from frame to frame.
         foot: velocity (m/s) of feet that stand.
-        floor: height (m) of ankles and toes.
         quantizer: mean over the valid tokens of the batch.
     """
 
@@ -44,7 +43,6 @@ class MotionLosses:
     place: Tensor
     change: Tensor
     foot: Tensor
-    floor: Tensor
     quantizer: Tensor
 
 
@@ -54,8 +52,8 @@ class MotionLoss(nn.Module):
     Args:
         skeleton: of the motion.
         offsets: (J, 3) of the figure, metres.
-        root_weight, body_weight, step_weight, place_weight, change_weight, foot_weight, floor_weight, quantizer_weight:
-            of the terms of `MotionLosses`.
+        root_weight, body_weight, step_weight, place_weight, change_weight, foot_weight, quantizer_weight: of the terms
+            of `MotionLosses`.
         scale: of all terms but the quantiser's.
     """
 
@@ -72,7 +70,6 @@ class MotionLoss(nn.Module):
         place_weight: float = 1.0,
         change_weight: float = 2.0,
         foot_weight: float = 1.0,
-        floor_weight: float = 0.0,
         quantizer_weight: float = 0.25,
         scale: float = 5.0,
         fps: float = 30.0,
@@ -85,7 +82,6 @@ class MotionLoss(nn.Module):
             "place": place_weight,
             "change": change_weight,
             "foot": foot_weight,
-            "floor": floor_weight,
         }
         self.quantizer_weight, self.scale, self.fps = quantizer_weight, scale, fps
         # Only the legs are needed, and the rest of the body costs time.
@@ -129,39 +125,28 @@ class MotionLoss(nn.Module):
             "step": mean_square(error[..., -4:], valid),
             "place": place,
             "change": mean_square(error.diff(dim=1), both),
+            "foot": self._foot((motion.root, motion.features, moved), (root, true, position), both),
         }
-        terms |= self._feet((motion.root, motion.features, moved), (root, true, position), valid)
         weight = token_valid.to(quantizer_loss.dtype)
         quantizer = (quantizer_loss * weight).sum() / weight.sum().clamp_min(1)
         total = self.scale * torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return MotionLosses(total + self.quantizer_weight * quantizer, **terms, quantizer=quantizer)
 
-    def _feet(self, pred: Legs, true: Legs, valid: Tensor) -> dict[str, Tensor]:
-        """Mean squared velocity of the predicted feet where the true ones stand, and error of the feet's heights."""
-        if not self.weights["foot"] and not self.weights["floor"]:
-            zero = valid.new_zeros((), dtype=torch.float32)
-            return {"foot": zero, "floor": zero}
+    def _foot(self, pred: Legs, true: Legs, both: Tensor) -> Tensor:
+        """Mean squared velocity of the predicted feet where the true ones stand."""
+        if not self.weights["foot"]:
+            return both.new_zeros((), dtype=torch.float32)
         with torch.no_grad():
-            true_feet = self._foot_positions(true)
-            still = self._velocity(true_feet).norm(dim=-1, keepdim=True) < STILL
-        feet = self._foot_positions(pred)
-        both = valid[:, 1:] & valid[:, :-1]
-        return {
-            "foot": mean_square(self._velocity(feet) * still, both),
-            "floor": mean_square((feet - true_feet)[..., 1], valid),
-        }
+            still = self._foot_velocity(true).norm(dim=-1, keepdim=True) < STILL
+        return mean_square(self._foot_velocity(pred) * still, both)
 
-    def _velocity(self, feet: Tensor) -> Tensor:
-        """(B, T - 1, 4, 3) m/s of positions (B, T, 4, 3)."""
-        return feet.diff(dim=1) * self.fps
-
-    def _foot_positions(self, legs: Legs) -> Tensor:
-        """(B, T, 4, 3) metres."""
+    def _foot_velocity(self, legs: Legs) -> Tensor:
+        """(B, T - 1, 4, 3) m/s."""
         root, features, position = legs
         sixd = features[..., :-4].unflatten(-1, (-1, 6))[:, :, self.legs[1:]]
         matrices = torch.cat([root[:, :, None], rot.sixd_interleaved_to_matrix(sixd)], dim=2)
         joints = forward_kinematics(self.parents, matrices, self.offsets, position)[1]
-        return joints[:, :, self.feet]
+        return joints[:, :, self.feet].diff(dim=1) * self.fps
 
 
 def mean_square(error: Tensor, valid: Tensor) -> Tensor:
