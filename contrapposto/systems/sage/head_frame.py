@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from contrapposto import rotations as rot
+from contrapposto.nn.constants import constant
 
 TRACKER_JOINTS = (15, 20, 21, 0, 7, 8)
 """Joints that devices stand for: head, left and right wrist, then optional trackers on pelvis and ankles."""
@@ -57,7 +58,7 @@ def device_inputs(devices: Tensor, seen: Tensor | None = None) -> tuple[Tensor, 
     height = torch.zeros_like(relative)
     height[..., 0, 2] = position[..., 0, 2] - HEAD_HEIGHT
     turned = back[..., None, :, :] @ orientation
-    still = turn.new_tensor([1.0, 0, 0, 0, 1, 0])
+    still = constant((1, 0, 0, 0, 1, 0), turn)
     flags = torch.ones_like(position[..., 0]) if seen is None else seen.to(position.dtype)
     parts = [
         position_scale * ((relative + height) @ frame),
