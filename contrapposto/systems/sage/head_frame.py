@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from contrapposto import rotations as rot
+from contrapposto.devices import without_tf32
 from contrapposto.nn.constants import constant
 
 TRACKER_JOINTS = (15, 20, 21, 0, 7, 8)
@@ -38,6 +39,7 @@ def heading(head: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
+@without_tf32()
 def device_inputs(devices: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """What the tracker's network reads.
 

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
+from contrapposto.devices import without_tf32
 from contrapposto.nn.constants import constant
 from contrapposto.systems.sage.head_frame import SCALES, heading
 
 Frame = Literal["world", "heading"]
 
 
+@without_tf32()
 def windows_in(frame: Frame, sparse: Tensor) -> tuple[Tensor, Tensor | None]:
     """Device features as the networks read them, and where they stand.
 
@@ -61,6 +63,7 @@ def root_out(sixd: Tensor, turn: Tensor | None) -> Tensor:
     return sixd if turn is None else _turned(sixd, turn.mT)
 
 
+@without_tf32()
 def _turned(sixd: Tensor, turn: Tensor) -> Tensor:
     root = (sixd[..., :6].unflatten(-1, (2, 3)) @ turn[:, None]).flatten(-2)
     return torch.cat([root, sixd[..., 6:]], dim=-1)
