@@ -84,7 +84,12 @@ class Replay:
 
     Args:
         function: from tensors to tensors, computed by the device alone: it may neither wait for it nor copy to it.
+
+    Attributes:
+        graphs: False: call the function as it is, to compare.
     """
+
+    graphs = True
 
     def __init__(self, function: Function) -> None:
         self.function = function
@@ -93,7 +98,7 @@ class Replay:
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The function's results."""
-        if not self._as_it_is and inputs[0].device.type == "cuda":
+        if self.graphs and not self._as_it_is and inputs[0].device.type == "cuda":
             if self._call is None:
                 self._capture(inputs)
             if self._call is not None and self._call.fits(inputs):
