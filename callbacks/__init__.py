@@ -14,6 +14,7 @@ from callbacks.generation import GenerationCallback
 from callbacks.guard import FiniteGuard, NotFiniteError
 from callbacks.media import MediaCallback
 from callbacks.metrics import MetricsCallback, MetricSpec
+from callbacks.processes import UnevenEvaluation
 from callbacks.progress import ProgressLine
 from callbacks.provenance import ProvenanceCallback
 from callbacks.seeding import StepSeed
@@ -37,6 +38,7 @@ __all__ = [
     "ProvenanceCallback",
     "ResumeCheckpoint",
     "StepSeed",
+    "UnevenEvaluation",
     "find_resume_checkpoint",
     "load_checkpoint",
 ]

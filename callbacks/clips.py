@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch.distributed as dist
 
 from contrapposto.files import atomic_path
+from contrapposto.nn.distributed import gather_objects
 from loggers.build import is_trial, log_table
 
 
@@ -32,11 +32,7 @@ class ClipTable:
 
         (A distributed sampler repeats clips so that every process gets as many.)
         """
-        rows = self.rows
-        if trainer.world_size > 1 and dist.is_available() and dist.is_initialized():
-            gathered: list[Any] = [None] * trainer.world_size
-            dist.all_gather_object(gathered, rows)
-            rows = [row for part in gathered for row in part]
+        rows = [row for part in gather_objects(self.rows) for row in part]
         unique = {(row["clip"], row["frames"]): row for row in rows}
         self.rows = [unique[key] for key in sorted(unique, key=str)]
 

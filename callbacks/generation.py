@@ -14,6 +14,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
 from callbacks.hooks import EvaluationCallback
+from callbacks.processes import on_all_processes
 from contrapposto.files import write_json
 from contrapposto.metrics import (
     ADE,
@@ -27,6 +28,7 @@ from contrapposto.metrics import (
     Multimodality,
 )
 from contrapposto.metrics.movement import LARGE
+from contrapposto.nn.distributed import all_sum, gather_objects
 from loggers.build import is_trial, log_table
 
 
@@ -188,13 +190,11 @@ class GenerationCallback(EvaluationCallback):
 
     def _forecast(self, forecasts: tuple[Mapping[str, Tensor], Tensor] | None, repeat: int) -> None:
         for name, joints in (forecasts[0] if forecasts else {}).items():
-            metrics = self._of(
-                name, repeat, "ade", lambda: {"ade": ADE(), "fde": FDE(), "apd": APD()}, joints.device
-            )
+            metrics = self._of(name, repeat, "ade", lambda: {"ade": ADE(), "fde": FDE()}, joints.device)
             metrics["ade"].update(joints, forecasts[1])  # type: ignore[index]
             metrics["fde"].update(joints, forecasts[1])  # type: ignore[index]
             if joints.shape[1] > 1:
-                metrics["apd"].update(joints)
+                self._of(name, repeat, "apd", lambda: {"apd": APD()}, joints.device)["apd"].update(joints)
 
     def _of(
         self, name: str, repeat: int, first: str, make: Callable[[], dict[str, Metric]], device: torch.device
@@ -205,12 +205,15 @@ class GenerationCallback(EvaluationCallback):
         return metrics
 
     def _finish(self, stage: str, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._sources is None or not self._metrics:
+        if self._sources is None:
+            return
+        self._complete(pl_module.device)
+        if not self._metrics:
             return
         rows = self._rows()
         classes = self._by_class(self._sources.generator)
         content = {
-            "samples": self._count,
+            "samples": sum(gather_objects(self._count)),
             "repeats": self.repeats,
             "settings": {name: value for name, value in self._sources.settings.items() if value is not None},
             "sources": rows,
@@ -227,13 +230,18 @@ class GenerationCallback(EvaluationCallback):
             log_table(trainer, f"{stage}/generation", ["source", *columns], table)
         self._sources, self._metrics = None, {}
 
+    def _complete(self, device: torch.device) -> None:
+        """Take part in the metrics of other processes, also in those that no batch of this one had to do with."""
+        own = {(*pair, key): metric for pair, group in self._metrics.items() for key, metric in group.items()}
+        self._metrics = {}
+        for (name, repeat, key), metric in on_all_processes(own, device).items():
+            self._metrics.setdefault((name, repeat), {})[key] = metric
+
     def _rows(self) -> dict[str, dict[str, dict[str, float | None]]]:
         """Source to metric to mean and half width of its confidence interval."""
         values: dict[str, dict[str, list[float]]] = {}
         for (name, _), metrics in self._metrics.items():
             for key, metric in metrics.items():
-                if key == "apd" and metric.update_count == 0:
-                    continue
                 value = float(metric.compute())
                 if math.isfinite(value):
                     values.setdefault(name, {}).setdefault(key, []).append(value)
@@ -249,7 +257,10 @@ class GenerationCallback(EvaluationCallback):
         ]
         if not accuracies or self._sources is None:
             return {}
-        hits, counts = (sum(getattr(m, part) for m in accuracies).tolist() for part in ("hits", "counts"))
+        hits, counts = (
+            all_sum(torch.stack([getattr(m, part) for m in accuracies]).sum(0)).tolist()
+            for part in ("hits", "counts")
+        )
         return {
             label: {"accuracy": hit / count, "samples": count}
             for label, hit, count in zip(self._sources.classes, hits, counts)

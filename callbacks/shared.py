@@ -15,6 +15,7 @@ from torchmetrics import Metric
 
 from callbacks.hooks import EvaluationCallback
 from callbacks.outputs import calls, output_of
+from callbacks.processes import on_all_processes
 from contrapposto.metrics import MPJPE as MPJPEMetric
 from contrapposto.metrics import FrechetDistance
 
@@ -65,8 +66,11 @@ class OneMetric(EvaluationCallback):
         self._log("test", trainer, pl_module)
 
     def _log(self, stage: str, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.metric is not None and not trainer.sanity_checking:
-            value = float(self.metric.compute())
+        if trainer.sanity_checking:
+            return
+        own = {} if self.metric is None else {self.name: self.metric}
+        for metric in on_all_processes(own, pl_module.device).values():
+            value = float(metric.compute())
             pl_module.log(f"{stage}/{self.name}", value, on_epoch=True, batch_size=1, sync_dist=False)
 
 

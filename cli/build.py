@@ -118,10 +118,10 @@ def build_trainer(config: DictConfig, run: Path) -> Any:
     import pytorch_lightning as pl
     from hydra.utils import instantiate
 
-    from callbacks import AtomicCheckpointIO, CompileNetworks
+    from callbacks import AtomicCheckpointIO, CompileNetworks, UnevenEvaluation
 
     arguments: Any = OmegaConf.to_container(config.trainer, resolve=True)
-    callbacks, backend = build_callbacks(config), arguments.pop("compile", False)
+    callbacks, backend = [*build_callbacks(config), UnevenEvaluation()], arguments.pop("compile", False)
     if backend:
         callbacks.append(CompileNetworks("inductor" if backend is True else backend))
     quiet = arguments.get("fast_dev_run")

@@ -148,18 +148,22 @@ def using_device(
 ) -> Iterator[DeviceChoice]:
     """Networks that are loaded inside go to this device, unless another one is named for them.
 
-    Images are drawn there too, where it is named. Arguments as in `DeviceChoice`.
+    Images are drawn there too, where it is named. On CUDA devices float32 products are computed in TF32 inside, as in
+    training; geometry is not (`without_tf32`). Arguments as in `DeviceChoice`.
 
     Raises:
         ConfigError: see `find_device`; or the device ran out of memory inside.
     """
-    choice = DeviceChoice(name, announce)
+    choice, before = DeviceChoice(name, announce), torch.get_float32_matmul_precision()
     _open.append(choice)
+    if choice.device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
     try:
         yield choice
     except torch.OutOfMemoryError as error:
         raise out_of_memory(choice.device) from error
     finally:
+        torch.set_float32_matmul_precision(before)
         _open.remove(choice)
 
 

@@ -16,7 +16,7 @@ from contrapposto.systems.anerf.data.images import ImageOptions, ImageSampler, c
 from contrapposto.systems.anerf.data.rays import RayOptions, RaySampler
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from datamodules.base import StoreDataModule
-from datamodules.steps import Batch, Shard, StepLoader
+from datamodules.steps import Batch, StepLoader, evaluation_loader
 
 
 class ANeRFDataModule(StoreDataModule):
@@ -125,8 +125,7 @@ class ANeRFDataModule(StoreDataModule):
         assert self.trainer is not None
         splits = [name for name in self.splits[part] if name in self.scene.splits] or [self.train_split]
         items = [(name, int(image)) for name in splits for image in self._spread(name, self.limits[part])]
-        shard = Shard(_Images(self, items), self.trainer.global_rank, self.trainer.world_size)
-        return DataLoader(shard, batch_size=None, num_workers=0, collate_fn=None)
+        return evaluation_loader(_Images(self, items), self.trainer)
 
     def _spread(self, split: str, limit: int | None) -> np.ndarray:
         images = self.scene.split(split)

@@ -18,7 +18,7 @@ from contrapposto.mesh.template import Normalize, Template
 from contrapposto.nn.random import keyed_integers
 from contrapposto.systems.npr.data.mesh_store import IdentityRecord, MeshStore, share_of
 from datamodules.base import StoreDataModule
-from datamodules.steps import Shard, StepLoader
+from datamodules.steps import StepLoader, evaluation_loader
 
 Batch = dict[str, Any]
 
@@ -183,8 +183,7 @@ class NPRDataModule(StoreDataModule):
             for source in self.eval_sources or self.train_names
             for item in self._items(source, part, self._targets(max_targets), max_poses)
         ]
-        shard = Shard(_Items(items), self.trainer.global_rank, self.trainer.world_size)
-        return DataLoader(shard, batch_size=None, num_workers=0, collate_fn=None)
+        return evaluation_loader(_Items(items), self.trainer)
 
     def _targets(self, limit: int | None) -> list[str]:
         if self.target is not None:

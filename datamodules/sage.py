@@ -26,7 +26,7 @@ from contrapposto.progress import counter
 from contrapposto.systems.sage.features import sage_features
 from datamodules.base import StoreDataModule
 from datamodules.splitting import Split, split_clips, store_provenance
-from datamodules.steps import Shard, StepLoader
+from datamodules.steps import StepLoader, evaluation_loader
 
 FEATURES_VERSION = 1
 _ARRAYS = ("rotation_local_6d", "sparse", "root_translation")
@@ -247,8 +247,7 @@ class SageDataModule(StoreDataModule):
     def _clips(self, clips: list[int], frames: int | None = None) -> DataLoader:
         assert self.trainer is not None
         dataset = ClipDataset(self.cache, self.store, [c for c in clips if self.cache.lengths[c] > 0], frames)
-        shard = Shard(dataset, self.trainer.global_rank, self.trainer.world_size)
-        return DataLoader(shard, batch_size=None, num_workers=0)
+        return evaluation_loader(dataset, self.trainer)
 
     def provenance(self) -> dict[str, Any]:
         """Hash, source and licence of the data, for provenance files and checkpoints."""

@@ -71,6 +71,30 @@ class StepLoader:
         """Nothing to restore, see `state_dict`."""
 
 
+def evaluation_loader(
+    dataset: Dataset, trainer: pl.Trainer | None, collate: Callable[[Any], Any] | None = None
+) -> DataLoader:
+    """This process's share of a dataset of batches; where there is a GPU they are read into pinned memory.
+
+    With fewer items than processes some processes have none. They take part all the same, in the sums that metrics make
+    over all processes; for Lightning to let them, the loaders of all processes then have no length.
+
+    Args:
+        dataset: of whole batches.
+        trainer: None for a single process.
+        collate: of the DataLoader; None turns arrays into tensors.
+    """
+    rank, count = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+    shard = Shard(dataset, rank, count)
+    few = 0 < len(dataset) < count  # type: ignore[arg-type]
+    return DataLoader(
+        _Unsized(shard) if few else shard,
+        batch_size=None,
+        collate_fn=collate,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
 class Shard(Dataset):
     """Every `world_size`-th item of a dataset from `rank` on: each item is seen by one process, none twice.
 
@@ -86,3 +110,15 @@ class Shard(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         return self.dataset[self.items[index]]
+
+
+class _Unsized(IterableDataset):
+    """The items of a shard, whose number is not told."""
+
+    def __init__(self, shard: Shard) -> None:
+        super().__init__()
+        self.shard = shard
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in range(len(self.shard)):
+            yield self.shard[index]

@@ -45,6 +45,10 @@ def test_a_command_decides_for_everything_inside_of_it():
             assert find_device() == torch.device("cpu") and drawing_device() == "cpu"
             assert find_device("cuda") == torch.device("cuda:0")
             assert find_device() == torch.device("cpu")
+            assert torch.get_float32_matmul_precision() == "highest"
+        with using_device("cuda"):
+            assert torch.get_float32_matmul_precision() == "high"  # TF32
+        assert torch.get_float32_matmul_precision() == "highest"
         assert find_device() == torch.device("cuda:0")
     assert len(lines) == 1 and lines[0].startswith("device: cpu")
 

@@ -36,7 +36,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="in all (%(default)g)")
     parser.add_argument("--only", nargs="+", help="names of phases")
     options = parser.parse_args(arguments)
+    from benchmarks.gpu.machine import install_wheels
     from benchmarks.gpu.plan import Plan
+
+    if install_wheels():
+        return 1  # pip has said why
     from benchmarks.gpu.run import run
 
     plan = Plan(options.out, options.stores, options.device, options.rehearse, options.minutes)

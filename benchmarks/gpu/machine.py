@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import shutil
 import subprocess
@@ -11,21 +12,26 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu.plan import Plan
+from benchmarks.gpu.plan import WHEELS, Plan
 from contrapposto.devices import describe_device, find_device
 
-WHEELS = Path("wheels")
-"""Folder of packages that travel: hydra-core, omegaconf, antlr4, roma, cholespy, trimesh, torchmetrics, lightning."""
 _build: list[subprocess.Popen[bytes]] = []
 
 
+def install_wheels() -> int | None:
+    """Install what travels, before anything is imported that needs it; pip's exit status, None where nothing travels."""
+    packages = [str(path) for path in sorted(WHEELS.glob("*.whl"))] if WHEELS.is_dir() else []
+    if not packages:
+        return None
+    command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet"]
+    status = subprocess.run([*command, *packages], check=False).returncode
+    importlib.invalidate_caches()
+    return status
+
+
 def install(plan: Plan, results: dict[str, Any]) -> dict[str, Any]:
-    """Install `wheels/`, begin to build nvdiffrast, and report."""
-    entry: dict[str, Any] = {}
-    if WHEELS.is_dir():
-        command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet"]
-        packages = [str(path) for path in sorted(WHEELS.glob("*.whl"))]
-        entry["wheels"] = subprocess.run([*command, *packages], check=False).returncode
+    """Begin to build nvdiffrast, and report what is there; `wheels/` are installed by now."""
+    entry: dict[str, Any] = {"wheels": [path.name for path in sorted(WHEELS.glob("*.whl"))]}
     entry["nvdiffrast"] = begin_build(plan)
     from contrapposto.doctor import report
 

@@ -12,7 +12,7 @@ import torch
 from benchmarks.gpu.machine import end_build
 from benchmarks.gpu.plan import Plan
 
-MOST_FILES, MOST_BYTES = 8, 16 * 2**20
+MOST_FILES, MOST_BYTES = 6, 16 * 2**20
 
 
 def finish(plan: Plan, results: dict[str, Any]) -> dict[str, Any]:

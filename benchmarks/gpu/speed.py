@@ -23,6 +23,7 @@ def speeds(plan: Plan, results: dict[str, Any]) -> dict[str, Any]:
     for name, work in (
         ("matmul_tflops", _matmul),
         ("live_tracker", _live),
+        ("graphs", _graphs),
         ("avatar", _avatar),
         ("steps_per_second", _training),
     ):
@@ -73,6 +74,37 @@ def _live(plan: Plan) -> dict[str, Any]:
     for device in ("cpu", plan.device):
         student, there = StudentTracker.from_pretrained(device=device).stream(), frame.to(device)
         result[f"student on {device}"] = 1000 * timed(lambda s=student, f=there: s.push(f), device, count)
+    return result
+
+
+def _graphs(plan: Plan) -> dict[str, Any]:
+    """Live frames and a motion of tokens by CUDA graphs and without: milliseconds, and how far the numbers differ."""
+    from contrapposto.nn.replay import Replay
+    from contrapposto.systems.posegpt.generator import MotionGenerator
+    from contrapposto.systems.sage.tracker import SageTracker
+
+    frames = 12 if plan.rehearse else 100
+    generator = MotionGenerator.from_pretrained(device=plan.device)
+    tracker = SageTracker.from_pretrained("sage_refiner", device=plan.device)
+    sparse = torch.randn(frames, 3, 18, generator=torch.Generator().manual_seed(0)).to(plan.device)
+
+    def motion() -> torch.Tensor:
+        generated = generator.generate(["walk"], frames=16 if plan.rehearse else 120, count=1)
+        return torch.from_numpy(generated.motions[0].rotations)
+
+    def tracked() -> torch.Tensor:
+        stream = tracker.stream()
+        return torch.cat([stream.push(frame).joints for frame in sparse]).cpu()
+
+    result: dict[str, Any] = {}
+    for name, work in (("motion", motion), ("tracked frames", tracked)):
+        outputs, row = {}, {}
+        for kind, on in (("plain", False), ("graphs", True)):
+            Replay.graphs = on
+            row[f"{kind}, ms"] = round(1000 * timed(work, plan.device, 1 if plan.rehearse else 3), 2)
+            outputs[kind] = work()
+        row["largest difference"] = float((outputs["plain"] - outputs["graphs"]).abs().max())
+        result[name] = row
     return result
 
 

@@ -12,6 +12,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from contrapposto.devices import without_tf32
+
 
 def face_centroids(vertices: Tensor, faces: Tensor) -> Tensor:
     """(..., V, 3) vertices and (F, 3) faces to the (..., F, 3) means of the corners."""
@@ -76,6 +78,7 @@ def laplacian(vertices: np.ndarray, faces: np.ndarray) -> sp.csr_matrix:
     return (divergence_matrix(vertices, faces) @ gradient_matrix(vertices, faces)).tocsr()
 
 
+@without_tf32()
 def jacobians(gradients: Tensor, vertices: Tensor, faces: Tensor) -> Tensor:
     """Jacobians of posed vertices with respect to the template.
 

@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
-from contrapposto.devices import free_bytes
+from contrapposto.devices import free_bytes, without_tf32
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.mesh.operators import (
     corner_gradients,
@@ -126,7 +126,8 @@ class PoissonSolver:
         here = self._on(field.device)
         weighted = field * here.areas.to(field.dtype)[:, None, None]
         # ..., F, corner, coordinate
-        shares = (weighted @ here.gradients.to(field.dtype).transpose(-1, -2)).transpose(-1, -2)
+        with without_tf32():
+            shares = (weighted @ here.gradients.to(field.dtype).transpose(-1, -2)).transpose(-1, -2)
         result = field.new_zeros(*field.shape[:-3], len(self.vertices), 3)
         return result.index_add(-2, here.faces.reshape(-1), shares.flatten(-3, -2))
 

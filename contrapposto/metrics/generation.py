@@ -15,6 +15,8 @@ from torchmetrics import Metric
 from torchmetrics.functional.classification import multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
+from contrapposto.nn.distributed import gather_objects
+
 _ROWS = 1024  # of a distance matrix at a time
 
 
@@ -152,6 +154,16 @@ class _Rows(Metric):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_state("features", [], dist_reduce_fx="cat")
+
+    def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
+        """As torchmetrics has it; a process without samples takes the shape of its rows from the others."""
+        for name in self._reductions:
+            rows = getattr(self, name)
+            kinds = gather_objects((tuple(rows[0].shape[1:]), rows[0].dtype) if rows else None)
+            known = next((kind for kind in kinds if kind is not None), None)
+            if not rows and known is not None:
+                setattr(self, name, [torch.zeros(0, *known[0], dtype=known[1], device=self.device)])
+        super()._sync_dist(*args, **kwargs)
 
     def _rows(self, name: str) -> Tensor | None:
         value = getattr(self, name)

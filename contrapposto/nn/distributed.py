@@ -23,6 +23,15 @@ def all_sum(value: Tensor) -> Tensor:
     return value
 
 
+def gather_objects(value: Any) -> list[Any]:
+    """A plain value of every process, in order of rank."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def gather_rows(rows: Tensor) -> Tensor:
     """Concatenate (N_r, ...) of every process r in order of rank; N_r may differ.
 

@@ -36,6 +36,10 @@ def _serve(options: argparse.Namespace) -> None:
                 f"--{option.replace('_', '-')} {getattr(options, option):g} cannot be used.",
                 expected="a positive number",
             )
+    if options.device != "auto":
+        from contrapposto.devices import find_device
+
+        find_device(options.device)
     ended = threading.Event()
     with stopped_by_signals(ended.set), tempfile.TemporaryDirectory(prefix="contrapposto-studio-") as name:
         folder = Path(name)
@@ -56,7 +60,7 @@ def _launched(options: argparse.Namespace, folder: Path) -> Any:
         job_seconds=options.max_work,
         keep=options.keep_hours * 3600,
     )
-    page = build(folder, limits)
+    page = build(folder, limits, device=options.device)
     try:
         _, url, _ = page.launch(
             server_name=options.host,
@@ -81,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen at (%(default)s: this machine only)")
     add("--port", type=int, default=7860, help="(%(default)s)")
     add("--open", action="store_true", help="open the browser")
+    add("--device", default="auto", help="of networks: auto, cpu, cuda, cuda:1, mps (%(default)s)")
     add("--max-mib", type=float, default=64.0, help="of an upload (%(default)g)")
     add("--max-seconds", type=float, default=20.0, help="of a motion or video (%(default)g)")
     add("--max-waiting", type=int, default=16, help="jobs in the queue (%(default)s)")

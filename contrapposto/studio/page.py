@@ -53,10 +53,12 @@ class Studio:
     Args:
         folder: for uploads and results.
         limits: see `LIMITS`.
+        device: of all commands, see `contrapposto.devices`.
     """
 
-    def __init__(self, folder: Path, limits: Limits = LIMITS) -> None:
+    def __init__(self, folder: Path, limits: Limits = LIMITS, device: str = "auto") -> None:
         self.folder, self.limits = folder, limits
+        self.options = [] if device == "auto" else [f"device={device}"]
         self.worker = WorkerProcess(WORKER)
 
     async def run(self, make: Callable[[Path], Steps], progress: Callable[..., Any]) -> tuple[Any, ...]:
@@ -73,7 +75,7 @@ class Studio:
         folder = self.folder / secrets.token_hex(8)
         folder.mkdir(parents=True, mode=0o700)
         try:
-            steps = make(folder)
+            steps = [[*step, *self.options] for step in make(folder)]
             answer = await self.worker.ask({"steps": steps}, progress, self.limits.job_seconds)
         except ContrappostoError as error:
             answer = {"error": str(error)}
@@ -130,20 +132,23 @@ class _Area:
         return [self.model, self.video, self.files, self.command]
 
 
-def build(folder: Path, limits: Limits = LIMITS, examples: Examples | None = None) -> Any:
+def build(
+    folder: Path, limits: Limits = LIMITS, examples: Examples | None = None, *, device: str = "auto"
+) -> Any:
     """The page, to be launched with `launch_options`.
 
     Args:
         folder: for uploads and results.
         limits: see `LIMITS`.
         examples: inputs to click; None: made in the folder.
+        device: see `Studio`.
 
     Raises:
         MissingError: gradio is not installed.
     """
     if _MISSING is not None:
         raise MissingError("The studio needs gradio.", found=str(_MISSING), fix="pip install 'gradio>=6,<7'")
-    studio = Studio(folder, limits)
+    studio = Studio(folder, limits, device)
     files = examples or make_examples(folder / "examples")
     keep = int(limits.keep)
     with gr.Blocks(analytics_enabled=False, title="Contrapposto studio", delete_cache=(600, keep)) as page:

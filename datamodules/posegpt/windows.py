@@ -37,7 +37,7 @@ from contrapposto.systems.posegpt.poses import FPS, Height, from_motion
 from datamodules.base import StoreDataModule
 from datamodules.posegpt.batches import EvaluationBatches, TrainBatches
 from datamodules.splitting import split_clips, store_provenance
-from datamodules.steps import Shard, StepLoader
+from datamodules.steps import StepLoader, evaluation_loader
 
 FEATURES_VERSION = 1
 MARGIN = 8  # frames around labelled segments that `balanced_share` reaches into
@@ -340,9 +340,7 @@ class PoseGPTDataModule(StoreDataModule):
         order = sorted(clips.tolist(), key=lambda clip: self.store.clips[clip].sha256)
         windows = [window for clip in order for window in self.evaluation_windows(np.array([clip]))]
         need_units(np.array(windows), part, self.store_path)
-        batches = EvaluationBatches(self, windows[:most])
-        shard = Shard(batches, self.trainer.global_rank, self.trainer.world_size)
-        return DataLoader(shard, batch_size=None, num_workers=0)
+        return evaluation_loader(EvaluationBatches(self, windows[:most]), self.trainer)
 
     def batch(self, units: np.ndarray, starts: np.ndarray) -> dict[str, Tensor]:
         """Windows as they are, with their validity, lengths and actions."""

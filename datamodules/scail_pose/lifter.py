@@ -24,7 +24,7 @@ from contrapposto.systems.scail_pose.lifter_data import (
 from contrapposto.systems.scail_pose.lifter_noise import NoiseOptions, see
 from datamodules.base import StoreDataModule
 from datamodules.splitting import split_clips, store_provenance
-from datamodules.steps import Shard, StepLoader
+from datamodules.steps import StepLoader, evaluation_loader
 
 FEATURES_VERSION = 1
 FPS = 30.0
@@ -159,8 +159,7 @@ class LifterDataModule(StoreDataModule):
     def _stretches(self, clips: list[int]) -> DataLoader:
         assert self.trainer is not None
         dataset = SeenClips(self, [clip for clip in clips if self.features.lengths[clip] > 0])
-        shard = Shard(dataset, self.trainer.global_rank, self.trainer.world_size)
-        return DataLoader(shard, batch_size=None, num_workers=0)
+        return evaluation_loader(dataset, self.trainer)
 
     def provenance(self) -> dict[str, Any]:
         """Hash, source and licence of the data, for provenance files and checkpoints."""

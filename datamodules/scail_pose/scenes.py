@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from contrapposto.systems.scail_pose.scenes import REFERENCES, read_truth, scene_folders
 from datamodules.base import StoreDataModule
-from datamodules.steps import Shard
+from datamodules.steps import evaluation_loader
 
 
 class SceneDataModule(StoreDataModule):
@@ -41,9 +41,7 @@ class SceneDataModule(StoreDataModule):
 
     def test_dataloader(self) -> DataLoader:
         """All scenes; each is seen by one process."""
-        trainer = self.trainer
-        rank, count = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        return DataLoader(Shard(_Scenes(self.scenes), rank, count), batch_size=None, collate_fn=_as_it_is)
+        return evaluation_loader(_Scenes(self.scenes), self.trainer, _as_it_is)
 
     def val_dataloader(self) -> DataLoader:
         """The same: nothing is trained on them."""

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
 from contrapposto.systems.scail_pose.jobs import VideoJob, find_jobs
-from datamodules.steps import Shard
+from datamodules.steps import evaluation_loader
 
 
 class VideoDataModule(pl.LightningDataModule):
@@ -31,9 +31,7 @@ class VideoDataModule(pl.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader:
         """The jobs of this process."""
-        trainer = self.trainer
-        rank, count = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        return DataLoader(Shard(_Jobs(self.jobs), rank, count), batch_size=None, collate_fn=_unchanged)
+        return evaluation_loader(_Jobs(self.jobs), self.trainer, _unchanged)
 
 
 class _Jobs(Dataset):

@@ -43,6 +43,7 @@ class PoseGPTModule(PoseModule):
     Raises:
         MissingError: no such checkpoint.
         ConfigError: its auto-encoder was trained on other windows.
+        InputError: the windows are longer than the network's table of lengths.
     """
 
     compiled = ("network.gpt",)
@@ -74,6 +75,7 @@ class PoseGPTModule(PoseModule):
                 expected=f"data.window a multiple of {encoder.factor}",
             )
         self.network = PoseGPT(encoder, num_actions=len(self.vocabulary), **(network or {}))
+        self.network.check_lengths(0, window)
 
     def _encoder(self, checkpoint: str | None, options: Mapping[str, Any] | None) -> MotionAutoEncoder:
         """The auto-encoder; the hyper-parameters then say how to build it without its checkpoint."""

@@ -107,13 +107,9 @@ class SageRefinerModule(SageBodyModule):
         coarse = batch["coarse"].float() if "coarse" in batch else self._coarse(batch)
         delta, _ = self.tracker.refiner(coarse)
         refined = coarse + delta
-        losses = [
-            vars(self.loss(refined[i, :n], batch["rotation_local_6d"][i, :n], batch["sparse"][i, :n]))
-            for i, n in enumerate(batch["lengths"].tolist())
-        ]
-        terms = {name: torch.stack([loss[name] for loss in losses]).mean() for name in losses[0]}
-        self.log_losses(terms, len(coarse))
-        total: Tensor = terms["total"]
+        losses = self.loss(refined, batch["rotation_local_6d"], batch["sparse"], batch["lengths"])
+        self.log_losses(vars(losses), len(coarse))
+        total: Tensor = losses.total
         return total
 
     def _coarse(self, batch: dict[str, Any]) -> Tensor:
@@ -121,11 +117,14 @@ class SageRefinerModule(SageBodyModule):
         window = self.hparams["window"]
         rows = rearrange(batch["sparse_before"].unfold(1, window, 1), "b n part c t -> b n t part c")
         frames = batch["starts"][:, None] + torch.arange(rows.shape[1], device=rows.device) + window - 1
-        coarse = torch.zeros(*rows.shape[:2], 132, device=rows.device)
-        for index, length in enumerate(batch["lengths"].tolist()):
-            chunk = {"sparse": rows[index, :length], "frames": frames[index, :length]}
-            coarse[index, :length] = self.frozen_outputs(chunk)["coarse"]
-        return coarse
+        coarse = torch.stack(
+            [
+                self.frozen_outputs({"sparse": row, "frames": numbers})["coarse"]
+                for row, numbers in zip(rows, frames)
+            ]
+        )
+        inside = torch.arange(coarse.shape[1], device=coarse.device) < batch["lengths"][:, None]
+        return torch.where(inside[..., None], coarse, 0)
 
     def predict_sixd(self, sparse: Tensor) -> Tensor:
         """The refined clip."""

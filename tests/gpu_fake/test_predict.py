@@ -1,10 +1,14 @@
 """Every inference class on the simulated device: no fault, and the numbers of the CPU."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from benchmarks.gpu.simulated import simulated_cuda
+from benchmarks.gpu.simulated.log import place
 from contrapposto.shipped import FOLDER
 
 
@@ -162,9 +166,37 @@ CASES = (
 )
 
 
+class SmallProducts(TorchFunctionMode):
+    """Notes where float32 products of 3x3 and 4x4 matrices would be computed in TF32: points and rotations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: set[str] = set()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__name__", "") in ("matmul", "__matmul__", "__rmatmul__", "bmm", "einsum"):
+            shapes = [
+                tuple(x.shape[-2:]) for x in args if isinstance(x, torch.Tensor) and x.dtype == torch.float32
+            ]
+            if torch.get_float32_matmul_precision() != "highest" and {(3, 3), (4, 4)} & set(shapes):
+                self.places.add(place())
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def tf32():
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_inference_on_the_device_has_no_fault_and_the_same_numbers(case):
-    expected = case("cpu")
+    with tf32(), SmallProducts() as products:
+        expected = case("cpu")
+    assert not products.places
     with simulated_cuda() as log:
         found = case("cuda")
         found = found.cpu()

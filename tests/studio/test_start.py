@@ -85,3 +85,5 @@ def test_a_space_serves_the_same_page_under_any_name(tmp_path: Path) -> None:
 def test_options_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--max-seconds", "0"]) == 2
     assert "--max-seconds 0" in capsys.readouterr().err
+    assert main(["--device", "cuda:9"]) == 2
+    assert "device=cuda:9" in capsys.readouterr().err

@@ -254,7 +254,8 @@ class PoseGPT(nn.Module):
             lengths: (B,) int64 numbers of frames.
 
         Raises:
-            InputError: a condition is missing, or a length is not in the table.
+            InputError: a condition is missing, or a length is not in the table. Lengths that are on a device are not
+                checked: the host would wait for it in every step. `check_lengths` does it where they come from.
         """
         action, length = None, None
         if self.action_emb is not None:
@@ -280,16 +281,25 @@ class PoseGPT(nn.Module):
 
     def length_embedding(self, lengths: Tensor) -> Tensor:
         """(B,) numbers of frames to (B, 1, C)."""
-        if lengths.min() < 0 or lengths.max() > self.max_length:
-            raise InputError(
-                f"A motion of {int(lengths.max())} frames is longer than the table of lengths.",
-                expected=f"at most {self.max_length} frames",
-                fix="ask for fewer frames, or generate by a sliding window",
-            )
+        if lengths.device.type == "cpu":
+            self.check_lengths(int(lengths.min()), int(lengths.max()))
         table = self.seqlen_emb
         rows = table.weight if isinstance(table, nn.Embedding) else table
         assert rows is not None
         return rows[lengths][:, None]
+
+    def check_lengths(self, shortest: int, longest: int) -> None:
+        """Whether the table of lengths has all from one to the other.
+
+        Raises:
+            InputError: it does not.
+        """
+        if self.seqlen_emb is not None and (shortest < 0 or longest > self.max_length):
+            raise InputError(
+                f"A motion of {longest} frames is longer than the table of lengths.",
+                expected=f"at most {self.max_length} frames",
+                fix="ask for fewer frames, or generate by a sliding window",
+            )
 
     def _align(self, action: Tensor) -> Tensor:
         """From one row per token to one per position: position i predicts token i."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
+from contrapposto.devices import without_tf32
 from contrapposto.errors import InputError
 from contrapposto.motion import Label, Motion
 from contrapposto.skeleton import SMPLH52, Skeleton
@@ -81,6 +82,7 @@ def zero_start(pose: Tensor, *, height: Height = "start") -> Tensor:
     return torch.cat([pose[..., :-3], pose[..., -3:] - first], dim=-1)
 
 
+@without_tf32()
 def turn_world(pose: Tensor, turn: Tensor) -> Tensor:
     """Rotate (..., 3 J + 3) about the world's origin: root rotation and translation.
 

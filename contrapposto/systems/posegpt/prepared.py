@@ -60,6 +60,20 @@ class _PreparedBlock:
             mask = torch.ones(count, stop, dtype=torch.bool, device=rows.device).tril(start)
         seen = cache[:, :, :, :stop]
         mixed = F.scaled_dot_product_attention(joined[:, 0], seen[:, 0], seen[:, 1], mask)
+        return self._after(rows, mixed)
+
+    def at(self, rows: Tensor, cache: Tensor, position: Tensor) -> Tensor:
+        """The token (B, C) at a position (1,) that is on the device: the same shapes wherever it is."""
+        joined = rearrange(
+            self.project(self.block.ln1(rows)), "b (part h d) -> b part h 1 d", part=3, h=self.heads
+        )
+        cache.index_copy_(3, position, joined[:, 1:])
+        before = torch.arange(cache.shape[3], device=rows.device) <= position
+        mixed = F.scaled_dot_product_attention(joined[:, 0], cache[:, 0], cache[:, 1], before[None])
+        return self._after(rows, mixed)
+
+    def _after(self, rows: Tensor, mixed: Tensor) -> Tensor:
+        """What follows the attention (B, heads, n, d)."""
         rows = torch.addmm(rows, rearrange(mixed, "b h n d -> (b n) (h d)"), self.proj.weight)
         rows += self.proj.bias
         hidden = F.gelu(self.widen(self.block.ln2(rows)))
@@ -140,7 +154,7 @@ class TokenStream:
         self.prepared, self.conditions, self.length = prepared, conditions, 0
         heads = prepared.blocks[0].heads if prepared.blocks else 1
         shape = (len(conditions), 2, heads, conditions.shape[1], conditions.shape[2] // heads)
-        self.caches = [conditions.new_empty(shape) for _ in prepared.blocks]
+        self.caches = [conditions.new_zeros(shape) for _ in prepared.blocks]
 
     @torch.inference_mode()
     def extend(self, indices: Tensor) -> Tensor:

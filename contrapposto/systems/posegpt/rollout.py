@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import NamedTuple, cast
 
 import torch
@@ -13,11 +14,11 @@ from contrapposto.nn.stacks import Stack
 from contrapposto.nn.streaming import StackStream
 from contrapposto.systems.posegpt.autoencoder import DecodedMotion, MotionAutoEncoder, decoded_features
 from contrapposto.systems.posegpt.convolutional import ConvAutoEncoder
-from contrapposto.systems.posegpt.depth_head import Choose
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.poses import pose_of
 from contrapposto.systems.posegpt.prepared import PreparedGPT, TokenStream
 from contrapposto.systems.posegpt.root_motion import RootState
+from contrapposto.systems.posegpt.token_loop import TokenLoops, choose_codes, draw_codes
 from contrapposto.systems.posegpt.token_sampling import Draw
 from contrapposto.systems.posegpt.vqvae import PoseVQVAE
 
@@ -46,6 +47,7 @@ def roll_out(
     may_end_after: int | None = None,
     cached: bool = True,
     prepared: PreparedGPT | None = None,
+    loops: TokenLoops | None = None,
 ) -> Iterator[Step]:
     """Generate tokens.
 
@@ -63,6 +65,7 @@ def roll_out(
         cached: keep what was computed for earlier tokens; False computes everything anew for every token, to the
             same numbers.
         prepared: `PreparedGPT(model.gpt)`, where there are many calls; made anew where absent.
+        loops: of it, for CUDA devices: all tokens but the first are made by a CUDA graph.
     """
     condition, prepended = model.condition(actions, lengths)
     size = next((len(value) for value in (actions, lengths, past) if value is not None), batch)
@@ -73,26 +76,26 @@ def roll_out(
     stream: TokenStream | None = None
     if cached and model.gpt.causal:
         stream = (prepared or PreparedGPT(model.gpt)).start(size, count, condition, prepended)
-    fresh = known
-    gpt = model.gpt
-    for position in range(known.shape[1], count):
-        numbers = None if noise is None else noise(position)
-        if gpt.depth is not None:
-            features = stream.advance(fresh) if stream else gpt.features(known, condition, prepended)[:, -1]
-            codes, margin = gpt.depth.draw(features, _chooser(draw, numbers))
-        else:
-            logits = stream.extend(fresh) if stream else gpt(known, condition, prepended)[:, -1]
-            if gpt.end_token and (may_end_after is None or position < may_end_after):
-                logits[..., 0] = -torch.inf
-            codes, margin = draw.choose(logits, numbers)
-            codes = codes - int(gpt.end_token)
-        yield Step(codes, margin.amin(-1))
-        fresh = codes[:, None]
-        known = torch.cat([known, fresh], dim=1)
-
-
-def _chooser(draw: Draw, noise: Tensor | None) -> Choose:
-    return lambda logits, book: draw.choose(logits, None if noise is None else noise[:, book])
+    with loops.joined(stream, draw) if loops and stream else nullcontext() as loop:
+        fresh, first = known, known.shape[1]
+        for position in range(first, count):
+            numbers = None if noise is None else noise(position)
+            may_end = may_end_after is not None and position >= may_end_after
+            if loop is not None and position > first:
+                codes, margin = loop.next(fresh[:, 0], position, may_end, numbers)
+            elif model.gpt.depth is not None:
+                features = (
+                    stream.advance(fresh)
+                    if stream
+                    else model.gpt.features(known, condition, prepended)[:, -1]
+                )
+                codes, margin = draw_codes(model.gpt, features, draw, numbers)
+            else:
+                logits = stream.extend(fresh) if stream else model.gpt(known, condition, prepended)[:, -1]
+                codes, margin = choose_codes(model.gpt, logits, draw, numbers, may_end)
+            yield Step(codes, margin)
+            fresh = codes[:, None]
+            known = torch.cat([known, fresh], dim=1)
 
 
 class FrameStream(ABC):

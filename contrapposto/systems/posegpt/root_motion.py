@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrapposto import rotations as rot
+from contrapposto.devices import without_tf32
 from contrapposto.nn.distributed import all_sum
 from contrapposto.systems.posegpt.poses import heading_of
 
@@ -72,7 +73,8 @@ def integrate(
     place = (
         torch.stack([cosine * x - sine * z, sine * x + cosine * z], dim=-1).cumsum(1) + state.place[:, None]
     )
-    root = turn_about_y(-heading) @ rot.sixd_interleaved_to_matrix(features[..., :6])
+    with without_tf32():
+        root = turn_about_y(-heading) @ rot.sixd_interleaved_to_matrix(features[..., :6])
     translation = torch.stack([place[..., 0], features[..., -1], place[..., 1]], dim=-1)
     return root, translation, RootState(heading[:, -1], place[:, -1])
 

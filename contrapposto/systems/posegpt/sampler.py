@@ -24,6 +24,7 @@ from contrapposto.systems.posegpt.poses import (
 from contrapposto.systems.posegpt.prepared import PreparedGPT
 from contrapposto.systems.posegpt.rollout import FrameStream, Noise, poses_of, roll_out
 from contrapposto.systems.posegpt.seams import Seam
+from contrapposto.systems.posegpt.token_loop import TokenLoops
 from contrapposto.systems.posegpt.token_sampling import Draw, keyed_exponential
 
 _STEPS_PER_WINDOW = 1 << 20  # draws of window w, token i are keyed by the step w * this + i
@@ -108,11 +109,13 @@ class PoseGPTSampler(nn.Module):
             )
         if per_frame and not model.every_step:
             raise ConfigError("Actions frame by frame need a generator with every_step=true.")
+        model.check_lengths(0, window)
         self.model, self.vqvae = model.eval(), model.vqvae
         self.window, self.overlap, self.fade, self.per_frame = window, overlap, fade, per_frame
         self.canonical, self.height = canonical, height
         self.original_decode, self.cached = original_decode, cached
         self._prepared: PreparedGPT | None = None
+        self._loops: TokenLoops | None = None
 
     @property
     def device(self) -> torch.device:
@@ -141,17 +144,17 @@ class PoseGPTSampler(nn.Module):
         Raises:
             InputError: a length out of range, a past that cannot be used, or a condition that is missing.
         """
-        lengths = lengths.to(self.device)
         if lengths.ndim != 1 or not len(lengths) or lengths.min() < 1 or lengths.max() > self.window:
             raise InputError(
                 f"Motions of {lengths.tolist()[:8]} frames cannot be sampled in one window.",
                 expected=f"1 to {self.window} frames each",
                 fix="generate() makes longer ones window by window",
             )
-        draw, factor = draw or Draw(), self.model.factor
+        draw, factor, longest = draw or Draw(), self.model.factor, int(lengths.max())
+        lengths = lengths.to(self.device)
         ids = self._ids(len(lengths), sample_ids)
         known, turn = (None, None) if past is None else self._encode(past)
-        count = -(-int(lengths.max()) // factor)
+        count = -(-longest // factor)
         steps = [] if known is None else [known]
         margins = [torch.full((len(ids),), torch.inf, device=self.device)]
         for step in roll_out(
@@ -163,13 +166,15 @@ class PoseGPTSampler(nn.Module):
         tokens = torch.cat(steps, dim=1)
         token_valid = torch.arange(count, device=self.device) < (-(-lengths // factor))[:, None]
         token_valid &= ~(tokens < 0).any(-1).cumsum(1).bool()
-        pose, frame_valid = self._decode(tokens, token_valid, lengths)
+        pose, frame_valid = self._decode(tokens, token_valid, lengths, longest)
         pose = _turned_back(pose, turn)
         num_past = 0 if known is None else known.shape[1] * factor
         codes = tokens.masked_fill(~token_valid[..., None], -1)
         return Sampled(pose, frame_valid, codes, torch.stack(margins).amin(0), num_past)
 
-    def _decode(self, tokens: Tensor, token_valid: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _decode(
+        self, tokens: Tensor, token_valid: Tensor, lengths: Tensor, longest: int
+    ) -> tuple[Tensor, Tensor]:
         if self.original_decode:
             ended = (tokens < 0).any(-1).cumsum(1).bool()
             motion = self.vqvae.decode_tokens(tokens.masked_fill(ended[..., None], 0), ~ended)
@@ -177,7 +182,6 @@ class PoseGPTSampler(nn.Module):
             motion = self.vqvae.decode_tokens(tokens.masked_fill(~token_valid[..., None], -1), token_valid)
         frames = torch.arange(motion.deltas.shape[1], device=self.device)
         valid = (frames < lengths[:, None]) & token_valid.repeat_interleave(self.model.factor, dim=1)
-        longest = int(lengths.max())
         return repeat_last_valid(poses_of(motion), valid)[:, :longest], valid[:, :longest]
 
     def _encode(self, past: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -335,7 +339,8 @@ class PoseGPTSampler(nn.Module):
             return {"cached": False}
         if self._prepared is None or self._prepared.bias.device != self.device:
             self._prepared = PreparedGPT(self.model.gpt)
-        return {"prepared": self._prepared}
+            self._loops = TokenLoops(self._prepared) if self.device.type == "cuda" else None
+        return {"prepared": self._prepared, "loops": self._loops}
 
     def _noise(self, draw: Draw, ids: Tensor, window: int) -> Noise | None:
         if draw.greedy:

@@ -119,7 +119,7 @@ class RefinerLosses:
 
 
 class RefinerLoss(nn.Module):
-    """Loss of the refiner on one sequence. Terms that need more frames than there are count as zero.
+    """Loss of the refiner on sequences, each of which counts alike. Terms that need more frames than there are count as zero.
 
     Args:
         rest_positions: see `BodyKinematics`.
@@ -136,33 +136,49 @@ class RefinerLoss(nn.Module):
         self.kinematics = BodyKinematics(rest_positions)
         self.weights = weights
 
-    def forward(self, refined: Tensor, target: Tensor, sparse: Tensor) -> RefinerLosses:
-        """Every term for 6D (N, 132) and device features (N, 3, 18) of one sequence."""
+    def forward(
+        self, refined: Tensor, target: Tensor, sparse: Tensor, lengths: Tensor | None = None
+    ) -> RefinerLosses:
+        """Every term for 6D (N, 132) and device features (N, 3, 18) of one sequence.
+
+        Args:
+            refined, target, sparse: see above; with `lengths` (B, N, ...), padded at the end.
+            lengths: (B,) frames of B sequences.
+        """
+        if lengths is None:
+            refined, target, sparse = refined[None], target[None], sparse[None]
+            lengths = torch.full((1,), refined.shape[1], device=refined.device)
+        valid = torch.arange(refined.shape[1], device=lengths.device) < lengths[:, None]
         joints = self.kinematics(refined)
         with torch.no_grad():
             true = self.kinematics(target)
-        observed = sparse[:, :, 12:15]
-        devices = align_heads(joints, observed[:, 0])[:, list(DEVICES)]
+        observed = sparse[..., 12:15]
+        devices = align_heads(joints, observed[:, :, 0])[..., list(DEVICES), :]
+        jumps = torch.linalg.vector_norm(joints.diff(n=3, dim=1), dim=-1)
         terms = (
-            F.smooth_l1_loss(refined, target),
-            _smooth_l1(refined.diff(dim=0), target.diff(dim=0)),
-            _smooth_l1(refined[::3].diff(dim=0), target[::3].diff(dim=0)),
-            _distance(joints, true),
-            F.smooth_l1_loss(devices, observed),
-            _mean(torch.linalg.vector_norm(joints.diff(n=3, dim=0), dim=-1)),
+            _smooth_l1(refined, target, valid),
+            _smooth_l1(refined.diff(dim=1), target.diff(dim=1), valid[:, 1:]),
+            _smooth_l1(refined[:, ::3].diff(dim=1), target[:, ::3].diff(dim=1), valid[:, 3::3]),
+            mean_of_sequences(torch.linalg.vector_norm(joints - true, dim=-1), valid),
+            _smooth_l1(devices.flatten(2), observed.flatten(2), valid),
+            mean_of_sequences(jumps, valid[:, 3:]),
         )
         total = torch.stack([weight * term for weight, term in zip(self.weights, terms)]).sum()
         return RefinerLosses(total, *terms)
 
 
+def mean_of_sequences(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean over sequences of their means of (B, N, J) over the frames that are valid (B, N); zero where none is.
+
+    Sequences count alike, whatever their length, so that two processes with half a batch each agree with one.
+    """
+    counts = valid.sum(1).clamp_min(1) * values.shape[-1]
+    return (torch.where(valid[..., None], values, 0).sum((1, 2)) / counts).mean()
+
+
+def _smooth_l1(first: Tensor, second: Tensor, valid: Tensor) -> Tensor:
+    return mean_of_sequences(F.smooth_l1_loss(first, second, reduction="none"), valid)
+
+
 def _distance(joints: Tensor, true: Tensor) -> Tensor:
     return torch.linalg.vector_norm(joints - true, dim=-1).mean()
-
-
-def _smooth_l1(first: Tensor, second: Tensor) -> Tensor:
-    return _mean(F.smooth_l1_loss(first, second, reduction="none"))
-
-
-def _mean(values: Tensor) -> Tensor:
-    """The mean; zero, with a gradient, where there is nothing to average."""
-    return values.sum() / max(values.numel(), 1)

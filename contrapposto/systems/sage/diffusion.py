@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from contrapposto.nn.constants import constant
 from contrapposto.nn.diffusion import DiffusionSchedule, timestep_features
 from contrapposto.systems.sage.condition import NUM_SLOTS, embed_sparse
 
@@ -248,7 +249,7 @@ class MotionDiffusion(nn.Module):
             return [self(noise, torch.zeros(1, dtype=torch.int64, device=sparse.device), sparse, upper)]
         pairs = self.schedule.transitions(steps, skip_idle=skip_idle)
         prepared = self.denoiser_upper.prepare(self.condition(sparse), upper)
-        times = torch.tensor([step for step, _ in pairs], device=sparse.device)
+        times = constant(tuple(step for step, _ in pairs), sparse, torch.int64)
         modulations = self.denoiser_upper.modulations(times)
         latent, states = self.start_scale * noise, []
         for index, (step, previous) in enumerate(pairs):

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from contrapposto import rotations as rot
+from contrapposto.devices import without_tf32
+from contrapposto.nn.constants import constant
 
 TRACKER_JOINTS = (15, 20, 21, 0, 7, 8)
 """Joints that devices stand for: head, left and right wrist, then optional trackers on pelvis and ankles."""
@@ -37,6 +39,7 @@ def heading(head: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
+@without_tf32()
 def device_inputs(devices: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """What the tracker's network reads.
 
@@ -57,7 +60,7 @@ def device_inputs(devices: Tensor, seen: Tensor | None = None) -> tuple[Tensor, 
     height = torch.zeros_like(relative)
     height[..., 0, 2] = position[..., 0, 2] - HEAD_HEIGHT
     turned = back[..., None, :, :] @ orientation
-    still = turn.new_tensor([1.0, 0, 0, 0, 1, 0])
+    still = constant((1, 0, 0, 0, 1, 0), turn)
     flags = torch.ones_like(position[..., 0]) if seen is None else seen.to(position.dtype)
     parts = [
         position_scale * ((relative + height) @ frame),

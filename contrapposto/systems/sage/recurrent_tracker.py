@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from contrapposto import rotations as rot
-from contrapposto.devices import Device, device_of, find_device
+from contrapposto.devices import Device, device_of, find_device, without_tf32
 from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.sage.body_losses import BodyKinematics
 from contrapposto.systems.sage.finishing import Finisher, Finishing
@@ -75,7 +75,8 @@ class TrackerNetwork(nn.Module):
         inputs, frame = device_inputs(devices, seen)
         features, state = self.recurrent(self.embed(inputs), state)
         sixd = self.out(self.dropout(features))
-        root = (sixd[..., :6].unflatten(-1, (2, 3)) @ frame.mT).flatten(-2)
+        with without_tf32():
+            root = (sixd[..., :6].unflatten(-1, (2, 3)) @ frame.mT).flatten(-2)
         return torch.cat([root, sixd[..., 6:]], dim=-1), state
 
 

@@ -65,7 +65,7 @@ class LiveStream(SageStream):
         self._take(sparse)
         window = torch.stack(list(self._frames))[None]
         frame = torch.tensor([self._count - 1], device=sparse.device)
-        coarse = self.tracker.coarse_windows(window, frame)
+        (coarse,) = self._step(window, frame)
         before = coarse if self._coarse is None else self._coarse
         shares = torch.arange(1, self._passed + 2, device=sparse.device)[:, None] / (self._passed + 1)
         between = torch.lerp(before, coarse, shares.to(coarse.dtype))

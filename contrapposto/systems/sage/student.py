@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from contrapposto.devices import Device, device_of, find_device
+from contrapposto.nn.constants import constant
+from contrapposto.nn.replay import Replay
 from contrapposto.pretrained import load_pretrained
-from contrapposto.systems.sage.body_losses import BodyKinematics, align_heads
+from contrapposto.systems.sage.body_losses import BodyKinematics, align_heads, mean_of_sequences
 from contrapposto.systems.sage.finishing import Finishing
 from contrapposto.systems.sage.joints import HANDS
 from contrapposto.systems.sage.rest import rest_positions
@@ -82,16 +84,16 @@ def heading(sparse: Tensor) -> Tensor:
     left = sparse[..., 0, :2]
     size = torch.linalg.vector_norm(left, dim=-1, keepdim=True)
     level = left / size.clamp_min(1e-6)
-    return torch.where(size > 1e-6, level, left.new_tensor([1, 0]))
+    return torch.where(size > 1e-6, level, constant((1, 0), left))
 
 
 def seen_from_head(sparse: Tensor, facing: Tensor) -> Tensor:
     """Device features (..., 3, 18) with the room turned by -`facing` and the head above the origin, (..., 54)."""
     orientation, turn, position, step = sparse.split([6, 6, 3, 3], dim=-1)
-    above = position[..., :1, :] * position.new_tensor([1, 1, 0])
+    above = position[..., :1, :] * constant((1, 1, 0), position)
     vectors = torch.stack([orientation[..., :3], orientation[..., 3:], position - above, step], dim=-2)
     vectors = _turn(vectors.flatten(-3, -2), facing, back=False).unflatten(-2, (3, 4))
-    still = turn.new_tensor(_IDENTITY)
+    still = constant(_IDENTITY, turn)
     parts = [
         vectors[..., :3, :].flatten(-2),
         _STEP_SCALE * vectors[..., 3, :],
@@ -168,6 +170,7 @@ class StudentStream:
 
     def __init__(self, tracker: StudentTracker) -> None:
         self.tracker = tracker
+        self._step = Replay(tracker.network)
         self.reset()
 
     def reset(self) -> None:
@@ -178,7 +181,8 @@ class StudentStream:
     def push(self, sparse: Tensor, seen: Tensor | None = None) -> TrackedBody:
         """One frame of device features, (3, 18) or (54,), complete; returns one frame of the body."""
         sparse = sparse.reshape(1, 1, 3, 18)
-        sixd, self._state = self.tracker.network(sparse, self._state)
+        step = self.tracker.network if self._state is None else self._step
+        sixd, self._state = step(sparse, self._state)
         return place(self.tracker.kinematics, sixd[0], sparse[0, :, 0, 12:15])
 
 
@@ -238,14 +242,14 @@ class StudentLoss(nn.Module):
         difference = joints - true
         near = prediction.new_zeros(())
         if teacher is not None:
-            near = _mean(_norms((prediction - teacher).unflatten(-1, (22, 6))), valid)
+            near = mean_of_sequences(_norms((prediction - teacher).unflatten(-1, (22, 6))), valid)
         terms = (
-            _mean(error[..., :1], valid),
-            _mean(error[..., 1:], valid),
-            _mean(_norms(difference), valid),
-            _mean(_norms(difference[..., list(HANDS), :]), valid),
-            _mean(_norms(difference.diff(dim=1)), valid[:, 1:]),
-            _mean(_norms(joints.diff(n=3, dim=1)), valid[:, 3:]),
+            mean_of_sequences(error[..., :1], valid),
+            mean_of_sequences(error[..., 1:], valid),
+            mean_of_sequences(_norms(difference), valid),
+            mean_of_sequences(_norms(difference[..., list(HANDS), :]), valid),
+            mean_of_sequences(_norms(difference.diff(dim=1)), valid[:, 1:]),
+            mean_of_sequences(_norms(joints.diff(n=3, dim=1)), valid[:, 3:]),
             near,
         )
         total = torch.stack([weight * term for weight, term in zip(self.weights, terms)]).sum()
@@ -254,12 +258,3 @@ class StudentLoss(nn.Module):
 
 def _norms(vectors: Tensor) -> Tensor:
     return torch.linalg.vector_norm(vectors, dim=-1)
-
-
-def _mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over sequences of their means of (B, N, J) over the frames that are valid (B, N); zero where none is.
-
-    Sequences count alike, whatever their length, so that two processes with half a batch each agree with one.
-    """
-    counts = valid.sum(1).clamp_min(1) * values.shape[-1]
-    return (torch.where(valid[..., None], values, 0).sum((1, 2)) / counts).mean()

@@ -16,6 +16,7 @@ from contrapposto import rotations as rot
 from contrapposto.devices import Device, device_of, find_device, in_chunks
 from contrapposto.motion import Motion
 from contrapposto.nn.random import keyed_normal
+from contrapposto.nn.replay import Replay
 from contrapposto.pretrained import load_pretrained
 from contrapposto.skeleton import SMPL22
 from contrapposto.systems.sage.body_losses import BodyKinematics
@@ -297,6 +298,7 @@ class SageStream:
 
     def __init__(self, tracker: SageTracker) -> None:
         self.tracker = tracker
+        self._step = Replay(lambda window, frame: (tracker.coarse_windows(window, frame),))
         self.reset()
 
     def reset(self) -> None:
@@ -314,7 +316,7 @@ class SageStream:
         self._frames.append(sparse)
         window = torch.stack(list(self._frames))[None]
         frame = torch.tensor([self._count], device=sparse.device)
-        coarse = self.tracker.coarse_windows(window, frame)
+        (coarse,) = self._step(window, frame)
         correction, self._state = self.tracker.refiner(coarse[None], self._state)
         self._count += 1
         return self.tracker.place(coarse + correction[0], sparse[None, 0, 12:15])

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 
 from contrapposto import rotations as rot
+from contrapposto.devices import without_tf32
+from contrapposto.nn.constants import constant
 from contrapposto.systems.sage.head_frame import SCALES, heading
 
 Frame = Literal["world", "heading"]
 
 
+@without_tf32()
 def windows_in(frame: Frame, sparse: Tensor) -> tuple[Tensor, Tensor | None]:
     """Device features as the networks read them, and where they stand.
 
@@ -38,9 +41,9 @@ def windows_in(frame: Frame, sparse: Tensor) -> tuple[Tensor, Tensor | None]:
     if frame != "heading":
         raise ValueError(f"frame: expected world or heading, got {frame!r}")
     turn = heading(rot.sixd_columns_to_matrix(sparse[:, -1, 0, :6]))
-    floor = sparse[:, -1:, :1, 12:15] * sparse.new_tensor([1.0, 1, 0])
+    floor = sparse[:, -1:, :1, 12:15] * constant((1, 1, 0), sparse)
     around = turn[:, None]
-    still = sparse.new_tensor([1.0, 0, 0, 0, 1, 0])
+    still = constant((1, 0, 0, 0, 1, 0), sparse)
     parts = [
         (sparse[..., :6].unflatten(-1, (2, 3)) @ around[:, None]).flatten(-2),
         SCALES[2] * (sparse[..., 6:12] - still),
@@ -60,6 +63,7 @@ def root_out(sixd: Tensor, turn: Tensor | None) -> Tensor:
     return sixd if turn is None else _turned(sixd, turn.mT)
 
 
+@without_tf32()
 def _turned(sixd: Tensor, turn: Tensor) -> Tensor:
     root = (sixd[..., :6].unflatten(-1, (2, 3)) @ turn[:, None]).flatten(-2)
     return torch.cat([root, sixd[..., 6:]], dim=-1)

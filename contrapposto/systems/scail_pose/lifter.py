@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from contrapposto.devices import Device, device_of, find_device
+from contrapposto.devices import Device, device_of, find_device, without_tf32
 from contrapposto.errors import InputError
 from contrapposto.nn.stacks import Stack
 from contrapposto.pretrained import find_checkpoint
@@ -108,7 +108,8 @@ class Lifter(nn.Module):
         root = self._root(result[..., -3:], middle[:, :, 0], spread[:, :, 0])
         joints = result[..., :-3].unflatten(-1, (NUM_JOINTS, 3))
         joints = joints - joints[:, :, :1] + root[:, :, None]
-        return joints @ turn[:, None]
+        with without_tf32():
+            return joints @ turn[:, None]
 
     def _root(self, values: Tensor, middle: Tensor, spread: Tensor) -> Tensor:
         """The pelvis (B, T, 3) before the imagined camera."""
@@ -116,6 +117,7 @@ class Lifter(nn.Module):
         return torch.cat([(values[..., :2] * spread + middle) * depth, depth], -1)
 
 
+@without_tf32()
 def look_at(rays: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
     """Turn the camera to the middle of what was found in a window.
 

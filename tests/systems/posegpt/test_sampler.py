@@ -206,6 +206,10 @@ def test_hostile_requests_are_refused(poses):
     ):
         with pytest.raises(InputError):
             wrong()
+    with pytest.raises(InputError, match="longer than the table of lengths"):
+        sampler.model(torch.zeros(1, 1, 4, dtype=torch.int64), HOT[:1], torch.tensor([10_000]))
+    with pytest.raises(InputError, match="longer than the table of lengths"):
+        sampler_of(gpt={"max_length": 16})
     with pytest.raises(ConfigError, match="offline"):
         sampler_of("offline").generate([segment], past=poses[0])
     for options in ({"temperature": 0}, {"top_k": 0}, {"top_p": 0}, {"top_p": 1.5}):

@@ -127,3 +127,19 @@ def test_refiner_loss_of_short_sequences_is_finite(frames):
     assert torch.isfinite(losses.total)
     assert torch.isfinite(pred.grad).all()
     assert (float(losses.slow_velocity.detach()) == 0) == (frames < 4)
+
+
+def test_refiner_loss_of_padded_sequences_is_the_mean_of_their_losses():
+    lengths = [9, 1, 4, 7]
+    pred, true, sparse = (torch.zeros(len(lengths), 9, *shape) for shape in ((132,), (132,), (3, 18)))
+    for row, frames in enumerate(lengths):
+        pred[row, :frames], sparse[row, :frames] = poses(frames, row)
+        true[row, :frames] = poses(frames, 10 + row)[0]
+    pred.requires_grad_()
+    losses = RefinerLoss()(pred, true, sparse, torch.tensor(lengths))
+    losses.total.backward()
+    alone = [RefinerLoss()(pred[i, :n], true[i, :n], sparse[i, :n]) for i, n in enumerate(lengths)]
+    for name, value in vars(losses).items():
+        torch.testing.assert_close(value, torch.stack([vars(one)[name] for one in alone]).mean())
+    gradient = torch.autograd.grad(torch.stack([one.total for one in alone]).mean(), pred)[0]
+    torch.testing.assert_close(pred.grad, gradient)
