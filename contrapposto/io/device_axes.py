@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from contrapposto.checks import note
+from contrapposto.io.devices import CONVENTIONS
 
 _LEAST = 30  # frames with all three devices
 _WALKED = 1.0  # metres from which on the way of the head shows where it looks
@@ -22,16 +23,12 @@ def find_axes(block: np.ndarray, habit: str) -> str:
         block: rows of time, 21 numbers (position, wxyz of head, left, right) and three flags, of any unit.
         habit: the convention of this kind of file, taken where the rows do not tell.
     """
-    devices = block[:, 1:22].reshape(-1, 3, 7)
-    lengths = np.linalg.norm(devices[..., 3:], axis=-1)
-    seen = (block[:, 22:] > 0) & np.isfinite(devices).all(axis=-1) & (lengths > 1e-3)
-    seen &= np.abs(devices[..., :3]).max(axis=-1) > 0
-    whole = devices[seen.all(axis=1)]
-    if len(whole) < _LEAST:
+    whole = whole_rows(block)
+    if whole is None:
         return habit
     places = whole[..., :3]
     turns = Rotation.from_quat(whole[..., [4, 5, 6, 3]].reshape(-1, 4)).as_matrix().reshape(-1, 3, 3, 3)
-    up = _vertical(places)
+    up = find_vertical(places)
     if up is None:
         return habit
     name = _z_up(places, turns) if up == 2 else _y_up(places, turns)
@@ -40,6 +37,16 @@ def find_axes(block: np.ndarray, habit: str) -> str:
             f"the axes are those of axes={name}, as head and hands show: {_DESCRIBED[name]}; axes= states otherwise"
         )
     return name
+
+
+def whole_rows(block: np.ndarray) -> np.ndarray | None:
+    """The rows (F, 3, 7) of position and wxyz in which all devices are tracked; None where they are too few to tell."""
+    devices = block[:, 1:22].reshape(-1, 3, 7)
+    lengths = np.linalg.norm(devices[..., 3:], axis=-1)
+    seen = (block[:, 22:] > 0) & np.isfinite(devices).all(axis=-1) & (lengths > 1e-3)
+    seen &= np.abs(devices[..., :3]).max(axis=-1) > 0
+    whole = devices[seen.all(axis=1)]
+    return None if len(whole) < _LEAST else np.asarray(whole)
 
 
 _DESCRIBED = {
@@ -53,7 +60,7 @@ _DESCRIBED = {
 }
 
 
-def _vertical(places: np.ndarray) -> int | None:
+def find_vertical(places: np.ndarray) -> int | None:
     """1 or 2 where the head of (F, 3, 3) places is above the hands along y or z, and not along the other."""
     above = np.median(places[:, :1] - places[:, 1:], axis=(0, 1))
     apart = float(np.median(np.linalg.norm(places[:, 1:] - places[:, :1], axis=-1)))
@@ -70,7 +77,7 @@ def _vertical(places: np.ndarray) -> int | None:
 
 
 def _z_up(places: np.ndarray, turns: np.ndarray) -> str:
-    if _is_joint(places, turns, 2):
+    if _is_joint(places, turns):
         return "joints"
     ahead = _level(turns[:, 0, :, 0], 2)
     upright = float(np.median(turns[:, 0, 2, 2])) > _UPRIGHT  # the head's own z
@@ -92,10 +99,20 @@ def _y_up(places: np.ndarray, turns: np.ndarray) -> str:
     ahead = _level(turns[:, 0, :, 2], 1)  # the head's own z
     if _looks(places, ahead, 1) < 0:
         return "openxr"
+    joints, quest = (along_arms(*_upright(name, places, turns)) for name in ("joints_y_up", "quest"))
     # Left of somebody who looks along z is y x z in right-handed axes, and the other way round in left-handed ones.
     left = np.cross([0.0, 1.0, 0.0], ahead)
-    apart = ((places[:, 1] - places[:, 2]) * left).sum(axis=1)
-    return "joints_y_up" if np.median(apart) > 0 and _is_joint(places, turns, 1) else "quest"
+    if np.median(((places[:, 1] - places[:, 2]) * left).sum(axis=1)) > 0:  # else exchanged, if wrists show it
+        return "quest" if quest > max(joints, 2 * _ALONG) else "joints_y_up"
+    return "joints_y_up" if joints < -2 * _ALONG and quest < 0 else "quest"
+
+
+def _upright(name: str, places: np.ndarray, turns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places (F, 3, 3) and joints' rotations (F, 3, 3, 3), z up, if the rows are of this convention."""
+    axes = CONVENTIONS[name]
+    quaternions = Rotation.from_matrix(turns.reshape(-1, 3, 3)).as_quat()[:, [3, 0, 1, 2]]
+    rotations, turned = axes.apply(quaternions.reshape(-1, 3, 4), places)
+    return turned, rotations
 
 
 def _looks(places: np.ndarray, ahead: np.ndarray, up: int) -> float:
@@ -110,19 +127,23 @@ def _looks(places: np.ndarray, ahead: np.ndarray, up: int) -> float:
     return before + (2.0 * way if length > _WALKED * height / 1.5 else 0.0)  # heights of 1.5 m, in any unit
 
 
-def _is_joint(places: np.ndarray, turns: np.ndarray, up: int) -> bool:
-    """Whether orientations may be those of the body's joints: heads upright, wrists along the arms."""
-    vertical = np.eye(3)[up]
-    if float(np.median(turns[:, 0, :, 1] @ vertical)) < _UPRIGHT:
+def _is_joint(places: np.ndarray, turns: np.ndarray) -> bool:
+    """Whether orientations may be those of the body's joints, z up: heads upright, wrists along the arms."""
+    if float(np.median(turns[:, 0, 2, 1])) < _UPRIGHT:
         return False
+    return abs(along_arms(places, turns)) > 2 * _ALONG  # left and right may be exchanged
+
+
+def along_arms(places: np.ndarray, turns: np.ndarray) -> float:
+    """How far wrists of (F, 3, 3) places, z up, lie along their arms, -2 to 2.
+
+    Of joints, it is negative where left and right are exchanged; of a Quest's controllers it stays positive.
+    """
     reach = np.median(np.linalg.norm(places[:, 1:] - places[:, :1], axis=-1))
-    shoulders = places[:, 0] - 0.3 * reach * vertical
-    along = []
-    for hand, sign in (
-        (1, 1.0),
-        (2, -1.0),
-    ):  # a wrist's x points away from the body, to the left on the left side
+    shoulders = places[:, 0] - [0.0, 0.0, 0.3 * reach]
+    along = 0.0
+    for hand, sign in ((1, 1.0), (2, -1.0)):  # a wrist's x points away from the body, on the left side
         arm = places[:, hand] - shoulders
         arm /= np.maximum(np.linalg.norm(arm, axis=1, keepdims=True), 1e-9)
-        along.append(sign * float((turns[:, hand, :, 0] * arm).sum(axis=1).mean()))
-    return max(sum(along), -sum(along)) > 2 * _ALONG  # either sign: left and right may be exchanged
+        along += sign * float((turns[:, hand, :, 0] * arm).sum(axis=1).mean())
+    return along

@@ -83,6 +83,39 @@ def interpolate_poses(
 
 
 @dataclass(frozen=True)
+class Layout:
+    """What quaternions hold that should be w, x, y, z.
+
+    Args:
+        order: where w, x, y and z stand.
+        signs: of w, x, y and z.
+        words: what it is, for messages.
+    """
+
+    order: tuple[int, int, int, int]
+    signs: tuple[int, int, int, int]
+    words: str
+
+    def apply(self, quaternions: np.ndarray) -> np.ndarray:
+        """wxyz (..., 4) of what stands in a file."""
+        return np.asarray(quaternions[..., self.order] * np.array(self.signs, np.float64))
+
+    def revert(self, quaternions: np.ndarray) -> np.ndarray:
+        """What `apply` turns into these."""
+        result = np.empty_like(quaternions)
+        result[..., self.order] = quaternions * np.array(self.signs, np.float64)
+        return result
+
+
+LAYOUTS = {
+    "named": Layout((0, 1, 2, 3), (1, 1, 1, 1), "as named"),
+    "conjugated": Layout((0, 1, 2, 3), (1, -1, -1, -1), "conjugated (the inverse rotations)"),
+    "xyzw": Layout((3, 0, 1, 2), (1, 1, 1, 1), "x, y, z, w where w, x, y, z should be"),
+    "wxyz": Layout((1, 2, 3, 0), (1, 1, 1, 1), "w, x, y, z where x, y, z, w should be"),
+}
+
+
+@dataclass(frozen=True)
 class Convention:
     """How a recorder states poses.
 
@@ -91,18 +124,23 @@ class Convention:
         y_up: y is up, otherwise z.
         joint_of_device: (3, 3, 3) the orientation of the body's joint in the axes of each device.
         hands_known: false where how controllers are held is not known: a T-pose is needed.
+        head_known: false where the same holds for the headset.
+        layout: one of `LAYOUTS`.
     """
 
     mirrored: bool
     y_up: bool
     joint_of_device: np.ndarray
     hands_known: bool = True
+    head_known: bool = True
+    layout: str = "named"
 
     def apply(self, quaternions: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rotations (F, 3, 3, 3) and positions (F, 3, 3) of the joints from wxyz (F, 3, 4) and (F, 3, 3).
 
         Quaternions are taken as they are, by the formula for length one.
         """
+        quaternions = LAYOUTS[self.layout].apply(quaternions)
         if self.mirrored:
             quaternions = quaternions * np.array([1, 1, -1, -1])
             positions = positions * np.array([-1, 1, 1])
@@ -120,7 +158,7 @@ class Convention:
         if self.mirrored:
             quaternions = quaternions * np.array([1, 1, -1, -1])
             positions = positions * np.array([-1, 1, 1])
-        return quaternions, positions
+        return LAYOUTS[self.layout].revert(quaternions), positions
 
 
 _QUEST_T_POSE = np.array(  # orientation of each device in the T-pose (docs/specs/sage.md, section 4)
@@ -135,7 +173,7 @@ CONVENTIONS = {
     "joints": Convention(False, False, np.tile(np.eye(3), (3, 1, 1))),
     "quest": Convention(True, True, _QUEST_T_POSE.transpose(0, 2, 1)),
     "joints_y_up": Convention(False, True, np.tile(np.eye(3), (3, 1, 1))),
-    "devices": Convention(False, False, np.tile(np.eye(3), (3, 1, 1)), hands_known=False),
+    "devices": Convention(False, False, np.tile(np.eye(3), (3, 1, 1)), hands_known=False, head_known=False),
     # A headset of OpenXR and WebXR looks along -z, its x is to the wearer's right.
     "openxr": Convention(False, True, np.tile(np.diag([-1.0, 1.0, -1.0]), (3, 1, 1)), hands_known=False),
     # ROS looks along x, its y is to the left. Unreal's y is to the right; with x mirrored, x points backward.

@@ -22,6 +22,12 @@ FASTEST = 15.0
 _ORIGIN, _ON_HEAD = 2e-3, 0.02  # metres
 _FROZEN = 0.25  # seconds without any change, while the head moves
 _HEAD_MOVES = 0.01  # metres
+_WINDOW, _SHAKES, _TURNS, _WALKS = (
+    0.4,
+    0.006,
+    0.03,
+    0.25,
+)  # seconds; metres, entries of matrices; metres of the head
 
 
 def plausible(tracks: Iterator[DeviceTrack], repairs: Repairs) -> Iterator[DeviceTrack]:
@@ -61,7 +67,7 @@ def _lost_hands(track: DeviceTrack) -> dict[str, np.ndarray]:
     for hand in (1, 2):
         origin[:, hand] = np.abs(places[:, hand]).max(axis=1) < _ORIGIN
         on_head[:, hand] = np.linalg.norm(places[:, hand] - head, axis=1) < _ON_HEAD
-        still[:, hand] = _frozen(track, hand)
+        still[:, hand] = _frozen(track, hand) | _shaking(track, hand)
     return {"at the origin": origin, "on the head": on_head & ~origin, "frozen": still & ~origin & ~on_head}
 
 
@@ -77,6 +83,29 @@ def _frozen(track: DeviceTrack, hand: int) -> np.ndarray:
         lasts = track.times[stop - 1] - track.times[start - 1] >= _FROZEN
         if lasts and np.ptp(head[start - 1 : stop], axis=0).max() > _HEAD_MOVES:
             result[start:stop] = True
+    return result
+
+
+def _shaking(track: DeviceTrack, hand: int) -> np.ndarray:
+    """(F,) where a hand stays at one place but for noise, turning neither, although the head walks away from it."""
+    step = float(np.median(np.diff(track.times))) if len(track) > 1 else 0.0
+    size = round(_WINDOW / step) + 1 if step > 0 else 0
+    if not 3 <= size <= len(track):
+        return np.zeros(len(track), bool)
+    pose = np.concatenate(
+        [
+            track.positions.numpy()[:, hand] / _SHAKES,
+            track.rotations.numpy()[:, hand].reshape(-1, 9) / _TURNS,
+        ],
+        axis=1,
+    )
+    windows = np.lib.stride_tricks.sliding_window_view(pose, size, axis=0)
+    head = track.positions.numpy()[:, 0]
+    away = np.linalg.norm(head[size - 1 :] - head[: len(head) - size + 1], axis=1) > _WALKS
+    starts = np.flatnonzero((np.ptp(windows, axis=-1) < 1).all(axis=1) & away)
+    result = np.zeros(len(track), bool)
+    for start in starts:
+        result[start + 1 : start + size] = True  # the first is the last true pose, or the one before
     return result
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from contrapposto.checks import naming
 from contrapposto.errors import InputError
 from contrapposto.io import READABLE, read_motion
-from contrapposto.io.device_axes import find_axes
 from contrapposto.io.device_csv import first_rows, stream_csv
+from contrapposto.io.device_turns import find_recorded
 from contrapposto.io.devices import CONVENTIONS, Convention, DeviceTrack, Repairs, devices_of
 from contrapposto.io.devices import convention as find_convention
 from contrapposto.io.packets import first_packets, stream_packets
@@ -37,7 +37,7 @@ def recorded_convention(path: str | Path, name: str | None = None) -> Convention
         return CONVENTIONS["joints"]
     block = first(path)
     with naming(path):
-        return CONVENTIONS["joints" if block is None else find_axes(block, "joints")]
+        return CONVENTIONS["joints"] if block is None else find_recorded(block, "joints")
 
 
 def stream_devices(

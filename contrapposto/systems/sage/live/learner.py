@@ -9,7 +9,7 @@ import torch
 
 from contrapposto.checks import naming
 from contrapposto.errors import InputError
-from contrapposto.io.device_axes import find_axes
+from contrapposto.io.device_turns import find_recorded
 from contrapposto.io.device_units import Units, find_units
 from contrapposto.io.devices import CONVENTIONS, Convention, DeviceTrack, make_track
 from contrapposto.io.packets import Packet, as_table
@@ -52,7 +52,7 @@ class UnitLearner:
         try:
             with naming("packets"):
                 if not self._stated:
-                    self.convention = CONVENTIONS[find_axes(block, "joints")]
+                    self.convention = find_recorded(block, "joints")
                 self._units = find_units(block, self.convention)
         except InputError as error:  # tried again with the next packets
             self.message = f"{error.what} Found: {error.found}."
