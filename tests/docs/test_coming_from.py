@@ -157,6 +157,22 @@ def test_a_configuration_file_is_read(tmp_path):
     assert "experiment=sage_s2" in translate(f"python train_first.py --cfg {sage}").commands[0]
 
 
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("huggingface-cli download yzd-v/DWPose --local-dir pretrained_weights/DWPose", "[yolox,dwpose]"),
+        ("git clone https://huggingface.co/yzd-v/DWPose", "[yolox,dwpose]"),
+        ("curl -LO https://huggingface.co/yzd-v/DWPose/resolve/main/dw-ll_ucoco_384.onnx", "[dwpose]"),
+        (
+            "wget https://github.com/isarandi/nlf/releases/download/v0.3.2/nlf_l_multi_0.3.2.torchscript",
+            "[nlf]",
+        ),
+    ],
+)
+def test_downloads_of_weights(line, names):
+    assert translate(line).commands == (f"contrapposto fetch scail-weights only={names}",)
+
+
 @pytest.mark.parametrize("line", ["", "python train_everything.py", "ls -l", "'unbalanced"])
 def test_other_lines_are_refused(line):
     with pytest.raises(ConfigError):
