@@ -68,7 +68,7 @@ TASKS = {
     "anerf_mesh": ("task.resolution=24", "task.threshold=1e-4", "task.largest=false"),
     "scail_pose": ("task.data.seconds=0.2", "task.data.resolution=[64,112]"),
     "npr_transfer": (),
-    "sage_track": ("task.formats=[npz]",),
+    "sage_track": ("task.formats=[npz,pkl]",),
     "posegpt_sample": ("frames=16", "task.formats=[npz]"),
     "posegpt_forecast": ("frames=16", "task.formats=[npz]"),
 }
