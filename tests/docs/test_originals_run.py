@@ -45,6 +45,9 @@ MODES = {
     **dict.fromkeys(("retarget", "interpolate", "animate", "bubble"), "mixamo --entry james"),
     **dict.fromkeys(("poserot", "correction", "selected", "val"), "surreal"),
 }
+IMAGES = {"bullet": "count=2", "poserot": "count=3"} | dict.fromkeys(
+    ("interpolate", "animate", "bubble", "correction"), "steps=2"
+)
 DATA = {
     "sage": (
         "data.batch_size=4",
@@ -111,7 +114,9 @@ def run(line: str) -> None:
         task = (
             "task=convert" if name == "convert" else next(word for word in rest if word.startswith("task="))
         )
-        paths = predict(compose(joined([task, *rest, *TASKS.get(task[5:], ())])))
+        mode = next((word[5:] for word in rest if word.startswith("mode=")), "")
+        few = [f"task.options.{IMAGES[mode]}"] if mode in IMAGES else []
+        paths = predict(compose(joined([task, *rest, *TASKS.get(task[5:], ()), *few])))
         assert paths and all(path.is_dir() or path.stat().st_size for path in paths)
     elif name == "prepare":
         from cli.prepare import prepare
