@@ -62,6 +62,8 @@ DATA = {
 }
 SIZES = {**sage_tiny.OPTIONS, **posegpt_tiny.OPTIONS}
 SIZES["sage_refiner"] += ("data.batch_size=2", "data.repeats=1", "data.sequence=24")
+for stage in ("sage_first", "sage_second", "sage_decoder", "sage_refiner"):
+    SIZES[stage] += ("data.cache=false", "module.steps=1")  # what few steps need is computed as they go
 SIZES["posegpt_vqvae"] = (
     "module.network={hidden:32,num_layers:[0,2],heads:4,num_codes:32,code_dim:16}",
     *posegpt_tiny.OPTIONS["posegpt_vqvae"][1:],
