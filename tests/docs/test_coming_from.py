@@ -139,6 +139,23 @@ def test_a_value_that_is_no_number_is_refused(option):
         translate(f"python run_nerf.py {option}")
 
 
+@pytest.mark.parametrize(
+    ("options", "copied"),
+    [
+        ("--nerf_args args.txt --ckptpath X.tar", False),
+        ("--nerf_args logs/a/args.txt --ckptpath logs/a/5.tar", False),
+        ("--ckptpath X.tar", False),
+        ("--nerf_args mine.txt --ckptpath X.tar", True),
+        ("--ckptpath logs/b/5.tar --nerf_args logs/a/args.txt", True),
+    ],
+)
+def test_the_options_file_of_an_avatar_is_put_beside_its_checkpoint(options, copied):
+    result = translate(f"python run_render.py {options} --dataset surreal --entry hard")
+    copies = [line for line in result.commands if line.startswith("cp ")]
+    assert bool(copies) == copied and not result.missing
+    assert all(line.endswith("/args.txt") or line.endswith(" args.txt") for line in copies)
+
+
 def test_options_without_a_counterpart_have_reasons():
     result = translate("python run_nerf.py --chunk 4096 --use_yuv --weight_decay 0.1")
     assert [name for name, _ in result.missing] == ["--chunk 4096", "--use_yuv", "--weight_decay 0.1"]
