@@ -296,6 +296,7 @@ def _archive(folder: Path) -> None:
 
 READERS: dict[str, Reader] = {
     "amass": Reader(seeds.amass, _motion),
+    "pose_pickle": Reader(seeds.pose_pickle, _motion),
     "pose_parts": Reader(seeds.pose_parts, _motion),
     "pose_units": Reader(seeds.pose_units, _motion),
     "bvh": Reader(seeds.bvh, _motion),

@@ -20,6 +20,13 @@ def amass(folder: Path) -> None:
     write_motion(folder / "clip.npz", _clip())
 
 
+def pose_pickle(folder: Path) -> None:
+    """A clip in SAGE's layout."""
+    from contrapposto.io import write_motion
+
+    write_motion(folder / "clip.pkl", _clip())
+
+
 def pose_parts(folder: Path) -> None:
     """A pose in parts under smplx's names."""
     clip = _clip()

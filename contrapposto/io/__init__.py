@@ -13,8 +13,8 @@ from contrapposto.errors import InputError
 if TYPE_CHECKING:
     from contrapposto.motion import Motion
 
-READABLE = (".npz", ".bvh", ".amc", ".glb", ".gltf", ".vrm", ".vrma")
-WRITABLE = (".npz", ".bvh", ".glb", ".mp4")
+READABLE = (".npz", ".bvh", ".amc", ".glb", ".gltf", ".vrm", ".vrma", ".pkl")
+WRITABLE = (".npz", ".bvh", ".glb", ".mp4", ".pkl")
 
 _ONLY = {"asf": (".amc",), "clip": (".glb", ".gltf", ".vrm", ".vrma")}
 """Options that count for some formats alone, also where they are stated for all files of a command."""
@@ -24,7 +24,6 @@ _HINTS = {
     ".asf": "name the .amc file; its .asf is found beside it",
     ".fbx": "in Blender: File > Import > FBX, then File > Export > glTF 2.0 (.glb)",
     ".c3d": "markers have no joints: solve them first, and export BVH",
-    ".pkl": "convert it: np.savez(name, poses=..., trans=..., mocap_framerate=...)",
 }
 
 __all__ = ["READABLE", "WRITABLE", "read_motion", "stating", "write_motion"]
@@ -42,8 +41,8 @@ def read_motion(
     joint_map: str | Path | Mapping[str, str] | None = None,
     **options: Any,
 ) -> Motion:
-    """Read a clip: `.npz` of the SMPL family, `.bvh`, `.amc` with its `.asf`, or animated `.glb`, `.gltf`, `.vrm`,
-    `.vrma`.
+    """Read a clip: `.npz` of the SMPL family, `.bvh`, `.amc` with its `.asf`, animated `.glb`, `.gltf`, `.vrm`,
+    `.vrma`, or a `.pkl` of pose arrays.
 
     Args:
         path: the file; the suffix decides about the format, in any case.
@@ -87,7 +86,7 @@ def stating(options: Mapping[str, Any]) -> Iterator[None]:
 
 
 def write_motion(path: str | Path, motion: Motion, **options: Any) -> Path:
-    """Write a clip: AMASS `.npz`, `.bvh`, skinned `.glb`, or `.mp4` of the rendered figure. All are atomic.
+    """Write a clip: AMASS `.npz`, `.bvh`, skinned `.glb`, `.mp4` of the rendered figure, or SAGE's `.pkl`. All are atomic.
 
     Args:
         path: the file; the suffix decides about the format, in any case.
@@ -119,6 +118,10 @@ def write_motion(path: str | Path, motion: Motion, **options: Any) -> Path:
         from contrapposto.render import render_motion_video
 
         return render_motion_video(path, {path.stem: motion}, **options)
+    if suffix == ".pkl":
+        from contrapposto.io.pose_pickle import write_pose_pickle
+
+        return write_pose_pickle(path, motion, **options)
     raise unknown_format(path, WRITABLE, "written")
 
 

@@ -70,7 +70,12 @@ def read_amass(path: str | Path, *, fps: float | None = None) -> Motion:
             fix="download it again",
         ) from error
     with archive, naming(path):
-        return _motion(_Members(archive), fps)
+        return motion_of_archive(archive, fps)
+
+
+def motion_of_archive(archive: zipfile.ZipFile, fps: float | None = None) -> Motion:
+    """The clip in an open archive of arrays; see `read_amass`."""
+    return _motion(_Members(archive), fps)
 
 
 def write_amass(path: str | Path, motion: Motion) -> Path:

@@ -16,7 +16,9 @@ import torch
 from contrapposto import rotations as rot
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
+from contrapposto.mesh.asset import MeshAsset
 from contrapposto.mesh.gltf_document import INDEX_DATA, VERTEX_DATA, Document, top_four, vertex_normals
+from contrapposto.mesh.gltf_write import split_seams
 from contrapposto.motion import Motion
 from contrapposto.retarget.names import written_name
 
@@ -34,6 +36,7 @@ def write_glb(
     fps: float | None = None,
     colors: np.ndarray | None = None,
     names: str = "smplh",
+    texture: MeshAsset | None = None,
 ) -> Path:
     """Write one clip, or several as figures that move in the same space at the same time.
 
@@ -44,6 +47,7 @@ def write_glb(
         fps: key frames per second; each clip's own rate where absent.
         colors: (V, 3) uint8 sRGB of the body's vertices, in place of one colour for each figure.
         names: of the joints: `smplh` (ours), `smpl` (L_Hip), `mixamo` or `vrm`.
+        texture: the body's surface with an image on it (`contrapposto.mesh.painted`), in place of colours.
 
     Returns:
         The path.
@@ -61,7 +65,7 @@ def write_glb(
     body = body or load_body()
     document = Document()
     for name, clip in clips.items():
-        _add_figure(document, name, clip if fps is None else clip.resample(fps), body, colors)
+        _add_figure(document, name, clip if fps is None else clip.resample(fps), body, colors, texture)
     for node in document.nodes:
         if node.get("name") in body.skeleton.joint_names:
             node["name"] = written_name(str(node["name"]), names)
@@ -72,7 +76,12 @@ def write_glb(
 
 
 def _add_figure(
-    document: Document, name: str, clip: Motion, body: BodyModel, colors: np.ndarray | None = None
+    document: Document,
+    name: str,
+    clip: Motion,
+    body: BodyModel,
+    colors: np.ndarray | None,
+    texture: MeshAsset | None,
 ) -> None:
     from contrapposto.body import clip_betas
 
@@ -81,7 +90,7 @@ def _add_figure(
     rest = body.rest_joints(betas)[0].cpu().numpy()
     vertices = body.rest_vertices(betas)[0].cpu().numpy()
     first = _add_joints(document, body, rest)
-    _add_mesh(document, name, body, vertices, colors)
+    _add_mesh(document, name, body, vertices, colors, texture)
     inverse_binds = np.tile(np.eye(4, dtype=np.float32), (len(rest), 1, 1))
     inverse_binds[:, 3, :3] = -rest  # column-major: the translation stands in the last row
     document.skins.append(
@@ -111,22 +120,37 @@ def _add_joints(document: Document, body: BodyModel, rest: np.ndarray) -> int:
 
 
 def _add_mesh(
-    document: Document, name: str, body: BodyModel, vertices: np.ndarray, colors: np.ndarray | None
+    document: Document,
+    name: str,
+    body: BodyModel,
+    vertices: np.ndarray,
+    colors: np.ndarray | None,
+    texture: MeshAsset | None,
 ) -> None:
     faces = body.faces.cpu().numpy()
     joints, weights = top_four(body.skinning.weights.cpu().numpy())
-    index_type = np.uint16 if len(vertices) < 65535 else np.uint32
+    normals = vertex_normals(vertices, faces)
+    sources, coordinates = np.arange(len(vertices)), None
+    if texture is not None:
+        sources, faces, coordinates = split_seams(texture)
+    index_type = np.uint16 if len(sources) < 65535 else np.uint32
     attributes = {
-        "POSITION": document.array(vertices, VERTEX_DATA, bounds=True),
-        "NORMAL": document.array(vertex_normals(vertices, faces), VERTEX_DATA),
-        "JOINTS_0": document.array(joints, VERTEX_DATA),
-        "WEIGHTS_0": document.array(weights, VERTEX_DATA),
+        "POSITION": document.array(vertices[sources], VERTEX_DATA, bounds=True),
+        "NORMAL": document.array(normals[sources], VERTEX_DATA),
+        "JOINTS_0": document.array(joints[sources], VERTEX_DATA),
+        "WEIGHTS_0": document.array(weights[sources], VERTEX_DATA),
     }
     color = _COLORS[len(document.materials) % len(_COLORS)]
-    if colors is not None:
-        attributes["COLOR_0"] = document.array(_linear(colors), VERTEX_DATA)
+    surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 0.65}
+    if texture is not None and coordinates is not None and texture.materials[0].texture is not None:
+        flipped = (coordinates * [1.0, -1.0] + [0.0, 1.0]).astype(np.float32)  # glTF counts from the top
+        attributes["TEXCOORD_0"] = document.array(flipped, VERTEX_DATA)
+        surface["baseColorTexture"] = {"index": document.image(texture.materials[0].texture)}
         color = (1.0, 1.0, 1.0)
-    surface = {"baseColorFactor": [*color, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.65}
+    elif colors is not None:
+        attributes["COLOR_0"] = document.array(_linear(colors[sources]), VERTEX_DATA)
+        color = (1.0, 1.0, 1.0)
+    surface["baseColorFactor"] = [*color, 1.0]
     document.materials.append({"name": name, "pbrMetallicRoughness": surface, "doubleSided": True})
     indices = document.array(faces.astype(index_type).ravel(), INDEX_DATA)
     primitive = {"attributes": attributes, "indices": indices, "material": len(document.materials) - 1}

@@ -19,7 +19,17 @@ from contrapposto.retarget import SourceSkeleton, joint_index, recognise, to_smp
 from contrapposto.retarget.upright import check_axes, find_up, to_z_up, turned
 from contrapposto.skeleton import SKELETONS
 
-_HABIT = {".npz": "z", ".bvh": "y", ".amc": "y", ".glb": "y", ".gltf": "y", ".vrm": "y", ".vrma": "y"}
+_ARRAYS = (".npz", ".pkl")  # of poses of the SMPL family
+_HABIT = {
+    ".npz": "z",
+    ".pkl": "z",
+    ".bvh": "y",
+    ".amc": "y",
+    ".glb": "y",
+    ".gltf": "y",
+    ".vrm": "y",
+    ".vrma": "y",
+}
 _OPTIONS = {".bvh": {"root_offset"}, ".amc": {"asf"}}
 _OPTIONS |= {suffix: {"clip"} for suffix in (".glb", ".gltf", ".vrm", ".vrma")}
 
@@ -88,8 +98,8 @@ class Reading:
             from contrapposto.io.bvh import read_bvh
 
             return read_bvh(self.path, scale=self.scale, up=up, fps=self.fps, **self.options)
-        if self._suffix == ".npz":
-            motion = read_amass(self.path, fps=self.fps)
+        if self._suffix in _ARRAYS:
+            motion = self._read_arrays()
             if self.scale is None and not written_here(self.path):
                 with naming(self.path):
                     motion = in_metres(motion)
@@ -103,7 +113,7 @@ class Reading:
             motion = read_glb(self.path, **self.options)
         if self.scale is not None and self._suffix != ".amc":
             rest = motion.skeleton.rest_positions[0]
-            if self._suffix == ".npz":  # of the path alone: the body has its own size
+            if self._suffix in _ARRAYS:  # of the path alone: the body has its own size
                 motion = replace(motion, root_translation=motion.root_translation * self.scale)
             else:
                 skeleton = motion.skeleton.with_offsets(motion.skeleton.offsets * self.scale)
@@ -111,9 +121,16 @@ class Reading:
                 motion = replace(motion, skeleton=skeleton, root_translation=place)
         return turned(motion, to_z_up(up) * to_z_up(self._habit).inv())
 
+    def _read_arrays(self) -> Motion:
+        if self._suffix == ".npz":
+            return read_amass(self.path, fps=self.fps)
+        from contrapposto.io.pose_pickle import read_pose_pickle
+
+        return read_pose_pickle(self.path, fps=self.fps)
+
     def _joints(self, motion: Motion, native: bool) -> SourceSkeleton | None:
         """Which joint is which; nothing where nobody needs to know and names do not tell."""
-        if self.joint_map is not None and self._suffix != ".npz":  # whose joints are SMPL's
+        if self.joint_map is not None and self._suffix not in _ARRAYS:  # whose joints are SMPL's
             names = self.joint_map if isinstance(self.joint_map, Mapping) else read_joint_map(self.joint_map)
             return with_joint_map(motion.skeleton, names)
         try:

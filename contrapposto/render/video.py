@@ -164,7 +164,7 @@ class VideoWriter:
 
     def _options(self, target: Path) -> list[str]:
         width, height = (side + side % 2 for side in self.size)
-        crf = round(34 - 2 * self.quality, 1)
+        crf = round(36 - 2 * self.quality, 1)
         # BT.709 is what browsers assume; without the tags an image's colours depend on the player
         tags = "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
         colour = f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,setparams={tags}"
@@ -182,7 +182,7 @@ class VideoWriter:
                 "-i",
                 "pipe:0",
             ),
-            *("-vf", colour, "-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf)),
+            *("-vf", colour, "-c:v", "libx264", "-preset", "superfast", "-crf", str(crf)),
             *(("-metadata", f"copyright={self.credit}") if self.credit else ()),
             *("-movflags", "+faststart", "-f", "mp4", str(target)),
         ]

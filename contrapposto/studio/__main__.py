@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    for option in ("max_mib", "max_seconds", "max_waiting", "max_work", "keep_hours"):
+    for option in ("max_mib", "max_seconds", "max_side", "max_waiting", "max_work", "keep_hours"):
         if not getattr(options, option) > 0:
             raise ConfigError(
                 f"--{option.replace('_', '-')} {getattr(options, option):g} cannot be used.",
@@ -50,12 +50,14 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _launched(options: argparse.Namespace, folder: Path) -> Any:
-    from contrapposto.studio.page import LIMITS, build, launch_options
+    from contrapposto.studio.jobs import LIMITS
+    from contrapposto.studio.page import build, launch_options
 
     limits = replace(
         LIMITS,
         upload=int(options.max_mib * MIB),
         seconds=options.max_seconds,
+        output_side=options.max_side,
         waiting=options.max_waiting,
         job_seconds=options.max_work,
         keep=options.keep_hours * 3600,
@@ -88,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", default="auto", help="of networks: auto, cpu, cuda, cuda:1, mps (%(default)s)")
     add("--max-mib", type=float, default=64.0, help="of an upload (%(default)g)")
     add("--max-seconds", type=float, default=20.0, help="of a motion or video (%(default)g)")
+    add("--max-side", type=int, default=896, help="of a video that is drawn, pixels (%(default)s)")
     add("--max-waiting", type=int, default=16, help="jobs in the queue (%(default)s)")
     add("--max-work", type=float, default=600.0, help="seconds for a job (%(default)g)")
     add("--keep-hours", type=float, default=1.0, help="until files are removed (%(default)g)")

@@ -14,9 +14,15 @@ from contrapposto.errors import ConfigError, InputError
 from contrapposto.outputs import Outputs, existing_paths
 
 if TYPE_CHECKING:
+    from contrapposto.body import BodyModel
+    from contrapposto.mesh import MeshAsset
     from contrapposto.motion import Motion
 
+Texture = tuple[Path, Path | None]
 FORMATS = ("npz", "bvh", "glb", "mp4")
+"""What is written where nothing else is asked for."""
+KNOWN = (*FORMATS, "pkl")
+"""What can be asked for; `pkl` is SAGE's layout."""
 
 
 class Task(Protocol):
@@ -59,17 +65,26 @@ def endings(formats: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: an unknown format.
     """
-    unknown = [name for name in formats if name not in FORMATS]
+    unknown = [name for name in formats if name not in KNOWN]
     if unknown:
-        raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
+        raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(KNOWN))
     return tuple(f".{name}" for name in formats)
 
 
-def write_formats(motion: Motion, stem: Path, formats: Sequence[str], names: str = "smplh") -> list[Path]:
-    """Write a motion as `<stem>.<format>` for every format; `names` are those of the joints in BVH and GLB files.
+def write_formats(
+    motion: Motion, stem: Path, formats: Sequence[str], names: str = "smplh", texture: Texture | None = None
+) -> list[Path]:
+    """Write a motion as `<stem>.<format>` for every format.
+
+    Args:
+        motion: the clip.
+        stem: path without suffix.
+        formats: of `KNOWN`.
+        names: of the joints in BVH and GLB files.
+        texture: an image, and the OBJ with its layout or None, for the figure in GLB files (`contrapposto.mesh.painted`).
 
     Raises:
-        ConfigError: an unknown format.
+        ConfigError: an unknown format. InputError: the texture cannot be used.
     """
     from contrapposto.body import clip_body
     from contrapposto.io import write_motion
@@ -77,12 +92,23 @@ def write_formats(motion: Motion, stem: Path, formats: Sequence[str], names: str
     endings(formats)
     paths = [stem.with_name(f"{stem.name}.{name}") for name in formats]
     body = clip_body(motion) if {"glb", "mp4"} & set(formats) else None
+    surface = None if texture is None or body is None else painted_body(body, *texture)
     for path in paths:
         options: dict[str, Any] = {"names": names} if path.suffix in (".bvh", ".glb") else {}
         options |= {"body": body} if path.suffix in (".glb", ".mp4") else {}
         options |= {"progress": True} if path.suffix == ".mp4" else {}
+        options |= {"texture": surface} if path.suffix == ".glb" else {}
         write_motion(path, motion, **options)
     return paths
+
+
+def painted_body(body: BodyModel, image: Path, layout: Path | None) -> MeshAsset:
+    """The surface of a body with an image on it; see `contrapposto.mesh.painted`."""
+    from contrapposto.mesh import MeshAsset
+    from contrapposto.mesh.painted import painted
+
+    vertices = body.rest_vertices()[0].double().cpu().numpy()
+    return painted(MeshAsset(vertices, body.faces.cpu().numpy()), image, layout)
 
 
 READING = ("up", "forward", "scale", "fps", "reference_frame", "joint_map", "asf", "clip")

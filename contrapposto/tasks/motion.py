@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.files import atomic_path, write_json
+from contrapposto.io.amass import GENDERS
 from contrapposto.motion import Motion
 from contrapposto.outputs import free_stem
 from contrapposto.retarget.names import written_name
@@ -27,14 +28,17 @@ class Convert:
     """Read a motion file of any known format and write it in others, on the SMPL-H skeleton.
 
     Args:
-        formats: of npz (AMASS layout), bvh, glb (skinned), mp4 (video).
+        formats: of npz (AMASS layout), bvh, glb (skinned), mp4 (video), pkl (SAGE's layout).
         fps: resample to this frame rate; None keeps the file's.
         names: of the joints in BVH and GLB files: smplh, smpl, mixamo or vrm.
         start: seconds of the file to leave out.
         seconds: no more than this; None: to its end.
+        texture: image for the figure in the GLB file (`contrapposto.mesh.painted`).
+        uv: OBJ with the layout of the texture; None: front in its left half, back in its right half.
+        gender: of the figure: male, female or neutral of the official bodies; None: the clip's.
 
     Raises:
-        ConfigError: no such names.
+        ConfigError: no such names or gender, or a texture without a GLB file.
     """
 
     def __init__(
@@ -44,8 +48,20 @@ class Convert:
         names: str = "smplh",
         start: float = 0.0,
         seconds: float | None = None,
+        texture: str | None = None,
+        uv: str | None = None,
+        gender: str | None = None,
     ) -> None:
         written_name("pelvis", names)
+        if gender is not None and gender not in GENDERS:
+            raise ConfigError(f"There is no gender {gender!r}.", expected=", ".join(GENDERS))
+        if (texture is not None and "glb" not in formats) or (uv is not None and texture is None):
+            raise ConfigError(
+                "Nothing would show the texture." if texture else "task.uv has no texture.",
+                expected="task.texture=IMAGE, and glb among task.formats",
+            )
+        self.texture = None if texture is None else (Path(texture), None if uv is None else Path(uv))
+        self.gender = gender
         self.formats, self.fps, self.names = list(formats), fps, names
         self.start, self.seconds = start, seconds
 
@@ -57,7 +73,8 @@ class Convert:
             length = motion.num_frames / motion.fps if self.seconds is None else self.seconds
             motion = motion.trim(self.start, self.start + length)
         motion = motion.resample(self.fps) if self.fps else motion
-        return write_formats(motion, stem, self.formats, self.names)
+        motion = replace(motion, gender=self.gender) if self.gender else motion
+        return write_formats(motion, stem, self.formats, self.names, self.texture)
 
 
 class PeopleMotion:

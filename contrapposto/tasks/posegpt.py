@@ -15,7 +15,7 @@ from contrapposto.motion import Motion
 from contrapposto.outputs import free_stem
 from contrapposto.runs import best_run
 from contrapposto.systems.posegpt.cleanup import Cleanup
-from contrapposto.tasks.base import FORMATS, read_clip, write_formats
+from contrapposto.tasks.base import FORMATS, endings, read_clip, write_formats
 
 if TYPE_CHECKING:
     from contrapposto.systems.posegpt.constraints import Constraints
@@ -52,9 +52,7 @@ class PoseGPTSample:
         plant_feet: bool = True,
         size: int | None = None,
     ) -> None:
-        unknown = [name for name in formats if name not in FORMATS]
-        if unknown:
-            raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
+        endings(formats)
         self.formats, self.data, self.experiment = list(formats), data, experiment
         self.drawing: dict[str, Any] = {
             "temperature": temperature,

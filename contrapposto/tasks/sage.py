@@ -71,9 +71,7 @@ class SageTrack:
     ) -> None:
         if speed not in SPEEDS:
             raise ConfigError(f"There is no speed {speed!r}.", expected=nearest(speed, SPEEDS))
-        unknown = [name for name in formats if name not in FORMATS]
-        if unknown:
-            raise ConfigError(f"Unknown format {unknown[0]!r}.", expected=", ".join(FORMATS))
+        endings(formats)
         self.formats, self.strict = list(formats), strict
         from contrapposto.systems.sage.methods import model_of
 

@@ -46,6 +46,9 @@ def translate(line: str) -> Translation:
     except ValueError as error:
         raise ConfigError(f"The command cannot be split into words: {error}.", found=line) from error
     script, rest = _script(words)
+    fetched = None if script.endswith(".py") else scail_pose.download(words)
+    if fetched is not None:
+        return fetched
     candidates = [command for command in COMMANDS if command.script == script]
     if not candidates:
         names = sorted({command.script for command in COMMANDS})

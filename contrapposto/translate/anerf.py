@@ -232,9 +232,16 @@ def _store(arguments: Arguments) -> list[list[str]]:
     ]  # fmt: skip
 
 
+def _beside(arguments: Arguments) -> list[list[str]]:
+    """A copy of the options file, where it is not the `args.txt` beside the checkpoint, which is read."""
+    file, checkpoint = arguments.get("nerf_args"), PurePosixPath(arguments.get("ckptpath", "CHECKPOINT.tar"))
+    wanted = checkpoint.parent / "args.txt"
+    return [["cp", file, str(wanted)]] if file and PurePosixPath(file) != wanted else []
+
+
 def _render(arguments: Arguments) -> list[list[str]]:
-    prepare = _store(arguments)
-    name = prepare[0][3].partition("=")[2]
+    store = _store(arguments)
+    prepare, name = [*_beside(arguments), *store], store[0][3].partition("=")[2]
     kind = arguments.get("render_type", "retarget")
     task = ["task=anerf_mesh", "task.scale=unit_cube"] if kind == "mesh" else ["task=anerf_render"]
     words = ["contrapposto", "predict", *task, f"ckpt={arguments.get('ckptpath', 'CHECKPOINT.tar')}"]
@@ -271,9 +278,7 @@ COMMANDS = (
         "A-NeRF",
         "run_render.py",
         {
-            "nerf_args": unused(
-                "args.txt is read where it lies beside the checkpoint; its shapes tell the rest"
-            ),
+            "nerf_args": used(),
             "ckptpath": used(),
             "render_res": Option(used=True, count=MANY),
             "dataset": used(),
@@ -293,7 +298,10 @@ COMMANDS = (
             "no_save": used(0),
         },
         _render,
-        ("The width of the images follows from the scene's shape.",),
+        (
+            "args.txt is read where it lies beside the checkpoint, whose shapes tell the rest.",
+            "The width of the images follows from the scene's shape.",
+        ),
     ),
     Command(
         "A-NeRF",

@@ -59,8 +59,8 @@ def _prepare(arguments: Arguments) -> list[list[str]]:
     return [["python", "prepare.py", "data=amass", f"raw={arguments.get('root_dir', 'AMASS')}"]]
 
 
-def _quest(_: Arguments) -> list[list[str]]:
-    return [["contrapposto", "predict", "task=sage_track", "input=LOG.txt", "output=out/"]]
+_TRACK = ["contrapposto", "predict", "task=sage_track", "input=LOG.txt", "output=out/"]
+_FIGURE = ["contrapposto", "convert", "input=MOTION.pkl", "output=out/", "task.formats=[glb]"]
 
 
 COMMANDS = (
@@ -84,24 +84,28 @@ COMMANDS = (
         "SAGE",
         "process_quan.py",
         {},
-        _quest,
+        lambda _: [[*_TRACK]],
         ("One command replaces process_quan.py and inference_realdemo.py: LOG.txt is the app's log.",),
     ),
     Command(
         "SAGE",
         "inference_realdemo.py",
         {"cfg": unused("task.checkpoint=FILE chooses the model")},
-        _quest,
+        lambda _: [[*_TRACK, "task.formats=[npz,bvh,glb,mp4,pkl]"]],
         (
             "LOG.txt is the app's log; devices are resampled to 60 frames/s by their times.",
-            "The result is motion in AMASS layout (npz: poses, trans), bvh, glb and mp4 in place of a pickle.",
+            "pkl is their pickle; npz has the same arrays in AMASS layout.",
         ),
     ),
     Command(
         "SAGE",
         "smpl_animation_blender.py",
         {},
-        lambda _: [["contrapposto", "convert", "input=MOTION.npz", "output=out/", "task.formats=[glb]"]],
-        ("Open the GLB in Blender: a skinned, animated body. No add-on is needed.",),
+        lambda _: [[*_FIGURE, "task.texture=TEXTURE.png"]],
+        (
+            "Open the GLB in Blender: a skinned, animated body. No add-on is needed. MOTION.pkl: theirs, or our npz.",
+            "TEXTURE.png has the front in its left half and the back in its right half. A texture of SMPL needs the "
+            "official body in body_models/ and SMPL's layout: task.gender=male task.uv=smpl_uv.obj.",
+        ),
     ),
 )

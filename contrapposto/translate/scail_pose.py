@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from contrapposto.translate.grammar import MANY, Arguments, Command, Option, unused, used
+from collections.abc import Sequence
+
+from contrapposto.translate.grammar import MANY, Arguments, Command, Option, Translation, unused, used
+
+_FILES = {"yolox_l.onnx": "yolox", "dw-ll_ucoco_384.onnx": "dwpose", "nlf_l_multi": "nlf"}
+_REPOSITORY = "yzd-v/dwpose"
+
+
+def download(words: Sequence[str]) -> Translation | None:
+    """The translation of a download of weights (wget, curl, hf, git clone); None for another command."""
+    line = " ".join(words).lower()
+    names = [name for file, name in _FILES.items() if file in line]
+    if not names and _REPOSITORY in line:
+        names = ["yolox", "dwpose"]
+    if not names:
+        return None
+    command = f"contrapposto fetch scail-weights only=[{','.join(names)}]"
+    note = "Without only= all three are fetched. They go to pretrained_weights/; folder= names another."
+    return Translation("SCAIL-Pose", (command,), notes=(note,))
 
 
 def _process(arguments: Arguments) -> list[list[str]]:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from benchmarks.faults import seeds
+from contrapposto.io import write_motion
 from contrapposto.io.amass import write_amass
 from contrapposto.mesh import write_mesh
 from contrapposto.skeleton import SMPLX55
@@ -134,7 +136,8 @@ def write_inputs(place: Path) -> None:
     """The app's log, motion, and SCAIL-Pose's folder `clip`."""
     seeds.quest(place)
     (place / "log.txt").rename(place / "LOG.txt")
-    write_amass(place / "MOTION.npz", generate("walk", seconds=0.5))
+    write_motion(place / "MOTION.pkl", generate("walk", seconds=0.5))
+    Image.new("RGB", (8, 4), "orange").save(place / "TEXTURE.png")
     write_amass(place / "clip.npz", generate("walk", seconds=1.0, fps=30))
     examples: Examples = make_examples(place / "examples", seconds=0.5)
     (place / "clip").mkdir()

@@ -139,6 +139,23 @@ def test_a_value_that_is_no_number_is_refused(option):
         translate(f"python run_nerf.py {option}")
 
 
+@pytest.mark.parametrize(
+    ("options", "copied"),
+    [
+        ("--nerf_args args.txt --ckptpath X.tar", False),
+        ("--nerf_args logs/a/args.txt --ckptpath logs/a/5.tar", False),
+        ("--ckptpath X.tar", False),
+        ("--nerf_args mine.txt --ckptpath X.tar", True),
+        ("--ckptpath logs/b/5.tar --nerf_args logs/a/args.txt", True),
+    ],
+)
+def test_the_options_file_of_an_avatar_is_put_beside_its_checkpoint(options, copied):
+    result = translate(f"python run_render.py {options} --dataset surreal --entry hard")
+    copies = [line for line in result.commands if line.startswith("cp ")]
+    assert bool(copies) == copied and not result.missing
+    assert all(line.endswith("/args.txt") or line.endswith(" args.txt") for line in copies)
+
+
 def test_options_without_a_counterpart_have_reasons():
     result = translate("python run_nerf.py --chunk 4096 --use_yuv --weight_decay 0.1")
     assert [name for name, _ in result.missing] == ["--chunk 4096", "--use_yuv", "--weight_decay 0.1"]
@@ -155,6 +172,22 @@ def test_a_configuration_file_is_read(tmp_path):
     sage = tmp_path / "odd.yaml"
     sage.write_text("PROTOCOL: 2_full_dataset\n")
     assert "experiment=sage_s2" in translate(f"python train_first.py --cfg {sage}").commands[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("huggingface-cli download yzd-v/DWPose --local-dir pretrained_weights/DWPose", "[yolox,dwpose]"),
+        ("git clone https://huggingface.co/yzd-v/DWPose", "[yolox,dwpose]"),
+        ("curl -LO https://huggingface.co/yzd-v/DWPose/resolve/main/dw-ll_ucoco_384.onnx", "[dwpose]"),
+        (
+            "wget https://github.com/isarandi/nlf/releases/download/v0.3.2/nlf_l_multi_0.3.2.torchscript",
+            "[nlf]",
+        ),
+    ],
+)
+def test_downloads_of_weights(line, names):
+    assert translate(line).commands == (f"contrapposto fetch scail-weights only={names}",)
 
 
 @pytest.mark.parametrize("line", ["", "python train_everything.py", "ls -l", "'unbalanced"])

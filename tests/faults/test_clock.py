@@ -42,7 +42,7 @@ def test_the_clock_on_the_wall_decides_nothing():
         "contrapposto/systems/sage/live/replay.py",  # the sender's time, for the delay that the viewer shows
         "contrapposto/systems/sage/live/server.py",  # the same at the receiver
         "contrapposto/systems/scail_pose/service/store.py",  # results are deleted some time after they were made
-        "contrapposto/studio/page.py",  # likewise
+        "contrapposto/studio/jobs.py",  # likewise
         "contrapposto/report/page.py",  # when a report was made
         "contrapposto/systems/scail_pose/service/runner.py",  # when a job began, for people
         "contrapposto/outputs.py",  # when a prediction began

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from contrapposto.errors import InputError
 from contrapposto.studio import commands
 from contrapposto.tasks.predict import compose
 from tests.browser import Browser, free_port
+from tests.studio.serving import Started, started
 
 CSV = "time,head_x\n"
 
@@ -51,15 +53,25 @@ def test_files_of_other_formats_are_refused(tmp_path: Path, name: str) -> None:
 class Page:
     """The page in Chromium."""
 
+    CALM = """
+        const ask = window.requestAnimationFrame;
+        window.requestAnimationFrame = (work) => setTimeout(() => ask(work), 400);
+        const style = document.createElement('style');
+        style.textContent = '* { animation: none !important; transition: none !important }';
+        document.head.append(style);
+    """
+    """Without a graphics card Chromium draws by the processor: animations and the 3D view take most of a test's time."""
+
     def __init__(self, url: str) -> None:
         self.browser = Browser()
         self.browser.call("/url", {"url": url})
+        self.run(self.CALM)
         self.wait("return document.querySelectorAll('button[role=tab]').length >= 5")
 
     def run(self, script: str) -> Any:
         return self.browser.call("/execute/sync", {"script": script, "args": []})
 
-    def wait(self, script: str, seconds: float = 60.0) -> None:
+    def wait(self, script: str, seconds: float = 300.0) -> None:
         end = time.monotonic() + seconds
         while not self.run(script):
             assert time.monotonic() < end, f"{script} did not come true; toasts: {self.toasts()}"
@@ -98,28 +110,20 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """The command, with limits that make every job short."""
     pytest.importorskip("gradio", reason="gradio is not installed: pip install 'contrapposto[studio]'")
-    if not shutil.which("chromedriver"):
-        pytest.skip("no chromedriver on this machine (Debian: chromium-driver)")
-    from contrapposto.studio.examples import make_examples
-    from contrapposto.studio.page import LIMITS, build, launch_options
-
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("studio")
-        patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
-        limits = replace(LIMITS, seconds=0.5, output_side=128)
-        page = build(folder, limits, make_examples(folder / "examples", seconds=1.0))
-        _, address, _ = page.launch(
-            server_port=free_port(), prevent_thread_lock=True, **launch_options(limits)
-        )
-        yield address
-        page.close()
+    port = free_port()
+    options = ["--port", str(port), "--max-seconds", "0.5", "--max-side", "224"]
+    with started(["-m", "contrapposto.studio", *options], tmp_path_factory.mktemp("studio"), port) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
-def page(url: str) -> Iterator[Page]:
-    page = Page(url)
+def page(studio: Started) -> Iterator[Page]:
+    if not shutil.which("chromedriver"):
+        pytest.skip("no chromedriver on this machine (Debian: chromium-driver)")
+    page = Page(studio.url)
     yield page
     page.browser.close()
 
@@ -153,12 +157,27 @@ def test_every_tab_gives_a_result_at_once(
 
 
 @pytest.mark.slow
-def test_nothing_is_loaded_from_elsewhere_and_other_hosts_are_refused(page: Page, url: str) -> None:
+def test_the_3d_view_shows_the_result(page: Page) -> None:
+    page.open("Motion →")
+    where = page.run(
+        "const r = [...document.querySelectorAll('canvas')].find(c => c.offsetParent).getBoundingClientRect();"
+        "return [r.left, r.top, r.right, r.bottom]"
+    )
+    left, top, right, bottom = (max(0, int(value)) for value in where)
+    end, colors = time.monotonic() + 300, 0
+    while colors < 200 and time.monotonic() < end:  # a grey background has few
+        view = page.browser.image()[top + 40 : bottom, left:right]
+        colors = len(np.unique(view.reshape(-1, 3), axis=0))
+    assert colors >= 200
+
+
+@pytest.mark.slow
+def test_nothing_is_loaded_from_elsewhere_and_other_hosts_are_refused(page: Page, studio: Started) -> None:
     origins = page.run(
         "return [...new Set(performance.getEntriesByType('resource').map(e => new URL(e.name).origin))]"
     )
-    assert origins == [url.rstrip("/")]
-    request = urllib.request.Request(url, headers={"Host": "evil.example"})
+    assert origins == [studio.url.rstrip("/")]
+    request = urllib.request.Request(studio.url, headers={"Host": "evil.example"})
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(request, timeout=10)
 
@@ -172,3 +191,12 @@ def test_a_wrong_file_gives_a_message_without_folders(page: Page, tmp_path: Path
     page.press("Track the body")
     page.wait("return document.querySelectorAll('.toast-body').length > 0")
     assert "broken.csv" in page.toasts() and "/tmp" not in page.toasts()
+
+
+@pytest.mark.slow
+def test_the_command_leaves_nothing_behind(studio: Started) -> None:
+    """The last one: it ends the command."""
+    assert list(studio.folder.glob("contrapposto-studio-*"))
+    studio.process.send_signal(signal.SIGTERM)
+    assert studio.process.wait(60) == 0
+    assert not list(studio.folder.glob("contrapposto-studio-*"))
