@@ -1,8 +1,9 @@
-"""PSNR and SSIM of A-NeRF against training time, one thread: python -m benchmarks.anerf_training [NAME ...].
+"""PSNR, SSIM and LPIPS of avatars against training time, one thread: python -m benchmarks.anerf_training [NAME ...].
 
-The demo's networks on the shipped scene (`python prepare.py data=anerf_scene`), one after the other: `exact` (samples
-all over the figure's cylinder), `pruned` (only in capsules around the bones) and `fast` (the student). Time is that of
-this process's CPU without the evaluations, which see the same few held-out images each time.
+On the shipped scene (`python prepare.py data=anerf_scene`), one after the other: the demo's networks `exact` (samples all
+over the figure's cylinder), `pruned` (only in capsules around the bones) and `fast` (the student), and `splat`, whose
+schedule ends with its share of the time. Time is that of this process's CPU without the evaluations, which see the same
+few held-out images each time.
 """
 
 from __future__ import annotations
@@ -10,32 +11,39 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from contrapposto.files import write_json
 from contrapposto.metrics.image import psnr, ssim
+from contrapposto.metrics.lpips import load_lpips, lpips
 
-VARIANTS = {
-    "exact": ("model=anerf", "module.network.capsule_radius=null"),
-    "pruned": ("model=anerf",),
-    "fast": ("model=anerf_fast",),
+DEMO = "experiment=anerf_demo"
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "exact": ("model=anerf", DEMO, "module.network.capsule_radius=null"),
+    "pruned": ("model=anerf", DEMO),
+    "fast": ("model=anerf_fast", DEMO),
+    "splat": ("model=anerf_splat",),
 }
 SHARED = (
-    "experiment=anerf_demo",
     "logger=csv",
     "trainer.accelerator=cpu",
     "trainer.devices=1",
     "trainer.max_epochs=100",
     "trainer.limit_val_batches=1",
     "callbacks.media=null",
-    "data.max_val_images=4",
 )
+_SPLAT_SHARE = 0.125
+"""Of the time of the other trainings: splats need no more."""
+_SPLAT_STEPS = 33
+"""Steps of a splat avatar in a CPU second: the length of its schedule."""
 
 
 class Curve(pl.Callback):
@@ -44,10 +52,11 @@ class Curve(pl.Callback):
     Args:
         path: JSON file of the curve.
         marks: CPU seconds of training.
+        network: file of the network of LPIPS; None: without LPIPS.
     """
 
-    def __init__(self, path: str, marks: Sequence[float]) -> None:
-        self.path, self.marks = Path(path), list(marks)
+    def __init__(self, path: str, marks: Sequence[float], network: str | None = None) -> None:
+        self.path, self.marks, self.network = Path(path), list(marks), network
         self.rows: list[dict[str, Any]] = []
         self.started = self.excluded = 0.0
 
@@ -70,7 +79,9 @@ class Curve(pl.Callback):
             return
         self.marks = [mark for mark in self.marks if mark > spent]
         self.excluded -= time.process_time()
-        self.rows.append({"cpu_s": spent, "steps": trainer.global_step, **_scores(trainer, pl_module)})
+        self.rows.append(
+            {"cpu_s": spent, "steps": trainer.global_step, **_scores(trainer, pl_module, self.network)}
+        )
         self.excluded += time.process_time()
         write_json(self.path, self.rows)
         print("  " + ", ".join(f"{name} {value:.5g}" for name, value in self.rows[-1].items()), flush=True)
@@ -78,13 +89,16 @@ class Curve(pl.Callback):
 
 
 @torch.no_grad()
-def _scores(trainer: pl.Trainer, module: Any) -> dict[str, float]:
+def _scores(trainer: pl.Trainer, module: Any, network: str | None) -> dict[str, float]:
     """Means over the images of validation, by split."""
     results: dict[str, list[float]] = {}
+    measures: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"psnr": psnr, "ssim": ssim}
+    if network is not None:
+        measures["lpips"] = partial(lpips, load_lpips(network))
     module.eval()
     for item in trainer.datamodule.val_dataloader().dataset:  # type: ignore[attr-defined]
         outputs = module.evaluate_batch(item)
-        for name, measure in (("psnr", psnr), ("ssim", ssim)):
+        for name, measure in measures.items():
             value = float(measure(outputs["predicted"], outputs["true"], outputs["box"]))
             results.setdefault(f"{name}_{outputs['group']}", []).append(value)
     module.train()
@@ -96,18 +110,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.anerf_training", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(VARIANTS)}; all without")
     parser.add_argument("--minutes", type=float, default=10, help="CPU minutes of each training")
+    parser.add_argument(
+        "--shares", type=float, nargs="+", default=(0.1, 0.2, 0.4, 0.6, 0.8, 1.0), help="marks"
+    )
+    parser.add_argument("--images", type=int, default=4, help="of each held-out split")
+    parser.add_argument("--lpips", help="file of the network of LPIPS (docs/anerf.md)")
+    parser.add_argument("--stores", default="stores", help="where the scene is")
     parser.add_argument("--runs", default="runs/benchmarks", help="where runs and curves are written")
     options = parser.parse_args()
     from cli.launch import compose_config
     from cli.train import train
 
     torch.set_num_threads(1)
-    shares = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+    places = (f"paths.runs={options.runs}", f"paths.stores={options.stores}")
     for name in options.names or VARIANTS:
-        marks = [round(60 * options.minutes * share) for share in shares]
+        seconds = 60 * options.minutes * (_SPLAT_SHARE if name == "splat" else 1)
+        marks = [round(seconds * share) for share in options.shares]
         path = Path(options.runs).absolute() / f"anerf_training_{name}.json"
-        curve = f"+callbacks.curve={{_target_:benchmarks.anerf_training.Curve,path:'{path}',marks:{marks}}}"
-        arguments = [*VARIANTS[name], *SHARED, f"paths.runs={options.runs}", curve]
+        network = "null" if options.lpips is None else f"'{Path(options.lpips).absolute()}'"
+        curve = f"path:'{path}',marks:{marks},network:{network}"
+        curve = f"+callbacks.curve={{_target_:benchmarks.anerf_training.Curve,{curve}}}"
+        arguments = [*VARIANTS[name], *SHARED, *places, f"data.max_val_images={options.images}", curve]
+        if name == "splat":
+            arguments.append(f"module.steps={round(seconds * _SPLAT_STEPS)}")
         print(name, flush=True)
         sys.argv = ["train.py", *arguments]
         train(compose_config("train", arguments))

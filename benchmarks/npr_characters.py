@@ -2,22 +2,24 @@
 
 Every mesh of FOLDER (its rig, if it has one, is hidden from the methods), once as it stands and, with --a-pose and a
 humanoid rig, once with its arms lowered; and the shipped body in other shapes and proportions. Writes a sheet of images
-(one frame of walk, raised arms, squat and kick beside the source) and a table: method, reason, and for rigged meshes the
-PMD against what their own rig does.
+(one frame of walk, raised arms, squat and kick beside the source) and prints the method and the PMD against the truth:
+what the mesh's own rig, or the body's own skin, does. --table prints the PMD of all methods in place of the sheet.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from contrapposto.body import load_body, named_shapes
+from contrapposto.body import BodyModel, load_body, named_shapes
 from contrapposto.body.proportions import proportioned, random_proportions
 from contrapposto.errors import InputError
 from contrapposto.mesh import MeshAsset, write_mesh_glb
@@ -28,6 +30,7 @@ from contrapposto.skeleton import SMPLH52
 from contrapposto.synthetic import generate
 from contrapposto.systems.npr import PoseTransfer
 from contrapposto.systems.npr.body_poses import figure_poses
+from contrapposto.systems.npr.comparison import errors_of_methods, interval
 from contrapposto.systems.npr.humanoid import HumanoidRig
 from contrapposto.systems.npr.methods import Posed, SourceClip, Target, pose_by_rig, pose_by_skin, torn_edges
 from contrapposto.systems.npr.pretrained import load_network
@@ -35,6 +38,16 @@ from contrapposto.systems.npr.pretrained import load_network
 MOTIONS = {"walk": "walk", "raise": "raise both arms", "squat": "squat", "kick": "kick"}
 PARTS = {"Knight": ["Knight_*"], "Mage": ["Mage_*"]}  # without what they hold
 _FIGURINES = 5
+_METHODS = ("template", "nearest face", "network", "skin")
+Truth = Callable[[SourceClip], np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A mesh without a rig, and what it should do: (T, V, 3) of a clip; None: nobody knows."""
+
+    path: Path
+    truth: Truth | None
 
 
 def main() -> None:
@@ -48,19 +61,59 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of the targets to show")
     parser.add_argument("--method", default="auto", choices=("auto", "skin", "npr"))
     parser.add_argument("--network", default="npr_residual")
+    parser.add_argument("--by-motion", action="store_true", help="a row for every motion, larger")
+    parser.add_argument("--table", action="store_true", help="all methods, several poses of each motion")
+    parser.add_argument("--fps", type=float, default=1.0, help="poses per second of the table")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    clips = {name: _clip(action) for name, action in MOTIONS.items()}
     network = _Network(arguments.network)
+    with tempfile.TemporaryDirectory() as folder:
+        figures = [
+            figure
+            for figure in _targets(arguments.folder, arguments.a_pose, Path(folder))
+            if not arguments.only or figure.path.stem in arguments.only
+        ]
+        if arguments.table:
+            _table(figures, network, arguments.fps)
+        else:
+            _sheet(figures, network, arguments)
+
+
+def _table(figures: list[_Figure], network: _Network, fps: float) -> None:
+    """Mean PMD of all methods over the motions; that of skin for each motion, with its interval over poses."""
+    motions = {name: generate(action, seconds=3.0, seed=1).resample(fps) for name, action in MOTIONS.items()}
+    print(f"| target | {' | '.join((*_METHODS, *(f'skin: {name}' for name in motions)))} |")
+    print("|---" * (1 + len(_METHODS) + len(motions)) + "|")
+    medians: dict[str, list[float]] = {name: [] for name in _METHODS}
+    for figure in figures:
+        if figure.truth is None:
+            continue
+        target, cells = Target(figure.path), []
+        means: dict[str, list[float]] = {name: [] for name in _METHODS}
+        for name, motion in motions.items():
+            clip = SourceClip(motion, None, None, fps, name)
+            errors = errors_of_methods(target, clip, {"network": network.transfer}, figure.truth(clip))
+            for method, values in errors.items():
+                means[method].append(float(values.mean()))
+                medians[method].append(float(values.mean()))
+            cells.append(str(interval(errors["skin"])) if "skin" in errors else "-")
+        numbers = [f"{np.mean(means[name]):.2f}" if means[name] else "-" for name in _METHODS]
+        print(f"| {figure.path.stem} | {' | '.join((*numbers, *cells))} |", flush=True)
+    numbers = [f"{np.median(medians[name]):.2f} ({len(medians[name])})" for name in _METHODS]
+    print(f"| median over targets and motions | {' | '.join(numbers)} |" + " |" * len(motions))
+
+
+def _sheet(figures: list[_Figure], network: _Network, arguments: argparse.Namespace) -> None:
+    clips = {name: _clip(action) for name, action in MOTIONS.items()}
     source = PaintedMesh(network.body)
     rows = [[Cell(source, _upright_body(network, clip), name) for name, clip in clips.items()]]
-    print("| target | motion | method | PMD, rig truth | torn edges | why not skin |")
+    print("| target | motion | method | PMD | torn edges | why not skin |")
     print("|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
-        for path, rig in _targets(arguments.folder, arguments.a_pose, Path(folder)):
-            if not arguments.only or path.stem in arguments.only:
-                rows.append(_row(path, rig, clips, network, arguments.method))
-    print(render_pose_sheet(arguments.output / "characters.png", rows, columns=2, size=(190, 230)))
+    rows += [_row(figure, clips, network, arguments.method) for figure in figures]
+    columns, size = 2, (190, 230)
+    if arguments.by_motion:
+        rows, columns, size = [list(row) for row in zip(*rows)], 1, (230, 250)
+    print(render_pose_sheet(arguments.output / "characters.png", rows, columns=columns, size=size))
 
 
 def _clip(action: str) -> SourceClip:
@@ -98,25 +151,40 @@ def _upright_body(network: _Network, clip: SourceClip) -> np.ndarray:
     return figure_poses(clip.motion, network.body).world[0]
 
 
-def _targets(folder: Path, lowered: list[str], work: Path) -> Iterator[tuple[Path, Path | None]]:
-    """Meshes without rigs, and the rigged file that each comes from."""
+def _targets(folder: Path, lowered: list[str], work: Path) -> Iterator[_Figure]:
+    """Meshes without rigs, each with its truth."""
     for file in sorted(folder.glob("*.glb")):
         rig = Target(file, PARTS.get(file.stem))
-        yield write_mesh_glb(work / f"{file.stem}.glb", rig.mesh), file if _humanoid(rig) else None
+        truth = partial(_rig_truth, rig) if _humanoid(rig) else None
+        yield _Figure(write_mesh_glb(work / f"{file.stem}.glb", rig.mesh), truth)
         if file.stem in lowered:
             posed = pose_by_rig(rig, SourceClip(_a_pose(), None, None, 30.0, "a-pose"))
-            yield write_mesh_glb(work / f"{file.stem}-a-pose.glb", rig.mesh.moved(posed.frames[0])), file
-    body, faces = load_body(), load_body().faces.numpy()
+            moved = rig.mesh.moved(posed.frames[0])
+            yield _Figure(write_mesh_glb(work / f"{file.stem}-a-pose.glb", moved), truth)
+    body = load_body()
     for name in ("child", "heavy", "strong"):
         betas = torch.as_tensor(np.asarray(named_shapes()[name], np.float32))[None]
-        rest = body.rest_vertices(betas)[0].double().numpy()
-        yield write_mesh_glb(work / f"{name}.glb", MeshAsset(rest, faces, name=name)), None
+        yield _figure_of(name, body, betas, work)
     generator = np.random.default_rng(5)
     for number in range(_FIGURINES):
-        figurine = proportioned(body, random_proportions(generator), None)
-        rest = figurine.rest_vertices()[0].double().numpy()
-        name = f"figurine{number}"
-        yield write_mesh_glb(work / f"{name}.glb", MeshAsset(rest, faces, name=name)), None
+        sizes = random_proportions(generator)
+        yield _figure_of(f"figurine{number}", proportioned(body, sizes, None), None, work)
+
+
+def _figure_of(name: str, body: BodyModel, betas: torch.Tensor | None, work: Path) -> _Figure:
+    """A body as a mesh; the truth is its own skin."""
+    rest = body.rest_vertices(betas)[0].double().numpy()
+    mesh = MeshAsset(rest, body.faces.numpy(), name=name)
+
+    def truth(clip: SourceClip) -> np.ndarray:
+        assert clip.motion is not None
+        return figure_poses(clip.motion, None if betas is None else mesh, body).world
+
+    return _Figure(write_mesh_glb(work / f"{name}.glb", mesh), truth)
+
+
+def _rig_truth(rig: Target, clip: SourceClip) -> np.ndarray:
+    return pose_by_rig(rig, clip).frames
 
 
 def _humanoid(target: Target) -> bool:
@@ -135,22 +203,16 @@ def _a_pose() -> Motion:
     return Motion(rotations, np.array([[0, 0, 1.0]], np.float32), 30.0, SMPLH52)
 
 
-def _row(
-    path: Path, rig: Path | None, clips: dict[str, SourceClip], network: _Network, method: str
-) -> list[Cell]:
-    target = Target(path)
+def _row(figure: _Figure, clips: dict[str, SourceClip], network: _Network, method: str) -> list[Cell]:
+    target, name = Target(figure.path), figure.path.stem
     upright = PaintedMesh(target.mesh.moved(target.mesh.vertices @ target.standing.axes.T))
     cells = []
-    for name, clip in clips.items():
+    for motion, clip in clips.items():
         posed, fault = _posed(target, clip, network, method)
-        error = (
-            ""
-            if rig is None
-            else f"{_pmd(posed.frames, pose_by_rig(Target(rig, PARTS.get(rig.stem)), clip).frames):.2f}"
-        )
+        error = "" if figure.truth is None else f"{_pmd(posed.frames, figure.truth(clip)):.2f}"
         torn = torn_edges(target, posed.frames)
-        print(f"| {path.stem} | {name} | {posed.method} | {error} | {torn:.3f} | {fault} |", flush=True)
-        cells.append(Cell(upright, posed.frames[0] @ posed.axes.T, f"{path.stem} {posed.method}"))
+        print(f"| {name} | {motion} | {posed.method} | {error} | {torn:.3f} | {fault} |", flush=True)
+        cells.append(Cell(upright, posed.frames[0] @ posed.axes.T, f"{name} {posed.method}"))
     return cells
 
 

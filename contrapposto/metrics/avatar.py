@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from contrapposto.metrics.image import psnr, ssim
+from contrapposto.metrics.image import halo, psnr, ssim
 from contrapposto.metrics.lpips import load_lpips, lpips
 from contrapposto.metrics.mesh_error import GroupedMean
 
@@ -63,22 +62,18 @@ class ImageQuality(SplitMean):
 
 
 class Halo(SplitMean):
-    """Opacity beside the person, in percent of the person's area, by split.
-
-    The mask is grown by one pixel first: pixels at the outline show the person in part.
+    """Opacity beside the person, in percent of the person's area, by split; see `contrapposto.metrics.image.halo`.
 
     Args:
         groups, kwargs: see `SplitMean`.
     """
 
     def __init__(self, groups: Sequence[str] = SPLITS, **kwargs: Any) -> None:
-        super().__init__(groups, scale=100.0, **kwargs)
+        super().__init__(groups, **kwargs)
 
     def update(self, opacity: Tensor, mask: Tensor, group: str) -> None:
         """Add opacities (B, H, W) with masks (B, H, W) bool."""
-        person = F.max_pool2d(mask[:, None].float(), 3, stride=1, padding=1)[:, 0]
-        outside = (opacity * (1 - person)).flatten(1).sum(1)
-        self.add(outside / mask.flatten(1).sum(1).clamp_min(1), group)
+        self.add(halo(opacity, mask), group)
 
 
 class PerceptualDistance(SplitMean):

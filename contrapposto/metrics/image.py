@@ -48,6 +48,20 @@ def ssim_map(predicted: Tensor, true: Tensor) -> Tensor:
     return inner.movedim(1, -1)
 
 
+def halo(opacity: Tensor, mask: Tensor) -> Tensor:
+    """Opacity beside the person (N,), in percent of the person's area.
+
+    The mask is grown by one pixel first: pixels at the outline show the person in part.
+
+    Args:
+        opacity: (N, H, W) of renderings.
+        mask: (N, H, W) bool, the person.
+    """
+    person = F.max_pool2d(mask[:, None].float(), 3, stride=1, padding=1)[:, 0]
+    outside = (opacity * (1 - person)).flatten(1).sum(1)
+    return 100 * outside / mask.flatten(1).sum(1).clamp_min(1)
+
+
 def box_region(low: Tensor, high: Tensor, height: int, width: int) -> Tensor:
     """(N, H, W) bool of half-open boxes with corners (N, 2) as (x, y)."""
     rows = torch.arange(height, device=low.device)[:, None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,6 @@ from contrapposto.outputs import free_stem
 from contrapposto.progress import say
 from contrapposto.systems.anerf.avatar import Avatar
 from contrapposto.systems.anerf.catalogue import catalogue_entry
-from contrapposto.systems.anerf.data.images import clean_image
 from contrapposto.systems.anerf.paths import MODES, PosePath
 from contrapposto.systems.anerf.renderer import SPEEDS
 from contrapposto.systems.anerf.splats import SplatAvatar
@@ -33,6 +31,7 @@ from contrapposto.tasks.anerf_inputs import (
     motion_path,
     needed_scene,
 )
+from contrapposto.tasks.anerf_scores import Judge
 
 FORMATS = ("mp4", "png", "alpha", "depth", "html")
 _COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "grey": (0.5, 0.5, 0.5)}
@@ -67,6 +66,7 @@ class AnerfRender:
         turn: float = 0.0,
         turns: float | None = None,
         scores: bool = True,
+        lpips: str | None = None,
         framing: str = "person",
     ) -> None:
         unknown = [name for name in formats if name not in FORMATS]
@@ -89,7 +89,7 @@ class AnerfRender:
             height,
         )
         self.background, self.fps, self.chosen, self.most = background, fps, frames, most
-        self.refined, self.options, self.scores = refined, dict(options or {}), scores
+        self.refined, self.options, self.scores, self.lpips = refined, dict(options or {}), scores, lpips
         if framing not in ("person", "published"):
             raise ConfigError(f"There is no framing {framing!r}.", expected="person or published")
         self.entry, self.published = entry, framing == "published" or entry is not None
@@ -105,6 +105,7 @@ class AnerfRender:
         if self.entry is not None:
             result = catalogue_entry(self.entry, mode)
             frames, options = frames or result.frames, {**result.options, **options}
+        judge = Judge(self.lpips) if mode == "val" and self.scores else None
         stem = self._stem(output / (clip_path(config.motion).stem if config.motion else str(mode)), mode)
         avatar = load_avatar(config, *self.run)
         chosen = choose_frames(avatar, mode, frames, self.most)
@@ -120,7 +121,6 @@ class AnerfRender:
                 return [page]
         writers = _Writers(stem, self.formats, fps, (round(height * factor), round(width * factor)))
         metres = avatar.metres_per_unit
-        rows: list[dict[str, Any]] = []
         started, unseen = time.monotonic(), 0
         with writers:
             for number in range(len(path)):
@@ -131,8 +131,8 @@ class AnerfRender:
                 shown = frame.over(self._background(avatar, image, frame, mode))
                 writers.write(shown, frame.opacity, frame.depth * metres)
                 unseen += int(frame.opacity.max() < 0.5)
-                if mode == "val" and self.scores:
-                    rows.append({"image": image, **_scores(avatar, image, shown, frame)})
+                if judge is not None:
+                    judge.add(needed_scene(avatar), image, shown, frame)
                 say(number + 1, len(path), started)
         if unseen:
             hint = (
@@ -142,7 +142,7 @@ class AnerfRender:
             )
             print(f"note: {unseen} of {len(path)} images do not show the figure{hint}")
         paths = writers.paths
-        return [*paths, _write_scores(stem, rows)] if rows else paths
+        return paths if judge is None else [*paths, judge.write(stem / "scores.csv")]
 
     def _stem(self, stem: Path, mode: str) -> Path:
         """A name whose video, page and folder of images replace nothing."""
@@ -224,32 +224,6 @@ class _Writers:
             with atomic_path(self.stem / "depth" / f"{name}.npy") as temporary, open(temporary, "wb") as file:
                 np.save(file, depth.numpy().astype(np.float32), allow_pickle=False)
         self.number += 1
-
-
-def _scores(avatar: Avatar, image: int, shown: Tensor, rendered: Rendered) -> dict[str, float]:
-    """PSNR and SSIM on the box, images cropped to it first (docs/specs/anerf.md, section 9)."""
-    from contrapposto.metrics.image import psnr, ssim
-
-    scene = needed_scene(avatar)
-    mask = torch.from_numpy(scene.mask(image).copy())
-    true = torch.from_numpy(clean_image(scene, image)).float() / 255
-    (left, top), (right, bottom) = rendered.low.tolist(), rendered.high.tolist()
-    a, b, inside = (x[None, top:bottom, left:right] for x in (shown, true, mask))
-    measures = {"psnr": psnr, "ssim": ssim}
-    result = {name: float(measure(a, b)) for name, measure in measures.items()}
-    return result | {f"{name}_fg": float(measure(a, b, inside)) for name, measure in measures.items()}
-
-
-def _write_scores(stem: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    path = stem / "scores.csv"
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    names = [name for name in rows[0] if name != "image"]
-    means = {name: np.nanmean([row[name] for row in rows]) for name in names}
-    print("mean of " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
-    return path
 
 
 def _bytes(values: Tensor) -> np.ndarray:

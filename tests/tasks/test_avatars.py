@@ -8,13 +8,17 @@ import pytest
 import torch
 import trimesh
 from PIL import Image
+from safetensors.torch import save_file
+from scipy.ndimage import binary_dilation
 
 from contrapposto.io import write_motion
 from contrapposto.synthetic import generate
+from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.model import ANeRF, ANeRFConfig
 from contrapposto.tasks.predict import compose, predict
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
 from tests.lightning_modules.sage_tiny import entry_point
+from tests.metrics.test_lpips import alexnet
 
 RUN = ("task.data=sticks", "task.experiment=null", "task.method=anerf")
 
@@ -67,16 +71,25 @@ def test_modes_have_their_pictures(place, mode):
         assert np.array(Image.open(pictures[0])).min() < 200
 
 
-def test_validation_has_scores(place):
-    output = draw(place, "anerf_render", "mode=val", "task.frames=[12,13]", "task.formats=[alpha,depth]")
+def test_validation_has_scores(place, tmp_path):
+    network = tmp_path / "alexnet.safetensors"
+    save_file({f"features.{name}": value for name, value in alexnet().state_dict().items()}, network)
+    inputs = ["mode=val", "task.frames=[12,13]", "task.formats=[alpha,depth]", f"task.lpips={network}"]
+    output = draw(place, "anerf_render", *inputs)
     with open(output / "val" / "scores.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["image"] for row in rows] == ["12", "13"]
     assert all(float(row[name]) > 0 for row in rows for name in ("psnr", "ssim", "psnr_fg", "ssim_fg"))
+    assert all(
+        float(row["lpips"]) > float(row["lpips_fg"]) > 0 for row in rows
+    )  # the latter sees the person alone
     picture = np.array(Image.open(output / "val" / "alpha" / "00000.png"))
     depth = np.load(output / "val" / "depth" / "00000.npy")
     assert picture.shape == (32, 32, 4) and depth.shape == (32, 32)
     solid = picture[..., 3] > 30
+    mask = AvatarScene.open(place / "stores" / "sticks").mask(12)
+    beside = 100 * (picture[..., 3] / 255)[~binary_dilation(mask, np.ones((3, 3)))].sum() / mask.sum()
+    assert abs(float(rows[0]["halo_percent"]) - beside) < 0.2
     assert np.isfinite(depth[solid]).all()
     assert 6 * 0.6 * 0.7 < np.median(depth[solid]) < 6 * 0.6 * 1.3  # metres: the camera is six units away
 

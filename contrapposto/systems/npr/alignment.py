@@ -24,6 +24,8 @@ _FALLS = ((1, 3), (3, 5))  # (columns, cells): an outline that falls so much wit
 _SHORTEST = 0.1  # of the width: less that sticks out is no arm
 _ROBE = 0.1  # of the shoulders' height: lower than this is no crotch
 _CROTCH = 0.45
+_SHINS = 0.15  # of the height
+_FEW = 3  # points of a row
 _BRIM = 0.3  # shares of the height: what is deeper than this at its tip is no arm
 
 
@@ -72,7 +74,7 @@ def figure_landmarks(vertices: np.ndarray, faces: np.ndarray) -> FigureLandmarks
     right, left = _arm(outline), _arm(outline[::-1])
     if right is None or left is None or min(right.root[0], left.root[0]) < _SHORTEST * len(outline):
         return None
-    places = _places(cells, outline, right, left)
+    places = _places(cells, points[:, 2], outline, right, left)
     landmarks = FigureLandmarks(places * cell + low, np.quantile(points[:, 2], (0.1, 0.5, 0.9)))
     return landmarks if _plausible(points, outline, landmarks) else None
 
@@ -176,16 +178,31 @@ def _arm(outline: np.ndarray) -> _Arm | None:
     return None
 
 
-def _places(cells: np.ndarray, outline: np.ndarray, right: _Arm, left: _Arm) -> np.ndarray:
-    """(16, 2) landmarks in cells."""
+def _crotch(cells: np.ndarray, depths: np.ndarray) -> float:
+    """Lowest row with something between the legs: points on the middle line, not behind the legs as a cape or a tail is.
+
+    The outline does not tell: legs that almost touch are one in it, and so are legs before a cape.
+    """
+    across, up = np.abs(cells[:, 0] - cells[:, 0].max() / 2), cells[:, 1]
+    shins = (up < _SHINS * up.max()) & (across > 1)
+    if not shins.any():
+        return 0.0
+    between = (across < 1) & (depths > np.median(depths[shins]))
+    rows = np.flatnonzero(np.bincount(up[between].astype(int)) >= _FEW)
+    return float(rows[0]) if len(rows) else 0.0
+
+
+def _places(
+    cells: np.ndarray, depths: np.ndarray, outline: np.ndarray, right: _Arm, left: _Arm
+) -> np.ndarray:
+    """(16, 2) landmarks in cells, of points (N, 2) in cells with their z (N,)."""
     width = len(outline)
     middle = width / 2
     shoulder = (right.root[1] + left.root[1]) / 2
     thickness = (right.thickness + left.thickness) / 2
     neck, chest = shoulder + thickness / 2, shoulder - thickness / 2
     top = float(np.flatnonzero(outline.any(axis=0))[-1]) + 1
-    trunk = outline[round(middle) - 1] | outline[round(middle)]
-    crotch = float(_runs(trunk)[0][0])
+    crotch = _crotch(cells, depths)
     if crotch < _ROBE * shoulder:
         crotch = _CROTCH * shoulder
     across, up = np.abs(cells[:, 0] - middle), cells[:, 1]

@@ -66,21 +66,32 @@ def nearest_face(
 def rig_truth(
     target: Target, clip: SourceClip, transfers: Mapping[str, PoseTransfer]
 ) -> dict[str, np.ndarray]:
-    """Errors of all methods on one rigged target: PMD (T,) in thousandths, in units of the target's longest side.
+    """Errors of all methods on one rigged target, see `errors_of_methods`.
+
+    Raises:
+        InputError: the target has no humanoid rig, or the clip no motion.
+    """
+    return errors_of_methods(target, clip, transfers, pose_by_rig(target, clip).frames)
+
+
+def errors_of_methods(
+    target: Target, clip: SourceClip, transfers: Mapping[str, PoseTransfer], truth: np.ndarray
+) -> dict[str, np.ndarray]:
+    """PMD (T,) of all methods on a target in thousandths, in units of the target's longest side.
 
     Methods: `template` (left as it is), `nearest face`, `skin`, and the networks. One that cannot be used is left out.
 
     Args:
-        target: with a humanoid rig.
-        clip: motion of a figure.
+        target: a figure; its rig, if it has one, is not used.
+        clip: motion of a figure, T frames.
         transfers: networks by name; their sources are bodies that motion can be put on.
+        truth: (T, V, 3) in the target's vertex order and axes.
 
     Raises:
-        InputError: the target has no such rig, or the clip no motion.
+        InputError: the clip has no motion.
     """
     if clip.motion is None:
         raise InputError("The source has no joints.", expected="motion of a human figure")
-    truth = pose_by_rig(target, clip).frames
     template, axes = target.template, target.standing.axes
     posed = {"template": np.broadcast_to(target.mesh.vertices, truth.shape)}
     for name, transfer in transfers.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from contrapposto.body import load_body
 from contrapposto.body.proportions import proportioned
@@ -102,3 +103,21 @@ def test_the_brim_of_a_hat_is_no_pair_of_arms() -> None:
     vertices = np.concatenate([vertices for vertices, _ in parts])
     faces = np.concatenate([faces + start for (_, faces), start in zip(parts, starts)])
     assert figure_landmarks(vertices, faces) is None
+
+
+@pytest.mark.parametrize("cape", [False, True])
+def test_the_crotch_of_short_legs_that_almost_touch_is_found(cape: bool) -> None:
+    """A figure of boxes: the legs are 0.2 high, with a gap of a fortieth between them."""
+    sizes = [
+        ((-0.15, 0.2, -0.1), (0.15, 0.75, 0.1)),  # trunk
+        ((-0.08, 0.75, -0.08), (0.08, 1.0, 0.08)),  # head
+        *(((side - 0.065, 0, -0.07), (side + 0.065, 0.2, 0.1)) for side in (-0.0775, 0.0775)),
+        *(((side - 0.18, 0.64, -0.04), (side + 0.18, 0.72, 0.04)) for side in (-0.33, 0.33)),
+    ]
+    if cape:
+        sizes.append(((-0.2, 0.05, -0.16), (0.2, 0.7, -0.15)))
+    parts = [trimesh.creation.box(bounds=bounds) for bounds in sizes]
+    figure = trimesh.util.concatenate(parts)
+    found = figure_landmarks(np.asarray(figure.vertices), np.asarray(figure.faces))
+    assert found is not None
+    assert abs(found.points[12, 1] - 0.2) < 0.015
