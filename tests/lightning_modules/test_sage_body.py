@@ -141,7 +141,10 @@ OVERFIT = {
 @pytest.mark.parametrize("model", BODY_MODELS)
 def test_one_batch_is_learnt_by_heart(model, stages, stores):
     """The decoder: one epoch alone, one with the diffusions."""
-    config = compose_config("train", tiny(model, stores, stages, "optimizer.lr=5e-3", "data.sequence=30" if model in POSES else "seed=10"))
+    config = compose_config(
+        "train",
+        tiny(model, stores, stages, "optimizer.lr=5e-3", "data.sequence=30" if model in POSES else "seed=10"),
+    )
     datamodule = build_datamodule(config)
     datamodule.trainer = pl.Trainer(logger=False, accelerator="cpu")
     datamodule.setup("fit")
