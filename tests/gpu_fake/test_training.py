@@ -9,7 +9,7 @@ import torch
 from benchmarks.gpu.simulate import make_stores, simulate
 from benchmarks.gpu.simulated import simulated_cuda
 
-WAITS = {"sage_upper_vqvae": 1, "tracker": 1, "npr": 1, "posegpt_vqvae": 1, "anerf": 4}
+WAITS = {"sage_upper_vqvae": 1, "tracker": 1, "npr": 1, "posegpt_vqvae": 1, "posegpt_gpt": 1, "anerf": 4}
 """Host waits in a training step: one of the guard; A-NeRF's sampling needs the number of rays and samples that count."""
 
 

@@ -6,6 +6,7 @@ forked process of a parent that has computed gradients cannot compute any.
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import sys
@@ -17,6 +18,25 @@ from tests.lightning_modules import anerf_tiny, lifter_tiny, npr_tiny, posegpt_t
 from tests.lightning_modules.sage_tiny import entry_point, only_run
 
 COUNTS = (1, 2, 4)
+IMPORTED = (
+    *(
+        "cli.evaluate",
+        "cli.train",
+        "cli.report",
+        "cli.preflight",
+        "callbacks",
+        "loggers",
+        "matplotlib.pyplot",
+    ),
+    *(f"lightning_modules.{system}" for system in ("anerf", "npr", "posegpt", "sage", "scail_pose")),
+    *(
+        "datamodules.anerf",
+        "datamodules.npr",
+        "datamodules.posegpt",
+        "datamodules.sage",
+        "datamodules.scail_pose.lifter",
+    ),
+)
 _BODY = ("data.max_val_clips=3",)
 CASES: dict[str, tuple[Callable[..., list[str]], tuple[str, ...]]] = {
     "sage_lower_vqvae": (
@@ -86,10 +106,8 @@ def main(stores: Path, runs: Path) -> int:
     """Train all cases; the earlier stages of all are those of one process."""
     import torch
 
-    import cli.evaluate  # noqa: F401
-    import lightning_modules.base  # noqa: F401
-    import loggers  # noqa: F401
-
+    for name in IMPORTED:
+        importlib.import_module(name)
     torch.set_num_threads(1)
     failed = []
     for model, (tiny, options) in CASES.items():

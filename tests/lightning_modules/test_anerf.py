@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +15,6 @@ from lightning_modules.anerf import ANeRFModule
 from lightning_modules.anerf.optim import GatheringAdam
 from tests.lightning_modules.anerf_tiny import tiny, write_sticks
 from tests.lightning_modules.sage_tiny import entry_point, only_run
-from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
 POSES = "module.poses={every:5,learning_rate:2e-3,weight:0.1,temporal_weight:0.01}"
@@ -163,30 +159,6 @@ def test_the_authors_file_is_evaluated(stores, tmp_path):
     assert actual["clips"] == 4 and actual["weights"] == "official"
     # Random networks show next to nothing: the white background against the pictures, in their box.
     assert 0 < actual["metrics"]["test/psnr_novel_view"] < 40
-
-
-def losses(folder):
-    curve = read_curves(only_run(folder, "anerf") / "metrics.csv")["train/loss"]
-    return [value for _, value in curve]
-
-
-@pytest.mark.slow
-def test_two_processes_learn_what_one_learns(stores, tmp_path):
-    more = (POSES, "module.codes=true", "trainer.max_epochs=1")
-    entry_point("train", tiny("anerf", stores, tmp_path / "one", *more))
-    command = [a for a in tiny("anerf", stores, tmp_path / "two", *more, *DDP)]
-    command = [a for a in command if a != "trainer.accelerator=cpu"]
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *command],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=2e-3)
-    one, two = (metrics(only_run(tmp_path / name, "anerf"))["last"]["metrics"] for name in ("one", "two"))
-    assert two == pytest.approx(one, rel=1e-2, nan_ok=True)
 
 
 @pytest.mark.parametrize("model", ["anerf", "anerf_fast"])

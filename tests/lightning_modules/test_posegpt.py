@@ -1,7 +1,6 @@
 """PoseGPT's three networks through the entry points: learn, evaluate, resume, stand alone."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,6 @@ from contrapposto.systems.posegpt.generator import MotionGenerator
 from contrapposto.systems.posegpt.sampler import PoseGPTSampler
 from lightning_modules.posegpt import PoseGPTClassifierModule, PoseGPTModule, PoseGPTVQVAEModule
 from tests.lightning_modules.posegpt_tiny import MODELS, entry_point, only_run, tiny
-from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
 
@@ -264,24 +262,3 @@ def test_a_generator_needs_a_fitting_auto_encoder(runs, stores, tmp_path):
         PoseGPTModule(str(tmp_path / "none.ckpt"), vocabulary=["walk"])
     with pytest.raises(ContrappostoError, match="needs train posegpt_vqvae first"):
         entry_point("train", tiny("posegpt_gpt", stores, tmp_path, "requires=fail"))
-
-
-@pytest.mark.slow
-def test_two_processes_learn_what_one_learns(stores, tmp_path):
-    for model in ("posegpt_vqvae", "posegpt_gpt"):
-        for name, more in (("one", ()), ("two", (*DDP, "trainer.log_every_n_steps=1"))):
-            command = tiny(model, stores, tmp_path / name, *more, "trainer.max_epochs=1")
-            if model == "posegpt_gpt":
-                command.append(f"module.vqvae={checkpoint(tmp_path / 'one', 'posegpt_vqvae')}")
-            if name == "two":
-                command.remove("trainer.accelerator=cpu")
-            result = subprocess.run(
-                [sys.executable, str(ROOT / "train.py"), *command],
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
-        one, two = (curve(only_run(tmp_path / name, model)) for name in ("one", "two"))
-        assert two == pytest.approx(one, rel=2e-3)

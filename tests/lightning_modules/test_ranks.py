@@ -54,5 +54,8 @@ def test_processes_learn_and_measure_what_one_does(model, count, trained):
     found, measured = of(only_run(trained / str(count), model))
     # Adam makes steps of the rounding noise of gradients that are zero, which adds up.
     assert found[:6] == pytest.approx(losses[:6], rel=2e-3) and found == pytest.approx(losses, rel=5e-2)
-    # A token between two codes may fall to either side, which the use of codes counts.
-    assert measured == pytest.approx(metrics, rel=1e-2, nan_ok=True)
+    assert set(measured) == set(metrics)
+    for name, value in metrics.items():
+        # A token between two codes may fall to either side, which the use of codes counts.
+        near = {"abs": 0.05} if "codebook_use" in name else {"rel": 1e-2}
+        assert measured[name] == pytest.approx(value, nan_ok=True, **near), name

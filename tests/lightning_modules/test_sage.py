@@ -14,7 +14,6 @@ import torch
 from cli.report import read_curves
 from contrapposto.checkpoints import load_checkpoint
 from tests.lightning_modules.sage_tiny import entry_point as in_process
-from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -93,6 +92,7 @@ def test_train_evaluate_and_resume_to_the_same_losses(stores, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(stores, tmp_path):
+    """By Lightning's own launcher; `test_ranks.py` has all systems, started as torchrun starts them."""
     options = [
         "model=sage_lower_vqvae",
         "trainer.max_epochs=1",
@@ -100,7 +100,7 @@ def test_two_processes_learn_what_one_learns(stores, tmp_path):
         "module.network.dropout=0",
     ]
     entry_point("train", *options, stores=stores, runs=tmp_path / "one")
-    more = (*DDP, "trainer.log_every_n_steps=1")
+    more = ("trainer=ddp_cpu", "trainer.log_every_n_steps=1")
     assert started(*options, *more, stores=stores, runs=tmp_path / "two").wait() == 0
     one, two = (only_run(tmp_path / name, "sage_lower_vqvae") for name in ("one", "two"))
     weights = [load_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (one, two)]

@@ -22,7 +22,6 @@ from contrapposto.checkpoints import load_checkpoint
 from contrapposto.errors import ConfigError
 from contrapposto.systems.sage.finishing import Finishing
 from tests.lightning_modules.sage_tiny import BODY_MODELS, OPTIONS, entry_point, only_run, tiny
-from tests.processes import DDP
 
 
 def losses(run):
@@ -177,25 +176,6 @@ def test_the_baseline_without_weights_is_evaluated_as_it_is(stores, tmp_path, ca
 
 def command(model, stores, runs, *more):
     return [sys.executable, str(ROOT / "train.py"), *tiny(model, stores, runs, *more)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["sage_decoder", "sage_refiner", "sage_student"])
-def test_two_processes_learn_what_one_learns(model, earlier, stages, stores):
-    """The decoder in both of its phases; refiner and student with sequences of unequal lengths."""
-    runs = earlier(model)
-    result = subprocess.run(
-        command(model, stores, runs, *DDP),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    one, two = only_run(stages, model), only_run(runs, model)
-    assert losses(two) == pytest.approx(losses(one), rel=2e-3)
-    first, second = (json.loads((run / "metrics.json").read_text())["last"]["metrics"] for run in (one, two))
-    assert second == pytest.approx(first, rel=1e-2)
 
 
 @pytest.mark.slow

@@ -1,9 +1,6 @@
 """The lifter through the entry points: learns, evaluates to what was saved, resumes, one process or two."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +20,6 @@ from datamodules.scail_pose.lifter import LifterDataModule
 from lightning_modules.scail_pose.lifter import ScailLifterModule
 from tests.lightning_modules.lifter_tiny import MODEL, tiny
 from tests.lightning_modules.sage_tiny import entry_point, only_run
-from tests.processes import DDP
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,22 +111,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(runs, stores, tmp_path):
     )
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)
-
-
-@pytest.mark.slow
-def test_two_processes_learn_what_one_learns(runs, stores, tmp_path):
-    command = [a for a in tiny(MODEL, stores, tmp_path, *DDP) if a != "trainer.accelerator=cpu"]
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *command],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
-    assert losses(tmp_path) == pytest.approx(losses(runs), rel=2e-3)
-    one, two = (json.loads((only_run(r, MODEL) / "metrics.json").read_text()) for r in (runs, tmp_path))
-    assert two["last"]["metrics"] == pytest.approx(one["last"]["metrics"], rel=1e-2)
 
 
 @pytest.mark.slow

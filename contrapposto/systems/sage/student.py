@@ -181,8 +181,10 @@ class StudentStream:
     def push(self, sparse: Tensor, seen: Tensor | None = None) -> TrackedBody:
         """One frame of device features, (3, 18) or (54,), complete; returns one frame of the body."""
         sparse = sparse.reshape(1, 1, 3, 18)
-        step = self.tracker.network if self._state is None else self._step
-        sixd, self._state = step(sparse, self._state)
+        if self._state is None:
+            sixd, self._state = self.tracker.network(sparse)
+        else:
+            sixd, self._state = self._step(sparse, self._state)
         return place(self.tracker.kinematics, sixd[0], sparse[0, :, 0, 12:15])
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from benchmarks.gpu.simulated import simulated_cuda
 from contrapposto.skeleton import SMPL22
 from contrapposto.systems.sage.body_losses import DecoderLoss, RefinerLoss
 from contrapposto.systems.sage.condition import embed_sparse
@@ -143,3 +144,15 @@ def test_refiner_loss_of_padded_sequences_is_the_mean_of_their_losses():
         torch.testing.assert_close(value, torch.stack([vars(one)[name] for one in alone]).mean())
     gradient = torch.autograd.grad(torch.stack([one.total for one in alone]).mean(), pred)[0]
     torch.testing.assert_close(pred.grad, gradient)
+
+
+def test_refiner_loss_leaves_lengths_on_the_device():
+    (pred, sparse), (true, _) = poses(6), poses(6, 1)
+    with simulated_cuda() as log:
+        inputs = [value[None].to("cuda") for value in (pred, true, sparse)] + [
+            torch.tensor([4], device="cuda")
+        ]
+        loss = RefinerLoss().to("cuda")
+        log.clear()
+        loss(*inputs)
+        assert log.launches > 50 and not log.waits and not log.faults

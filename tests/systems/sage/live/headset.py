@@ -20,6 +20,9 @@ IWER = Path(__file__).with_name("iwer.min.js")
 RATE = 72
 _SCRIPT = """
 (() => {
+  const Plain = window.WebSocket;
+  window.sockets = []; // so that a connection can be dropped
+  window.WebSocket = class extends Plain { constructor(...given) { super(...given); sockets.push(this); } };
   // The display of a Quest: 72 frames a second, whatever the browser's window has.
   const waiting = new Map(); let last = 0;
   window.requestAnimationFrame = call => { waiting.set(++last, call); return last; };
