@@ -112,6 +112,23 @@ def counter(title: str, seconds: float = 15.0) -> Callable[[int, int], None]:
     return lambda done, total: report(title, done, total)
 
 
+def late(title: str, after: float = 2.0) -> Callable[[int, int], None]:
+    """A function of (done, total) that reports under one title, with the time left, once the work takes long.
+
+    Args:
+        title: of the work.
+        after: seconds in which nothing is shown.
+    """
+    report, started = Report(), time.monotonic()
+    report._stage, report._begin, report._last = title, started, started
+
+    def step(done: int, total: int) -> None:
+        if time.monotonic() - started >= after:
+            report(title, done, total)
+
+    return step
+
+
 @contextmanager
 def bar(total: int, title: str) -> Iterator[Callable[[int], None]]:
     """A context manager that yields a function of the number of finished items."""

@@ -104,6 +104,12 @@ def _body(folder: Path) -> None:
     load_body("smpl", path=_only(folder))
 
 
+def _joints(folder: Path) -> None:
+    from contrapposto.systems.scail_pose.joint_arrays import joint_motions
+
+    joint_motions(_only(folder))
+
+
 def _pickle(folder: Path) -> None:
     from contrapposto.pickles import read_object_npy, read_pickle
 
@@ -299,6 +305,8 @@ READERS: dict[str, Reader] = {
     "pose_pickle": Reader(seeds.pose_pickle, _motion),
     "pose_parts": Reader(seeds.pose_parts, _motion),
     "pose_units": Reader(seeds.pose_units, _motion),
+    "joint_features": Reader(seeds.joint_features, _joints),
+    "joint_results": Reader(seeds.joint_results, _joints),
     "bvh": Reader(seeds.bvh, _motion),
     "rigged_glb": Reader(seeds.rigged_glb, _motion),
     "asf_amc": Reader(seeds.asf_amc, _motion),

@@ -35,6 +35,26 @@ def pose_parts(folder: Path) -> None:
     np.savez(folder / "clip.npz", transl=clip.root_translation, fps=30.0, **arrays)
 
 
+def joint_features(folder: Path) -> None:
+    """HumanML3D's features of six frames of a figure that stands."""
+    from contrapposto.skeleton import SMPLH52
+
+    places = np.tile(SMPLH52.rest_positions[:22] + np.array([0.0, 0.9, 0.0]), (6, 1, 1))
+    features = np.zeros((6, 263))
+    features[:, 0], features[:, 2], features[:, 3] = 0.01, 0.05, places[:, 0, 1]
+    features[:, 4:67] = (places[:, 1:] - places[:, :1] * [1, 0, 1]).reshape(6, 63)
+    np.save(folder / "clip.npy", features)
+
+
+def joint_results(folder: Path) -> None:
+    """MDM's object of two motions."""
+    from contrapposto.skeleton import SMPLH52
+
+    places = np.tile(SMPLH52.rest_positions[:22].astype(np.float32)[None, :, :, None], (2, 1, 1, 6))
+    content = {"motion": places, "lengths": np.array([6, 4]), "text": ["walk", "sit"], "num_samples": 2}
+    np.save(folder / "results.npy", np.array(content, dtype=object), allow_pickle=True)
+
+
 def pose_units(folder: Path) -> None:
     """EasyMocap's arrays with times of frames, and a scale of the path."""
     clip = _clip()

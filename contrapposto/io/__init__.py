@@ -24,6 +24,14 @@ _HINTS = {
     ".asf": "name the .amc file; its .asf is found beside it",
     ".fbx": "in Blender: File > Import > FBX, then File > Export > glTF 2.0 (.glb)",
     ".c3d": "markers have no joints: solve them first, and export BVH",
+    ".pt": "of GVHMR: p = torch.load(file)['smpl_params_global']; np.savez(name, fps=30, **{k: v.numpy() for k, v in "
+    "p.items()})",
+    ".npy": "positions of joints, HumanML3D's features, MDM's results: task=people_motion; rotations: np.savez(name, "
+    "poses=..., trans=..., fps=20)",
+    ".json": "people of a video: task=people_motion; devices: a .jsonl file and task=sage_track",
+    ".csv": "of a headset and controllers: task=sage_track",
+    ".jsonl": "of a headset and controllers: task=sage_track",
+    ".trc": "markers have no joints: solve them first, and export BVH",
 }
 
 __all__ = ["READABLE", "WRITABLE", "read_motion", "stating", "write_motion"]

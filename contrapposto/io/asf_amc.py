@@ -19,9 +19,11 @@ from contrapposto.checks import naming, read_text, shorten
 from contrapposto.errors import InputError
 from contrapposto.io.bvh import UPRIGHT
 from contrapposto.motion import Motion
+from contrapposto.progress import late
 from contrapposto.skeleton import Skeleton
 
 INCH = 0.0254
+_AT_ONCE = 100_000  # lines between two reports of progress
 MAX_BONES = 4096
 
 
@@ -203,7 +205,10 @@ def _parse_amc(text: str, bones: dict[str, Bone]) -> dict[str, np.ndarray]:
     wanted = {name: len(bone.dof) for name, bone in bones.items() if bone.dof}
     values: dict[str, list[list[str]]] = {name: [] for name in wanted}
     first = frame = None
-    for line in text.splitlines():
+    lines, step = text.splitlines(), late("reading motion, lines")
+    for number, line in enumerate(lines, 1):
+        if number % _AT_ONCE == 0 or number == len(lines):
+            step(number, len(lines))
         words = line.split()
         if not words or words[0][0] in "#:":
             continue

@@ -18,6 +18,7 @@ from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.io.bvh_text import Joint, Tree, parse_bvh
 from contrapposto.motion import Motion
+from contrapposto.progress import late
 from contrapposto.retarget.names import written_name
 from contrapposto.retarget.upright import to_z_up
 from contrapposto.skeleton import Skeleton
@@ -77,7 +78,11 @@ class _Poser:
         self.up = turn.inv().apply([0.0, 0.0, 1.0])
         self.joints = list(tree.joints)
         self.frames = len(values)
-        self.rotations: list[Rotation | None] = [_rotation(joint, values) for joint in self.joints]
+        self.rotations: list[Rotation | None] = []
+        step = late("reading motion, joints")
+        for joint in self.joints:
+            self.rotations.append(_rotation(joint, values))
+            step(len(self.rotations), len(self.joints))
         self.positions = [_position(joint, values) for joint in self.joints]
         self.stretch = 0.0
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from contrapposto.checks import note, shorten
 from contrapposto.errors import InputError
+from contrapposto.progress import late
 
+_AT_ONCE = 1_000_000  # numbers between two reports of progress
 MAX_JOINTS = 4096
 """No figure has more; a file that has is damaged or hostile."""
 
@@ -223,7 +225,7 @@ def _table(text: str, stated: int, columns: int) -> np.ndarray:
         _check_rows(text, len(words), stated, columns)
     frames = len(words) // columns
     try:
-        values = np.fromiter(map(float, words), np.float64, len(words)).reshape(frames, columns)
+        values = _floats(words).reshape(frames, columns)
     except ValueError as error:
         row = next(number for number, word in enumerate(words) if not _is_number(word)) // columns + 1
         raise InputError(
@@ -236,6 +238,15 @@ def _table(text: str, stated: int, columns: int) -> np.ndarray:
             found=f"{int(bad.sum())} of {frames} rows, the first is row {int(bad.argmax()) + 1}",
             fix="repair or cut these frames",
         )
+    return values
+
+
+def _floats(words: list[str]) -> np.ndarray:
+    values, step = np.empty(len(words)), late("reading motion, numbers")
+    for start in range(0, len(words), _AT_ONCE):
+        some = words[start : start + _AT_ONCE]
+        values[start : start + len(some)] = np.fromiter(map(float, some), np.float64, len(some))
+        step(start + len(some), len(words))
     return values
 
 

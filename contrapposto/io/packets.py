@@ -73,7 +73,7 @@ def decode(data: bytes | str) -> Packet:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise InputError(
             "A packet cannot be read.",
-            found=_reason(error)[:200],
+            found=_reason(error, data)[:200],
             expected='{"time": seconds, "head": [x, y, z, qx, qy, qz, qw], "left": ..., "right": ...}',
         ) from error
     if not np.isfinite(time):
@@ -81,8 +81,10 @@ def decode(data: bytes | str) -> Packet:
     return Packet(time, poses, sent)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, data: bytes | str) -> str:
     """What is wrong with a packet, in words of its own format."""
+    if isinstance(data, bytes) and data.startswith((b"/", b"#bundle")):
+        return "an OSC message, as VMC and trackers send; JSON is read (docs/live.md)"
     if isinstance(error, KeyError):
         return f"no entry {error}"
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):

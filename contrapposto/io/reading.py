@@ -55,6 +55,8 @@ class Reading:
     def motion(self, *, native: bool) -> Motion:
         """The clip; see `contrapposto.io.read_motion`."""
         self._check()
+        if self._suffix == ".amc" and self.fps is None:
+            note(".amc files state no frame rate: 120 frames/s are taken; fps= states another")
         motion = self._read(self.up or self._habit)
         with naming(self.path):
             source = self._joints(motion, native)

@@ -15,6 +15,9 @@ from contrapposto.mesh.asset import Material, MeshAsset
 from contrapposto.mesh.beside import image_beside
 from contrapposto.mesh.clean import MAX_FACES
 from contrapposto.mesh.polygons import MOST_CORNERS, cut_polygon
+from contrapposto.progress import late
+
+_AT_ONCE = 100_000  # lines between two reports of progress
 
 _MAP_OPTIONS = dict.fromkeys(
     ("-blendu", "-blendv", "-boost", "-texres", "-clamp", "-bm", "-imfchan", "-type"), 1
@@ -93,7 +96,10 @@ def write_obj(path: str | Path, mesh: MeshAsset, *, library: str | None = None) 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
     pending = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    lines, step = text.splitlines(), late("reading a mesh, lines")
+    for number, line in enumerate(lines, 1):
+        if number % _AT_ONCE == 0 or number == len(lines):
+            step(number, len(lines))
         line = pending + line.split("#", 1)[0]
         if line.endswith("\\"):
             pending = line[:-1] + " "

@@ -207,6 +207,10 @@ class Rig:
             path: np.asarray(values.get((index, path), node.get(path, default)), np.float64)
             for path, default in defaults.items()
         }
+        if not np.linalg.norm(parts["rotation"]) > 0:
+            raise self._file.error(
+                f"The rotation of node {index} is no quaternion: {parts['rotation'].tolist()}."
+            )
         result = np.eye(4)
         result[:3, :3] = Rotation.from_quat(parts["rotation"]).as_matrix() * parts["scale"]
         result[:3, 3] = parts["translation"]

@@ -15,6 +15,7 @@ from contrapposto.errors import InputError, nearest
 from contrapposto.mesh.asset import Material, MeshAsset, joined
 from contrapposto.mesh.clean import MAX_FACES
 from contrapposto.mesh.rig import Rig, Track, sample
+from contrapposto.progress import late
 
 _KNOWN = ("name", "pbrMetallicRoughness")
 
@@ -98,10 +99,13 @@ class RiggedMesh(Rig):
 
     def posed_by(self, tracks: Sequence[Track], times: np.ndarray | Sequence[float]) -> np.ndarray:
         """Vertices (T, V, 3) float64 by tracks of any origin at times in seconds."""
-        frames = []
+        frames: list[np.ndarray] = []
+        step = late(f"posing {self._file.path.name}")
         for time in np.asarray(times):
+            step(len(frames), len(times))
             weights = {t.node: sample(t, float(time)) for t in tracks if t.path == "weights"}
             frames.append(self._skinned(self._locals(tracks, float(time)), weights))
+        step(len(times), len(times))
         return np.stack(frames)
 
     def frames(self, clip: str, fps: float = 30.0) -> np.ndarray:

@@ -11,6 +11,9 @@ from contrapposto.render.warp_types import FAR, Capsule, Corner, blocked, floor_
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
 SKY_REACH = wp.constant(0.5)  # metres within which the sky above the ground is blocked
+LEAST_SKY = wp.constant(
+    0.2
+)  # light that covered surfaces throw at each other: where limbs touch, nothing is black
 CONTACT_REACH = wp.constant(0.12)  # height in metres above which nothing touches the ground
 
 
@@ -66,7 +69,7 @@ def light_points(
         for i in range(slot % 2, key_directions.shape[0], 2):
             if not blocked(mesh, capsules, num_capsules, origin, key_directions[i], FAR):
                 key += 2.0 / float(key_directions.shape[0])
-    light[slot] = wp.vec2(open_sky / weight, key)
+    light[slot] = wp.vec2(wp.max(open_sky / weight, LEAST_SKY), key)
 
 
 @wp.kernel

@@ -68,6 +68,18 @@ def light_samples(faces: np.ndarray, count: int) -> tuple[np.ndarray, csr_matrix
     return np.array(chosen, np.int32), spread.tocsr()
 
 
+def same_places(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first vertex at each place (K,), and the number of its place for every vertex (V,), in order of appearance.
+
+    Seams of textures and hard edges split vertices; light that is spread along edges must not stop there.
+    """
+    _, first, places = np.unique(vertices, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[places.reshape(-1)]
+
+
 def coarse_faces(faces: np.ndarray, count: int, chosen: np.ndarray) -> np.ndarray:
     """Faces (G, 3) int32 between chosen vertices only: every vertex moves to the chosen one that is nearest along edges.
 

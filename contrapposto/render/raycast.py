@@ -27,6 +27,7 @@ from contrapposto.render.lighting import (
     is_closed,
     key_direction,
     light_samples,
+    same_places,
     sample_places,
     shadow_rectangle,
     sphere_directions,
@@ -285,9 +286,10 @@ class Raycaster:
         self._mesh = wp.Mesh(points=vertices, indices=self._array(joined.reshape(-1), wp.int32))
         self._parts, self._counts = parts, counts
         self._closed = all(is_closed(one.vertices, one.faces) for one in scene.meshes)
-        chosen, self._spread = light_samples(joined, len(vertices))
-        self._chosen = self._array(chosen, wp.int32)
-        coarse = coarse_faces(joined, len(vertices), chosen)
+        first, place = same_places(vertices.numpy())
+        chosen, spread = light_samples(place[joined], len(first))
+        self._chosen, self._spread = self._array(first[chosen].astype(np.int32), wp.int32), spread[place]
+        coarse = first[coarse_faces(place[joined], len(first), chosen)].astype(np.int32)
         self._coarse = self._array(np.column_stack([coarse, np.zeros(len(coarse), np.int32)]), wp.vec4i)
         return self._mesh
 

@@ -19,6 +19,7 @@ from scipy.spatial.transform import Rotation
 from contrapposto import rotations as rot
 from contrapposto.errors import ConfigError, InputError, nearest
 from contrapposto.motion import Motion
+from contrapposto.progress import late
 from contrapposto.retarget.alignment import align
 from contrapposto.retarget.ground import floor_height
 from contrapposto.retarget.guess import guess_skeleton
@@ -209,7 +210,9 @@ def _globals(
 ) -> np.ndarray:
     """(F, 52, 3, 3) global rotations of the SMPL-H joints, from (F, J, 3, 3) ones of the source."""
     result = np.tile(np.eye(3), (len(source), SMPLH52.num_joints, 1, 1))
-    for name, joint in index.items():
+    step = late("mapping motion, joints")
+    for number, (name, joint) in enumerate(index.items(), 1):
+        step(number, len(index))
         if name not in known.stiff:
             result[:, SMPLH52.index(name)[0]] = source[:, joint] @ turns[name]
     _fill_trunk(result, index)

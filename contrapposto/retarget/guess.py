@@ -88,6 +88,9 @@ def _trunk(skeleton: Skeleton, index: dict[str, int], words: Sequence[tuple[str,
         result.update({"spine1": spine[0], "spine3": spine[-1]} if len(spine) == 2 else {"spine3": spine[0]})
     neck = next((joint for joint in above if any(word in words[joint][1] for word in _NECK)), None)
     head = next((joint for joint in above if words[joint][1].endswith(_HEAD)), None)
+    more = [joint for joint in above if words[joint][1].startswith(_SPINE)]
+    if neck is None and head is None and more:  # Rigify's spine.004 to spine.006, above the chest
+        neck, head = (more[0] if len(more) > 1 else None), more[-1]
     if neck is not None:
         result["neck"] = neck
         head = head if head is not None else next((j for j in above if skeleton.parents[j] == neck), None)

@@ -21,8 +21,16 @@ PARTS = {
         *("ひざ", "膝", "小腿", "膝盖", "leg"),
     ),
     "hip": ("thigh", "upperleg", "upleg", "uleg", "legupper", "femur", "hip", "leg", "大腿", "足", "脚"),
-    "ankle": ("ankle", "足首", "脚踝", "脚腕", "foot", "脚"),  # Chinese and Japanese differ about 脚
-    "foot": ("toebase", "toes", "toe", "ball", "つま先", "脚趾", "脚尖", "foot"),
+    "ankle": (
+        "ankle",
+        "footankle",
+        "足首",
+        "脚踝",
+        "脚腕",
+        "foot",
+        "脚",
+    ),  # Chinese and Japanese differ about 脚
+    "foot": ("toebase", "football", "toes", "toe", "ball", "つま先", "脚趾", "脚尖", "foot"),
     "elbow": (
         *("forearm", "lowerarm", "lowarm", "loarm", "farm", "armlower", "radius", "ulna", "elbow"),
         *("ひじ", "肘", "前臂", "小臂"),
@@ -32,7 +40,7 @@ PARTS = {
         *("shoulder", "腕"),
     ),
     "collar": ("collar", "clavicle", "clav", "scapula", "锁骨", "shoulder", "肩"),
-    "wrist": ("wrist", "手首", "手腕", "hand", "手"),
+    "wrist": ("wrist", "handwrist", "手首", "手腕", "hand", "手"),
 }
 FINGERS = {
     "index": ("index", "人指", "人差指"),

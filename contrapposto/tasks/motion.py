@@ -91,12 +91,9 @@ class PeopleMotion:
         self.person, self.formats = person, list(formats)
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
-        """Write the motion of `source`, a motion.npz of task=scail_pose, into `output`."""
-        from contrapposto.systems.scail_pose.body_fit import clip_motions
-        from contrapposto.systems.scail_pose.interchange import read_clip_people
-
+        """Write the motion of `source`, a motion.npz of task=scail_pose or joints (`.npy`), into `output`."""
         stem = free_stem(output / "motion", endings(self.formats), "smplh")
-        motions = clip_motions(read_clip_people(source))
+        motions = self._motions(source, config.get("fps"))
         if not motions:
             raise InputError(f"{source.name} shows nobody whose shoulders are known.")
         number = self.person
@@ -108,6 +105,16 @@ class PeopleMotion:
         motion = motions[int(number)]
         print(f"person {number} of {len(motions)}: {motion.duration:.1f} s")
         return write_formats(motion, stem, self.formats)
+
+    def _motions(self, source: Path, fps: float | None) -> dict[int, Motion]:
+        if source.suffix.lower() == ".npy":
+            from contrapposto.systems.scail_pose.joint_arrays import joint_motions
+
+            return joint_motions(source, fps)
+        from contrapposto.systems.scail_pose.body_fit import clip_motions
+        from contrapposto.systems.scail_pose.interchange import read_clip_people
+
+        return clip_motions(read_clip_people(source))
 
 
 class Trackers:

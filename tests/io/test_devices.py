@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from contrapposto.errors import InputError
 from contrapposto.io.device_csv import COLUMNS, write_csv
 from contrapposto.io.devices import CONVENTIONS, DEVICES, DeviceTrack, Repairs, devices_of
+from contrapposto.io.packets import decode
 from contrapposto.io.tracks import recorded_convention, stream_devices
 from contrapposto.synthetic import generate
 from contrapposto.systems.sage.live.calibration import find_t_pose
@@ -239,6 +240,12 @@ def test_the_reason_for_packets_that_cannot_be_read_is_named(tmp_path: Path) -> 
     path.write_text('{"TIME": 1.0}\n' * 3)
     with pytest.raises(InputError, match=r"3 x cannot be read \(no entry 'time'\)"):
         read(path)
+
+
+@pytest.mark.parametrize("data", [b"/VMC/Ext/Root/Pos\0\0\0,sfff", b"#bundle\0" + bytes(12)])
+def test_osc_is_named(data: bytes) -> None:
+    with pytest.raises(InputError, match="OSC"):
+        decode(data)
 
 
 def test_packets_have_units_and_axes_as_well(table: list[Row], track: DeviceTrack, tmp_path: Path) -> None:

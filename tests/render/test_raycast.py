@@ -11,7 +11,13 @@ from scipy.ndimage import binary_fill_holes
 
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.render import Camera, Capsules, Ground, Lights, Mesh, Scene, make_renderer, render
-from contrapposto.render.lighting import coarse_faces, key_direction, light_samples, to_linear
+from contrapposto.render.lighting import (
+    coarse_faces,
+    key_direction,
+    light_samples,
+    same_places,
+    to_linear,
+)
 from contrapposto.render.raycast import Raycaster
 from contrapposto.render.view import winding_number
 
@@ -327,6 +333,14 @@ def test_light_samples_cover_the_mesh():
     # a smooth light is carried to all vertices nearly unchanged
     light = ball.vertices[:, 2]
     assert np.abs(spread @ light[chosen] - light).max() < 0.05
+
+
+def test_vertices_at_one_place_are_one():
+    """A quad whose triangles share no vertices."""
+    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    first, places = same_places(corners)
+    assert first.tolist() == [0, 1, 2, 5]
+    assert places.tolist() == [0, 1, 2, 0, 2, 3]
 
 
 def test_coarse_faces_cast_the_shadow_of_all_faces():
