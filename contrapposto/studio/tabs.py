@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradio.events import Dependency
 
 _QUEUE = "work"  # one job at a time
-_NEAR = 3.6  # metres from the camera to a figure
+_NEAR, _FAR = 3.6, 4.6  # metres from the camera to a figure that stays, and to one that walks
 
 
 @dataclass
@@ -89,7 +89,7 @@ def generate_tab(studio: Studio, files: Examples) -> None:
                 [chosen, seconds, past],
                 label="Examples",
             )
-        area = _area(radius=_NEAR)
+        area = _area(radius=_FAR)
 
     async def run(a: Any, b: Any, c: Any, d: Any, e: Any, progress: Any = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
         return await studio.run(lambda folder: commands.generate(folder, a, b, c, d or 0, e), progress)

@@ -83,9 +83,13 @@ class Page:
         )
 
     def press(self, text: str) -> None:
-        self.run(
-            f"[...document.querySelectorAll('button')].find(b => b.textContent.includes({json.dumps(text)})).click()"
+        """Click the button of the open tab, once it is there."""
+        found = (
+            "[...document.querySelectorAll('button')]"
+            f".find(b => b.offsetParent && b.textContent.includes({json.dumps(text)}))"
         )
+        self.wait(f"return Boolean({found})")
+        self.run(f"{found}.click()")
 
     def open(self, tab: str) -> None:
         self.run(
