@@ -16,7 +16,7 @@ from contrapposto.systems.anerf.splats.losses import LossWeights, Target, image_
 from contrapposto.systems.anerf.splats.model import SplatAvatar, SplatOptions
 from contrapposto.systems.anerf.splats.smoothness import SurfaceGraph
 from contrapposto.systems.anerf.splats.training import Refinement, RowAdam, SplatRates
-from contrapposto.systems.anerf.splats.unseen import LEAST, fill_unseen, visibility
+from contrapposto.systems.anerf.splats.unseen import fill_unseen, visibility
 from contrapposto.systems.anerf.view import View
 
 _HUE = 20.0
@@ -202,7 +202,7 @@ def fit_avatar(
         if progress is not None:
             progress(step + 1, subject, shown)
     if fill:
-        fill_unseen(subject.avatar, visibility(subject.avatar, _some_images(subject, sampler)) > LEAST)
+        fill_unseen(subject.avatar, visibility(subject.avatar, _some_images(subject, sampler)))
     return subject
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,35 +15,36 @@ from contrapposto.systems.anerf.view import View
 _NEIGHBOURS = 12
 _ROUNDS = 300
 _GRAZING = 0.2
+_BEHIND = 2.0
+_SOLID = 0.5
 _HEAD = 15
-LEAST = 0.25
-"""Share of a Gaussian that has to be seen in one image."""
 
 
+@torch.no_grad()
 def visibility(avatar: SplatAvatar, images: Iterable[tuple[Tensor, View]]) -> Tensor:
-    """(N,) share of every Gaussian that nothing hides, in the image that shows it best; small ones and those that are
-    seen from the side count less: their colours are mixed with the background's.
+    """(N,) bool: Gaussians that lie on the surface that some image shows, and not seen from the side alone.
+
+    Several Gaussians share a pixel, and in a small image none of them has one of its own: how much of each is drawn tells
+    little. So the depth of the drawn surface is compared with theirs.
 
     Args:
         avatar: trained.
         images: poses (24, 4, 4), bone to world, with their cameras.
     """
-    best = avatar.position.new_zeros(len(avatar))
+    seen = torch.zeros(len(avatar), dtype=torch.bool)
     for bones, view in images:
-        probe = torch.zeros_like(avatar.colour, requires_grad=True)
-        gaussians = avatar.project(bones.detach(), view)
-        detached = gaussians._replace(
-            **{name: getattr(gaussians, name).detach() for name in ("mean", "conic", "opacity", "depth")},
-            colour=probe,
-        )
-        image, _ = blend(detached, view.height, view.width)
-        # The image is linear in the colours: its gradient is the sum of the weights.
-        (weight,) = torch.autograd.grad(image[..., 0].sum(), probe)
-        a, b, c = detached.conic.unbind(1)
-        pixels = 2 * math.pi * detached.opacity / (a * c - b * b).clamp_min(1e-12).sqrt()
-        facing = ((_facing(avatar, bones.detach(), view) - _GRAZING) / _GRAZING).clamp(0, 1)
-        best = torch.maximum(best, facing * weight[:, 0] / pixels.clamp_min(1.0))
-    return best
+        gaussians = avatar.project(bones, view)
+        depths = gaussians.depth[:, None].expand(-1, 3).contiguous()
+        drawn, transmittance = blend(gaussians._replace(colour=depths), view.height, view.width)
+        solid = 1 - transmittance
+        surface = drawn[..., 0] / solid.clamp_min(1e-3)
+        column, row = (gaussians.mean.floor().long()).unbind(1)
+        inside = (column >= 0) & (column < view.width) & (row >= 0) & (row < view.height)
+        place = row.clamp(0, view.height - 1), column.clamp(0, view.width - 1)
+        front = gaussians.depth < surface[place] + _BEHIND * avatar.spacing
+        facing = _facing(avatar, bones, view) > _GRAZING
+        seen |= inside & front & facing & (solid[place] > _SOLID)
+    return seen
 
 
 def _facing(avatar: SplatAvatar, bones: Tensor, view: View) -> Tensor:
