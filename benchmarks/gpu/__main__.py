@@ -1,7 +1,7 @@
 """`python -m benchmarks.gpu OUT`: what a GPU does with this project, in about ten minutes, phase by phase.
 
-    python -m benchmarks.gpu prepare STORES     on any machine: the small stores, to be carried to the one with the GPU
-    python -m benchmarks.gpu OUT --stores STORES
+    python -m benchmarks.gpu prepare STORES.tar.xz     on any machine: small stores, to be carried to the one with the GPU
+    python -m benchmarks.gpu OUT --stores STORES.tar.xz
     python -m benchmarks.gpu OUT --rehearse     on a machine without a GPU: all phases, tiny, on the simulated device
     python -m benchmarks.gpu simulate           every model on the simulated device, a table of faults and waits
 

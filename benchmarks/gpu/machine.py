@@ -35,7 +35,8 @@ def install(plan: Plan, results: dict[str, Any]) -> dict[str, Any]:
     entry["nvdiffrast"] = begin_build(plan)
     from contrapposto.doctor import report
 
-    entry["doctor"] = report(plan.stores or Path("stores")).splitlines()
+    stores = plan.stores if plan.stores is not None and plan.stores.is_dir() else Path("stores")
+    entry["doctor"] = report(stores).splitlines()
     entry["device"] = describe_device(find_device(plan.device))
     entry["torch"] = {"version": torch.__version__, "cuda": torch.version.cuda}
     missing = [name for name in ("hydra", "pytorch_lightning", "warp", "wandb") if not _has(name)]
