@@ -29,7 +29,13 @@ def test_the_way_on_is_named(arrays: dict[str, np.ndarray], way: str, tmp_path: 
 
 @pytest.mark.parametrize(
     ("suffix", "way"),
-    [(".npy", "people_motion"), (".pt", "savez"), (".pkl", "savez"), (".fbx", "Blender"), (".csv", "sage_track")],
+    [
+        (".npy", "people_motion"),
+        (".pt", "savez"),
+        (".pkl", "savez"),
+        (".fbx", "Blender"),
+        (".csv", "sage_track"),
+    ],
 )
 def test_other_programs_files_are_refused_with_the_way_to_convert(
     suffix: str, way: str, tmp_path: Path
