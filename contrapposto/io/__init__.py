@@ -20,9 +20,14 @@ _ONLY = {"asf": (".amc",), "clip": (".glb", ".gltf", ".vrm", ".vrma")}
 """Options that count for some formats alone, also where they are stated for all files of a command."""
 
 _stated: ContextVar[Mapping[str, Any]] = ContextVar("stated", default={})  # noqa: B039 (never changed)
+_BLENDER = "in Blender: File > Import > {}, then File > Export > glTF 2.0 (.glb)"
 _HINTS = {
     ".asf": "name the .amc file; its .asf is found beside it",
-    ".fbx": "in Blender: File > Import > FBX, then File > Export > glTF 2.0 (.glb)",
+    ".fbx": _BLENDER.format("FBX"),
+    ".dae": _BLENDER.format("Collada"),
+    ".usd": _BLENDER.format("USD"),
+    ".usdz": _BLENDER.format("USD"),
+    ".vmd": "in Blender with the add-on mmd_tools: import model and motion, then File > Export > glTF 2.0 (.glb)",
     ".c3d": "markers have no joints: solve them first, and export BVH",
     ".pt": "of GVHMR: p = torch.load(file)['smpl_params_global']; np.savez(name, fps=30, **{k: v.numpy() for k, v in "
     "p.items()})",

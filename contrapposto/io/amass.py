@@ -190,9 +190,7 @@ def _motion(members: _Members, fps: float | None) -> Motion:
             "This is not a motion file." if poses is None else "The file states no frame rate.",
             found=f"members {shorten(', '.join(members.names), 300)}",
             expected="poses, trans and a frame rate (mocap_framerate, fps, ...)",
-            fix="leave it out: AMASS ships a shape.npz without motion in each subject's folder"
-            if poses is None
-            else "state it: fps=30",
+            fix=_what_else(members) if poses is None else "state it: fps=30",
         )
     skeleton, rotations = poses[0], in_radians(poses[1])
     labels, metadata = _own(members)
@@ -208,6 +206,18 @@ def _motion(members: _Members, fps: float | None) -> Motion:
         labels=labels,
         metadata=metadata,
     )
+
+
+def _what_else(members: _Members) -> str:
+    """What to do with arrays that hold no poses under a known name."""
+    if {"joints", "joints3d", "positions", "keypoints3d", "joint_positions"} & set(members.names):
+        return "positions of joints hold no rotations: np.save them as .npy, (T, 22, 3), and use task=people_motion"
+    if "motion" in members.names:
+        return (
+            "of Motion-X (322 numbers a frame): np.savez(name, root_orient=m[:, :3], pose_body=m[:, 3:66], "
+            "pose_hand=m[:, 66:156], trans=m[:, 309:312], fps=30)"
+        )
+    return "leave it out: AMASS ships a shape.npz without motion in each subject's folder"
 
 
 def _translation(members: _Members, skeleton: Skeleton, rotations: np.ndarray) -> np.ndarray:

@@ -16,7 +16,8 @@ from contrapposto.io.device_axes import along_arms, find_axes, find_vertical, wh
 from contrapposto.io.devices import CONVENTIONS, LAYOUTS, Convention
 
 _FRAMES = 600  # rows that are looked at, evenly over the recording
-_BETTER = 0.9  # by which another layout agrees better with hands and path before it is taken
+_BETTER = 0.8  # by which another layout agrees better with hands and path before it is taken
+_DOUBT = 0.4  # by which it agrees better before it is named
 _GOOD = 1.6  # what it has to reach; recordings of people as named: 1.9 to 3.5
 _POOR = 0.8  # below this nothing agrees, which is reported
 _UPRIGHT = 0.8  # cosine from which on a head counts as upright
@@ -60,7 +61,12 @@ def find_layout(block: np.ndarray) -> str:
             f"quaternions are {LAYOUTS[best].words}, as head, hands and path show; axes= takes them as named"
         )
         return best
-    if scores["named"] < _POOR:
+    if scores[best] > _GOOD and scores[best] > scores["named"] + _DOUBT:
+        note(
+            f"quaternions may be {LAYOUTS[best].words}: head, hands and path agree better with that; "
+            "they are taken as named"
+        )
+    elif scores["named"] < _POOR:
         note(
             "the head does not turn as hands and path show in any order of its quaternions: the poses may be wrong"
         )

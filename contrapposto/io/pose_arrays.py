@@ -142,6 +142,7 @@ def _axis_angles(name: str, values: np.ndarray) -> np.ndarray:
         f"{name} has none of the shapes of poses.",
         found=f"{values.shape}",
         expected="(F, 3 J), (F, J, 3) or (F, J, 3, 3)",
+        fix="quaternions and six numbers a joint differ in their order: turn them into axis-angles first",
     )
 
 

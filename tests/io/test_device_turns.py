@@ -75,6 +75,16 @@ def test_the_order_of_quaternions_is_found(
     assert (f"quaternions are {written}" in caplog.text) == (written != "as named")
 
 
+def test_a_straight_walk_that_shows_it_less_is_named_and_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    straight = devices_of(generate("walk", seconds=3, seed=7).resample(60))
+    quaternions, shown = CONVENTIONS["openxr"].revert(*turned(straight, 20))
+    with caplog.at_level(logging.WARNING):
+        read(save(tmp_path / "a.csv", straight, shown, quaternions * [1, -1, -1, -1]))
+    assert "quaternions may be conjugated" in caplog.text
+
+
 def test_stated_axes_take_quaternions_as_they_are(track: DeviceTrack, tmp_path: Path) -> None:
     rotations, places = turned(track, 75)
     quaternions, shown = CONVENTIONS["joints"].revert(rotations, places)
