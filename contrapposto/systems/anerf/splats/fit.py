@@ -19,6 +19,8 @@ from contrapposto.systems.anerf.splats.training import Refinement, RowAdam, Spla
 from contrapposto.systems.anerf.splats.unseen import fill_unseen, visibility
 from contrapposto.systems.anerf.view import View
 
+_FILLED = 0.8
+"""Share of a training after which parts that no image shows are filled, and stay; the others adapt to them."""
 _HUE = 20.0
 """By how much more than a change of brightness a change of the light's hue counts."""
 
@@ -184,7 +186,7 @@ def fit_avatar(
         options: of the training.
         split: images to learn from.
         seed: of their order.
-        fill: parts that no image shows take after those around them, see `fill_unseen`.
+        fill: parts that no image shows take after those around them before the last steps, see `fill_unseen`.
         progress: called after every step.
     """
     options = options or TrainingOptions()
@@ -192,18 +194,29 @@ def fit_avatar(
     sampler = ImageSampler(scene, ImageOptions(), seed=seed, images=scene.split(split))
     optimizer, factors = subject.optimizer(options)
     rates = [group["lr"] for group in optimizer.param_groups]
+    held: list[tuple[Tensor, Tensor, Tensor]] = []
     for step in range(steps):
+        if fill and step == int(_FILLED * steps):
+            seen = visibility(subject.avatar, _some_images(subject, sampler))
+            if fill_unseen(subject.avatar, seen):
+                held = _rows(subject.avatar, ~seen)
         for group, rate, factor in zip(optimizer.param_groups, rates, factors):
             group["lr"] = rate * factor(step / steps)
         terms, shown = subject.terms(sampler.batch(step), step / steps, options)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
+        for parameter, rows, values in held:
+            parameter.data[rows] = values
         if progress is not None:
             progress(step + 1, subject, shown)
-    if fill:
-        fill_unseen(subject.avatar, visibility(subject.avatar, _some_images(subject, sampler)))
     return subject
+
+
+def _rows(avatar: SplatAvatar, chosen: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Each parameter of the Gaussians, those that are chosen (N,) bool, and their values."""
+    parameters = [parameter for parameter in avatar.parameters() if len(parameter) == len(chosen)]
+    return [(parameter, chosen, parameter.detach()[chosen].clone()) for parameter in parameters]
 
 
 def _some_images(subject: Subject, sampler: ImageSampler, most: int = 60) -> Iterator[tuple[Tensor, View]]:

@@ -14,15 +14,14 @@ from contrapposto.systems.anerf.view import View
 
 _NEIGHBOURS = 12
 _ROUNDS = 300
-_GRAZING = 0.2
-_BEHIND = 2.0
+_BEHIND = 4.0  # spacings
 _SOLID = 0.5
 _HEAD = 15
 
 
 @torch.no_grad()
 def visibility(avatar: SplatAvatar, images: Iterable[tuple[Tensor, View]]) -> Tensor:
-    """(N,) bool: Gaussians that lie on the surface that some image shows, and not seen from the side alone.
+    """(N,) bool: Gaussians that lie on the surface that some image shows, and face its camera.
 
     Several Gaussians share a pixel, and in a small image none of them has one of its own: how much of each is drawn tells
     little. So the depth of the drawn surface is compared with theirs.
@@ -42,7 +41,7 @@ def visibility(avatar: SplatAvatar, images: Iterable[tuple[Tensor, View]]) -> Te
         inside = (column >= 0) & (column < view.width) & (row >= 0) & (row < view.height)
         place = row.clamp(0, view.height - 1), column.clamp(0, view.width - 1)
         front = gaussians.depth < surface[place] + _BEHIND * avatar.spacing
-        facing = _facing(avatar, bones, view) > _GRAZING
+        facing = _facing(avatar, bones, view) > 0
         seen |= inside & front & facing & (solid[place] > _SOLID)
     return seen
 
