@@ -102,12 +102,13 @@ def _parses(argument: str) -> bool:
     return True
 
 
-def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+def compose_config(name: str, overrides: Sequence[str] = (), *, explain: bool = True) -> DictConfig:
     """The configuration of an entry point for a command line, outside of `hydra.main`.
 
     Args:
         name: train, evaluate or prepare.
         overrides: as typed, `key=value` each.
+        explain: find the nearest known key for an error, which takes as long as composing.
 
     Raises:
         ConfigError: the overrides do not fit, with the nearest known key.
@@ -123,7 +124,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
         try:
             config = compose(name, overrides=quoted)
         except HydraException as error:
-            raise translate(name, quoted, error) from None
+            raise translate(name, quoted, error, explain=explain) from None
     with open_dict(config):
         config.overrides = quoted
     return config
@@ -161,8 +162,8 @@ def hydra_options(arguments: Sequence[str]) -> list[str]:
     return options
 
 
-def translate(name: str, overrides: Sequence[str], error: Exception) -> ConfigError:
-    """An error of Hydra's as one that names the nearest option."""
+def translate(name: str, overrides: Sequence[str], error: Exception, *, explain: bool = True) -> ConfigError:
+    """An error of Hydra's as one that names the nearest option, if `explain`."""
     from hydra import compose
 
     text = str(error)
@@ -181,6 +182,8 @@ def translate(name: str, overrides: Sequence[str], error: Exception) -> ConfigEr
     key = match[1]
     if key in RENAMED:
         return ConfigError(f"{key} is now called {RENAMED[key]}.", fix=f"{RENAMED[key]}=VALUE")
+    if not explain:
+        return ConfigError(f"There is no option {key!r}.")
     rest = [override for override in overrides if override.lstrip("+").partition("=")[0] != key]
     try:
         keys = [

@@ -103,12 +103,12 @@ def _composed(model: str, config: DictConfig) -> tuple[DictConfig, list[str]]:
     shared += [f"{key}={value}" for key, value in now.items() if value != _usual(key)]
     while True:
         try:
-            return compose_config("train", [f"model={model}", *shared]), shared
+            return compose_config("train", [f"model={model}", *shared], explain=False), shared
         except ConfigError as error:  # an option of the data that only later stages have
             unknown = re.search(r"There is no option '([^']+)'", error.what)
             rest = [o for o in shared if not unknown or o.lstrip("+~").partition("=")[0] != unknown[1]]
             if config.stages or len(rest) == len(shared):
-                raise
+                return compose_config("train", [f"model={model}", *shared]), shared  # the error, explained
             shared = rest
 
 
