@@ -122,7 +122,8 @@ def _pause(until: float) -> None:
     time.sleep(max(until - time.monotonic(), 0))
 
 
-def _quantiles(values: list[float]) -> dict[str, float]:
+def _quantiles(measured: list[float | None]) -> dict[str, float]:
+    values = [value for value in measured if value is not None]  # a body may have no packet of its own
     if not values:
         return {"count": 0}
     p50, p95 = np.quantile(values, [0.5, 0.95])
