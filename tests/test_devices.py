@@ -38,6 +38,7 @@ def test_absent_devices_are_refused_with_a_way_out(name):
 
 
 def test_a_command_decides_for_everything_inside_of_it():
+    torch.set_float32_matmul_precision("highest")  # a training of another test may have changed it
     lines = []
     with simulated_cuda():
         assert drawing_device() is None

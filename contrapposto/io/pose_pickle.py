@@ -23,6 +23,11 @@ from contrapposto.skeleton import SMPL22
 FPS = 60.0
 """SAGE's frame rate, which its files do not state."""
 
+_WAY = (
+    "with the program that wrote it (WHAM and PHALP have a dictionary for each person): "
+    "np.savez(name, poses=..., trans=..., fps=30), poses (F, 72) axis-angles"
+)
+
 
 def read_pose_pickle(path: str | Path, *, fps: float | None = None) -> Motion:
     """Read a pickled dictionary of pose arrays into a clip on the skeleton of its layout.
@@ -36,14 +41,23 @@ def read_pose_pickle(path: str | Path, *, fps: float | None = None) -> Motion:
     """
     from contrapposto.pickles import read_pickle
 
-    content = read_pickle(check_file(path, "pickle of poses"))
-    if not isinstance(content, dict):
+    file = check_file(path, "pickle of poses")
+    try:
+        content = read_pickle(file)
+    except InputError as error:
+        raise InputError(error.what, found=error.found, fix=error.fix or _WAY) from None
+    arrays: dict[str, np.ndarray] = {}
+    if isinstance(content, dict):
+        arrays = {str(key): np.asarray(value) for key, value in content.items() if _is_plain(value)}
+    if not arrays:
         raise InputError(
             f"{path} is not a pickle of poses.",
-            found=f"a {type(content).__name__}",
+            found=shorten(
+                f"a {type(content).__name__} {list(content) if isinstance(content, dict) else ''}", 80
+            ),
             expected="a dictionary with poses and trans",
+            fix=_WAY,
         )
-    arrays = {str(key): np.asarray(value) for key, value in content.items() if _is_plain(value)}
     if fps is None and set(arrays) == {"poses", "trans"}:
         note(f"the file states no frame rate: {FPS:g} as SAGE has it; fps= states another")
         fps = FPS

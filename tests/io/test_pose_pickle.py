@@ -43,6 +43,7 @@ class Harm:
     [
         (Harm(), "nothing in it was executed"),
         ([1, 2], "a list"),
+        ({0: {"pose": np.zeros((4, 72)), "trans": np.zeros((4, 3))}}, "a dictionary for each person"),
         ({"betas": np.zeros(10)}, "not a motion file"),
         ({"poses": np.zeros((4, 65)), "trans": np.zeros((4, 3))}, "65"),
         ({"poses": np.zeros((4, 66)), "trans": np.zeros((5, 3))}, "trans"),
