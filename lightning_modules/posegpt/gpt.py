@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.systems.posegpt.autoencoder import MotionAutoEncoder
+from contrapposto.systems.posegpt.convolutional import ConvAutoEncoder
 from contrapposto.systems.posegpt.gpt import PoseGPT
 from contrapposto.systems.posegpt.losses import token_accuracy, token_nll, token_nll_with_end
 from contrapposto.systems.posegpt.official import load_official, read_vqvae
@@ -74,6 +75,8 @@ class PoseGPTModule(PoseModule):
                 f"Windows of {window} frames cannot be cut into tokens.",
                 expected=f"data.window a multiple of {encoder.factor}",
             )
+        if isinstance(encoder, ConvAutoEncoder):  # the tokens of the training windows are many
+            encoder.feedback = 0.0
         self.network = PoseGPT(encoder, num_actions=len(self.vocabulary), **(network or {}))
         self.network.check_lengths(0, window)
 

@@ -30,7 +30,7 @@ EMPHASIS = 3.0
 """Of turn, step and height within the networks: 4 among 136 numbers, and the pose does not tell which way they go."""
 
 FEEDBACK = 0.25
-"""Share of what the tokens before have gone astray that a token takes back; more of it makes the steps uneven."""
+"""See `ConvAutoEncoder.feedback`; more of it makes the steps uneven."""
 
 
 class CausalConv(nn.Conv1d):
@@ -70,6 +70,10 @@ class ConvAutoEncoder(MotionAutoEncoder):
         beta: weight of the codebook term, where the quantiser is `product`.
         quantizer: `residual`, `ema` or `product`, see `make_quantizer`.
 
+    Attributes:
+        feedback: share of what earlier tokens have gone astray that a token takes back in `encode` outside of training; 0
+            encodes all tokens at once, which is twenty times as fast.
+
     Raises:
         ConfigError: a size below 1.
     """
@@ -94,7 +98,7 @@ class ConvAutoEncoder(MotionAutoEncoder):
         super().__init__()
         if min(num_joints, hidden, halvings, depth, num_books, num_codes, code_dim) < 1:
             raise ConfigError("A size of the auto-encoder is below 1.", expected="whole numbers from 1")
-        self.num_joints, self.factor = num_joints, 2**halvings
+        self.num_joints, self.factor, self.feedback = num_joints, 2**halvings, FEEDBACK
         size = 6 * num_joints + 4
         patch = self.factor * size
         self.standardizer = Standardizer(num_joints)
@@ -164,7 +168,7 @@ class ConvAutoEncoder(MotionAutoEncoder):
         self.check_frames(x)
         mask = torch.ones_like(x[..., 0], dtype=torch.bool) if valid is None else valid.bool()
         features = self.features(x)
-        if self.training:
+        if self.training or not self.feedback:
             return self.encode_features(features, mask), mask[:, :: self.factor]
         return self._follow(features, mask), mask[:, :: self.factor]
 
@@ -183,11 +187,11 @@ class ConvAutoEncoder(MotionAutoEncoder):
             here = slice(first, first + self.factor)
             if state is not None:
                 off = heading[:, first - 1] - state.heading
-                rows[:, here, -4] += FEEDBACK / self.factor * torch.atan2(off.sin(), off.cos())[:, None]
+                rows[:, here, -4] += self.feedback / self.factor * torch.atan2(off.sin(), off.cos())[:, None]
                 x, z = (place[:, first - 1] - state.place).unbind(-1)
                 cosine, sine = state.heading.cos(), state.heading.sin()
                 way = torch.stack([cosine * x + sine * z, cosine * z - sine * x], dim=-1)
-                rows[:, here, -3:-1] += FEEDBACK / self.factor * way[:, None]
+                rows[:, here, -3:-1] += self.feedback / self.factor * way[:, None]
             context = slice(max(0, here.stop - self.factor * (self._encoder_context + 1)), here.stop)
             latents.append(self.encode_features(rows[:, context], valid[:, context])[:, -1:])
             codes.append(self.quantizer(latents[-1], valid[:, first : first + 1]).z_q)

@@ -9,7 +9,6 @@ from contrapposto.body import load_body
 from contrapposto.errors import ConfigError
 from contrapposto.skeleton import SMPL22, forward_kinematics
 from contrapposto.synthetic import generate
-from contrapposto.systems.posegpt import convolutional
 from contrapposto.systems.posegpt.autoencoder import decoded_features
 from contrapposto.systems.posegpt.convolutional import ConvAutoEncoder
 from contrapposto.systems.posegpt.generator import MotionGenerator
@@ -238,13 +237,15 @@ def test_learns_to_turn(options):
     assert 0.8 < float(model.eval()(x, valid).motion.features[0, 1:, -4].sum().detach()) / turn < 1.2
 
 
-def test_tokens_one_after_the_other_are_those_of_all_at_once_without_feedback(monkeypatch):
-    monkeypatch.setattr(convolutional, "FEEDBACK", 0.0)
+def test_tokens_one_after_the_other_are_those_of_all_at_once_without_feedback():
     model, x = build(depth=1), network_input(clip("walk", 96))  # 48 tokens, more than a token depends on
+    model.feedback = 1e-9
     assert (model.encode(x)[0] - model.encode_features(model.features(x))).abs().max() < 1e-4
+    model.feedback = 0.0
+    assert torch.equal(model.encode(x)[0], model.encode_features(model.features(x)))
 
 
-def test_feedback_keeps_the_way(monkeypatch):
+def test_feedback_keeps_the_way():
     """Codes of steps have errors that add up; later tokens take them back. Training sees none of it."""
     model = MotionGenerator.from_pretrained("posegpt_gpt").sampler.vqvae
     clips = [clip(action, 128) for action in ("walk in a circle", "turn left", "walk backwards", "run")]
@@ -258,7 +259,7 @@ def test_feedback_keeps_the_way(monkeypatch):
     with_feedback = astray()
     assert torch.equal(model.train().encode(x)[0], model.encode_features(model.features(x)))
     model.eval()
-    monkeypatch.setattr(convolutional, "FEEDBACK", 0.0)
+    model.feedback = 0.0
     assert with_feedback < 0.6 * astray()
 
 
