@@ -29,7 +29,8 @@ def test_without_a_device_the_function_is_called_as_it_is(recwarn):
     replay, (first, second) = Replay(function), (torch.ones(2, 2), torch.ones(2, 2))
     assert torch.equal(replay(first, second)[0], first @ second)
     with simulated_cuda():
-        assert replay(first.to("cuda"), second.to("cuda"))[0].device.type == "cuda"
+        on_device = Replay(function)(first.to("cuda"), second.to("cuda"))
+        assert on_device[0].device.type == "cuda"
     assert not recwarn.list
 
 

@@ -246,6 +246,7 @@ def _patches() -> Iterator[Any]:
         yield mock.patch(f"torch.cuda.{name}", lambda *args, answer=value, **kwargs: answer)
     # A build for CUDA, without a GPU, would look for a driver here.
     yield mock.patch("torch.cuda._lazy_init", lambda: None)
+    yield mock.patch("torch.backends.cuda.is_built", lambda: False)
     yield mock.patch("torch.backends.cudnn.is_acceptable", lambda tensor: False)
     yield mock.patch("torch.accelerator.current_accelerator", lambda *args, **kwargs: None)
     # Tensors of inference mode cannot be wrapped; without gradients is the same to the code that is simulated.
