@@ -22,12 +22,9 @@ FASTEST = 15.0
 _ORIGIN, _ON_HEAD = 2e-3, 0.02  # metres
 _FROZEN = 0.25  # seconds without any change, while the head moves
 _HEAD_MOVES = 0.01  # metres
-_WINDOW, _SHAKES, _TURNS, _WALKS = (
-    0.4,
-    0.006,
-    0.03,
-    0.25,
-)  # seconds; metres, entries of matrices; metres of the head
+_WINDOW = 0.4  # seconds in which a hand stays at one place
+_SHAKES, _TURNS = 0.006, 0.03  # metres, and entries of matrices, of its noise
+_WALKS = 0.25  # metres that the head goes in this time
 
 
 def plausible(tracks: Iterator[DeviceTrack], repairs: Repairs) -> Iterator[DeviceTrack]:

@@ -142,7 +142,7 @@ class AnerfRender:
             )
             print(f"note: {unseen} of {len(path)} images do not show the figure{hint}")
         paths = writers.paths
-        return paths if judge is None else [*paths, judge.write(stem / "scores.csv")]
+        return paths if judge is None or not judge.rows else [*paths, judge.write(stem / "scores.csv")]
 
     def _stem(self, stem: Path, mode: str) -> Path:
         """A name whose video, page and folder of images replace nothing."""

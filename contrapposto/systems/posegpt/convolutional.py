@@ -160,8 +160,7 @@ class ConvAutoEncoder(MotionAutoEncoder):
     @property
     def context_tokens(self) -> int:
         """How many tokens before a token its frames depend on."""
-        convolutions = [layer for layer in self.decoder.modules() if isinstance(layer, CausalConv)]
-        return 1 + sum((layer.kernel_size[0] - 1) * layer.dilation[0] for layer in convolutions)
+        return 1 + _reach(self.decoder)
 
     def encode(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `MotionAutoEncoder.encode`."""
@@ -192,18 +191,12 @@ class ConvAutoEncoder(MotionAutoEncoder):
                 cosine, sine = state.heading.cos(), state.heading.sin()
                 way = torch.stack([cosine * x + sine * z, cosine * z - sine * x], dim=-1)
                 rows[:, here, -3:-1] += self.feedback / self.factor * way[:, None]
-            context = slice(max(0, here.stop - self.factor * (self._encoder_context + 1)), here.stop)
+            context = slice(max(0, here.stop - self.factor * (_reach(self.encoder) + 1)), here.stop)
             latents.append(self.encode_features(rows[:, context], valid[:, context])[:, -1:])
             codes.append(self.quantizer(latents[-1], valid[:, first : first + 1]).z_q)
             decoded = self.decode_features(torch.cat(codes[-self.context_tokens - 1 :], dim=1))
             _, _, state = integrate(decoded[:, -self.factor :], valid[:, here], state)
         return torch.cat(latents, dim=1)
-
-    @property
-    def _encoder_context(self) -> int:
-        """How many tokens before a token its latent depends on."""
-        blocks = [layer for layer in self.encoder if isinstance(layer, ResidualConv)]
-        return 1 + sum((block.wide.kernel_size[0] - 1) * block.wide.dilation[0] for block in blocks)
 
     def encode_features(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, L, D) latents of features (B, T, 6 J + 4), where (B, T) is not valid of their mean."""
@@ -245,6 +238,12 @@ class ConvAutoEncoder(MotionAutoEncoder):
             fade = 1 - torch.arange(1, self.factor + 1).to(gap) / self.factor
             patches = patches - fade[:, None] * (gap * kept)[:, :, None]
         return patches.flatten(1, 2)
+
+
+def _reach(network: nn.Module) -> int:
+    """How many tokens before a token the convolutions of a network see."""
+    layers = [layer for layer in network.modules() if isinstance(layer, CausalConv)]
+    return sum((layer.kernel_size[0] // layer.stride[0] - 1) * layer.dilation[0] for layer in layers)
 
 
 def _path(features: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
