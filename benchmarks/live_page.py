@@ -17,6 +17,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.browser import Browser, free_port
 from tests.systems.sage.live.headset import RATE, Headset
 
 COMMAND = "python -m benchmarks.live_page"
+BESIDE = np.array([1.2, 0, 0], np.float32)  # metres from the first wearer to the second
 _ACTIONS = [("march", 3), ("wave both hands", 3), ("squat", 3), ("walk", 3)]
 _KEEP = """
 live.everything = { drawn: [], returned: [] };
@@ -70,7 +72,7 @@ def _session(url: str, seconds: float, images: Path | None) -> dict[str, Any]:
         first.wait("return live.connections === 2")
         _pause(started + 0.75 * seconds)
         alone = first.run("return live.everything")
-        second = Headset(url, clip)
+        second = Headset(url, replace(clip, root_translation=clip.root_translation + BESIDE))
         second.enter()
         second.calibrate()
         second.run(_KEEP)
@@ -133,6 +135,7 @@ def _quantiles(measured: list[float | None]) -> dict[str, float]:
 def _watch(url: str, path: Path) -> None:
     browser = Browser()
     try:
+        browser.call("/window/rect", {"width": 1280, "height": 863})  # 1280 x 720 without the bars
         browser.call("/url", {"url": f"{url}/watch"})
         time.sleep(5)
         _save(browser, path)

@@ -33,7 +33,7 @@ _FILES = {
 _TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 MOST_WEARERS = 4
 _MOST_BYTES = 4096  # of a message from a page
-_COARSE = 0.03  # metres, of the body for browsers that draw without a graphics card
+_COARSE = 0.04  # metres, of the body for browsers that draw without a graphics card
 _POLICY = (
     "default-src 'self'; style-src 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' ws: wss:"
 )

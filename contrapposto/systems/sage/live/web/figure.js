@@ -27,8 +27,26 @@ export function makeScene() {
     sun.position.set(x, y, z);
     scene.add(sun);
   }
-  scene.add(new THREE.GridHelper(24, 24, 0xa9b2bf, 0xcfd5de));
+  scene.add(tiles(40));
   return scene;
+}
+
+function tiles(count) { // squares of half a metre; the fog hides where they end
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 128;
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = "#e3e7ec";
+  pen.fillRect(0, 0, 128, 128);
+  pen.fillStyle = "#d2d8e0";
+  for (const corner of [0, 64]) pen.fillRect(corner, corner, 64, 64);
+  const map = new THREE.CanvasTexture(canvas);
+  map.wrapS = map.wrapT = THREE.RepeatWrapping;
+  map.repeat.set(count / 2, count / 2);
+  map.anisotropy = 8;
+  map.colorSpace = THREE.SRGBColorSpace;
+  const floor = new THREE.Mesh(new THREE.PlaneGeometry(count / 2, count / 2), new THREE.MeshBasicMaterial({ map }));
+  floor.rotation.x = -Math.PI / 2;
+  return floor;
 }
 
 export function makeSign() { // status in VR, where the panel of the page is not seen

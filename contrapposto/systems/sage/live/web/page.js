@@ -194,10 +194,13 @@ function resize() {
   if (renderer.xr.isPresenting) return;
   renderer.setSize(innerWidth, innerHeight, false);
   camera.aspect = innerWidth / innerHeight;
+  const covered = byId("panel").getBoundingClientRect().right; // figures stand in the middle of what the panel leaves free
+  if (covered < 0.7 * innerWidth) camera.setViewOffset(innerWidth, innerHeight, -covered / 2, 0, innerWidth, innerHeight);
+  else camera.clearViewOffset();
   camera.updateProjectionMatrix();
 }
+new ResizeObserver(resize).observe(byId("panel"));
 addEventListener("resize", resize);
-resize();
 byId("view").addEventListener("pointermove", event => {
   if (!event.buttons) return;
   orbit.turn -= event.movementX / 150;
