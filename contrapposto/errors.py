@@ -51,7 +51,11 @@ class MissingError(ContrappostoError):
 
 
 def nearest(name: str, choices: Iterable[str], count: int = 3) -> str:
-    """Return `a, b or c`, the choices nearest to a misspelt name, or all of them when none is near."""
+    """Return `a, b or c`, the choices nearest to a misspelt name, or all of them when none is near.
+
+    Of dotted names (`module.network.width`) all means what stands before the first dot.
+    """
     options = sorted(choices)
-    close = difflib.get_close_matches(name, options, n=count, cutoff=0.5) or options
+    close = difflib.get_close_matches(name, options, n=count, cutoff=0.5)
+    close = close or sorted({option.split(".")[0] for option in options})
     return close[0] if len(close) == 1 else f"{', '.join(close[:-1])} or {close[-1]}" if close else "(none)"

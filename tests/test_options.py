@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from contrapposto.errors import ConfigError
+from contrapposto.errors import ConfigError, nearest
 from contrapposto.options import build, check_options, parse_value
 
 
@@ -108,3 +108,9 @@ def test_objects_are_built_from_the_inside():
 def test_a_missing_class_is_one_clear_error():
     with pytest.raises(ConfigError, match="no_such_module"):
         build({"_target_": "no_such_module.Thing"})
+
+
+def test_a_name_that_is_like_none_is_answered_by_groups_of_names():
+    known = ["seed", "module.network.width", "module.loss", "data.name"]
+    assert nearest("modul.loss", known) == "module.loss"
+    assert nearest("output", known) == "data, module or seed"
