@@ -1,6 +1,6 @@
 """The image of generated motion in README and docs: python benchmarks/posegpt_image.py MODEL OUTPUT.png [all=true] [seed=0]
 
-One panel per action: the frame of the clip that shows most of it, the one farthest from its first pose. `all=true` shows
+One panel per action: the frame of the clip that shows most of it, the one farthest from standing. `all=true` shows
 every action of the model's vocabulary in files OUTPUT_1.png, OUTPUT_2.png, ... of twelve panels each.
 """
 
@@ -23,19 +23,26 @@ ACTIONS = ("squat", "walk", "bow", "raise left arm", "sit down", "run", "wave ri
 PANEL, PANELS = (224, 224), 12
 
 
-def telling_frame(clip: Motion) -> Motion:
-    """The one frame whose pose is farthest from the first, in the place of the root."""
-    joints = clip.joint_positions()[:, :22]
-    own = joints - joints[:, :1] * [1, 1, 0]
-    frame = int(np.linalg.norm(own - own[:1], axis=-1).mean(1).argmax())
+def telling_frame(clip: Motion, standing: Motion) -> Motion:
+    """The one frame whose pose is farthest from the first one of `standing`, in the place of the root."""
+    own = around_root(clip)
+    frame = int(np.linalg.norm(own - around_root(standing)[:1], axis=-1).mean(1).argmax())
     return replace(clip.frames(frame, frame + 1), labels=())
+
+
+def around_root(clip: Motion) -> np.ndarray:
+    """(F, 22, 3) joints above and around the place of the root on the floor."""
+    joints = clip.joint_positions()[:, :22]
+    own: np.ndarray = joints - joints[:, :1] * [1, 1, 0]
+    return own
 
 
 def draw(generator: MotionGenerator, actions: list[str], path: Path, seed: int) -> None:
     """Write one image of a panel for each action."""
+    draws = replace(USUAL, seed=seed)
+    standing = generator.generate(["stand"], 4, 1, draw=draws).motions[0]
     clips = {
-        a: telling_frame(generator.generate([a], 60, 1, draw=replace(USUAL, seed=seed)).motions[0])
-        for a in actions
+        a: telling_frame(generator.generate([a], 60, 1, draw=draws).motions[0], standing) for a in actions
     }
     with tempfile.TemporaryDirectory() as folder:
         video = render_motion_video(Path(folder) / "still.mp4", clips, size=PANEL, camera="each")

@@ -97,7 +97,8 @@ def _place(run: Path) -> str:
 def _portable_config(saved: DictConfig, options: Any, place: str) -> DictConfig:
     """The run's configuration with the module's options spelled out and the places of this machine taken out."""
     raw: Any = OmegaConf.to_container(saved, resolve=False)
-    raw["overrides"] = [str(option).replace(f"{place}/", "") for option in raw.get("overrides") or []]
+    options_typed = [str(option) for option in raw.get("overrides") or []]
+    raw["overrides"] = [o.replace(f"{place}/", "") for o in options_typed if not o.startswith("paths.")]
     raw["module"] = {"_target_": raw["module"]["_target_"], **options}
     raw["paths"] = {"runs": "runs", "stores": "stores", "run": None}
     for key in ("logger", "init_from", "resume", "resumed"):

@@ -58,7 +58,10 @@ def run(tmp_path):
         },
         "paths": {"run": str(folder), "runs": str(tmp_path), "stores": "stores"},
         "data": {"name": "toy", "store": "${paths.stores}/toy"},
-        "overrides": [f"module.vqvae='{tmp_path}/runs/posegpt_vqvae/A/best.ckpt'"],
+        "overrides": [
+            f"module.vqvae='{tmp_path}/runs/posegpt_vqvae/A/best.ckpt'",
+            "paths.stores='/mnt/somebody/stores'",
+        ],
     }
     OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
     result = {"model": "posegpt_gpt", "experiment": None, "data": {"name": "toy", "licence": "CC0-1.0"}}
@@ -98,7 +101,7 @@ def test_a_published_model_is_the_run_in_half_precision(run, tmp_path):
         torch.testing.assert_close(trained.state[name], value, rtol=1e-3, atol=1e-6)
     assert list(load(folder).vocabulary.names) == OPTIONS["vocabulary"]
     text = "".join((folder / name).read_text() for name in FILES[:3])
-    assert str(tmp_path) not in text
+    assert str(tmp_path) not in text and "somebody" not in text
     card = (folder / "README.md").read_text()
     assert str(tmp_path) not in card
     assert "python train.py model=posegpt_gpt module.vqvae=runs/posegpt_vqvae/A/best.ckpt" in card
