@@ -121,7 +121,7 @@ def written_here(path: str | Path) -> bool:
 
 
 class _Counted:
-    """A file that is read from its begin to its end; says how far, once that takes long."""
+    """A file that is read from its begin to its end; reports how far, once that takes long."""
 
     def __init__(self, file: IO[bytes], title: str, size: int) -> None:
         self._file, self._size, self._done, self._step = file, size, 0, late(title)

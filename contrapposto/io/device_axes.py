@@ -90,8 +90,8 @@ def _vertical_of_head(quaternions: np.ndarray, high: list[bool]) -> int | None:
     turns = Rotation.from_quat(quaternions[:, [1, 2, 3, 0]]).as_matrix()
     cosines = np.median(turns, axis=0)
     upright = [cosines[1, 1] > _STANDS, max(cosines[2, 1], cosines[2, 2]) > _STANDS]
-    found = [axis for axis in (1, 2) if upright[axis - 1]]
-    return found[0] if len(found) == 1 and high[found[0] - 1] else None
+    axes = [axis for axis in (1, 2) if upright[axis - 1]]
+    return axes[0] if len(axes) == 1 and high[axes[0] - 1] else None
 
 
 def _z_up(places: np.ndarray, turns: np.ndarray) -> str:
