@@ -12,7 +12,7 @@ import json
 import pickletools
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from contrapposto.io.pose_units import (
     in_radians,
 )
 from contrapposto.motion import Label, Motion
+from contrapposto.progress import late
 from contrapposto.skeleton import SKELETONS, Skeleton
 
 _METADATA = "contrapposto_metadata"
@@ -119,6 +120,19 @@ def written_here(path: str | Path) -> bool:
         return False
 
 
+class _Counted:
+    """A file that is read from its begin to its end; reports how far, once that takes long."""
+
+    def __init__(self, file: IO[bytes], title: str, size: int) -> None:
+        self._file, self._size, self._done, self._step = file, size, 0, late(title)
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._done += len(data)
+        self._step(self._done, self._size)
+        return data
+
+
 class _Members:
     """The arrays of an npz archive, each read when it is asked for."""
 
@@ -143,7 +157,8 @@ class _Members:
             with self._archive.open(info) as file:
                 _check_claim(name, file, info.file_size)
             with self._archive.open(info) as file:
-                values = np.lib.format.read_array(file, allow_pickle=False)
+                counted: Any = _Counted(file, f"unpacking {name}, bytes", info.file_size)
+                values = np.lib.format.read_array(counted, allow_pickle=False)
             if values.dtype.kind == "U":
                 check_text(values)
             return values

@@ -6,14 +6,22 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from contrapposto.checks import note
+from contrapposto.io.device_arms import along_arms, swing_of_wrists
 from contrapposto.io.devices import CONVENTIONS
 
 _LEAST = 30  # frames with all three devices
 _WALKED = 1.0  # metres from which on the way of the head shows where it looks
 _UPRIGHT = 0.5  # cosine of the head's own vertical to the world's, median over a recording
+_STANDS = 0.8  # the same, where hands are raised and do not show the vertical
 _AHEAD = 0.1  # how clearly (`_looks`) a head looks along an axis
 _METRES = 10.0  # heights of a head above this are no metres
 _ALONG = 0.3  # mean cosine from which on wrists lie along their arms
+_WRISTS = 2.0  # how well wrists fit where they count more than a weak look; joints and controllers of a Quest: 2.3 (median)
+_SPAN = 6  # rows over which hands swing
+_QUEST, _JOINT = (
+    0.4,
+    1.3,
+)  # how much better wrists fit as joints than as controllers; recordings: below 0.2, above 1.6
 
 
 def find_axes(block: np.ndarray, habit: str) -> str:
@@ -25,11 +33,13 @@ def find_axes(block: np.ndarray, habit: str) -> str:
     """
     whole = whole_rows(block)
     if whole is None:
+        note(f"fewer than {_LEAST} rows hold all devices: axes={habit} is taken; axes= states another")
         return habit
     places = whole[..., :3]
     turns = Rotation.from_quat(whole[..., [4, 5, 6, 3]].reshape(-1, 4)).as_matrix().reshape(-1, 3, 3, 3)
-    up = find_vertical(places)
+    up = find_vertical(whole)
     if up is None:
+        note(f"head and hands do not show which axis is up: axes={habit} is taken; axes= states another")
         return habit
     name = _z_up(places, turns) if up == 2 else _y_up(places, turns)
     if name != habit:
@@ -60,20 +70,28 @@ _DESCRIBED = {
 }
 
 
-def find_vertical(places: np.ndarray) -> int | None:
-    """1 or 2 where the head of (F, 3, 3) places is above the hands along y or z, and not along the other."""
+def find_vertical(whole: np.ndarray) -> int | None:
+    """1 or 2 where the head of (F, 3, 7) poses is above the hands along y or z, else where it is upright; else None."""
+    places = whole[..., :3]
     above = np.median(places[:, :1] - places[:, 1:], axis=(0, 1))
     apart = float(np.median(np.linalg.norm(places[:, 1:] - places[:, :1], axis=-1)))
     height, spread = np.median(places[:, 0], axis=0), np.ptp(places[:, 0], axis=0)
-    stands = [
-        above[axis] > 0.25 * apart and height[axis] > 1.5 * apart and spread[axis] < height[axis]
-        for axis in (1, 2)
-    ]
+    high = [height[axis] > 1.5 * apart and spread[axis] < height[axis] for axis in (1, 2)]
+    stands = [high[axis - 1] and above[axis] > 0.25 * apart for axis in (1, 2)]
     if stands[0] != stands[1]:
         return 1 if stands[0] else 2
-    if not any(stands):
-        return None
-    return 1 if above[1] > above[2] else 2
+    if any(stands):
+        return 1 if above[1] > above[2] else 2
+    return _vertical_of_head(whole[:, 0, 3:], high)
+
+
+def _vertical_of_head(quaternions: np.ndarray, high: list[bool]) -> int | None:
+    """1 or 2 where heads (F, 4) wxyz are upright about y or z, and high enough for people; None where both or none are."""
+    turns = Rotation.from_quat(quaternions[:, [1, 2, 3, 0]]).as_matrix()
+    cosines = np.median(turns, axis=0)
+    upright = [cosines[1, 1] > _STANDS, max(cosines[2, 1], cosines[2, 2]) > _STANDS]
+    axes = [axis for axis in (1, 2) if upright[axis - 1]]
+    return axes[0] if len(axes) == 1 and high[axes[0] - 1] else None
 
 
 def _z_up(places: np.ndarray, turns: np.ndarray) -> str:
@@ -97,14 +115,23 @@ def _level(directions: np.ndarray, up: int) -> np.ndarray:
 
 def _y_up(places: np.ndarray, turns: np.ndarray) -> str:
     ahead = _level(turns[:, 0, :, 2], 1)  # the head's own z
-    if _looks(places, ahead, 1) < 0:
+    joints, quest = (
+        along_arms(*shown) + swing_of_wrists(*shown, _SPAN)
+        for shown in (_upright(name, places, turns) for name in ("joints_y_up", "quest"))
+    )
+    # A weak look backward is left out of account where wrists fit; those of joints less so, as exchanged ones do, too.
+    least = -0.25 if quest > _WRISTS else -0.1 if joints > _WRISTS else 0.0
+    if _looks(places, ahead, 1) < least:
         return "openxr"
-    joints, quest = (along_arms(*_upright(name, places, turns)) for name in ("joints_y_up", "quest"))
+    joint = (
+        abs(joints) - quest
+    )  # of exchanged joints the first is negative; of a Quest the second stays positive
+    if not _QUEST < joint < _JOINT:
+        return "quest" if joint <= _QUEST else "joints_y_up"
     # Left of somebody who looks along z is y x z in right-handed axes, and the other way round in left-handed ones.
     left = np.cross([0.0, 1.0, 0.0], ahead)
-    if np.median(((places[:, 1] - places[:, 2]) * left).sum(axis=1)) > 0:  # else exchanged, if wrists show it
-        return "quest" if quest > max(joints, 2 * _ALONG) else "joints_y_up"
-    return "joints_y_up" if joints < -2 * _ALONG and quest < 0 else "quest"
+    apart = float(np.median(((places[:, 1] - places[:, 2]) * left).sum(axis=1)))
+    return "joints_y_up" if apart > 0 else "quest"
 
 
 def _upright(name: str, places: np.ndarray, turns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -132,18 +159,3 @@ def _is_joint(places: np.ndarray, turns: np.ndarray) -> bool:
     if float(np.median(turns[:, 0, 2, 1])) < _UPRIGHT:
         return False
     return abs(along_arms(places, turns)) > 2 * _ALONG  # left and right may be exchanged
-
-
-def along_arms(places: np.ndarray, turns: np.ndarray) -> float:
-    """How far wrists of (F, 3, 3) places, z up, lie along their arms, -2 to 2.
-
-    Of joints, it is negative where left and right are exchanged; of a Quest's controllers it stays positive.
-    """
-    reach = np.median(np.linalg.norm(places[:, 1:] - places[:, :1], axis=-1))
-    shoulders = places[:, 0] - [0.0, 0.0, 0.3 * reach]
-    along = 0.0
-    for hand, sign in ((1, 1.0), (2, -1.0)):  # a wrist's x points away from the body, on the left side
-        arm = places[:, hand] - shoulders
-        arm /= np.maximum(np.linalg.norm(arm, axis=1, keepdims=True), 1e-9)
-        along += sign * float((turns[:, hand, :, 0] * arm).sum(axis=1).mean())
-    return along

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -187,11 +187,14 @@ CONVENTIONS = {
 
 
 def convention(name: str) -> Convention:
-    """One of `CONVENTIONS` by its name.
+    """One of `CONVENTIONS` by its name, with one of `LAYOUTS` behind it: `quest`, `quest_conjugated`, `joints_xyzw`.
 
     Raises:
         ConfigError: there is none of this name.
     """
+    axes, _, layout = name.rpartition("_")
+    if axes in CONVENTIONS and layout in LAYOUTS:
+        return replace(CONVENTIONS[axes], layout=layout)
     if name not in CONVENTIONS:
         raise ConfigError(f"There is no axis convention {name!r}.", expected=nearest(name, CONVENTIONS))
     return CONVENTIONS[name]

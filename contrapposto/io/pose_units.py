@@ -72,7 +72,7 @@ def _stated(key: str, values: np.ndarray) -> float:
 
 def _whole(rate: float) -> float:
     """The whole number where a rate is one but for rounding."""
-    return float(round(rate)) if abs(rate - round(rate)) < 1e-3 * rate else rate
+    return float(round(rate)) if np.isfinite(rate) and abs(rate - round(rate)) < 1e-3 * rate else rate
 
 
 def in_radians(rotations: np.ndarray) -> np.ndarray:

@@ -33,8 +33,10 @@ _local = threading.local()
 class Renderer(Protocol):
     """What every back-end offers."""
 
-    def render(self, scene: Scene, camera: Camera, *, samples: int = 2) -> RenderedImage:
-        """Draw a scene; `samples` x `samples` points are taken in a pixel at edges."""
+    def render(
+        self, scene: Scene, camera: Camera, *, samples: int = 2, keep_light: bool = False
+    ) -> RenderedImage:
+        """Draw a scene; `samples` x `samples` points are taken in a pixel at edges. See `Raycaster.render`."""
         ...
 
 

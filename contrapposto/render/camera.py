@@ -149,6 +149,9 @@ class Camera:
         return replace(self, world_to_camera=transform)
 
 
+_STAYS = 0.4  # metres within which the smoothed path of figures that stay in their place lies
+
+
 def enclose(
     points: np.ndarray,
     direction: Sequence[float],
@@ -209,8 +212,8 @@ def follow(
 ) -> list[Camera]:
     """One camera for each frame that moves with the figures and neither jumps, turns nor zooms.
 
-    The path is the mean joint position, smoothed in time; the distance is the smallest that keeps every joint of every
-    frame in the image.
+    The path is the mean joint position, smoothed in time; figures that stay in their place are seen by a camera that
+    stays in its own. The distance is the smallest that keeps every joint of every frame in the image.
 
     Args:
         positions: (F, N, 3) joint positions of all figures that must be seen, metres.
@@ -237,9 +240,12 @@ def follow(
     towards = np.array(
         [np.sin(azimuth) * np.cos(elevation), -np.cos(azimuth) * np.cos(elevation), np.sin(elevation)]
     )
+    still = bool((np.ptp(path, axis=0) < _STAYS).all())
+    if still:
+        path = np.broadcast_to((path.min(axis=0) + path.max(axis=0)) / 2, path.shape)
     relative = (positions - path[:, None]).reshape(-1, 3)
     camera = enclose(relative, (-towards).tolist(), fov_degrees=fov_degrees, size=size, margin=margin)
-    return [camera.moved(place) for place in path]
+    return [camera.moved(path[0])] * len(path) if still else [camera.moved(place) for place in path]
 
 
 def _smooth(values: np.ndarray, deviation: float) -> np.ndarray:

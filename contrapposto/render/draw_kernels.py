@@ -223,9 +223,11 @@ def paint(
     to_srgb: wp.array[wp.uint8],
     first_row: int,
     run: int,
+    start: int,
+    stop: int,
     color: wp.array3d[wp.uint8],
 ):
-    """The background of `run` pixels of a row, where the rasteriser found no figure, as sRGB bytes.
+    """The background of `run` pixels of a row, between two columns, where the rasteriser found no figure, as sRGB bytes.
 
     As `background`, with what a row shares computed once. A camera whose image rows are horizontal sees every pixel of
     a row at the same depth, and the ground's squares equally large; other cameras compute both for every pixel.
@@ -265,7 +267,7 @@ def paint(
     moved_x = wp.abs(right[0]) * inverse
     moved_y = wp.abs(right[1]) * inverse
     known = shown.known == 1
-    for column in range(part * run, wp.min((part + 1) * run, view.width)):
+    for column in range(wp.max(part * run, start), wp.min((part + 1) * run, stop)):
         if known and shown.inverse[row, column] > 0.0:
             continue
         result = backdrop

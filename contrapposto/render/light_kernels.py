@@ -40,14 +40,18 @@ def light_points(
     key_directions: wp.array[wp.vec3],
     sky_directions: wp.array[wp.vec3],
     scale: float,
+    every: int,
+    phase: int,
     first: int,
     light: wp.array[wp.vec2],
 ):
-    """Share of the sky (within 0.4 m times `scale`) and of the key light at chosen vertices.
+    """Share of the sky (within 0.4 m times `scale`) and of the key light at chosen vertices, at one of `every`.
 
     Vertices turned away from the camera are skipped.
     """
-    slot = wp.tid() + first
+    slot = (wp.tid() + first) * every + phase
+    if slot >= chosen.shape[0]:
+        return
     vertex = chosen[slot]
     point = points[vertex]
     normal = wp.normalize(normals[vertex])

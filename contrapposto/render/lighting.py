@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,7 @@ def to_linear(color: Any) -> np.ndarray:
     return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
+@lru_cache
 def srgb_table() -> np.ndarray:
     """(4096,) sRGB bytes of linear light from 0 to 1."""
     linear = np.linspace(0, 1, 4096)
@@ -172,6 +174,7 @@ def cone(axis: np.ndarray, angle: float, count: int) -> np.ndarray:
     return (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
 
 
+@lru_cache
 def sample_places(samples: int) -> np.ndarray:
     """(samples^2, 2) points in a pixel from 0 to 1, x and y: a grid turned by 27 degrees.
 
@@ -182,6 +185,7 @@ def sample_places(samples: int) -> np.ndarray:
     return np.stack([0.5 + 0.894 * u - 0.447 * v, 0.5 + 0.447 * u + 0.894 * v], axis=-1).astype(np.float32)
 
 
+@lru_cache
 def sphere_directions(count: int) -> np.ndarray:
     """(count, 3) unit directions evenly over the sphere (a golden spiral)."""
     height = 1 - 2 * (np.arange(count) + 0.5) / count
@@ -190,6 +194,7 @@ def sphere_directions(count: int) -> np.ndarray:
     return np.stack([around * np.cos(turn), around * np.sin(turn), height], axis=-1).astype(np.float32)
 
 
+@lru_cache
 def hemisphere_directions(count: int) -> np.ndarray:
     """(count, 3) upward unit directions, denser overhead (by the cosine)."""
     height = np.sqrt(1 - (np.arange(count) + 0.5) / count)

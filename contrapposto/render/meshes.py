@@ -167,8 +167,9 @@ class _Drawn:
 
     def image(self, frame: int) -> np.ndarray:
         mesh = self.painted.posed(self.frames[min(frame, len(self.frames) - 1)])
+        scene = Scene([mesh], ground=self.ground)
         image: np.ndarray = self.renderer.render(
-            Scene([mesh], ground=self.ground), self.cameras[frame]
+            scene, self.cameras[frame], keep_light=frame > 0
         ).color.copy()
         return image
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,7 +26,11 @@ from contrapposto.render.video import VideoWriter
 if TYPE_CHECKING:
     from contrapposto.body import BodyModel
 
-_CHUNK = 16  # frames skinned at once
+_CHUNK = 15  # frames skinned at once
+GROUP = 5
+"""Successive frames that one thread draws."""
+
+Item = TypeVar("Item")
 
 
 def render_motion_video(
@@ -81,16 +86,25 @@ def render_motion_video(
     return Path(path)
 
 
-def _draw(stage: Stage, renderer: Any, frame: int, figures: list[Figure]) -> np.ndarray:
-    """One frame of the video (H, W, 3)."""
-    more = stage.extras(frame / stage.fps) if stage.extras is not None else ()
-    if stage.overlay:
-        panels = [_overlay(stage, renderer, stage.cameras[0][frame], [*figures, *more])]
-    else:
-        panels = [
-            renderer.render(scene_of([figure, *more], stage.ground), cameras[frame]).color.copy()
-            for figure, cameras in zip(figures, stage.cameras)
-        ]
+def _draw(stage: Stage, renderer: Any, group: list[tuple[int, list[Figure]]]) -> list[np.ndarray]:
+    """A few successive frames of the video, each (H, W, 3); the light on figures is renewed little by little."""
+    images: list[list[np.ndarray]] = [[] for _ in group]
+    for panel in range(1 if stage.overlay else len(stage.figures)):
+        ground = stage.ground_of(panel)
+        for number, (frame, figures) in enumerate(group):
+            more = stage.extras(frame / stage.fps) if stage.extras is not None else ()
+            camera = stage.cameras[panel][frame]
+            if stage.overlay:
+                image = _overlay(stage, renderer, camera, [*figures, *more])
+            else:
+                scene = scene_of([figures[panel], *more], ground)
+                image = renderer.render(scene, camera, keep_light=number > 0).color.copy()
+            images[number].append(image)
+    return [_composed(stage, frame, panels) for (frame, _), panels in zip(group, images)]
+
+
+def _composed(stage: Stage, frame: int, panels: list[np.ndarray]) -> np.ndarray:
+    """One frame of the video: panels with their texts."""
     width, height = stage.panel_size
     _, columns = stage.grid
     letters = max(11, round(min(width, height) * 0.034))
@@ -143,26 +157,33 @@ def _in_order(stage: Stage, backend: str, device: str | None) -> Iterator[np.nda
     spare = deque([first])  # taken by the first thread that asks
     local = threading.local()
 
-    def draw(frame: int, figures: list[Figure]) -> np.ndarray:
+    def draw(group: list[tuple[int, list[Figure]]]) -> list[np.ndarray]:
         if not hasattr(local, "renderer"):
             try:
                 local.renderer = spare.pop()
             except IndexError:
                 local.renderer = make_renderer(backend, device, threads=1)
-        return _draw(stage, local.renderer, frame, figures)
+        return _draw(stage, local.renderer, group)
 
-    waiting: deque[Future[np.ndarray]] = deque()
+    waiting: deque[Future[list[np.ndarray]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for frame, figures in _figures(stage):
-                waiting.append(pool.submit(draw, frame, figures))
-                if len(waiting) > 2 * workers + 2:
-                    yield waiting.popleft().result()
+            for group in batched(_figures(stage), GROUP):
+                waiting.append(pool.submit(draw, group))
+                if len(waiting) > workers:
+                    yield from waiting.popleft().result()
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         finally:  # on an exception, or when nobody wants further frames
             for future in waiting:
                 future.cancel()
+
+
+def batched(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
+    """Lists of `count` items, the last one shorter."""
+    source = iter(items)
+    while group := list(itertools.islice(source, count)):
+        yield group
 
 
 def _figures(stage: Stage) -> Iterator[tuple[int, list[Figure]]]:

@@ -52,14 +52,16 @@ class RasterRenderer(ABC):
             Faces (H, W) int32, -1 where there is none, and perspective-correct barycentric weights (H, W, 3) float32.
         """
 
-    def render(self, scene: Scene, camera: Camera, *, samples: int = 2) -> RenderedImage:
+    def render(
+        self, scene: Scene, camera: Camera, *, samples: int = 2, keep_light: bool = False
+    ) -> RenderedImage:
         """Draw a scene; `samples` x `samples` points are taken in every pixel. Errors as in `Raycaster.render`."""
         if not 1 <= samples <= 8:
             raise InputError(f"{samples} samples along a pixel's side cannot be taken.", expected="1 to 8")
         check_size(camera.width, camera.height, samples**2)
         refuse_inside(scene, camera)
         solid = replace(scene, meshes=[*scene.meshes, *(g.to_mesh() for g in scene.capsules)], capsules=())
-        solids, look = self._light.prepare(solid, camera)
+        solids, look = self._light.prepare(solid, camera, keep_light=keep_light)
         faces, weights, points = self._visible(solid, camera)
         depth, ids = self._buffers(solid, faces, weights, points)
         fine = camera.resized(samples)

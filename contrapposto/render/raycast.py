@@ -19,6 +19,7 @@ import warp as wp
 from contrapposto.devices import drawing_device
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.render import draw_kernels, light_kernels, warp_types
+from contrapposto.render.backdrop import Backdrop, Box
 from contrapposto.render.camera import Camera, check_size
 from contrapposto.render.lighting import (
     coarse_faces,
@@ -45,6 +46,8 @@ GROUND_BLUR = (0.022, 0.09, 0.012)
 and the texels are meant for people and grow with `Scene.scale`."""
 
 
+_ROOM = 512  # numbers of pixels at edges for which memory is kept grow in such steps
+_RENEWED = 3  # where light is kept, one sample of so many is new
 GROUND_RAYS = 4
 """Directions towards the key light, and as many towards the sky, that are tried at each texel of the ground."""
 
@@ -83,10 +86,22 @@ class Raycaster:
         self._around = self._array(sphere_directions(16), wp.vec3)
         self._no_capsules = wp.zeros(1, dtype=warp_types.Capsule, device=self.device)
         self._buffers: dict[str, wp.array] = {}
+        self._places: dict[int, wp.array] = {}
+        self._dark = wp.zeros(
+            (2, 2), dtype=wp.vec3, device=self.device
+        )  # a ground's light of which nothing is blocked
+        self._backdrop = Backdrop()
         self._colors: tuple[list[Any], wp.array] | None = None
+        self._lit = 0  # images in a row with the same faces that have soft light
 
     def render(
-        self, scene: Scene, camera: Camera, *, samples: int = 2, everywhere: bool = False
+        self,
+        scene: Scene,
+        camera: Camera,
+        *,
+        samples: int = 2,
+        everywhere: bool = False,
+        keep_light: bool = False,
     ) -> RenderedImage:
         """Draw a scene.
 
@@ -95,6 +110,9 @@ class Raycaster:
             camera: where from; its size is the image's.
             samples: samples x samples points are taken in pixels at edges; 1 turns smoothing off.
             everywhere: take them in all pixels.
+            keep_light: renew the light at a third of the samples on the meshes only, if their faces are those of the
+                image before: a moment later, light that is blocked by limbs has hardly changed. Shadows on the ground
+                are always new.
 
         Raises:
             InputError: the camera is inside a mesh, or the image with its samples is too large.
@@ -104,23 +122,16 @@ class Raycaster:
             raise InputError(f"{samples} samples along a pixel's side cannot be taken.", expected="1 to 8")
         refuse_inside(scene, camera)
         view = make_view(scene, camera)
-        solids, look = self.prepare(scene, camera)
+        solids, look = self.prepare(scene, camera, keep_light=keep_light)
         shape, device = (camera.height, camera.width), self.device
         depth = wp.full(shape, np.inf, dtype=float, device=device)
         ids = wp.full(shape, -1, dtype=wp.int32, device=device)
         color = wp.empty((*shape, 3), dtype=wp.uint8, device=device)
         # pixels of a row that one item draws: a CPU thread copies the kernel's arguments anew for each item
-        short, whole = (64, camera.width) if device.is_cpu else (1, 1)
+        whole = camera.width if device.is_cpu else 1
         shown = self._rasterize(scene, solids, view)
         table = self._to_srgb
-        self._bands(
-            camera.height,
-            lambda first, rows: self._launch(
-                draw_kernels.paint,
-                (rows, -(-camera.width // short)),
-                [view, look, shown, table, first, short, color],
-            ),
-        )
+        self._paint(scene, camera, view, look, shown, color)
         self._bands(
             camera.height,
             lambda first, rows: self._launch(
@@ -143,6 +154,26 @@ class Raycaster:
         numbers = ids.numpy()
         return RenderedImage(color.numpy(), depth.numpy(), numbers >= 0, numbers)
 
+    def _paint(self, scene: Scene, camera: Camera, view: Any, look: Any, shown: Any, color: wp.array) -> None:
+        """The background, where there is no figure."""
+        run = 64 if self.device.is_cpu else 1
+
+        def paint(look: Any, shown: Any, box: Box) -> None:
+            left, right, top, bottom = box
+            self._bands(
+                bottom - top,
+                lambda first, rows: self._launch(
+                    draw_kernels.paint,
+                    (rows, -(-camera.width // run)),
+                    [view, look, shown, self._to_srgb, top + first, run, left, right, color],
+                ),
+            )
+
+        if self.device.is_cpu:
+            self._backdrop.draw(scene, camera, look, shown, color.numpy(), paint)
+        else:
+            paint(look, shown, (0, camera.width, 0, camera.height))
+
     def _rasterize(self, scene: Scene, solids: Any, view: Any) -> Any:
         """What meshes show at pixel centres, where a CPU finds it out sooner than by rays.
 
@@ -159,7 +190,7 @@ class Raycaster:
         if shown.known:
             assert self._mesh is not None
             points = self._mesh.points
-            self._pixels = wp.empty(len(points), dtype=wp.vec3, device=self.device)
+            self._pixels = self._buffer("pixels", (len(points),), wp.vec3)
             self._launch(draw_kernels.project, len(points), [points, view, self._pixels])
             self._bands(
                 view.height,
@@ -187,15 +218,19 @@ class Raycaster:
         fine.slots.fill_(-1)
         number = 0
         if samples > 1 and not everywhere:
-            count = wp.zeros(1, dtype=wp.int32, device=self.device)
+            count = self._buffer("count", (1,), wp.int32)
+            count.zero_()
             # in one piece: on a CPU, Warp's atomic operations are not atomic between threads
             self._launch(draw_kernels.mark_edges, view.height, [view, depth, ids, count, fine.slots])
             number = int(count.numpy()[0]) if shown.known else 0
-        fine.places = self._array(sample_places(samples), wp.vec2)
-        shape = (max(number, 1), samples**2)
-        fine.inverse = wp.zeros(shape, dtype=float, device=self.device)
-        fine.faces = wp.zeros(shape, dtype=wp.int32, device=self.device)
-        fine.weights = wp.zeros(shape, dtype=wp.vec2, device=self.device)
+        if samples not in self._places:
+            self._places[samples] = self._array(sample_places(samples), wp.vec2)
+        fine.places = self._places[samples]
+        shape = (-(-max(number, 1) // _ROOM) * _ROOM, samples**2)
+        fine.inverse = self._buffer("fine inverse", shape, float)
+        fine.faces = self._buffer("fine faces", shape, wp.int32)
+        fine.weights = self._buffer("fine weights", shape, wp.vec2)
+        fine.inverse.zero_()
         if number:
             self._bands(
                 view.height,
@@ -207,13 +242,13 @@ class Raycaster:
             )
         return fine
 
-    def prepare(self, scene: Scene, camera: Camera) -> tuple[Any, Any]:
+    def prepare(self, scene: Scene, camera: Camera, *, keep_light: bool = False) -> tuple[Any, Any]:
         """Kernel arguments `Solids` and `Look` with all light computed, for this and for other back-ends."""
         solids = warp_types.Solids()
         self._set_capsules(scene, camera, solids)
         key = key_direction(scene, camera)
         if scene.meshes:
-            self._set_meshes(scene, camera, solids, key)
+            self._set_meshes(scene, camera, solids, key, keep_light)
         look = self._look(scene, key)
         if scene.ground is not None and scene.lights.shadows and (scene.meshes or scene.capsules):
             self._light_ground(scene, solids, look, key)
@@ -238,19 +273,23 @@ class Raycaster:
         solids.capsules, solids.num_capsules = self._array(rows, layout), count
         solids.num_casting = casting
 
-    def _set_meshes(self, scene: Scene, camera: Camera, solids: Any, key: np.ndarray) -> None:
+    def _set_meshes(
+        self, scene: Scene, camera: Camera, solids: Any, key: np.ndarray, keep_light: bool
+    ) -> None:
         meshes = scene.meshes
         vertices = self._array(np.concatenate([mesh.vertices for mesh in meshes]), wp.vec3)
         mesh = self._tree(scene, vertices)
-        normals = wp.zeros(len(vertices), dtype=wp.vec3, device=self.device)
+        normals = self._buffer("normals", (len(vertices),), wp.vec3)
+        normals.zero_()
         self._launch(
             light_kernels.add_face_normals, len(mesh.indices) // 3, [vertices, mesh.indices, normals]
         )
         solids.mesh, solids.faces, solids.closed = mesh.id, self._faces, int(self._closed)
-        solids.corners = wp.empty(len(vertices), dtype=warp_types.Corner, device=self.device)
+        solids.corners = self._buffer("corners", (len(vertices),), warp_types.Corner)
         if scene.lights.shadows:
-            light = self._light_vertices(scene, solids, camera, vertices, normals, key)
+            light = self._light_vertices(scene, solids, camera, vertices, normals, key, keep_light)
         else:
+            self._lit = 0
             light = self._array(np.ones((len(vertices), 2), np.float32), wp.vec2)
         colors = self._linear_colors(scene)
         self._launch(light_kernels.fill_corners, len(vertices), [normals, colors, light, solids.corners])
@@ -279,6 +318,7 @@ class Raycaster:
         if self._mesh is not None and same and counts == self._counts:
             self._mesh.points = vertices
             return self._mesh
+        self._lit = 0
         starts = np.cumsum([0, *counts])
         joined = np.concatenate([part + start for part, start in zip(parts, starts)]).astype(np.int32)
         numbers = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
@@ -301,16 +341,19 @@ class Raycaster:
         vertices: wp.array,
         normals: wp.array,
         key: np.ndarray,
+        keep_light: bool,
     ) -> wp.array:
         """Light at some vertices by rays, at the others by smoothing over the mesh."""
-        light = wp.empty(len(self._chosen), dtype=wp.vec2, device=self.device)
+        light = self._buffer("light", (len(self._chosen),), wp.vec2)
         towards = self._array(cone(key, scene.lights.softness, 4), wp.vec3)
+        every, phase = (_RENEWED, self._lit % _RENEWED) if keep_light and self._lit else (1, 0)
         fixed = [solids.mesh, solids.capsules, solids.num_casting, vertices, normals, self._chosen]
-        fixed += [wp.vec3(*camera.position), towards, self._around, scene.scale]
+        fixed += [wp.vec3(*camera.position), towards, self._around, scene.scale, every, phase]
         self._bands(
-            len(light),
+            -(-len(light) // every),
             lambda first, count: self._launch(light_kernels.light_points, count, [*fixed, first, light]),
         )
+        self._lit += 1
         return self._array(self._spread @ light.numpy(), wp.vec2)
 
     def _look(self, scene: Scene, key: np.ndarray) -> Any:
@@ -324,12 +367,12 @@ class Raycaster:
         top, bottom = to_linear(np.broadcast_to(np.asarray(scene.background, np.float32), (2, 3)))
         look.background_top, look.background_bottom = wp.vec3(*top), wp.vec3(*bottom)
         look.has_ground = int(ground is not None)
-        look.texture = self._array(np.zeros((2, 2, 3), np.float32), wp.vec3)
+        look.texture = self._dark
         look.texel = 1.0
         if ground is not None:
             points = scene.columns
             centre = (points.min(1) + points.max(1)) / 2 if points.shape[1] else np.zeros(3)
-            look.centre = wp.vec2(*centre[:2])
+            look.centre = wp.vec2(*(ground.centre or centre[:2]))
             look.ground_height, look.square = ground.height, ground.square
             look.ground_light = wp.vec3(*to_linear(ground.light))
             look.ground_dark = wp.vec3(*to_linear(ground.dark))
@@ -346,7 +389,7 @@ class Raycaster:
             np.floor(low / (2 * texel)) * 2 * texel
         )  # texels keep their places while figures move: no shimmer
         columns, rows = (int(x) for x in np.ceil((high - low) / texel) + 1)
-        texture = wp.empty((rows, columns), dtype=wp.vec3, device=self.device)
+        texture = self._buffer("ground", (rows, columns), wp.vec3)
         towards, upper = cone(key, scene.lights.softness, GROUND_RAYS), hemisphere_directions(GROUND_RAYS)
         corner = wp.vec3(*low, scene.ground.height + 0.002 * scene.scale)
         if self.device.is_cpu and towards[:, 2].min() > 0.01:
@@ -375,7 +418,8 @@ class Raycaster:
     ) -> None:
         """What `light_ground` finds, by projecting faces and capsules onto the ground, direction by direction."""
         texture.zero_()
-        stamps = wp.zeros(texture.shape, dtype=wp.int32, device=self.device)
+        stamps = self._buffer("stamps", texture.shape, wp.int32)
+        stamps.zero_()
         sky, contact = light_kernels.SKY_REACH * scene.scale, light_kernels.CONTACT_REACH * scene.scale
         lines = [(direction, warp_types.FAR, 1 / len(towards), 0) for direction in towards]
         lines += [(direction, sky, 1 / len(upper), 1) for direction in upper]

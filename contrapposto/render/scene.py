@@ -148,7 +148,8 @@ class Ground:
         square: side of a square in metres, so that a sliding foot is seen.
         light, dark: colours of the squares.
         height: metres.
-        fade: distances from the scene's centre where fading begins and where it ends, metres.
+        fade: distances from the centre where fading begins and where it ends, metres.
+        centre: x and y from where fading is measured; None: the middle of the figures.
     """
 
     square: float = 0.5
@@ -156,9 +157,10 @@ class Ground:
     dark: Sequence[float] = (0.800, 0.803, 0.812)
     height: float = 0.0
     fade: tuple[float, float] = (2.5, 9.0)
+    centre: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        numbers = [self.square, self.height, *self.fade]
+        numbers = [self.square, self.height, *self.fade, *(self.centre or ())]
         if not np.isfinite(numbers).all() or self.square <= 0 or not 0 <= self.fade[0] < self.fade[1]:
             raise InputError(
                 "A ground cannot be used.", found=str(self), expected="square > 0, fade start < end"

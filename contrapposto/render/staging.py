@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,14 @@ class Stage:
     def panel_size(self) -> tuple[int, int]:
         """Width and height of one panel."""
         return self.cameras[0][0].width, self.cameras[0][0].height
+
+    def ground_of(self, panel: int) -> Ground:
+        """The ground of a panel: before a camera that stays in its place it does not change with the figure."""
+        cameras, clip = self.cameras[panel], self.clips[panel]
+        if cameras[0] is not cameras[-1]:
+            return self.ground
+        x, y, _ = clip.root_translation.mean(axis=0) + clip.skeleton.rest_positions[0]
+        return replace(self.ground, centre=(float(x), float(y)))
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -71,12 +71,20 @@ def _sprite(text: str, size: int, with_dot: bool) -> tuple[np.ndarray, np.ndarra
     rows = ascent + descent + 2 * pad_y
     letters = Image.new("L", (columns, rows))
     ImageDraw.Draw(letters).text((indent, pad_y), text, fill=255, font=font)
+    return _plate(columns, rows), np.asarray(letters, np.float32) / 255
+
+
+@lru_cache(maxsize=256)
+def _plate(columns: int, rows: int) -> np.ndarray:
+    """Coverage (H, W) of a plate with round ends."""
+    from PIL import Image, ImageDraw
+
     fine = Image.new("L", (4 * columns, 4 * rows))  # drawn four times as large for smooth corners
     ImageDraw.Draw(fine).rounded_rectangle(
         (0, 0, 4 * columns - 1, 4 * rows - 1), radius=4 * rows // 3, fill=255
     )
     plate = fine.resize((columns, rows), Image.Resampling.BOX)
-    return np.asarray(plate, np.float32) / 255 * 0.55, np.asarray(letters, np.float32) / 255
+    return np.asarray(plate, np.float32) / 255 * 0.55
 
 
 @lru_cache(maxsize=32)

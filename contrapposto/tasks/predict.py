@@ -18,6 +18,7 @@ from contrapposto.tasks.retarget import check_rig, on_rig
 
 TASKS = Path(__file__).parent / "configs"
 CHAINS = Path(__file__).parent / "chain_configs"
+_PLACES = "input output target source past future truth reference motion scene target_rig ckpt".split()
 ENTRY_POINTS = "contrapposto.tasks"  # classes of other packages, by the name after task=
 
 
@@ -77,7 +78,7 @@ def compose(arguments: Sequence[str]) -> DictConfig:
         if not key.startswith("+") and name not in known and not _open(config, name):
             raise ConfigError(f"There is no option {name}.", expected=nearest(name, known))
         try:
-            OmegaConf.update(config, name, parse_value(text), force_add=True)
+            OmegaConf.update(config, name, _value(name, text), force_add=True)
         except OmegaConfBaseException as error:
             raise ConfigError(f"{name}={text} cannot be used: {str(error).splitlines()[0]}") from None
     return config
@@ -88,6 +89,18 @@ def _pair(argument: str) -> tuple[str, str]:
     if not equals or not key.lstrip("+").replace(".", "").replace("_", "").isalnum():
         raise ConfigError(f"{argument!r} is not an option.", expected="key=value")
     return key, value
+
+
+def _value(name: str, text: str) -> Any:
+    """What a text states; the name of a file or folder stays one, also where it is a number."""
+    value = parse_value(text)
+    if name not in _PLACES or value is None:
+        return value
+    if isinstance(value, (list, dict)):
+        raise ConfigError(
+            f"{name}= takes one file or folder.", found=text, fix="put the files into one folder and name it"
+        )
+    return text if isinstance(value, (bool, int, float)) else value
 
 
 def _merge(first: DictConfig, second: Any) -> DictConfig:

@@ -75,14 +75,65 @@ def test_the_order_of_quaternions_is_found(
     assert (f"quaternions are {written}" in caplog.text) == (written != "as named")
 
 
-def test_a_straight_walk_that_shows_it_less_is_named_and_left(
+def standing(seconds: float = 2.0) -> DeviceTrack:
+    """Head and hands that only sway a little: their turns show nothing."""
+    whole = devices_of(generate("walk", seconds=1, seed=7).resample(60))
+    times = np.arange(round(60 * seconds)) / 60
+    sway = 0.01 * np.sin(times)[:, None, None] * [1.0, 0.0, 0.0]
+    places = np.repeat(whole.positions.numpy()[:1], len(times), axis=0) + sway
+    rotations = whole.rotations[:1].repeat(len(times), 1, 1, 1)
+    return replace(whole, rotations=rotations, positions=torch.from_numpy(places), times=times)
+
+
+@pytest.mark.parametrize("action", ["walk", "jog", "march"])
+@pytest.mark.parametrize("written", ["conjugated", "x, y, z, w where", "w, x, y, z where"])
+def test_hands_that_swing_about_elbows_show_it_on_a_straight_way(
+    action: str, written: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    straight = devices_of(generate(action, seconds=3, seed=7).resample(60))
+    rotations, places = turned(straight, 20)
+    quaternions, shown = CONVENTIONS["openxr"].revert(rotations, places)
+    path = save(tmp_path / "a.csv", straight, shown, WRITTEN[written](quaternions))
+    with caplog.at_level(logging.WARNING):
+        found = read(path)
+    np.testing.assert_allclose(found.rotations, rotations, atol=1e-5)
+    assert f"quaternions are {written}" in caplog.text
+
+
+def test_what_a_recording_does_not_show_is_named_and_left(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    straight = devices_of(generate("walk", seconds=3, seed=7).resample(60))
-    quaternions, shown = CONVENTIONS["openxr"].revert(*turned(straight, 20))
+    still = standing()
+    rotations, places = turned(still, 10)
+    quaternions, shown = CONVENTIONS["openxr"].revert(rotations, places)
     with caplog.at_level(logging.WARNING):
-        read(save(tmp_path / "a.csv", straight, shown, quaternions * [1, -1, -1, -1]))
-    assert "quaternions may be conjugated" in caplog.text
+        read(save(tmp_path / "a.csv", still, shown, quaternions))
+    assert "task.axes=NAME_conjugated" in caplog.text
+
+
+def test_raised_hands_do_not_hide_the_vertical(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    still = standing()
+    rotations, places = turned(still, 75)
+    places[:, 1:, 2] += 1.0  # above the head
+    quaternions, shown = CONVENTIONS["openxr"].revert(rotations, places)
+    path = save(tmp_path / "a.csv", still, shown, quaternions)
+    with caplog.at_level(logging.WARNING):
+        found = read(path)
+    np.testing.assert_allclose(found.positions, places, atol=1e-5)
+    assert "y up" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"), [("quest", "conjugated"), ("joints", "xyzw"), ("openxr", "wxyz")]
+)
+def test_the_order_of_quaternions_can_be_stated(
+    name: str, layout: str, track: DeviceTrack, tmp_path: Path
+) -> None:
+    rotations, places = turned(track, 30)
+    quaternions, shown = CONVENTIONS[name].revert(rotations, places)
+    words = {"conjugated": "conjugated", "xyzw": "x, y, z, w where", "wxyz": "w, x, y, z where"}[layout]
+    path = save(tmp_path / "a.csv", track, shown, WRITTEN[words](quaternions))
+    np.testing.assert_allclose(read(path, f"{name}_{layout}").rotations, rotations, atol=1e-5)
 
 
 def test_stated_axes_take_quaternions_as_they_are(track: DeviceTrack, tmp_path: Path) -> None:

@@ -123,3 +123,12 @@ def test_follow_of_one_frame_and_of_a_clip_shorter_than_the_filter():
 def test_what_no_camera_can_be(make):
     with pytest.raises(InputError):
         make()
+
+
+def test_a_camera_stays_where_the_figure_stays():
+    sway = 0.15 * np.sin(np.linspace(0, 6, 90))[:, None, None] * [1.0, 0.5, 0.0]
+    places = np.array([[[0.0, 0, 0], [0, 0, 1.7]]]) + sway
+    cameras = follow(places, 30)
+    assert all(camera is cameras[0] for camera in cameras)
+    pixels, _ = cameras[0].project(places.reshape(-1, 3))
+    assert (pixels > 0).all() and (pixels < 512).all()

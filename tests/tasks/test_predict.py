@@ -44,6 +44,7 @@ def test_errors_are_one_message(tmp_path, capsys):
         (["task=convert", f"input={tmp_path / 'broken.npz'}"], "broken.npz"),
         (["task=convert", f"input={tmp_path}"], str(tmp_path)),
         (["task=convert", "input=x.npz", "task.formats=[obj]"], "x.npz"),
+        (["task=npr_transfer", "input=x.npz", "target=[a.obj,b.obj]"], "one file or folder"),
     ):
         assert main(["predict", *arguments, f"output={tmp_path / 'out'}"]) == 2
         printed = capsys.readouterr().err
@@ -76,6 +77,10 @@ def test_every_file_is_opened_before_the_work(arguments, file, tmp_path, monkeyp
     with pytest.raises(InputError, match=name):
         run_task(compose([*arguments, file]))
     assert not (tmp_path / "out").exists() and capsys.readouterr().out == ""
+
+
+def test_a_folder_may_be_called_by_a_number():
+    assert compose(["task=convert", "input=7", "output=2024"]).output == "2024"
 
 
 def test_options_of_a_task_need_no_prefix():

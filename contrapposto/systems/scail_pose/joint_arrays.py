@@ -25,6 +25,7 @@ _FEATURES = 263
 _TO_WORLD = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # y up to z up
 _EXPECTED = "(T, 22, 3) or (T, 24, 3) positions in metres, y up; (T, 263) features; or what MDM writes"
 _LONGEST = 10.0  # metres from the pelvis to a joint that nobody has
+_FARTHEST = 1e5  # metres from the origin
 
 
 def joint_motions(path: str | Path, fps: float | None = None) -> dict[int, Motion]:
@@ -123,9 +124,24 @@ def _checked(clip: np.ndarray) -> np.ndarray:
             found=f"joints up to {reach:.3g} from the pelvis (median)",
             expected="metres; of features, those that are not normalised",
         )
+    _within_reach(clip)
     if float(np.median(clip[:, 15, 1] - clip[:, [7, 8], 1].mean(axis=1))) < 0:
         raise InputError(
             "Heads are below feet along y: y is not up, or joints have another order.", expected=_EXPECTED
         )
     hands = np.full((len(clip), 24 - clip.shape[1], 3), np.nan)
     return np.concatenate([clip, hands], axis=1)
+
+
+def _within_reach(clip: np.ndarray) -> None:
+    """Refuse single frames whose joints are where nobody can be."""
+    away = np.linalg.norm(clip - clip[:, :1], axis=-1).max(axis=1)
+    wrong = (away > _LONGEST) | (np.abs(clip[:, 0]).max(axis=1) > _FARTHEST)
+    if wrong.any():
+        frame = int(wrong.argmax())
+        raise InputError(
+            f"The joints of frame {frame} are not those of a person.",
+            found=f"{away[frame]:.3g} m from the pelvis, which is at {np.abs(clip[frame, 0]).max():.3g} m",
+            expected=f"at most {_LONGEST:g} m, and {_FARTHEST:g} m",
+            fix="correct or leave out such frames",
+        )

@@ -84,6 +84,8 @@ def test_the_figure_goes_where_the_joints_go(kind: str, places: np.ndarray, tmp_
         lambda x: x * [1, -1, -1],
         lambda x: np.where(np.arange(22)[:, None] == 3, np.nan, x),
         lambda x: x[:0],
+        lambda x: x + 1e9 * (np.arange(len(x)) == 3)[:, None, None],
+        lambda x: x * np.where(np.arange(len(x)) == 3, 50, 1)[:, None, None],
     ],
 )
 def test_what_is_no_person_is_refused(
