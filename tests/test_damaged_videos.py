@@ -165,12 +165,13 @@ def test_a_stream_without_a_duration(tmp_path):
     assert abs(VideoFile.open(path).seconds - 3) < 0.2
 
 
-@pytest.mark.parametrize("kind", ["16 bits", "32 bits", "floating point", "8 bits"])
+@pytest.mark.parametrize("kind", ["16 bits", "12 bits of 16", "32 bits", "floating point", "8 bits"])
 def test_grey_images_of_any_depth(tmp_path, kind):
     ramp = np.linspace(0, 1, 256).reshape(16, 16)
     path = tmp_path / ("image.tiff" if kind in ("32 bits", "floating point") else "image.png")
     values = {
         "16 bits": (ramp * 65535).astype(np.uint16),
+        "12 bits of 16": (ramp * 4095).astype(np.uint16),
         "32 bits": (ramp * 65535).astype(np.int32),
         "floating point": ramp.astype(np.float32),
         "8 bits": (ramp * 255).round().astype(np.uint8),
