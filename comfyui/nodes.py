@@ -35,6 +35,7 @@ from contrapposto.systems.scail_pose.sides import steady_sides
 
 CATEGORY = "SCAIL-Pose (Contrapposto)"
 FORMATS = ("npz", "nlfpred", *EXPORTS)
+_NLF_KEY = "joints3d_nonparam"
 _extractors: dict[tuple[str, str, bool, bool], PoseExtractor] = {}
 
 
@@ -114,7 +115,16 @@ class PeopleFromNLF:
 
     def read(self, nlf: Any, width: int, height: int, fps: float) -> tuple[People]:
         """People of a clip of this size."""
-        joints = nlf["joints3d_nonparam"] if isinstance(nlf, Mapping) else nlf
+        joints = nlf.get(_NLF_KEY) if isinstance(nlf, Mapping) else nlf
+        if not isinstance(joints, (Tensor, np.ndarray, Sequence)) or isinstance(joints, str):
+            found = (
+                f"an object with {', '.join(map(str, nlf))}"
+                if isinstance(nlf, Mapping)
+                else type(nlf).__name__
+            )
+            raise InputError(
+                "This is no NLFPRED.", found=found, expected=f"joints, or an object with {_NLF_KEY}"
+            )
         return (People(clip_of_nlfpred(_plain(joints), height, width, fps)),)
 
 

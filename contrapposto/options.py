@@ -141,6 +141,8 @@ def describe(annotation: Any) -> str:
         return words[annotation]
     if annotation is type(None) or annotation is None:
         return "null"
+    if origin is tuple and Ellipsis not in arguments and len(set(arguments)) == 1:
+        return f"a list of {len(arguments)}: {describe(arguments[0])} each"
     if inspect.isclass(origin) and issubclass(origin, Sequence):
         return f"a list of {describe(arguments[0])}" if arguments else "a list"
     if inspect.isclass(origin or annotation) and issubclass(origin or annotation, Mapping):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from contrapposto.errors import InputError
+from contrapposto.video_log import ReadLog
 
 SUFFIXES = (
     ".mp4",
@@ -31,36 +32,6 @@ _MAX_PIXEL_ASPECT = 8.0  # beyond it the mark is an error of the file, not the s
 _MAX_RETRIES = 200  # errors of the container in a row before reading ends
 _LONGEST_END = 0.25  # seconds between the last frame and the stated end
 _MAX_RATE = 240.0  # frames/s; some files give the ticks of their clock as the rate
-
-
-@dataclass
-class ReadLog:
-    """What went wrong while a video was read.
-
-    Attributes:
-        frames: that were read.
-        missing: frames of the file that could not be decoded or are cut off.
-        resized: frames of another size than the first one, brought to that size.
-    """
-
-    frames: int = 0
-    missing: int = 0
-    resized: int = 0
-
-    @property
-    def warnings(self) -> list[str]:
-        """One sentence for each kind of fault."""
-        words = []
-        if self.missing:
-            words.append(
-                f"{self.missing} of {self.frames + self.missing} frames of the video could not be read: "
-                "the file is damaged or cut off"
-            )
-        if self.resized:
-            words.append(
-                f"{self.resized} of {self.frames} frames have another size than the first and were rescaled"
-            )
-        return words
 
 
 @dataclass(frozen=True)
@@ -130,6 +101,8 @@ class VideoFile:
                 time = number / self.fps if frame.pts is None else float(frame.pts * base)
                 start = time if start is None else start
                 last = max(time - start, last)
+                log.times.append(last)
+                log.damaged += frame.is_corrupt
                 yield last, image
             log.missing = max(log.missing, self._cut_off(last, log.frames))
 
@@ -189,7 +162,7 @@ class _Packets:
     stream: Any
     total: int = 0  # all, with those that an edit list discards
     shown: int = 0  # packets of frames to show
-    errors: int = field(default=0)
+    errors: int = 0
 
     def __iter__(self) -> Iterator[Any]:
         import av

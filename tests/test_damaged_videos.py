@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from contrapposto.systems.scail_pose.extract import read_image
-from contrapposto.video_file import ReadLog, VideoFile
+from contrapposto.video_file import VideoFile
+from contrapposto.video_log import ReadLog, find_gaps
 
 FRAMES = 24
 
@@ -75,6 +76,48 @@ def test_a_container_that_cannot_be_read_on(tmp_path):
     assert len(frames) == 9 and log.missing == FRAMES - 9
 
 
+@pytest.mark.parametrize(("name", "codec"), [("hole.webm", "libvpx"), ("hole.mkv", "libx264")])
+def test_a_part_in_the_middle_is_missing(tmp_path, name, codec):
+    """These containers do not say how many frames they have: the gap in the times shows it."""
+    path = write(tmp_path / name, codec, cluster_time_limit="400")
+    places = packets(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: places[8][0]] + content[places[15][0] :])
+    frames, log = read(path)
+    lost, (longest, where) = find_gaps(log.times)
+    assert lost == FRAMES - len(frames) >= 7 and log.times[-1] > (FRAMES - 2) / 12
+    assert abs(longest - (lost + 1) / 12) < 0.1 and where < 8 / 12
+    assert f"{lost} of 24 frames" in log.warnings[0]
+
+
+def test_frames_that_are_decoded_in_part(tmp_path):
+    path = write(tmp_path / "scratched.avi", "mpeg4", sizes=[(144, 256)] * FRAMES, gop=24)
+    position, size = packets(path)[5]
+    content = bytearray(path.read_bytes())
+    content[position + size // 2 : position + size] = bytes(size - size // 2)
+    path.write_bytes(content)
+    _, log = read(path)
+    assert log.damaged and "decoded only in part" in " ".join(log.warnings)
+
+
+@pytest.mark.parametrize(
+    ("steps", "lost"),
+    [
+        ([1] * 30, 0),
+        ([1] * 10 + [4] + [1] * 10, 3),
+        ([1] * 10 + [2] + [1] * 10 + [3], 3),
+        ([1] * 10 + [0, 4] + [1] * 10, 2),  # one frame of the gap has a wrong time
+        ([1, 1.1, 0.9] * 10, 0),
+        ([1, 2, 3, 1, 2] * 6, 0),  # a rate that varies
+        ([1, 1, 5], 0),  # too few to judge
+        ([], 0),
+    ],
+)
+def test_gaps_in_the_times(steps, lost):
+    times = [0.0, *np.cumsum(steps) / 25]
+    assert find_gaps(times)[0] == lost
+
+
 def test_the_end_is_missing(tmp_path):
     path = write(tmp_path / "whole.mp4", movflags="faststart")
     position, _ = packets(path)[16]
@@ -122,12 +165,13 @@ def test_a_stream_without_a_duration(tmp_path):
     assert abs(VideoFile.open(path).seconds - 3) < 0.2
 
 
-@pytest.mark.parametrize("kind", ["16 bits", "32 bits", "floating point", "8 bits"])
+@pytest.mark.parametrize("kind", ["16 bits", "12 bits of 16", "32 bits", "floating point", "8 bits"])
 def test_grey_images_of_any_depth(tmp_path, kind):
     ramp = np.linspace(0, 1, 256).reshape(16, 16)
     path = tmp_path / ("image.tiff" if kind in ("32 bits", "floating point") else "image.png")
     values = {
         "16 bits": (ramp * 65535).astype(np.uint16),
+        "12 bits of 16": (ramp * 4095).astype(np.uint16),
         "32 bits": (ramp * 65535).astype(np.int32),
         "floating point": ramp.astype(np.float32),
         "8 bits": (ramp * 255).round().astype(np.uint8),

@@ -96,6 +96,12 @@ def test_joints_of_other_packs():
     assert drawn.shape == (6, 256, 448, 3) and drawn.max() > 0.3
 
 
+@pytest.mark.parametrize("nlf", [None, {"joints": [1]}, "joints"])
+def test_what_is_no_nlfpred(nlf):
+    with pytest.raises(InputError, match="no NLFPRED"):
+        call("ContrappostoPeopleFromNLF", nlf=nlf, width=448, height=256)
+
+
 def test_nobody_and_other_tensors(frames):
     with pytest.raises(InputError, match="nobody"):
         call("ContrappostoPeopleFromVideo", images=torch.zeros(2, 64, 96, 3), hands=False, face=False)
@@ -112,6 +118,15 @@ def test_a_node_is_one_of_comfyui(name):
     assert len(node.RETURN_TYPES) == len(node.RETURN_NAMES) and name in comfyui.NODE_DISPLAY_NAME_MAPPINGS
 
 
+def is_allowed(value, kind, limits=None):
+    """Whether ComfyUI accepts a widget's value."""
+    if isinstance(kind, list):
+        return value in kind
+    types = {"FLOAT": (int, float), "INT": int, "STRING": str, "BOOLEAN": bool}
+    low, high = (limits or {}).get("min"), (limits or {}).get("max")
+    return isinstance(value, types[kind]) and (low is None or low <= value <= high)
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("workflows/*.json")), ids=lambda path: path.stem)
 def test_workflows_fit_the_nodes(path):
     content = json.loads(path.read_text())
@@ -126,7 +141,10 @@ def test_workflows_fit_the_nodes(path):
         options = {**kind.INPUT_TYPES()["required"], **kind.INPUT_TYPES().get("optional", {})}
         links = {name for name, (one, *_) in options.items() if one in ("IMAGE", "SCAIL_PEOPLE", "NLFPRED")}
         assert {entry["name"] for entry in node["inputs"]} == links and all(e["link"] for e in node["inputs"])
-        assert len(node["widgets_values"]) == len(options) - len(links)
+        widgets = [one for name, one in options.items() if name not in links]
+        assert len(node["widgets_values"]) == len(widgets)
+        for value, widget in zip(node["widgets_values"], widgets):
+            assert is_allowed(value, *widget), f"{node['type']}: {value!r} for {widget}"
         assert [entry["type"] for entry in node["outputs"]] == list(kind.RETURN_TYPES)
     for _, source, output, target, entry, kind in content["links"]:
         assert nodes[source]["outputs"][output]["type"] == kind == nodes[target]["inputs"][entry]["type"]

@@ -166,3 +166,18 @@ def test_several_videos_of_which_one_fails(black, tmp_path, capsys):
     with pytest.raises(ContrappostoError, match="2 of 2 videos failed"):
         run(f"video={folder}", f"output={tmp_path / 'out'}")
     assert capsys.readouterr().out.count("FAILED") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"people": "tallest"}, "all, first, largest, central, or ids of report.json, as [0,2]"),
+        ({"align": {"scale_bounds": 2}}, "a list of 2: a number each"),
+        ({"align": {"mode": "hands"}}, "auto, feet, body, both"),
+        ({"outputs": "masks"}, "mask"),
+    ],
+)
+def test_the_message_names_what_can_be_typed(options, expected):
+    with pytest.raises(ConfigError) as error:
+        Settings.from_options(**options)
+    assert error.value.expected == expected

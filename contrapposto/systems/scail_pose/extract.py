@@ -15,8 +15,11 @@ from contrapposto.systems.scail_pose.framing import frame_image
 from contrapposto.systems.scail_pose.interface import Person, PoseEstimator
 from contrapposto.systems.scail_pose.people import ClipPoses
 
-# White of grey images by PIL's mode: integers have 16 bits, or 32; floating-point numbers reach 1, or 255.
-_FULL_SCALES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
+# White of grey images by PIL's mode: integers have 8, 10, 12, 14, 16 or 32 bits; floating-point numbers reach 1, or 255.
+_FULL_SCALES = {
+    "I": (255.0, 1023.0, 4095.0, 16383.0, 65535.0, 2.0**31 - 1),
+    "F": (1.0, 255.0, 65535.0),
+}
 
 
 def extract(

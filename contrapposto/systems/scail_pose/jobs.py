@@ -12,7 +12,8 @@ import numpy as np
 from contrapposto.errors import ConfigError, InputError
 from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.framing import FITS, target_size
-from contrapposto.video_file import SUFFIXES, ReadLog, VideoFile, at_rate
+from contrapposto.video_file import SUFFIXES, VideoFile, at_rate
+from contrapposto.video_log import ReadLog
 
 FPS = 16.0
 DRIVING = "driving.mp4"

@@ -42,7 +42,8 @@ from contrapposto.systems.scail_pose.report import (
 from contrapposto.systems.scail_pose.retime import retime
 from contrapposto.systems.scail_pose.settings import Settings
 from contrapposto.systems.scail_pose.sides import steady_sides
-from contrapposto.video_file import ReadLog, VideoFile
+from contrapposto.video_file import VideoFile
+from contrapposto.video_log import ReadLog
 
 Progress = Callable[[str, int, int], None]
 

@@ -119,10 +119,9 @@ def check_people(choice: Any) -> None:
     Raises:
         ConfigError: neither one of `CHOICES` nor ids.
     """
-    if isinstance(choice, str):
-        check.choice("people", choice, CHOICES)
+    if choice in CHOICES:
         return
-    ids = choice if isinstance(choice, Sequence) else [choice]
+    ids = choice if isinstance(choice, Sequence) and not isinstance(choice, str) else [choice]
     if not ids or any(isinstance(one, bool) or not isinstance(one, int) or one < 0 for one in ids):
         expected = f"{', '.join(CHOICES)}, or ids of report.json, as [0,2]"
         raise ConfigError(f"people={choice!r} cannot be used.", expected=expected)

@@ -11,6 +11,7 @@ from contrapposto.errors import ConfigError, nearest
 from contrapposto.options import check_options
 
 Options = TypeVar("Options")
+_FEW = 8  # words to name in a message
 
 
 def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
@@ -32,11 +33,13 @@ def choice(name: str, value: Any, choices: Iterable[str]) -> str:
     """One of some words.
 
     Raises:
-        ConfigError: another one; the message names the nearest.
+        ConfigError: another one; the message names all where they are few, else the nearest.
     """
     known = list(choices)
     if value not in known:
-        raise ConfigError(f"{name}={value!r} is not known.", expected=nearest(str(value), known))
+        few = len(known) <= _FEW
+        expected = ", ".join(known) if few else nearest(str(value), known)
+        raise ConfigError(f"{name}={value!r} is not known.", expected=expected)
     return str(value)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.systems.scail_pose.jobs import VideoJob
-from contrapposto.video_file import ReadLog, VideoFile
+from contrapposto.video_file import VideoFile
+from contrapposto.video_log import ReadLog
 
 LEAST, MIDDLE, MOST = 65, 81, 96
 

@@ -61,7 +61,12 @@ class ProcessRequest(BaseModel):
     wait: bool = True
 
     def options(self, limits: Limits, size: Mapping[str, Any]) -> dict[str, Any]:
-        """The same as options of `worker.make`, for a video of this `width` and `height`."""
+        """The same as options of `worker.make`, for a video of this `width`, `height` and `seconds`.
+
+        Raises:
+            Refusal: an option that cannot be used, or not with this video.
+        """
+        self._check(float(size.get("seconds") or 0))
         sides = self.resolution
         if isinstance(sides, str):
             longest = max(size.get("width", 0), size.get("height", 0))
@@ -93,3 +98,18 @@ class ProcessRequest(BaseModel):
             "look": look,
         }
         return {"job": job, "settings": settings, "frames": self.frames}
+
+    def _check(self, seconds: float) -> None:
+        """Refuse what would fail after the work has begun."""
+        if seconds and self.start >= seconds:
+            raise Refusal(
+                400, f"start={self.start:g} is behind the end of the video, which has {seconds:.2f} seconds."
+            )
+        if isinstance(self.retarget, tuple) and not 0 < self.retarget[0] <= 1 <= self.retarget[1]:
+            raise Refusal(
+                400, "retarget must be true, false, or bounds as [0.5, 2], at most 1 and at least 1."
+            )
+        if isinstance(self.people, list) and (not self.people or min(self.people) < 0):
+            raise Refusal(
+                400, "people must be all, first, largest, central, or ids of report.json as [0, 2]."
+            )

@@ -21,6 +21,7 @@ from contrapposto.systems.scail_pose.service.limits import MIB, Limits, Refusal
 
 ACTIVE = ("queued", "running")
 _LEAST_PROGRESS = 0.03
+_BEFORE = ("", "waiting", "starting")  # stages before work on the frames
 _KEPT = ("state", "message", "options", "video", "reference", "video_info", "result", "starts")
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _LOG = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Job:
         starts: how often work has begun since it was last asked for.
         progress: share that is done, in [0, 1]. stage: what is being done.
         changed: seconds since 1970. size: bytes of all files.
-        began: seconds since 1970 at which the work on it began.
+        began: seconds since 1970 at which the work on its frames began.
         cancelling: somebody asked to stop it.
         ended: set while nothing is queued or running.
     """
@@ -98,7 +99,9 @@ class Job:
             self.ended.set()
 
     def tell(self, progress: float, stage: str) -> None:
-        """Note progress."""
+        """Note progress; the clock of `seconds_left` starts when the networks are loaded."""
+        if self.stage in _BEFORE and stage not in _BEFORE:
+            self.began = time.time()
         self.progress, self.stage = progress, stage
 
 

@@ -82,7 +82,9 @@ def make(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     progress(0.0, "starting")
     output = Path(request["output"])
     with using_device(request["device"]):
-        report = process(job, _estimator(request["estimator"]), output, settings, report_progress)
+        estimator = _estimator(request["estimator"])
+        progress(0.0, "people")
+        report = process(job, estimator, output, settings, report_progress)
     files = [*(_single_file(output / name) for name in report["files"]), "report.json"]
     if "driving" in outputs:
         files.append(write_preview(job, output / "driving.mp4", report["size"], report["frames"]).name)

@@ -17,6 +17,7 @@ import pytest
 
 from contrapposto.errors import ConfigError
 from contrapposto.systems.scail_pose.service.limits import MIB, Limits
+from contrapposto.systems.scail_pose.service.store import Job
 from tests.systems.scail_pose.service.common import picture, serving, start, state, upload, video, wait_for
 
 
@@ -259,8 +260,9 @@ def test_limits_of_queue_disk_and_time(tmp_path: Path) -> None:
 def test_files_are_removed_after_their_time(tmp_path: Path) -> None:
     folder = tmp_path / "files"
     with serving(folder, Limits(keep=4.0)) as client:
-        old, busy = upload(client, video()), upload(client, video(b"hang"))
+        old = upload(client, video())
         client.post("/process", json={"example_id": old})
+        busy = upload(client, video(b"hang"))
         start(client, busy)
         wait_for(lambda: client.get(f"/jobs/{old}").status_code == 404)
         assert [path.name for path in folder.iterdir() if path.is_dir()] == [busy]  # what is at work stays
@@ -315,6 +317,17 @@ def test_the_time_that_is_left(tmp_path: Path) -> None:
         assert 0 <= client.get(f"/jobs/{name}").json()["seconds_left"] < 30  # three times what has passed
 
 
+def test_the_time_that_is_left_does_not_count_the_start_of_the_process(tmp_path: Path) -> None:
+    job = Job("id", tmp_path)
+    job.become("running", "At work.")
+    job.tell(0.0, "starting")
+    job.began = time.time() - 10_000
+    job.tell(0.0, "people")
+    assert job.seconds_left is None
+    job.tell(0.5, "people")
+    assert job.seconds_left is not None and job.seconds_left < 5_000
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -332,6 +345,10 @@ def test_the_time_that_is_left(tmp_path: Path) -> None:
         {"align_mode": "hands"},
         {"people": "tallest"},
         {"retarget": [1]},
+        {"retarget": [3, 4]},
+        {"start": 100},
+        {"people": []},
+        {"people": [-1]},
     ],
 )
 def test_options_that_cannot_be_used(client: httpx.Client, options: dict[str, Any]) -> None:
