@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from contrapposto.systems.scail_pose.interface import Person
 
-_MOST, _FEWEST, _APART = 400, 280, 10  # points at a time, fewer call for new ones, pixels between them
+_FEWEST, _APART = 280, 10  # points that call for new ones, pixels between them
+_CELLS, _IN_CELL, _QUALITY = (4, 6), 20, 0.03  # of an image in which corners are sought, the most in each
 _RETURNS = 0.7  # pixels within which a point that is followed there and back must end
 _WINDOW, _LEVELS = (15, 15), 3
 _ROOM = 0.1  # of a person's box: what is so near may be theirs
@@ -53,12 +54,6 @@ class BackgroundWatch:
         self._numbers = np.zeros(0, int)
         self._next = 0
         self._seen: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def watch(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Pass frames (H, W, 3) uint8 on."""
-        for image in frames:
-            self.see(image)
-            yield image
 
     def see(self, image: np.ndarray) -> None:
         """Take the next frame."""
@@ -104,10 +99,17 @@ class BackgroundWatch:
         free = np.full(grey.shape, 255, np.uint8)
         for x, y in self._pixels.round().astype(int):
             cv2.circle(free, (int(x), int(y)), _APART, 0, -1)
-        new = cv2.goodFeaturesToTrack(grey, _MOST - len(self._pixels), 0.01, _APART, mask=free)
-        if new is None:
-            return
-        new = new.reshape(-1, 2)
+        cells = []
+        # Cell by cell: what is strong in one part of the image must not leave the others empty.
+        for rows in np.array_split(np.arange(grey.shape[0]), _CELLS[0]):
+            for columns in np.array_split(np.arange(grey.shape[1]), _CELLS[1]):
+                cell = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+                corners = cv2.goodFeaturesToTrack(
+                    np.ascontiguousarray(grey[cell]), _IN_CELL, _QUALITY, _APART, mask=free[cell].copy()
+                )
+                if corners is not None:
+                    cells.append(corners.reshape(-1, 2) + np.float32([columns[0], rows[0]]))
+        new = np.concatenate(cells) if cells else np.zeros((0, 2), np.float32)
         self._numbers = np.concatenate([self._numbers, self._next + np.arange(len(new))])
         self._pixels = np.concatenate([self._pixels, new])
         self._next += len(new)

@@ -147,7 +147,7 @@ class PoseExtractor:
             characters = reference_people(image, self.estimator, clip.height, clip.width, reference_fit)
         name = None if reference is None else Path(reference).name
         report: dict[str, Any] = {"source": source.name, "reference": name, "seconds": {}}
-        report |= draw(clip, folder, settings, characters, self.progress)
+        report |= draw(clip, folder, settings, characters, progress=self.progress)
         write_json(folder / "report.json", report)
         return report
 

@@ -114,20 +114,20 @@ def people_scene(count: int, seed: int, *, seconds: float = 4.0, size: tuple[int
     shapes = generator.permutation(len(_SHAPES))
     people = []
     for number in range(count):
-        body = _shaped(_SHAPES[shapes[number]])
+        body = shaped(_SHAPES[shapes[number]])
         motion = (
             _alone(seed, seconds, generator) if count == 1 else _crossing(number, count, seconds, generator)
         )
-        people.append(_performer(motion, body, _ORDERS[(seed + number) % len(_ORDERS)]))
+        people.append(performer(motion, body, _ORDERS[(seed + number) % len(_ORDERS)]))
     return PeopleScene(f"{count}_people_{seed}", people, camera)
 
 
 def reference_scene(name: str, size: tuple[int, int]) -> PeopleScene:
     """A character of other proportions who stands before the camera (see `REFERENCES`)."""
-    body = _shaped("child") if name == "child" else proportioned(load_body("smpl"), REFERENCES[name])
+    body = shaped("child") if name == "child" else proportioned(load_body("smpl"), REFERENCES[name])
     motion = generate("stand", seconds=0.2, seed=1, fps=VIDEO_FPS).to_skeleton(SMPL24)
     camera = Camera.look_at((0, 0, 1.1), (0, 5, 0.95), fov_degrees=_FOV_DEGREES, size=size)
-    return PeopleScene(name, [_performer(_placed(motion, 0.0, (0.0, 4.2)), body, _ORDERS[3])], camera)
+    return PeopleScene(name, [performer(placed(motion, 0.0, (0.0, 4.2)), body, _ORDERS[3])], camera)
 
 
 def _alone(seed: int, seconds: float, generator: np.random.Generator) -> Motion:
@@ -136,7 +136,7 @@ def _alone(seed: int, seconds: float, generator: np.random.Generator) -> Motion:
     turn, depth = generator.uniform(-50, 50), generator.uniform(3.3, 4.2)
     if action == "walk":
         turn, depth = generator.choice([-65.0, 65.0]), 5.2
-    return _placed(motion, float(turn), (0.0, float(depth)))
+    return placed(motion, float(turn), (0.0, float(depth)))
 
 
 def _crossing(number: int, count: int, seconds: float, generator: np.random.Generator) -> Motion:
@@ -145,10 +145,10 @@ def _crossing(number: int, count: int, seconds: float, generator: np.random.Gene
     motion = generate("walk", style=style, seconds=seconds, seed=seed, fps=VIDEO_FPS).to_skeleton(SMPL24)
     heading = (90.0 if number % 2 else -90.0) + generator.uniform(-12, 12)
     place = float(generator.uniform(-0.5, 0.5) * (count > 2)), _DEPTHS[count][number]
-    return _placed(motion, heading, place)
+    return placed(motion, heading, place)
 
 
-def _placed(motion: Motion, degrees: float, middle: tuple[float, float]) -> Motion:
+def placed(motion: Motion, degrees: float, middle: tuple[float, float]) -> Motion:
     """Turned from facing the camera, halfway along at a place of the floor."""
     angle = np.radians(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
@@ -158,7 +158,7 @@ def _placed(motion: Motion, degrees: float, middle: tuple[float, float]) -> Moti
     return turned.transform(np.eye(3), (*(np.array(middle) - way), 0.0))
 
 
-def _performer(motion: Motion, body: BodyModel, order: Sequence[int]) -> Performer:
+def performer(motion: Motion, body: BodyModel, order: Sequence[int]) -> Performer:
     """With the feet on the floor, in clothes of other colours."""
     soles = motion_vertices(body, motion, slice(None, None, 5))[..., 2].min()
     colors = clothe(body)
@@ -167,6 +167,7 @@ def _performer(motion: Motion, body: BodyModel, order: Sequence[int]) -> Perform
     return Performer(motion.transform(np.eye(3), (0, 0, -float(soles))), body, colors)
 
 
-def _shaped(name: str) -> BodyModel:
+def shaped(name: str) -> BodyModel:
+    """The shipped body with a named shape as its mean."""
     body = load_body("smpl")
     return proportioned(body, {}, torch.from_numpy(body.named_shapes[name]))
