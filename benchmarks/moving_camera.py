@@ -59,10 +59,10 @@ def cameras(kind: str, pelvis: np.ndarray) -> list[Camera]:
 
 def frames(one: Performer, shots: Sequence[Camera], boxes: bool) -> Iterator[tuple[float, np.ndarray]]:
     """Seconds and (H, W, 3) uint8."""
-    things = [_box(*thing) for thing in _BOXES] if boxes else []
+    boxes_shown = [_box(*one_box) for one_box in _BOXES] if boxes else []
     for frame, camera in enumerate(shots):
         body = Mesh(one.vertices(frame), one.body.faces.numpy(), one.colors)
-        shown = render(Scene([body, *things], ground=Ground(fade=(12.0, 30.0))), camera, samples=1)
+        shown = render(Scene([body, *boxes_shown], ground=Ground(fade=(12.0, 30.0))), camera, samples=1)
         yield frame / FPS, shown.color
 
 
@@ -73,9 +73,9 @@ def _box(place: tuple[float, float], height: float, color: Sequence[float]) -> M
     return Mesh(corners + np.array([*place, 0]), np.array(faces), color)
 
 
-def drift(found: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+def drift(way: np.ndarray, true: np.ndarray) -> tuple[float, float]:
     """Largest distance of a way (T, 3) from the true one in percent of its length, and the scale of their best fit."""
-    a, b = found - found.mean(axis=0), true - true.mean(axis=0)
+    a, b = way - way.mean(axis=0), true - true.mean(axis=0)
     u, sizes, vt = np.linalg.svd(b.T @ a)
     sign = np.diag([1, 1, np.linalg.det(u @ vt)])
     scale = (sizes @ np.diag(sign)) / (a**2).sum()

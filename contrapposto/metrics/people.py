@@ -106,7 +106,7 @@ class PeopleInVideo(Metric):
         for person in range(match.shape[1]):
             true, there = true_joints[:, person], in_view[:, person]
             self._add_person(pred_joints, true, there, match[:, person], fps)
-            pred = self._found(pred_joints, true, there, match[:, person])
+            pred = self._matched(pred_joints, true, there, match[:, person])
             self._add_share(pred, true, there, seen[:, person])
         shown = torch.isfinite(pred_joints).all(-1).any(-1)
         self._sum("false", 100 * (shown.sum() - (match >= 0).sum()).double(), in_view.sum())
@@ -121,7 +121,7 @@ class PeopleInVideo(Metric):
     ) -> None:
         numbers = match[match >= 0]
         self.switches += (numbers.diff() != 0).sum()
-        pred = self._found(pred_joints, true, in_view, match)
+        pred = self._matched(pred_joints, true, in_view, match)
         known = torch.isfinite(pred).all(-1)
         placed = known[:, 0]
         error = self._error(pred, true)[in_view]
@@ -149,7 +149,7 @@ class PeopleInVideo(Metric):
             self._sum(name, 100 * (right & counts).sum(), counts.sum())
 
     @staticmethod
-    def _found(pred_joints: Tensor, true: Tensor, in_view: Tensor, match: Tensor) -> Tensor:
+    def _matched(pred_joints: Tensor, true: Tensor, in_view: Tensor, match: Tensor) -> Tensor:
         """(T, J, 3) of what is matched with a person, NaN where nobody is or the person is out of view."""
         if not pred_joints.shape[1]:
             return torch.full_like(true, torch.nan)

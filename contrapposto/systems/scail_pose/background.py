@@ -82,7 +82,7 @@ class BackgroundWatch:
     def _follow(self, last: np.ndarray, grey: np.ndarray) -> None:
         import cv2
 
-        there, found, _ = cv2.calcOpticalFlowPyrLK(
+        there, followed, _ = cv2.calcOpticalFlowPyrLK(
             last, grey, self._pixels, None, winSize=_WINDOW, maxLevel=_LEVELS
         )
         back, returned, _ = cv2.calcOpticalFlowPyrLK(
@@ -90,7 +90,7 @@ class BackgroundWatch:
         )
         inside = ((there >= 0) & (there < grey.shape[::-1])).all(axis=1)
         kept = np.linalg.norm(back - self._pixels, axis=1) < _RETURNS
-        kept &= inside & (found.ravel() > 0) & (returned.ravel() > 0)
+        kept &= inside & (followed.ravel() > 0) & (returned.ravel() > 0)
         self._pixels, self._numbers = there[kept], self._numbers[kept]
 
     def _refill(self, grey: np.ndarray) -> None:

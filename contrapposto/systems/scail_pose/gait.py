@@ -8,8 +8,9 @@ import numpy as np
 
 _SHORTEST, _LONGEST, _STEP = 0.7, 1.7, 0.02  # seconds of a repetition, and between those that are tried
 _LIMBS = (4, 5, 7, 8, 18, 19, 20, 21)  # joints that tell
-_SAME = 0.6  # of the spread: what repeats itself differs by less
+_SAME = 0.8  # of the difference after other times: what repeats itself differs by less
 _TIMES = 3  # repetitions that are compared
+_DOUBTFUL = 0.12  # seconds before and after an absence: half hidden people are seen badly
 
 
 def repetition(relative: np.ndarray, fps: float) -> float | None:
@@ -23,18 +24,26 @@ def repetition(relative: np.ndarray, fps: float) -> float | None:
     known = np.isfinite(limbs).all(axis=1)
     if known.sum() < _SHORTEST * fps:
         return None
-    spread = float(np.abs(limbs[known] - limbs[known].mean(axis=0)).mean())
-    best, found = _SAME * spread, None
     times = np.arange(len(relative))
-    for period in np.arange(_SHORTEST, _LONGEST, _STEP) * fps:
-        errors = []
-        for count in range(1, _TIMES + 1):
-            away = np.abs(at(limbs, times + count * period) - limbs).mean(axis=1)
-            errors.append(away[np.isfinite(away)])
-        error = np.concatenate(errors)
-        if len(error) >= 0.5 * period and error.mean() < best:
-            best, found = float(error.mean()), float(period)
-    return found
+    periods, errors = np.arange(_SHORTEST, _LONGEST, _STEP) * fps, []
+    for period in periods:
+        apart = [
+            np.abs(at(limbs, times + count * period) - limbs).mean(axis=1) for count in range(1, _TIMES + 1)
+        ]
+        here = np.concatenate(apart)
+        here = here[np.isfinite(here)]
+        errors.append(here.mean() if len(here) >= 0.5 * period else np.nan)
+    return _valley(periods, np.array(errors))
+
+
+def _valley(periods: np.ndarray, errors: np.ndarray) -> float | None:
+    """The period with the least error, if shorter and longer ones are worse: slow movements differ less the sooner."""
+    if not np.isfinite(errors).any():
+        return None
+    best = int(np.nanargmin(errors))
+    sides = [side[np.isfinite(side)] for side in (errors[:best], errors[best + 1 :])]
+    walls = min(float(side.max(initial=0.0)) for side in sides)
+    return float(periods[best]) if errors[best] < _SAME * walls else None
 
 
 def go_on(joints: np.ndarray, spans: Sequence[tuple[int, int]], fps: float) -> np.ndarray:
@@ -42,7 +51,8 @@ def go_on(joints: np.ndarray, spans: Sequence[tuple[int, int]], fps: float) -> n
 
     Spans stay as they are where nothing repeats itself.
     """
-    relative = joints - joints[:, :1]
+    relative, more = joints - joints[:, :1], round(_DOUBTFUL * fps)
+    spans = [(max(start - more, 0), min(stop + more, len(joints))) for start, stop in spans]
     for start, stop in spans:
         relative[start:stop] = np.nan
     period = repetition(relative, fps) if len(spans) else None
@@ -62,10 +72,10 @@ def go_on(joints: np.ndarray, spans: Sequence[tuple[int, int]], fps: float) -> n
 
 def _nearest(relative: np.ndarray, times: np.ndarray, period: float) -> np.ndarray:
     """What is known a whole number of periods away, as few as possible."""
-    found = np.full((len(times), *relative.shape[1:]), np.nan)
+    known = np.full((len(times), *relative.shape[1:]), np.nan)
     for count in range(1, int(len(relative) / abs(period)) + 1):
-        found = np.where(np.isfinite(found), found, at(relative, times + count * period))
-    return found
+        known = np.where(np.isfinite(known), known, at(relative, times + count * period))
+    return known
 
 
 def at(values: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -38,10 +38,10 @@ def _grown(
     for done, row in enumerate(order):
         near = min(poses, key=lambda other: (abs(other - row), other))
         guess = (turns[row] @ turns[near].T @ poses[near][0], poses[near][1])
-        found = placed(seen, keys[row], points, guess, focal)
-        if found is None:
+        pose = placed(seen, keys[row], points, guess, focal)
+        if pose is None:
             continue
-        poses[row] = found
+        poses[row] = pose
         points = {**triangulated(seen, keys, poses), **points}
         if done % 3 == 2:
             poses, points = _refined(seen, keys, poses, points, focal, steps=4)
@@ -115,12 +115,12 @@ def triangulated(seen: Tracks, keys: list[int], poses: dict[int, Pose]) -> dict[
     spread = np.linalg.eigvalsh(total / count[:, None, None])[:, 0]
     known = (count >= 2) & (spread > _ANGLE**2 / 4)
     solved = np.linalg.solve(total[known], right[known][..., None])[..., 0]
-    found = dict(zip(unique[known].tolist(), solved))
+    places_of = dict(zip(unique[known].tolist(), solved))
     behind = np.einsum(
-        "nij,nj->ni", turns[camera], np.stack([found.get(n, np.zeros(3)) for n in number.tolist()])
+        "nij,nj->ni", turns[camera], np.stack([places_of.get(n, np.zeros(3)) for n in number.tolist()])
     )
     wrong = set(number[(behind + shifts[camera])[:, 2] <= 0].tolist())
-    return {n: place for n, place in found.items() if n not in wrong}
+    return {n: place for n, place in places_of.items() if n not in wrong}
 
 
 def placed(

@@ -66,7 +66,7 @@ def in_world(clip: ClipPoses, path: CameraPath) -> tuple[ClipPoses, dict[str, ob
 def find_floor(path: CameraPath) -> tuple[np.ndarray, float] | None:
     """Up (3,) and the height of the first camera above the floor, in the path's unit; None where no floor is seen."""
     points, generator = path.points, np.random.default_rng(0)
-    best, found = 0, None
+    best, on_it = 0, None
     for _ in range(_TRIALS if len(points) >= 20 else 0):
         a, b, c = points[generator.choice(len(points), 3, replace=False)]
         plane = _plane(np.cross(b - a, c - a), a)
@@ -74,11 +74,11 @@ def find_floor(path: CameraPath) -> tuple[np.ndarray, float] | None:
             continue
         inside = np.abs(points @ plane[0] + plane[1]) < _NEAR * plane[1]
         if inside.sum() > best:
-            best, found = int(inside.sum()), inside
-    if found is None or best < _LEAST_FLOOR * len(points):
+            best, on_it = int(inside.sum()), inside
+    if on_it is None or best < _LEAST_FLOOR * len(points):
         return None
-    middle = points[found].mean(axis=0)
-    normal = np.linalg.svd(points[found] - middle)[2][2]
+    middle = points[on_it].mean(axis=0)
+    normal = np.linalg.svd(points[on_it] - middle)[2][2]
     return _plane(normal, middle)
 
 
