@@ -67,7 +67,8 @@ def model_path(name: str, folder: str | Path) -> Path:
         raise MissingError(
             f"{path} does not exist: the network that {file.task}.",
             expected=f"the file from {file.source} ({file.licence})",
-            fix=f"contrapposto fetch scail-weights folder={folder}, or estimator=blazepose, which needs no files",
+            fix=f"contrapposto fetch scail-weights folder={folder} only=[{name}], or what ships: "
+            + ("estimator=blazepose" if name in ORIGINAL else "network=full"),
         )
     return path
 

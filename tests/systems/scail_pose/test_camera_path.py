@@ -1,13 +1,19 @@
 """The way of a camera out of points of the background, and people in a world in which it moves."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from contrapposto.render import Camera, Ground, Mesh, Scene, render
 from contrapposto.systems.scail_pose.background import BackgroundWatch, Tracks
 from contrapposto.systems.scail_pose.camera_path import CameraPath, camera_path
+from contrapposto.systems.scail_pose.extract import extract
 from contrapposto.systems.scail_pose.interface import Person
+from contrapposto.systems.scail_pose.jobs import VideoJob
 from contrapposto.systems.scail_pose.people import ClipPoses
+from contrapposto.systems.scail_pose.process import camera_of, draw
+from contrapposto.systems.scail_pose.settings import Settings
 from contrapposto.systems.scail_pose.world import at_times, find_floor, in_world
 
 SIZE, FRAMES = (896, 512), 30
@@ -150,3 +156,48 @@ def test_paths_are_told_between_frames():
     assert degrees_apart(half.turns, turns[:1])[0] == pytest.approx(
         degrees_apart(turns[1:2], turns[:1])[0] / 2, rel=1e-6
     )
+
+
+def test_what_is_exported_stands_in_the_world(tmp_path):
+    """A BVH of somebody who stands still before a camera that goes along."""
+    from contrapposto.io import read_motion
+
+    cameras = shots("goes")
+    clip = ClipPoses(SIZE[1], SIZE[0], 16.0, cameras[0].intrinsics, standing(cameras))
+    turns, places = truth(cameras)
+    generator = np.random.default_rng(0)
+    floor = np.c_[generator.uniform(-4, 4, 200), generator.uniform(2, 9, 200), np.zeros(200)]
+    path = CameraPath(turns, places, cameras[0].to_camera(floor))
+    ways = []
+    for name, known in (("seen", None), ("world", path)):
+        report = draw(clip, tmp_path / name, Settings(outputs=("bvh",)), path=known)
+        motion = read_motion(tmp_path / name / "person_0.bvh")
+        ways.append(float(np.ptp(motion.joint_positions()[:, 0, :2], axis=0).max()))
+    assert ways[0] > 2.0 and ways[1] < 0.1
+    assert report["camera"] == {
+        "turned_degrees": pytest.approx(path.turned, abs=0.1),
+        "way_metres": pytest.approx(3.0, rel=0.02),
+        "scale_from": "floor",
+    }
+
+
+def test_a_clip_is_watched_while_it_is_read():
+    """`world=true` from frames: corners of the images, with the people's boxes left out."""
+    cameras = shots("turns")[:10]
+    frames = [
+        (t / 16, render(Scene([], ground=Ground(fade=(12.0, 30.0))), camera, samples=1).color)
+        for t, camera in enumerate(cameras)
+    ]
+    watch = BackgroundWatch()
+    seen = extract(iter(frames), Nobody(), SIZE[1], SIZE[0], 16.0, background=watch)
+    path = camera_of(watch, seen, VideoJob("clip", Path("clip.mp4"), fps=32))
+    assert len(path.turns) == 19 and not path.moves  # twice as many frames as the video has
+    assert degrees_apart(path.turns[::2], truth(cameras)[0]).max() < 0.3
+
+
+class Nobody:
+    """An estimator that sees nobody."""
+
+    def people(self, frames, intrinsics):
+        """Nobody in each frame."""
+        return ([] for _ in frames)
