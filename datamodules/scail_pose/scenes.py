@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from contrapposto.systems.scail_pose.scene_store import read_truth, scene_folders
+from contrapposto.systems.scail_pose.scene_store import read_truth, scene_folders, store_key
 from contrapposto.systems.scail_pose.scenes import REFERENCES
 from datamodules.base import StoreDataModule
 from datamodules.steps import evaluation_loader
@@ -48,6 +48,16 @@ class SceneDataModule(StoreDataModule):
     def val_dataloader(self) -> DataLoader:
         """The same: nothing is trained on them."""
         return self.test_dataloader()
+
+    def provenance(self) -> dict[str, Any]:
+        """Hash, source and licence of the data, for provenance files and checkpoints."""
+        return {
+            "store": self.store.name,
+            "content_hash": store_key(self.store),
+            "source": "rendered by this project: the body and the synthetic motion that ship with it",
+            "licence": "of this project",
+            "scenes": len(scene_folders(self.store)),
+        }
 
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         """A scene stays as it is: the pipeline's networks have places of their own."""

@@ -1,10 +1,13 @@
 """Scenes with known joints: rendered, stored, and sent through the pipeline."""
 
+import json
+
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 
+from callbacks.provenance import ProvenanceCallback
 from contrapposto.errors import ConfigError, MissingError
 from contrapposto.metrics import PeopleInVideo
 from contrapposto.render import Mesh, Scene, render
@@ -68,7 +71,7 @@ def test_a_store_is_made_once(store, tmp_path):
 
 
 @pytest.mark.slow
-def test_scenes_through_the_pipeline(store):
+def test_scenes_through_the_pipeline(store, tmp_path):
     data = SceneDataModule(store, people=1)
     module = ScailPoseEvaluation(
         lambda: make_estimator("blazepose", hands=False, face=False), Clean(), (256, 448)
@@ -76,10 +79,16 @@ def test_scenes_through_the_pipeline(store):
     found = []
     module.on_test_batch_end = lambda outputs, *rest: found.append(outputs)
     trainer = pl.Trainer(
-        logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu"
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        callbacks=[ProvenanceCallback(tmp_path)],
     )
     trainer.test(module, data, verbose=False)
     (out,) = found
+    recorded = json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))["data"]
+    assert recorded["scenes"] == 2 and len(recorded["content_hash"]) > 10
     assert out["clips"] == ["1_people_0"] and out["num_frames"] == [len(out["true_joints"])]
     metric = PeopleInVideo()
     metric.update(out["clean_joints"], out["true_joints"], out["in_view"], out["fps"])

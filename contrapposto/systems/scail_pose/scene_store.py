@@ -87,6 +87,11 @@ def scene_folders(store: str | Path) -> list[Path]:
     return [Path(store) / name for name in names]
 
 
+def store_key(store: str | Path) -> str:
+    """What decides the content of a store: of its options, and of how scenes are made."""
+    return str(_read_manifest(Path(store)).get("key", ""))
+
+
 def _read_manifest(store: Path) -> dict[str, Any]:
     try:
         content = json.loads((store / "manifest.json").read_text(encoding="utf-8"))
