@@ -176,7 +176,7 @@ def _avatar_scene(folder: Path) -> None:
 
 
 def _scenes(folder: Path) -> None:
-    from contrapposto.systems.scail_pose.scenes import read_truth, scene_folders
+    from contrapposto.systems.scail_pose.scene_store import read_truth, scene_folders
 
     for scene in scene_folders(folder):
         read_truth(scene).in_view(0.5)

@@ -496,10 +496,11 @@ def avatar_scene(folder: Path) -> None:
 
 def pose_scenes(folder: Path) -> None:
     """What is known of a made scene of people."""
-    from contrapposto.systems.scail_pose.scenes import SCHEMA
+    from contrapposto.systems.scail_pose.scene_store import SCHEMA
 
     (folder / "one").mkdir()
     truth: dict[str, Any] = {"joints": np.ones((3, 2, 24, 3), np.float32), "intrinsics": np.eye(3) * 50}
+    truth["open"] = np.ones((3, 2, 24), bool)
     np.savez(folder / "one" / "truth.npz", **truth, size=np.array([32, 48]), fps=16.0)
     (folder / "manifest.json").write_text(json.dumps({"schema": SCHEMA, "folders": ["one"]}))
 

@@ -57,9 +57,10 @@ class PeopleInVideo(Metric):
 
     `compute` returns: `mpjpe`, `pa_mpjpe` (cm, about the pelvis, of joints that are known) and `root` (cm, of the pelvis
     before the camera) of the people who are found; `pck` (percent of the joints of all true people within `radius`
-    metres about the pelvis: who is not found is wrong); `found` (percent of the true people in all frames), `false`
-    (people who are not there, in percent of those who are), `switches` (times that a person gets another number, in all
-    videos); `jitter` and `true_jitter` (m/s^3, of the same people in the same stretches of frames).
+    metres about the pelvis: who is not found is wrong) and `pck_seen` (the same of the joints that the image shows);
+    `found` (percent of the true people in all frames), `false` (people who are not there, in percent of those who are),
+    `switches` (times that a person gets another number, in all videos); `jitter` and `true_jitter` (m/s^3, of the same
+    people in the same stretches of frames).
 
     Args:
         radius: of `pck`, metres.
@@ -69,7 +70,7 @@ class PeopleInVideo(Metric):
 
     full_state_update = False
     is_differentiable = False
-    _NAMES = ("mpjpe", "pa_mpjpe", "root", "pck", "found", "false", "jitter", "true_jitter")
+    _NAMES = ("mpjpe", "pa_mpjpe", "root", "pck", "pck_seen", "found", "false", "jitter", "true_jitter")
     total: Tensor
     weight: Tensor
     switches: Tensor
@@ -83,7 +84,12 @@ class PeopleInVideo(Metric):
         self.add_state("switches", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(
-        self, pred_joints: Tensor, true_joints: Tensor, in_view: Tensor, fps: float | Tensor = 1.0
+        self,
+        pred_joints: Tensor,
+        true_joints: Tensor,
+        in_view: Tensor,
+        fps: float | Tensor = 1.0,
+        seen: Tensor | None = None,
     ) -> None:
         """Add a video.
 
@@ -93,12 +99,17 @@ class PeopleInVideo(Metric):
             true_joints: (T, N, J, 3).
             in_view: (T, N) bool; who is not in view need not be found, and may be.
             fps: frames per second.
+            seen: (T, N, J) bool, which joints the image shows; all if None.
         """
+        seen = torch.ones(true_joints.shape[:-1], dtype=torch.bool) if seen is None else seen
         match = match_people(pred_joints, true_joints, self.reach)
         for person in range(match.shape[1]):
-            self._add_person(pred_joints, true_joints[:, person], in_view[:, person], match[:, person], fps)
-        there = torch.isfinite(pred_joints).all(-1).any(-1)
-        self._sum("false", 100 * (there.sum() - (match >= 0).sum()).double(), in_view.sum())
+            true, there = true_joints[:, person], in_view[:, person]
+            self._add_person(pred_joints, true, there, match[:, person], fps)
+            pred = self._matched(pred_joints, true, there, match[:, person])
+            self._add_share(pred, true, there, seen[:, person])
+        shown = torch.isfinite(pred_joints).all(-1).any(-1)
+        self._sum("false", 100 * (shown.sum() - (match >= 0).sum()).double(), in_view.sum())
 
     def compute(self) -> dict[str, Tensor]:
         """The values by name; NaN where nothing was added."""
@@ -110,18 +121,10 @@ class PeopleInVideo(Metric):
     ) -> None:
         numbers = match[match >= 0]
         self.switches += (numbers.diff() != 0).sum()
-        frames = torch.arange(len(true))
-        pred = (
-            pred_joints[frames, match.clamp_min(0)]
-            if pred_joints.shape[1]
-            else torch.full_like(true, torch.nan)
-        )
-        pred = torch.where((match >= 0)[:, None, None], pred, torch.nan)
-        pred = torch.where(in_view[:, None, None], pred, torch.nan)
+        pred = self._matched(pred_joints, true, in_view, match)
         known = torch.isfinite(pred).all(-1)
         placed = known[:, 0]
-        error = F.position_error(pred - pred[:, :1], true - true[:, :1])[in_view]
-        self._sum("pck", 100 * (error <= self.radius).sum(), torch.tensor(error.numel()))
+        error = self._error(pred, true)[in_view]
         self._sum("found", 100 * known.any(-1).sum(), in_view.sum())
         self._sum("mpjpe", 100 * error[error.isfinite()].sum(), error.isfinite().sum())
         away = torch.linalg.vector_norm(pred - true, dim=-1)[placed, 0]
@@ -136,6 +139,26 @@ class PeopleInVideo(Metric):
         ):
             jerks = F.jerk(joints, fps)
             self._sum(name, jerks[jerks.isfinite()].sum(), jerks.isfinite().sum())
+
+    def _add_share(self, pred: Tensor, true: Tensor, in_view: Tensor, seen: Tensor) -> None:
+        right = self._error(pred, true) <= self.radius
+        for name, counts in (
+            ("pck", in_view[:, None].expand_as(right)),
+            ("pck_seen", in_view[:, None] & seen),
+        ):
+            self._sum(name, 100 * (right & counts).sum(), counts.sum())
+
+    @staticmethod
+    def _matched(pred_joints: Tensor, true: Tensor, in_view: Tensor, match: Tensor) -> Tensor:
+        """(T, J, 3) of what is matched with a person, NaN where nobody is or the person is out of view."""
+        if not pred_joints.shape[1]:
+            return torch.full_like(true, torch.nan)
+        pred = pred_joints[torch.arange(len(true)), match.clamp_min(0)]
+        return torch.where(((match >= 0) & in_view)[:, None, None], pred, torch.nan)
+
+    @staticmethod
+    def _error(pred: Tensor, true: Tensor) -> Tensor:
+        return F.position_error(pred - pred[:, :1], true - true[:, :1])
 
     def _sum(self, name: str, value: Tensor, weight: Tensor) -> None:
         place = self._NAMES.index(name)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from contrapposto.systems.scail_pose.scenes import REFERENCES, read_truth, scene_folders
+from contrapposto.systems.scail_pose.scene_store import read_truth, scene_folders, store_key
+from contrapposto.systems.scail_pose.scenes import REFERENCES
 from datamodules.base import StoreDataModule
 from datamodules.steps import evaluation_loader
 
@@ -18,8 +19,9 @@ from datamodules.steps import evaluation_loader
 class SceneDataModule(StoreDataModule):
     """The scenes of a store, one per batch.
 
-    A batch is a dictionary: `name`; `video`, a file; `joints` (T, N, 24, 3) metres before the camera and `in_view`
-    (T, N) bool at `fps`; `references`, for scenes of one person: a list of (name, image file, joints (24, 3) metres).
+    A batch is a dictionary: `name`; `video`, a file; `joints` (T, N, 24, 3) metres before the camera, `in_view`
+    (T, N) bool and `seen` (T, N, 24) bool, joints in the image with nobody else in front of them, at `fps`; `references`,
+    for scenes of one person: a list of (name, image file, joints (24, 3) metres).
 
     Args:
         store: folder that prepare.py wrote.
@@ -47,6 +49,16 @@ class SceneDataModule(StoreDataModule):
         """The same: nothing is trained on them."""
         return self.test_dataloader()
 
+    def provenance(self) -> dict[str, Any]:
+        """Hash, source and licence of the data, for provenance files and checkpoints."""
+        return {
+            "store": self.store.name,
+            "content_hash": store_key(self.store),
+            "source": "rendered by this project: the body and the synthetic motion that ship with it",
+            "licence": "of this project",
+            "scenes": len(scene_folders(self.store)),
+        }
+
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         """A scene stays as it is: the pipeline's networks have places of their own."""
         return batch
@@ -64,6 +76,7 @@ class _Scene:
             "video": self.folder / "driving.mp4",
             "joints": torch.from_numpy(self.truth.joints / 1000),
             "in_view": torch.from_numpy(self.truth.in_view(self.least_in_view)),
+            "seen": torch.from_numpy(self.truth.inside & self.truth.open),
             "fps": self.truth.fps,
             "references": self._references() if self.count == 1 else [],
         }

@@ -39,10 +39,10 @@ class ScailPoseEvaluation(StageModule):
 
     Validation and test steps return, of one scene: `raw_joints` and `clean_joints` (T, M, 24, 3) metres before the
     camera, before and after cleaning, NaN where unknown, a person having the same place along M in all frames;
-    `true_joints` (T, N, 24, 3); `in_view` (T, N); `fps`; `clips`, `num_frames`; and `reference`: for each reference
-    (NaN where the scene has none) the alignment's root mean square distance in pixels with the camera as it is, with the
-    fitted camera, and with the bones' lengths of the reference as well, and by how many percent the limbs' shares of
-    their total length differ from the reference's true ones, before and after that.
+    `true_joints` (T, N, 24, 3); `in_view` (T, N); `seen` (T, N, 24); `fps`; `clips`, `num_frames`; and `reference`: for
+    each reference (NaN where the scene has none) the alignment's root mean square distance in pixels with the camera as
+    it is, with the fitted camera, and with the bones' lengths of the reference as well, and by how many percent the
+    limbs' shares of their total length differ from the reference's true ones, before and after that.
 
     Args:
         estimator: who sees the people, or what makes one when the first scene comes.
@@ -79,6 +79,7 @@ class ScailPoseEvaluation(StageModule):
             "clean_joints": _joints(clean)[:count],
             "true_joints": batch["joints"][:count].double(),
             "in_view": batch["in_view"][:count],
+            "seen": batch["seen"][:count],
             "fps": batch["fps"],
             "reference": self._references(clean, batch["references"]),
             "clips": [batch["name"]],

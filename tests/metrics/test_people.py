@@ -99,3 +99,14 @@ def test_means_by_name_leave_out_what_is_unknown():
     metric.update(torch.tensor([[1.0, torch.nan]]))
     metric.update(torch.tensor([[3.0, torch.nan]]))
     assert metric.compute()["a"] == 2 and metric.compute()["b"].isnan()
+
+
+def test_joints_that_the_image_hides_are_left_out_of_pck_seen():
+    true = crowd([(0, 4)])
+    pred, seen = true.clone(), torch.ones(true.shape[:-1], dtype=torch.bool)
+    pred[:, 0, 3] += 1.0  # one joint of four is wrong, and hidden in half of the frames
+    seen[:3, 0, 3] = False
+    metric = PeopleInVideo()
+    metric.update(pred, true, torch.ones(6, 1, dtype=torch.bool), 10.0, seen)
+    found = metric.compute()
+    assert found["pck"] == 75 and found["pck_seen"] == pytest.approx(100 * 18 / 21)

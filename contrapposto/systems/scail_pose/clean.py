@@ -9,6 +9,7 @@ import numpy as np
 
 from contrapposto.systems.scail_pose import validate as check
 from contrapposto.systems.scail_pose.bones import hold_lengths, implausible, typical_lengths
+from contrapposto.systems.scail_pose.gait import go_on
 from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
 from contrapposto.systems.scail_pose.people import ClipPoses
 from contrapposto.systems.scail_pose.smoothing import (
@@ -87,6 +88,7 @@ class Clean:
         points, joints = fill_points(points, longest), fill_gaps(joints, longest)
         for values in (points[:, :_NUM_BODY], joints, scores, boxes, sure):
             bridge(values, behind)
+        joints = go_on(joints, behind, fps)
         window, far = round(self.window * fps), round(self.depth_window * fps)
         points = savitzky_golay(points, window)
         boxes = savitzky_golay(boxes, window)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from contrapposto.errors import InputError
+from contrapposto.systems.scail_pose.background import BackgroundWatch
 from contrapposto.systems.scail_pose.camera import default_intrinsics
 from contrapposto.systems.scail_pose.framing import frame_image
 from contrapposto.systems.scail_pose.interface import Person, PoseEstimator
@@ -30,6 +31,7 @@ def extract(
     fps: float,
     *,
     fit: str = "cover",
+    background: BackgroundWatch | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ClipPoses:
     """The people of a clip; frames are read and dropped one by one.
@@ -40,6 +42,7 @@ def extract(
         height, width: of the pose video in pixels.
         fps: of the frames, on average.
         fit: see `frame_image`.
+        background: sees the frames as well, to tell how the camera moves.
         progress: called with the number of frames done.
 
     Raises:
@@ -50,7 +53,10 @@ def extract(
     def resized() -> Iterator[np.ndarray]:
         for time, image in frames:
             times.append(time)
-            yield frame_image(image, height, width, fit)
+            shown = frame_image(image, height, width, fit)
+            if background is not None:
+                background.see(shown)
+            yield shown
 
     intrinsics = default_intrinsics(height, width)
     people: list[list[Person]] = []

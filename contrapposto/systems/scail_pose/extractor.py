@@ -147,7 +147,9 @@ class PoseExtractor:
             characters = reference_people(image, self.estimator, clip.height, clip.width, reference_fit)
         name = None if reference is None else Path(reference).name
         report: dict[str, Any] = {"source": source.name, "reference": name, "seconds": {}}
-        report |= draw(clip, folder, settings, characters, self.progress)
+        report |= draw(clip, folder, settings, characters, progress=self.progress)
+        if self.settings.world:
+            report["warnings"].append("world=true needs the video: how the camera moved is not known here")
         write_json(folder / "report.json", report)
         return report
 

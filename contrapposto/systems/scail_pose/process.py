@@ -11,6 +11,8 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.files import write_json
+from contrapposto.systems.scail_pose.background import BackgroundWatch
+from contrapposto.systems.scail_pose.camera_path import CameraPath, camera_path
 from contrapposto.systems.scail_pose.cropping import CropWatch, crop_warning, reference_warning
 from contrapposto.systems.scail_pose.exports import EXPORTS, write_exports
 from contrapposto.systems.scail_pose.extract import extract, read_image
@@ -39,9 +41,10 @@ from contrapposto.systems.scail_pose.report import (
     model_warnings,
     unlike_warnings,
 )
-from contrapposto.systems.scail_pose.retime import retime
+from contrapposto.systems.scail_pose.retime import retime, times_at
 from contrapposto.systems.scail_pose.settings import Settings
 from contrapposto.systems.scail_pose.sides import steady_sides
+from contrapposto.systems.scail_pose.world import at_times, in_world
 from contrapposto.video_file import VideoFile
 from contrapposto.video_log import ReadLog
 
@@ -78,9 +81,11 @@ def process(
     image = None if job.reference is None or settings.align is None else read_image(job.reference)
     shape = image.shape[:2] if job.upright == "reference" and image is not None else (file.height, file.width)
     size = target_size(shape[0], shape[1], job.resolution)
-    seen, warnings = _people_of(job, file, estimator, size, progress)
+    background = BackgroundWatch() if settings.world else None
+    seen, warnings = _people_of(job, file, estimator, size, background, progress)
     clock.lap("people")
     clip, exchanged = repair(seen, job, settings)
+    path = None if background is None else camera_of(background, seen, job)
     clip = clip.only(choose_people(clip, settings.people))
     reference = None
     if image is not None:
@@ -88,7 +93,7 @@ def process(
         if job.reference_fit == "cover":
             warnings += reference_warning(reference, image.shape, size)
     clock.lap("reference")
-    result = draw(clip, folder, settings, reference, progress=progress)
+    result = draw(clip, folder, settings, reference, path, progress)
     clock.lap("drawing")
     report = {
         "video": job.video.name,
@@ -114,6 +119,7 @@ def _people_of(
     file: VideoFile,
     estimator: PoseEstimator,
     size: tuple[int, int],
+    background: BackgroundWatch | None,
     progress: Progress | None,
 ) -> tuple[ClipPoses, list[str]]:
     """Everybody in a video, and what went wrong on the way."""
@@ -125,6 +131,7 @@ def _people_of(
         *size,
         file.fps,
         fit=job.fit,
+        background=background,
         progress=None if progress is None else lambda n: progress("people", n, count),
     )
     return clip, log.warnings + crop_warning(watch.most_cut(estimator))
@@ -142,11 +149,21 @@ def repair(seen: ClipPoses, job: VideoJob, settings: Settings) -> tuple[ClipPose
     return (clip if settings.clean is None else settings.clean(clip)), exchanged
 
 
+def camera_of(background: BackgroundWatch, seen: ClipPoses, job: VideoJob) -> CameraPath:
+    """How the camera of a clip moves, at the times of the frames that `repair` returns."""
+    path = camera_path(background.tracks(seen.frames), len(seen.frames), seen.intrinsics)
+    if job.fps is None:
+        return path
+    times = np.arange(len(seen.frames)) / seen.fps if seen.times is None else np.asarray(seen.times)
+    return at_times(path, times, times_at(times, job.fps))
+
+
 def draw(
     clip: ClipPoses,
     folder: Path,
     settings: Settings | None = None,
     reference: Sequence[Person] | None = None,
+    path: CameraPath | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the pose video of people that are known already, and what else is asked for.
@@ -156,6 +173,7 @@ def draw(
         folder: for the files.
         settings: see there; `people` and `clean` are not applied.
         reference: people of the reference from left to right; None: not aligned.
+        path: of the camera; None: it stands still.
         progress: see `process`.
 
     Raises:
@@ -180,7 +198,8 @@ def draw(
         warnings += failures
     drawer = ClipDrawer(clip, settings.look, alignments, settings.device)
     total = len(clip.frames)
-    paths = _write_data(folder, clip, settings)
+    world, camera = (clip, {}) if path is None else in_world(clip, path)
+    paths = _write_data(folder, clip, settings, world)
     if characters and "scail2" in settings.outputs:
         paths.append(write_reference_mask(folder / REFERENCE_MASK, clip, characters, settings.device))
     paths += write_frames(
@@ -199,6 +218,7 @@ def draw(
         "size": [clip.height, clip.width],
         "fps": clip.fps,
         "frames": total,
+        **({"camera": camera} if path is not None else {}),
         "frames_with_nobody": sum(not frame for frame in clip.frames),
         "people": describe_people(clip),
         "alignments": {str(number): describe_alignment(one, clip) for number, one in alignments.items()},
@@ -207,7 +227,7 @@ def draw(
     }
 
 
-def _write_data(folder: Path, clip: ClipPoses, settings: Settings) -> list[Path]:
+def _write_data(folder: Path, clip: ClipPoses, settings: Settings, world: ClipPoses) -> list[Path]:
     writers = {
         "people": lambda: write_people(folder / "motion.npz", clip),
         "nlfpred": lambda: write_nlfpred(folder / "nlfpred.json", clip),
@@ -216,4 +236,4 @@ def _write_data(folder: Path, clip: ClipPoses, settings: Settings) -> list[Path]
     }
     paths = [write() for name, write in writers.items() if name in settings.outputs]
     exports = tuple(name for name in EXPORTS if name in settings.outputs)
-    return paths + write_exports(folder, clip, exports, settings.look.figure)
+    return paths + write_exports(folder, world, exports, settings.look.figure)

@@ -26,7 +26,7 @@ def retime(clip: ClipPoses, fps: float) -> ClipPoses:
     if not 0 < fps <= 240:
         raise InputError("Frame rate", found=f"{fps}", expected="up to 240 frames/s")
     times = np.arange(len(clip.frames)) / clip.fps if clip.times is None else np.asarray(clip.times)
-    wanted = np.arange(max(round(float(times[-1]) * fps), 0) + 1) / fps
+    wanted = times_at(times, fps)
     after = np.clip(np.searchsorted(times, wanted), 1, max(len(times) - 1, 1))
     frames: list[list[Person]] = []
     for time, second in zip(wanted, after):
@@ -39,6 +39,11 @@ def retime(clip: ClipPoses, fps: float) -> ClipPoses:
             share = round(share)
         frames.append(_between(clip.frames[second - 1], clip.frames[second], share))
     return replace(clip, fps=fps, frames=frames, times=wanted)
+
+
+def times_at(times: np.ndarray, fps: float) -> np.ndarray:
+    """0, 1/fps, 2/fps, ... seconds, to the last of some times."""
+    return np.arange(max(round(float(times[-1]) * fps), 0) + 1) / fps
 
 
 def _between(first: Sequence[Person], second: Sequence[Person], share: float) -> list[Person]:

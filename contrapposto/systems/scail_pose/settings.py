@@ -43,6 +43,7 @@ class Settings:
         retarget: bones take the reference's lengths, with ratios within these bounds; None leaves them as they are.
         outputs: of `OUTPUTS`.
         clean: what repairs the motion, from a clip to a clip; None draws the estimates as they are.
+        world: whether what is exported for 3D programs stands in a world in which the camera moves, see `in_world`.
         sides: whether left and right are decided over the track, see `steady_sides`.
         device: of the renderer, see `CapsuleRenderer`.
 
@@ -57,6 +58,7 @@ class Settings:
     outputs: Sequence[str] = ("video", "people")
     clean: Callable[[ClipPoses], ClipPoses] | None = None
     sides: bool = True
+    world: bool = False
     device: str | None = None
 
     def __post_init__(self) -> None:
@@ -101,6 +103,7 @@ class Settings:
             outputs=check.words("outputs", options.get("outputs", ("video", "people")), OUTPUTS),
             clean=clean,
             sides=options.get("sides", True) and not original,
+            world=options.get("world", False),
             device=options.get("device"),
         )
 

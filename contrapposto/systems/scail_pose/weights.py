@@ -17,11 +17,13 @@ from contrapposto.systems.scail_pose import validate as check
 
 CATALOGUE = Path(__file__).with_name("weights.yaml")
 FOLDER = "pretrained_weights"
+ORIGINAL = ("yolox", "dwpose", "nlf")
 HELP = """
-contrapposto fetch scail-weights [folder=pretrained_weights] [only=[yolox,dwpose,nlf]]
+contrapposto fetch scail-weights [folder=pretrained_weights] [only=[yolox,dwpose,nlf,blazepose_heavy]]
 
 Downloads YOLOX, DWPose and NLF from their official places, resumes broken downloads, and checks every file's hash.
-task=scail_pose uses them when all three are in the folder.
+task=scail_pose uses them when all three are in the folder. only=[blazepose_heavy] is BlazePose's large network, for
+task.module.estimator.network=heavy.
 """
 
 
@@ -65,7 +67,8 @@ def model_path(name: str, folder: str | Path) -> Path:
         raise MissingError(
             f"{path} does not exist: the network that {file.task}.",
             expected=f"the file from {file.source} ({file.licence})",
-            fix=f"contrapposto fetch scail-weights folder={folder}, or estimator=blazepose, which needs no files",
+            fix=f"contrapposto fetch scail-weights folder={folder} only=[{name}], or what ships: "
+            + ("estimator=blazepose" if name in ORIGINAL else "network=full"),
         )
     return path
 
@@ -77,7 +80,7 @@ def fetch_weights(
 
     Args:
         folder: for the files, laid out as the original's.
-        names: which; None: all.
+        names: which; None: the original's three.
         catalogue: YAML file with addresses, hashes and licences.
 
     Raises:
@@ -87,7 +90,7 @@ def fetch_weights(
     from contrapposto.data.download import download
 
     files = model_files(catalogue)
-    chosen = check.words("only", list(files) if names is None else names, files)
+    chosen = check.words("only", ORIGINAL if names is None else names, files)
     missing = [name for name in chosen if not (Path(folder) / files[name].place).is_file()]
     need_space(folder, sum(files[name].bytes for name in missing), "the networks")
     progress, paths = Lines(), []

@@ -8,6 +8,7 @@ import yaml
 from contrapposto import cli
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.systems.scail_pose import weights
+from contrapposto.systems.scail_pose.estimators import make_estimator
 from contrapposto.systems.scail_pose.weights import fetch_weights, model_files, model_path
 from tests.data.conftest import Server
 
@@ -79,3 +80,16 @@ def test_a_file_that_is_missing_says_how_to_get_it(tmp_path):
         fetch_weights(tmp_path, ["sam"])
     for file in model_files().values():  # official places over an encrypted connection, whole hashes
         assert file.url.startswith("https://") and len(file.sha256) == 64 and file.licence
+
+
+def test_the_large_network_is_a_choice(served, tmp_path):
+    """It is asked for by name, is looked for in the folder of weights, and does not count among the original's."""
+    _, catalogue = served
+    with pytest.raises(MissingError, match=r"only=\[blazepose_heavy\]"):
+        make_estimator("blazepose", network="heavy", weights=tmp_path)
+    with pytest.raises(ConfigError, match="heavy"):
+        make_estimator("blazepose", network="huge")
+    (path,) = fetch_weights(tmp_path, ["blazepose_heavy"], catalogue)
+    assert path == model_path("blazepose_heavy", tmp_path)
+    with pytest.raises(InputError, match="LiteRT"):  # the file of the test is no network
+        make_estimator("blazepose", network="heavy", weights=tmp_path)

@@ -22,7 +22,7 @@ from contrapposto.systems.scail_pose.interface import (
     PoseEstimator,
     WholeBody2D,
 )
-from contrapposto.systems.scail_pose.weights import model_files, model_path
+from contrapposto.systems.scail_pose.weights import ORIGINAL, model_path
 
 ESTIMATORS = ("auto", "blazepose", "files")
 _LOG = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ def make_estimator(
     face: bool = True,
     most: int = 8,
     every: int = 32,
+    network: str = "full",
     threads: int = 1,
     masked: bool = False,
     device: Device = None,
@@ -56,6 +57,7 @@ def make_estimator(
         weights: folder of the user's files, laid out as the original's.
         hands, face, every, threads: see `BlazePoseEstimator`.
         most: people at a time.
+        network: of bodies that BlazePose follows: `full`, which ships, or `heavy`, a file in the folder `weights`.
         masked: see `NlfBody`.
         device: of NLF and a lifter that is not exported, see `contrapposto.devices.find_device`. The networks that ship
             run on the CPU.
@@ -68,6 +70,7 @@ def make_estimator(
         ("estimator", estimator, ESTIMATORS),
         ("detector", detector, ("blazepose", "yolox")),
         ("whole_body", whole_body, ("blazepose", "dwpose")),
+        ("network", network, ("full", "heavy")),
         ("body", body if isinstance(body, str) else "nlf", ("blazepose", "nlf")),
     ):
         if value not in choices:
@@ -79,7 +82,10 @@ def make_estimator(
     if (detector, whole_body) == ("blazepose", "blazepose") and (
         body == "blazepose" or isinstance(body, LifterBody)
     ):
-        followed = BlazePoseEstimator(hands=hands, face=face, most=most, every=every, threads=threads)
+        heavy = model_path("blazepose_heavy", weights) if network == "heavy" else None
+        followed = BlazePoseEstimator(
+            hands=hands, face=face, most=most, every=every, network=heavy, threads=threads
+        )
         return LiftedEstimator(followed, body) if isinstance(body, LifterBody) else followed
     people: PersonDetector = (
         YoloxDetector(model_path("yolox", weights), threads=threads)
@@ -100,11 +106,11 @@ def make_estimator(
 def _all_there(weights: str | Path) -> bool:
     """Whether all three files are; a message for each that is not, if some are."""
     missing = []
-    for name in model_files():
+    for name in ORIGINAL:
         try:
             model_path(name, weights)
         except MissingError as error:
             missing.append(str(error))
-    if 0 < len(missing) < len(model_files()):
+    if 0 < len(missing) < len(ORIGINAL):
         _LOG.warning("BlazePose is used instead.\n%s", "\n".join(missing))
     return not missing

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from contrapposto.systems.scail_pose.estimators.blazepose.networks import (
+    FOLDER,
     Network,
     Region,
     crop,
@@ -112,10 +114,16 @@ class BodyDetector:
 
 
 class BodyNetwork:
-    """33 landmarks of the person in a region."""
+    """33 landmarks of the person in a region.
 
-    def __init__(self, *, threads: int = 1) -> None:
-        self._network = Network("pose_landmark_full.tflite", threads=threads)
+    Args:
+        path: of the network; None: the one that ships.
+        threads: for one run.
+    """
+
+    def __init__(self, path: Path | None = None, *, threads: int = 1) -> None:
+        path = path or FOLDER / "pose_landmark_full.tflite"
+        self._network = Network(path.name, threads=threads, folder=path.parent)
 
     def __call__(self, image: np.ndarray, region: Region) -> BodyLandmarks:
         """Look at a region of an image."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -60,6 +61,7 @@ class BlazePoseEstimator:
         every_lost: frames from one look at the places where somebody who is lost is expected, or where something moves
             that belongs to nobody known, to the next.
         patience: frames for which somebody who is lost is looked for.
+        network: file of the network of bodies; None: the one that ships.
         threads: of a network.
     """
 
@@ -72,10 +74,11 @@ class BlazePoseEstimator:
         every: int = 32,
         every_lost: int = 2,
         patience: int = 32,
+        network: Path | None = None,
         threads: int = 1,
     ) -> None:
         self.most, self.every, self.every_lost, self.patience = most, every, every_lost, patience
-        self._detector, self._body = BodyDetector(threads=threads), BodyNetwork(threads=threads)
+        self._detector, self._body = BodyDetector(threads=threads), BodyNetwork(network, threads=threads)
         self._hand = HandNetwork(threads=threads) if hands else None
         self._face = FaceNetwork(threads=threads) if face else None
 
