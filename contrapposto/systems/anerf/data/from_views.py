@@ -134,14 +134,18 @@ def triangulated(cameras: Sequence[ViewCamera], rays: Sequence[np.ndarray]) -> n
 
 
 def fit_person_views(
-    cameras: Sequence[ViewCamera], clips: Sequence[ClipPoses], numbers: Sequence[int], *, every: int = 1
+    cameras: Sequence[ViewCamera],
+    clips: Sequence[ClipPoses],
+    numbers: Sequence[int | None],
+    *,
+    every: int = 1,
 ) -> WorldPerson:
     """The figure in the poses of a person that several cameras see, with the person's limbs.
 
     Args:
         cameras: calibrated.
         clips: what each sees (`from_video.watch`), frame by frame at the same times.
-        numbers: of the person in each.
+        numbers: of the person in each (`view_people.match_people`); None: not seen there.
         every: step of the videos' frames in the clips.
 
     Raises:
@@ -150,7 +154,9 @@ def fit_person_views(
     from contrapposto.systems.scail_pose.body_fit import fit_figure
 
     count = min(len(clip.frames) for clip in clips)
-    rays = [seen_rays(*inputs)[:count] for inputs in zip(cameras, clips, numbers)]
+    inputs = zip(cameras, clips, numbers)
+    views = [(camera, seen_rays(camera, clip, n)[:count]) for camera, clip, n in inputs if n is not None]
+    cameras, rays = [camera for camera, _ in views], [own for _, own in views]
     joints = triangulated(cameras, rays)
     frames = np.flatnonzero(np.isfinite(joints).all(-1).sum(1) >= 12)
     if len(frames) < 2:
