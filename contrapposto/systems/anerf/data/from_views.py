@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from contrapposto.systems.scail_pose.people import ClipPoses
 
 CAMERAS = "cameras.json"
+_LIMB_SLOTS = range(2, 14)  # keypoints of OpenPose: right and left shoulders to wrists, then hips to ankles
+_HANDS = [22, 23]
 _ROUNDS, _RATE = 200, 0.02
 _ROBUST = 0.03  # metres beyond which a joint counts linearly
 
@@ -106,12 +108,21 @@ _ENTRIES: dict[str, tuple[int, ...]] = {"K": (3, 3), "R": (3, 3), "t": (3,)}
 
 
 def seen_rays(camera: ViewCamera, clip: ClipPoses, number: int) -> np.ndarray:
-    """(T, 24, 2) rays to the joints of a person before a camera, NaN where they are not known."""
+    """(T, 24, 2) rays to the joints of a person before a camera, NaN where they are not known.
+
+    Shoulders to wrists and hips to ankles are the keypoints in the image, which are more exact than the joints in space
+    of one camera; these give the trunk and the head. Hands are left out.
+    """
+    from contrapposto.systems.scail_pose.camera import SMPL_OF_SLOT
     from contrapposto.systems.scail_pose.clean import Track
 
-    joints = Track.of(clip.frames, number).joints
+    track = Track.of(clip.frames, number)
     matrix = clip.intrinsics
-    pixels = joints[..., :2] / joints[..., 2:] * matrix[[0, 1], [0, 1]] + matrix[:2, 2]
+    pixels = track.joints[..., :2] / track.joints[..., 2:] * matrix[[0, 1], [0, 1]] + matrix[:2, 2]
+    for slot in _LIMB_SLOTS:
+        known = np.isfinite(track.points[:, slot]).all(-1)
+        pixels[known, SMPL_OF_SLOT[slot]] = track.points[known, slot]
+    pixels[:, _HANDS] = np.nan
     return camera.rays(pixels * [camera.video.width / clip.width, camera.video.height / clip.height])
 
 
