@@ -42,8 +42,8 @@ def main() -> None:
 
 
 def _held_out(scene: AvatarScene) -> list[int]:
-    names = [name for name in ("novel_view", "novel_pose", "val") if name in scene.splits] or ["train"]
-    images = np.concatenate([scene.split(name) for name in names])
+    held = [scene.split(name) for name in ("novel_view", "novel_pose", "val") if name in scene.splits]
+    images = np.concatenate(held or [scene.split("train")])
     chosen: list[int] = images[np.linspace(0, len(images) - 1, 6).astype(int)].tolist()
     return chosen
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 CAMERAS = "cameras.json"
 _LIMB_SLOTS = range(2, 14)  # keypoints of OpenPose: right and left shoulders to wrists, then hips to ankles
-_HANDS = [22, 23]
+_TOES = ((10, 18), (11, 21))  # joints of the feet, and keypoints
+_WRISTS, _HANDS = [20, 21], [22, 23]
 _ROUNDS, _RATE = 200, 0.02
 _ROBUST = 0.03  # metres beyond which a joint counts linearly
 
@@ -110,8 +111,8 @@ _ENTRIES: dict[str, tuple[int, ...]] = {"K": (3, 3), "R": (3, 3), "t": (3,)}
 def seen_rays(camera: ViewCamera, clip: ClipPoses, number: int) -> np.ndarray:
     """(T, 24, 2) rays to the joints of a person before a camera, NaN where they are not known.
 
-    Shoulders to wrists and hips to ankles are the keypoints in the image, which are more exact than the joints in space
-    of one camera; these give the trunk and the head. Hands are left out.
+    Shoulders to wrists and hips to toes are the keypoints in the image, which are more exact than the joints in space of
+    one camera; these give the trunk and the head. Hands are left out.
     """
     from contrapposto.systems.scail_pose.camera import SMPL_OF_SLOT
     from contrapposto.systems.scail_pose.clean import Track
@@ -119,9 +120,9 @@ def seen_rays(camera: ViewCamera, clip: ClipPoses, number: int) -> np.ndarray:
     track = Track.of(clip.frames, number)
     matrix = clip.intrinsics
     pixels = track.joints[..., :2] / track.joints[..., 2:] * matrix[[0, 1], [0, 1]] + matrix[:2, 2]
-    for slot in _LIMB_SLOTS:
+    for joint, slot in [*((SMPL_OF_SLOT[slot], slot) for slot in _LIMB_SLOTS), *_TOES]:
         known = np.isfinite(track.points[:, slot]).all(-1)
-        pixels[known, SMPL_OF_SLOT[slot]] = track.points[known, slot]
+        pixels[known, joint] = track.points[known, slot]
     pixels[:, _HANDS] = np.nan
     return camera.rays(pixels * [camera.video.width / clip.width, camera.video.height / clip.height])
 
@@ -179,6 +180,7 @@ def fit_person_views(
     # The figure's fit expects joints before a camera; the world, seen along y, is one.
     figure = fit_figure(joints @ _AS_CAMERA.T * 1000 * scale, clips[0].fps, world=_AS_CAMERA.T)
     start = figure.to_skeleton(SMPL24).rotations.astype(np.float64)
+    start[:, [*_WRISTS, *_HANDS]] = 0  # hands, which nothing tells about, go on as the forearms do
     turns, root = _refined(start, joints, rest - rest[0], cameras, rays)
     return WorldPerson(turns, root, rest, frames * every)
 
