@@ -23,7 +23,7 @@ from contrapposto.metrics.avatar import Halo
 from contrapposto.metrics.image import box_region, psnr, ssim
 from contrapposto.systems.anerf.data.images import ImageOptions, ImageSampler, clean_image
 from contrapposto.systems.anerf.data.scene import AvatarScene
-from contrapposto.systems.anerf.splats.fit import Subject, TrainingOptions
+from contrapposto.systems.anerf.splats.fit import Filling, Subject, TrainingOptions
 from contrapposto.systems.anerf.splats.losses import LossWeights
 from contrapposto.systems.anerf.splats.model import SplatOptions
 from contrapposto.systems.anerf.splats.renderer import SplatRenderer
@@ -42,6 +42,9 @@ def main() -> None:
     parser.add_argument("--camera", type=int, help="learn from the images of this camera alone")
     parser.add_argument("--refine", action="store_true", help="refine the poses")
     parser.add_argument("--wrinkles", action="store_true")
+    parser.add_argument(
+        "--fill", action="store_true", help="fill what no image shows, as task=anerf_fit does"
+    )
     parser.add_argument("--smooth", type=float, default=0.0)
     parser.add_argument("--light", type=float, default=0.0)
     parser.add_argument("--most", type=int, default=24, help="images of each split")
@@ -56,7 +59,9 @@ def main() -> None:
     options = TrainingOptions(weights=weights, refinement=Refinement() if arguments.refine else None)
     splats = SplatOptions(arguments.gaussians, wrinkles=arguments.wrinkles)
     subject = Subject.of_scene(scene, splats, refined=arguments.refine)
-    rows = _train(subject, scene, images, options, arguments.seconds, arguments.most)
+    sampler = ImageSampler(scene, ImageOptions(), seed=0, images=images)
+    filling = Filling(subject, sampler) if arguments.fill else None
+    rows = _train(subject, scene, sampler, options, arguments.seconds, arguments.most, filling)
     if arguments.output:
         write_json(Path(arguments.output), {"arguments": vars(arguments), "rows": rows})
         _sheet(Path(arguments.output).with_suffix(".png"), scene, subject)
@@ -65,24 +70,28 @@ def main() -> None:
 def _train(
     subject: Subject,
     scene: AvatarScene,
-    images: np.ndarray,
+    sampler: ImageSampler,
     options: TrainingOptions,
     seconds: float,
     most: int,
+    filling: Filling | None,
 ) -> list[dict[str, Any]]:
-    sampler = ImageSampler(scene, ImageOptions(), seed=0, images=images)
     optimizer, factors = subject.optimizer(options)
     rates = [group["lr"] for group in optimizer.param_groups]
     subject.terms(sampler.batch(0), 1.0, options)  # compiles the kernels
     marks, spent, step, rows = [seconds * share for share in SHARES], 0.0, 0, []
     while marks:
         started = time.process_time()
+        if filling:
+            filling.before_step(spent / seconds)
         for group, rate, factor in zip(optimizer.param_groups, rates, factors):
             group["lr"] = rate * factor(spent / seconds)
         terms, _ = subject.terms(sampler.batch(step), min(spent / seconds, 1.0), options)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
+        if filling:
+            filling.after_step()
         spent, step = spent + time.process_time() - started, step + 1
         if spent >= marks[0]:
             marks = [mark for mark in marks if mark > spent]

@@ -137,12 +137,13 @@ class AnerfFit:
 
     def _scene_of_views(self, config: DictConfig, folder: Path, output: Path) -> AvatarScene:
         """Of several videos with calibrated cameras."""
-        from contrapposto.systems.anerf.data.from_video import choose_person, step_of, watch
+        from contrapposto.systems.anerf.data.from_video import step_of, watch
         from contrapposto.systems.anerf.data.from_views import (
             fit_person_views,
             read_cameras,
             write_world_person,
         )
+        from contrapposto.systems.anerf.data.view_people import match_people
 
         poses = Path(config.poses) if config.poses else output / "poses.npz"
         if not config.poses:
@@ -152,7 +153,9 @@ class AnerfFit:
             for camera in cameras:
                 clips.append(watch(camera.video, self._people(), every=every))
                 print(f"{camera.name}: {len(clips[-1].ids)} people; every {every}. frame", flush=True)
-            numbers = [choose_person(clip, self.person) for clip in clips]
+            numbers = match_people(cameras, clips, self.person)
+            people = zip(cameras, numbers)
+            print("person: " + ", ".join(f"{number} of {camera.name}" for camera, number in people))
             write_world_person(poses, fit_person_views(cameras, clips, numbers, every=every))
         report = prepare_avatar(
             "anerf_views",

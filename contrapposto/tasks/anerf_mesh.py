@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +24,10 @@ from contrapposto.systems.anerf.paths import PosePath
 from contrapposto.systems.anerf.splats import SplatAvatar
 from contrapposto.tasks.anerf_inputs import choose_frames, clip_path, load_avatar, make_path, motion_path
 from contrapposto.tasks.base import read_clip
+from contrapposto.tasks.mesh_turn import TURN_FORMATS, write_turn
+
+if TYPE_CHECKING:
+    from contrapposto.mesh import MeshAsset
 
 MESH_FORMATS = ("ply", "glb", "obj")
 SCALES = ("metres", "units", "unit_cube")
@@ -58,12 +63,13 @@ class AnerfMesh:
         largest: bool = True,
         skin: bool = False,
     ) -> None:
-        unknown = [name for name in formats if name not in MESH_FORMATS]
+        known = (*MESH_FORMATS, *TURN_FORMATS)
+        unknown = [name for name in formats if name not in known]
         if unknown or scale not in SCALES or resolution < 4:
             raise ConfigError(
                 "An option of the mesh cannot be used.",
                 found=f"formats={list(formats)}, scale={scale}, resolution={resolution}",
-                expected=f"formats of {', '.join(MESH_FORMATS)}; scale of {', '.join(SCALES)}; resolution from 4",
+                expected=f"formats of {', '.join(known)}; scale of {', '.join(SCALES)}; resolution from 4",
             )
         self.formats, self.run = list(formats), (method, model, data, experiment)
         self.chosen, self.most, self.fps, self.refined = frames, most, fps, refined
@@ -95,11 +101,14 @@ class AnerfMesh:
         for number in range(len(path)):
             mesh = self._mesh(avatar, path, number)
             stem = meshes / f"{number:03d}"
-            paths += [write_mesh(stem.with_name(f"{stem.name}.{suffix}"), mesh) for suffix in self.formats]
+            files = [suffix for suffix in self.formats if suffix in MESH_FORMATS]
+            paths += [write_mesh(stem.with_name(f"{stem.name}.{suffix}"), mesh) for suffix in files]
+            if files != self.formats:
+                paths += write_turn(stem, _standing(mesh, self.scale), self.formats)
             say(number + 1, len(path), started)
         return paths
 
-    def _mesh(self, avatar: Avatar, path: PosePath, number: int) -> Any:
+    def _mesh(self, avatar: Avatar, path: PosePath, number: int) -> MeshAsset:
         """The surface in the wanted units; metres have y up, the others the axes of A-NeRF's world."""
         from contrapposto.mesh import MeshAsset
 
@@ -160,6 +169,11 @@ class AnerfMesh:
         metres = avatar.metres_per_unit
         body = skinned_body(vertices, faces, path.world_to_bone[0], avatar.figure, metres)
         return _write_skinned(body, colours, motion, file)
+
+
+def _standing(mesh: MeshAsset, scale: str) -> MeshAsset:
+    """The mesh with y up."""
+    return mesh if scale == "metres" else replace(mesh, vertices=mesh.vertices * [1, -1, -1])
 
 
 def _write_skinned(body: BodyModel, colours: np.ndarray, motion: Path | None, stem: Path) -> Path:

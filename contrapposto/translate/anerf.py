@@ -263,6 +263,12 @@ def _render(arguments: Arguments) -> list[list[str]]:
     return [*prepare, words]
 
 
+def _render_mesh(arguments: Arguments) -> list[list[str]]:
+    name = arguments.get("expname", "run")
+    words = ["contrapposto", "predict", "task=anerf_mesh", "ckpt=CHECKPOINT.tar", "scene=stores/SCENE"]
+    return [[*words, "task.formats=[mp4,png]", f"output=render_output/{name}"]]
+
+
 COMMANDS = (
     TrainCommand(
         "A-NeRF",
@@ -306,10 +312,11 @@ COMMANDS = (
     Command(
         "A-NeRF",
         "render_mesh.py",
-        {"expname": unused("name the mesh file: MESH.ply")},
-        lambda _: [["contrapposto", "view", "MESH.ply"]],
+        {"expname": used()},
+        _render_mesh,
         (
-            "The viewer saves images and videos; contrapposto predict task=anerf_mesh writes PLY and GLB with colours.",
+            "The mesh is extracted and drawn by one command; task.formats=[ply,glb,mp4,png] writes it as well.",
+            "contrapposto view MESH.ply shows a mesh that exists already.",
         ),
     ),
 )

@@ -125,6 +125,18 @@ def test_meshes_have_the_size_of_the_figure(place):
     np.testing.assert_allclose(boxes["unit_cube"], boxes["units"] / 3.6, rtol=1e-3)
 
 
+def test_a_mesh_is_shown_from_all_sides(place):
+    more = ("task.frames=[0]", "task.resolution=40", "task.threshold=0.2", "task.largest=false")
+    output = draw(place, "anerf_mesh", *more, "task.scale=unit_cube", "task.formats=[mp4,png]") / "meshes"
+    pictures = sorted((output / "000").glob("*.png"))
+    assert len(pictures) == 90 and (output / "000.mp4").stat().st_size > 1000
+    assert not list(output.glob("*.ply"))
+    first, half = (np.array(Image.open(pictures[number]), int)[:380] for number in (0, 45))
+    # What is left of the middle is right of it half a turn later.
+    left, right = (np.nonzero(np.abs(x - x[5, 5]).sum(-1) > 60)[1].mean() - 256 for x in (first, half))
+    assert left == pytest.approx(-right, abs=6)
+
+
 def parts(path):
     """The JSON and the binary part of a GLB file."""
     data = path.read_bytes()

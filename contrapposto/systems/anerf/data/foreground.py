@@ -5,6 +5,7 @@ The segmentation network sees small images of people that stand; caps, raised ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from contrapposto.systems.anerf.data.masks import median_background
 _RADII = {"spine": 0.24, "neck": 0.2, "head": 0.24, "hip": 0.24, "collar": 0.2, "hand": 0.15}
 _LIMB = 0.16
 """Metres around bones that belong to a person: with clothes, and with poses that are off by some centimetres."""
+_CORE = {"spine": 0.1, "neck": 0.06, "hip": 0.06, "collar": 0.06, "shoulder": 0.05}
+"""Metres around bones of the trunk that show nothing but the person, even where poses are off."""
 _LEAST = 18.0
 _NOISE = 5.0
 _SHADOW = (0.5, 1.0, 0.06)
@@ -37,6 +40,16 @@ class FlatFigure:
 
     def near(self, frame: int, size: tuple[int, int]) -> np.ndarray:
         """(H, W) bool: pixels near enough to a bone to show the person."""
+        return self._around(frame, size, _RADII, _LIMB)
+
+    def inside(self, frame: int, size: tuple[int, int]) -> np.ndarray:
+        """(H, W) bool: pixels so near to the bones of the trunk that they show the person for certain."""
+        return self._around(frame, size, _CORE, 0.0)
+
+    def _around(
+        self, frame: int, size: tuple[int, int], radii: Mapping[str, float], usual: float
+    ) -> np.ndarray:
+        """(H, W) bool: pixels within a radius of the bones, by parts of their names, metres; `usual` of the others."""
         joints, metre = self.joints[frame], float(self.metre[frame])
         rows, columns = np.mgrid[: size[0] : _COARSE, : size[1] : _COARSE].astype(np.float32)
         points = np.stack([columns, rows], axis=-1)
@@ -45,7 +58,7 @@ class FlatFigure:
             if parent < 0:
                 continue
             name = SMPL24.joint_names[child]
-            share = next((value for part, value in _RADII.items() if part in name), _LIMB)
+            share = next((value for part, value in radii.items() if part in name), usual)
             start, end = joints[parent].astype(np.float32), joints[child].astype(np.float32)
             if name == "head":
                 end = end + 1.5 * (end - start)  # to the top of the skull
@@ -85,13 +98,17 @@ class StillCamera:
         seen = free.sum(0) >= min(_SEEN, len(images))
         return cls(background, seen, float(np.median(usual)) if usual.size else 0.0)
 
-    def person(self, image: np.ndarray, near: np.ndarray, known: np.ndarray) -> np.ndarray:
+    def person(
+        self, image: np.ndarray, near: np.ndarray, known: np.ndarray, inside: np.ndarray | None = None
+    ) -> np.ndarray:
         """(H, W) bool: the person.
 
         Args:
             image: (H, W, 3) uint8.
             near: (H, W) bool: where the person may be.
             known: (H, W) bool: where a network sees somebody.
+            inside: (H, W) bool: where the person is for certain; skin may look like what is behind it, and where the
+                person always stands nothing is known of the background.
         """
         from scipy import ndimage
 
@@ -104,6 +121,7 @@ class StillCamera:
             ndimage.uniform_filter(colour, (3, 3, 1)), ndimage.uniform_filter(plain, (3, 3, 1))
         )
         mask = near & (differs | known)
+        mask = mask if inside is None else mask | inside
         mask = ndimage.binary_opening(ndimage.binary_closing(mask, iterations=2), iterations=1)
         mask = ndimage.binary_fill_holes(mask)
         labels, count = ndimage.label(mask)

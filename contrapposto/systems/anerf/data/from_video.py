@@ -44,13 +44,14 @@ def watch(
     every: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> ClipPoses:
-    """The people in every so many-th frame of a video, smoothed over time.
+    """The people in every so many-th frame of a video, left and right as they move least, smoothed over time.
 
     Raises:
         InputError: nobody is seen.
     """
     from contrapposto.systems.scail_pose.clean import Clean
     from contrapposto.systems.scail_pose.extract import extract
+    from contrapposto.systems.scail_pose.sides import steady_sides
 
     def taken() -> Iterator[tuple[float, np.ndarray]]:
         for number, frame in enumerate(video.frames()):
@@ -58,7 +59,8 @@ def watch(
                 yield frame
 
     size = fitting((video.height, video.width), _LONGEST)
-    clip = Clean()(extract(taken(), estimator, *size, video.fps / every, progress=progress))
+    seen = extract(taken(), estimator, *size, video.fps / every, progress=progress)
+    clip = Clean()(steady_sides(seen)[0])
     if not clip.ids:
         raise InputError(
             f"Nobody is seen in {video.path.name}.", expected="a video that shows a person whole"

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from contrapposto.systems.scail_pose.people import ClipPoses
 
 CAMERAS = "cameras.json"
+_LIMB_SLOTS = range(2, 14)  # keypoints of OpenPose: right and left shoulders to wrists, then hips to ankles
+_TOES = ((10, 18), (11, 21))  # joints of the feet, and keypoints
+_WRISTS, _HANDS = [20, 21], [22, 23]
 _ROUNDS, _RATE = 200, 0.02
 _ROBUST = 0.03  # metres beyond which a joint counts linearly
 
@@ -106,12 +109,21 @@ _ENTRIES: dict[str, tuple[int, ...]] = {"K": (3, 3), "R": (3, 3), "t": (3,)}
 
 
 def seen_rays(camera: ViewCamera, clip: ClipPoses, number: int) -> np.ndarray:
-    """(T, 24, 2) rays to the joints of a person before a camera, NaN where they are not known."""
+    """(T, 24, 2) rays to the joints of a person before a camera, NaN where they are not known.
+
+    Shoulders to wrists and hips to toes are the keypoints in the image, which are more exact than the joints in space of
+    one camera; these give the trunk and the head. Hands are left out.
+    """
+    from contrapposto.systems.scail_pose.camera import SMPL_OF_SLOT
     from contrapposto.systems.scail_pose.clean import Track
 
-    joints = Track.of(clip.frames, number).joints
+    track = Track.of(clip.frames, number)
     matrix = clip.intrinsics
-    pixels = joints[..., :2] / joints[..., 2:] * matrix[[0, 1], [0, 1]] + matrix[:2, 2]
+    pixels = track.joints[..., :2] / track.joints[..., 2:] * matrix[[0, 1], [0, 1]] + matrix[:2, 2]
+    for joint, slot in [*((SMPL_OF_SLOT[slot], slot) for slot in _LIMB_SLOTS), *_TOES]:
+        known = np.isfinite(track.points[:, slot]).all(-1)
+        pixels[known, joint] = track.points[known, slot]
+    pixels[:, _HANDS] = np.nan
     return camera.rays(pixels * [camera.video.width / clip.width, camera.video.height / clip.height])
 
 
@@ -134,14 +146,18 @@ def triangulated(cameras: Sequence[ViewCamera], rays: Sequence[np.ndarray]) -> n
 
 
 def fit_person_views(
-    cameras: Sequence[ViewCamera], clips: Sequence[ClipPoses], numbers: Sequence[int], *, every: int = 1
+    cameras: Sequence[ViewCamera],
+    clips: Sequence[ClipPoses],
+    numbers: Sequence[int | None],
+    *,
+    every: int = 1,
 ) -> WorldPerson:
     """The figure in the poses of a person that several cameras see, with the person's limbs.
 
     Args:
         cameras: calibrated.
         clips: what each sees (`from_video.watch`), frame by frame at the same times.
-        numbers: of the person in each.
+        numbers: of the person in each (`view_people.match_people`); None: not seen there.
         every: step of the videos' frames in the clips.
 
     Raises:
@@ -150,7 +166,9 @@ def fit_person_views(
     from contrapposto.systems.scail_pose.body_fit import fit_figure
 
     count = min(len(clip.frames) for clip in clips)
-    rays = [seen_rays(*inputs)[:count] for inputs in zip(cameras, clips, numbers)]
+    inputs = zip(cameras, clips, numbers)
+    views = [(camera, seen_rays(camera, clip, n)[:count]) for camera, clip, n in inputs if n is not None]
+    cameras, rays = [camera for camera, _ in views], [own for _, own in views]
     joints = triangulated(cameras, rays)
     frames = np.flatnonzero(np.isfinite(joints).all(-1).sum(1) >= 12)
     if len(frames) < 2:
@@ -162,6 +180,7 @@ def fit_person_views(
     # The figure's fit expects joints before a camera; the world, seen along y, is one.
     figure = fit_figure(joints @ _AS_CAMERA.T * 1000 * scale, clips[0].fps, world=_AS_CAMERA.T)
     start = figure.to_skeleton(SMPL24).rotations.astype(np.float64)
+    start[:, [*_WRISTS, *_HANDS]] = 0  # hands, which nothing tells about, go on as the forearms do
     turns, root = _refined(start, joints, rest - rest[0], cameras, rays)
     return WorldPerson(turns, root, rest, frames * every)
 

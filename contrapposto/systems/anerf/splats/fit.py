@@ -194,29 +194,50 @@ def fit_avatar(
     sampler = ImageSampler(scene, ImageOptions(), seed=seed, images=scene.split(split))
     optimizer, factors = subject.optimizer(options)
     rates = [group["lr"] for group in optimizer.param_groups]
-    held: list[tuple[Tensor, Tensor, Tensor]] = []
+    filling = Filling(subject, sampler) if fill else None
     for step in range(steps):
-        if fill and step == int(_FILLED * steps):
-            seen = visibility(subject.avatar, _some_images(subject, sampler))
-            if fill_unseen(subject.avatar, seen):
-                held = _rows(subject.avatar, ~seen)
+        if filling:
+            filling.before_step(step / steps)
         for group, rate, factor in zip(optimizer.param_groups, rates, factors):
             group["lr"] = rate * factor(step / steps)
         terms, shown = subject.terms(sampler.batch(step), step / steps, options)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
-        for parameter, rows, values in held:
-            parameter.data[rows] = values
+        if filling:
+            filling.after_step()
         if progress is not None:
             progress(step + 1, subject, shown)
     return subject
 
 
-def _rows(avatar: SplatAvatar, chosen: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Each parameter of the Gaussians, those that are chosen (N,) bool, and their values."""
-    parameters = [parameter for parameter in avatar.parameters() if len(parameter) == len(chosen)]
-    return [(parameter, chosen, parameter.detach()[chosen].clone()) for parameter in parameters]
+class Filling:
+    """Parts of a subject that no image shows, filled at a late step, and kept so from then on.
+
+    Args:
+        subject: in training.
+        sampler: of its images.
+    """
+
+    def __init__(self, subject: Subject, sampler: ImageSampler) -> None:
+        self.subject, self.sampler = subject, sampler
+        self._kept: list[tuple[Tensor, Tensor, Tensor]] | None = None
+
+    def before_step(self, share: float) -> None:
+        """Fill once; `share` of the training is done."""
+        if self._kept is not None or share < _FILLED:
+            return
+        avatar = self.subject.avatar
+        hidden = ~visibility(avatar, _some_images(self.subject, self.sampler))
+        self._kept = []
+        if fill_unseen(avatar, ~hidden):
+            parameters = [parameter for parameter in avatar.parameters() if len(parameter) == len(hidden)]
+            self._kept = [(entry, hidden, entry.detach()[hidden].clone()) for entry in parameters]
+
+    def after_step(self) -> None:
+        """Undo what the optimiser changed there."""
+        for parameter, rows, values in self._kept or ():
+            parameter.data[rows] = values
 
 
 def _some_images(subject: Subject, sampler: ImageSampler, most: int = 60) -> Iterator[tuple[Tensor, View]]:

@@ -86,3 +86,22 @@ def test_a_background_that_was_never_seen_is_left_to_the_network() -> None:
     camera = StillCamera.of_frames(still, np.stack([near | seen[0]] * COUNT))
     mask = camera.person(images[0], near, seen[0])
     assert overlap(mask, seen[0]) > 0.8 and not (mask & ~near).any()
+
+
+def test_the_trunk_of_a_person_who_stays_is_part_of_the_mask() -> None:
+    """The network loses the trunk, and of the background behind it nothing is known."""
+    images, true, seen, figure = drawn()
+    near, inside = figure.near(0, SIZE), figure.inside(0, SIZE)
+    camera = StillCamera.of_frames(np.stack([images[0]] * COUNT), np.stack([near | seen[0]] * COUNT))
+    lost = seen[0].copy()
+    top, bottom = figure.joints[0, [12, 0], 1].astype(int)
+    lost[top:bottom] = False
+    trunk, middle = np.zeros(SIZE, bool), int(figure.joints[0, 0, 0])
+    part = slice(top, bottom), slice(middle - 5, middle + 6)
+    trunk[part] = true[0][part]
+    assert (
+        inside & ~true[0]
+    ).sum() < 0.25 * inside.sum()  # blocks of four pixels, on limbs that are eight wide
+    without = camera.person(images[0], near, lost)
+    mask = camera.person(images[0], near, lost, inside)
+    assert (mask & trunk).sum() > 0.7 * trunk.sum() and (without & trunk).sum() < 0.3 * trunk.sum()

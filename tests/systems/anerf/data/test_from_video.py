@@ -8,13 +8,16 @@ import torch
 
 from contrapposto import rotations as rot
 from contrapposto.errors import InputError
+from contrapposto.render.video import VideoWriter
 from contrapposto.skeleton import SMPL24
-from contrapposto.systems.anerf.data.from_video import choose_person, fit_person, write_person
+from contrapposto.systems.anerf.data.from_video import choose_person, fit_person, watch, write_person
 from contrapposto.systems.anerf.data.people import read_person
 from contrapposto.systems.anerf.kinematics import pose_bones
-from contrapposto.systems.scail_pose.camera import default_intrinsics, project
+from contrapposto.systems.scail_pose.camera import SMPL_OF_SLOT, default_intrinsics, project
 from contrapposto.systems.scail_pose.interface import NUM_KEYPOINTS, Person
 from contrapposto.systems.scail_pose.people import ClipPoses
+from contrapposto.systems.scail_pose.sides import swap_sides
+from contrapposto.video_file import VideoFile
 
 SIZE = (240, 320)
 
@@ -81,3 +84,32 @@ def test_people_are_chosen():
     assert choose_person(clip, 0) == 0
     with pytest.raises(InputError, match="no person 7"):
         choose_person(clip, 7)
+
+
+class Confused:
+    """Sees somebody, and takes left for right in three frames."""
+
+    def __init__(self, clip):
+        self.clip = clip
+
+    def people(self, frames, intrinsics):
+        for number, _ in enumerate(frames):
+            person = self.clip.frames[number][0]
+            yield [swap_sides(person, (True, True)) if number in (4, 5, 6) else person]
+
+
+def test_left_and_right_do_not_change_places(tmp_path):
+    clip = clip_of([moving(12)])
+    for people in clip.frames:
+        person, pixels = people[0], project(people[0].joints, clip.intrinsics)[:, :2]
+        person.keypoints[: len(SMPL_OF_SLOT)] = pixels[list(SMPL_OF_SLOT)]
+        person.scores[: len(SMPL_OF_SLOT)] = 0.9
+    with VideoWriter(tmp_path / "a.mp4", 10.0, SIZE[::-1]) as writer:
+        for _ in range(12):
+            writer.write(np.zeros((*SIZE, 3), np.uint8))
+    watched = watch(VideoFile.open(tmp_path / "a.mp4"), Confused(clip))
+    for frame in range(12):
+        joints, true = watched.frames[frame][0].joints, clip.frames[frame][0].joints
+        assert (
+            np.linalg.norm(joints - true, axis=-1)[[4, 5, 18, 19]].max() < 60
+        )  # mm; the knees are 220 apart

@@ -17,6 +17,7 @@ from contrapposto.systems.anerf.data.from_views import (
     WorldPerson,
     fit_person_views,
     read_cameras,
+    seen_rays,
     triangulated,
     write_world_person,
 )
@@ -63,6 +64,19 @@ def test_rays_meet_where_the_joints_are():
     np.testing.assert_allclose(triangulated(cameras, rays), world, atol=1e-9)
     rays[1][0, 3] = np.nan
     assert np.isnan(triangulated(cameras, rays)[0, 3]).all()
+
+
+def test_keypoints_in_the_image_come_before_joints_in_space():
+    world, one = in_world(3), camera(0.4)
+    clip = seen(one, world)
+    truth = one.rays(one.pixels(world))
+    for frame, people in enumerate(clip.frames):
+        people[0].joints[[18, 19]] += 200  # elbows are estimated badly in space, well in the image
+        people[0].keypoints[[6, 3]] = one.pixels(world[frame, [18, 19]]) / 2
+        people[0].scores[[6, 3]] = 0.9
+    rays = seen_rays(one, clip, 0)
+    assert np.isnan(rays[:, [22, 23]]).all()  # hands
+    np.testing.assert_allclose(rays[:, :22], truth[:, :22], atol=1e-5)
 
 
 def test_the_figure_takes_the_place_and_the_size_of_the_person():

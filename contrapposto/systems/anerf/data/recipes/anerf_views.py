@@ -178,7 +178,8 @@ class _Views:
             self._backgrounds[camera.name] = StillCamera.of_frames(images, np.stack(masks))
         still = self._backgrounds[camera.name]
         for number, frame in self._read(camera, wanted):
-            mask = still.person(frame.image, figure.near(number, self.size), frame.mask)
+            near, inside = figure.near(number, self.size), figure.inside(number, self.size)
+            mask = still.person(frame.image, near, frame.mask, inside)
             yield Frame(frame.image, mask)
 
     def _some(self) -> set[int]:
