@@ -128,10 +128,11 @@ def card(run: Path, result: Result, weights: Path, bits: int = 16) -> str:
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["best"]
     data = result.data
-    words = [str(word) for word in provenance["command"] if not str(word).startswith("paths.")]
+    parts = [*provenance.get("earlier", []), provenance]  # of an interrupted run, whose first command says all
+    words = [str(word) for word in parts[0]["command"] if not str(word).startswith("paths.")]
     command = " ".join(["python", *words]).replace(f"{_place(run)}/", "")
     precision = "half precision" if bits == 16 else "8 bits"
-    minutes = provenance.get("seconds", 0) / 60
+    minutes = sum(part.get("seconds", 0) for part in parts) / 60
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in sorted(metrics["metrics"].items()))
     return f"""{_header(result, metrics["metrics"])}
 # {result.model}, trained on {data["name"]}

@@ -181,3 +181,12 @@ def test_errors_of_the_command_lines_are_one_message(tmp_path, capsys):
     assert publishing.main([]) == 2 and "contrapposto publish" in capsys.readouterr().out
     assert publishing.main([str(tmp_path)]) == 2 and "no finished run" in capsys.readouterr().err
     assert fetching.main(["http://127.0.0.1:9/zoo/m/n"]) == 2 and "sha256=HASH" in capsys.readouterr().out
+
+
+def test_the_card_of_a_resumed_run_has_the_first_command_and_all_of_its_time(run, tmp_path):
+    file = run / "provenance.json"
+    first = json.loads(file.read_text())
+    file.write_text(json.dumps(first | {"command": ["train.py", f"resume={run}"], "earlier": [first]}))
+    card = (publish(run, tmp_path / "zoo") / "README.md").read_text()
+    assert "python train.py model=posegpt_gpt module.vqvae" in card and "resume=" not in card
+    assert "2 minutes" in card
