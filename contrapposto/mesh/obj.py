@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,34 +64,39 @@ def read_obj(path: str | Path) -> MeshAsset:
     return _asset(parsed, path)
 
 
-def write_obj(path: str | Path, mesh: MeshAsset, *, library: str | None = None) -> Path:
-    """Write a mesh, its MTL file and its textures beside it (same stem), each atomically.
+def write_obj(path: str | Path, mesh: MeshAsset) -> Path:
+    """Write a mesh, its MTL file and its textures beside it (same stem), each atomically."""
+    return write_obj_poses([Path(path)], mesh, mesh.vertices[None])[0]
 
-    `library` names an MTL file that is there already, of another pose of the same mesh: none is written.
+
+def write_obj_poses(paths: Sequence[Path], mesh: MeshAsset, poses: Iterable[np.ndarray]) -> list[Path]:
+    """Write poses (V, 3) of a mesh, each atomically; all share the MTL file and the textures beside the first.
+
+    What no pose changes, faces above all, is formatted once.
     """
-    path = Path(path)
-    lines = ["# Contrapposto"]
-    if mesh.materials and library is not None:
-        lines.append(f"mtllib {library}")
-    elif mesh.materials:
-        beside = path.with_suffix(".mtl")
-        _write_materials(beside, mesh.materials)
-        lines.append(f"mtllib {beside.name}")
-    lines.append(f"o {mesh.name or 'mesh'}")
-    if mesh.vertex_colors is None:
-        lines += [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in mesh.vertices.tolist()]
-    else:
-        shades = (mesh.vertex_colors[:, :3] / 255).tolist()
-        lines += [
-            f"v {x:.9g} {y:.9g} {z:.9g} {r:.4g} {g:.4g} {b:.4g}"
-            for (x, y, z), (r, g, b) in zip(mesh.vertices.tolist(), shades)
-        ]
+    library = paths[0].with_suffix(".mtl")
+    begin = ["# Contrapposto"]
+    if mesh.materials:
+        _write_materials(library, mesh.materials)
+        begin.append(f"mtllib {library.name}")
+    begin.append(f"o {mesh.name or 'mesh'}")
+    end: list[str] = []
     if mesh.texture_coordinates is not None:
-        lines += [f"vt {u:.9g} {v:.9g}" for u, v in mesh.texture_coordinates.tolist()]
-    lines += _face_lines(mesh)
-    with atomic_path(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+        end += [f"vt {u:.9g} {v:.9g}" for u, v in mesh.texture_coordinates.tolist()]
+    head, tail = "\n".join(begin) + "\n", "\n".join([*end, *_face_lines(mesh)]) + "\n"
+    for path, pose in zip(paths, poses, strict=True):
+        with atomic_path(path) as temporary:
+            temporary.write_text(head + _vertex_text(mesh.moved(pose)) + tail, encoding="utf-8")
+    return list(paths)
+
+
+def _vertex_text(mesh: MeshAsset) -> str:
+    """The lines of all vertices, by one formatting."""
+    line, values = "v %.9g %.9g %.9g\n", np.asarray(mesh.vertices, np.float64)
+    if mesh.vertex_colors is not None:
+        line = "v %.9g %.9g %.9g %.4g %.4g %.4g\n"
+        values = np.concatenate([values, mesh.vertex_colors[:, :3] / 255], axis=1)
+    return (line * len(values)) % tuple(values.ravel().tolist())
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:

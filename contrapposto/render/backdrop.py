@@ -58,8 +58,9 @@ class Backdrop:
             self._kept[key] = color.copy()
         else:
             np.copyto(color, kept)
-        if look.has_ground:
-            paint(look, shown, _lit_box(camera, look))
+        left, right, top, bottom = _lit_box(camera, look)
+        if look.has_ground and left < right and top < bottom:
+            paint(look, shown, (left, right, top, bottom))
 
 
 def _key(scene: Scene, camera: Camera, look: Any) -> str:

@@ -215,6 +215,16 @@ def table_index(linear: float) -> int:
     return int(wp.clamp(linear, 0.0, 1.0) * 4095.0 + 0.5)
 
 
+@wp.func
+def srgb_of(to_srgb: wp.array[wp.uint8], linear: wp.vec3) -> wp.vec3i:
+    """sRGB bytes of linear light."""
+    return wp.vec3i(
+        int(to_srgb[table_index(linear[0])]),
+        int(to_srgb[table_index(linear[1])]),
+        int(to_srgb[table_index(linear[2])]),
+    )
+
+
 @wp.kernel
 def paint(
     view: View,
@@ -267,6 +277,8 @@ def paint(
     moved_x = wp.abs(right[0]) * inverse
     moved_y = wp.abs(right[1]) * inverse
     known = shown.known == 1
+    light_bytes = srgb_of(to_srgb, look.ground_light)
+    dark_bytes = srgb_of(to_srgb, look.ground_dark)
     for column in range(wp.max(part * run, start), wp.min((part + 1) * run, stop)):
         if known and shown.inverse[row, column] > 0.0:
             continue
@@ -284,11 +296,32 @@ def paint(
                     tilted_y = wp.abs(down[1] - (base[1] + right[1] * offset) * tilt)
                     wide = wp.max(moved_x + tilted_x * inverse, 1.0e-4)
                     high = wp.max(moved_y + tilted_y * inverse, 1.0e-4)
-                    waves = wave(across * scale, wide) * wave(along * scale, high)
-                    result = mean + contrast * (-4.0 * waves / (wide * high))
+                    u = across * scale
+                    v = along * scale
+                    square_u = floor_of(u)
+                    square_v = floor_of(v)
+                    off_u = wp.abs(u - square_u - 0.5) + 0.5 * wide
+                    off_v = wp.abs(v - square_v - 0.5) + 0.5 * high
+                    shade = float(1.0)
+                    inside = off_u < 0.5 and off_v < 0.5  # the pixel shows one square only
+                    if inside:
+                        if (int(square_u) + int(square_v)) % 2 == 0:
+                            shade = -1.0
+                    else:
+                        shade = -4.0 * wave(u, wide) * wave(v, high) / (wide * high)
                     p = (across - origin[0]) * finer - 0.5
                     q = (along - origin[1]) * finer - 0.5
-                    if p >= 0.0 and q >= 0.0 and p < last_column and q < last_row:
+                    darker = p >= 0.0 and q >= 0.0 and p < last_column and q < last_row
+                    if inside and not darker and away <= start_squared:
+                        entry = light_bytes
+                        if shade > 0.0:
+                            entry = dark_bytes
+                        color[row, column, 0] = wp.uint8(entry[0])
+                        color[row, column, 1] = wp.uint8(entry[1])
+                        color[row, column, 2] = wp.uint8(entry[2])
+                        continue
+                    result = mean + contrast * shade
+                    if darker:
                         i = int(q)
                         j = int(p)
                         a = p - float(j)

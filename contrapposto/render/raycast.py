@@ -87,9 +87,8 @@ class Raycaster:
         self._no_capsules = wp.zeros(1, dtype=warp_types.Capsule, device=self.device)
         self._buffers: dict[str, wp.array] = {}
         self._places: dict[int, wp.array] = {}
-        self._dark = wp.zeros(
-            (2, 2), dtype=wp.vec3, device=self.device
-        )  # a ground's light of which nothing is blocked
+        # a ground's light of which nothing is blocked
+        self._dark: Any = wp.zeros((2, 2), dtype=wp.vec3, device=self.device)
         self._backdrop = Backdrop()
         self._colors: tuple[list[Any], wp.array] | None = None
         self._lit = 0  # images in a row with the same faces that have soft light

@@ -182,7 +182,7 @@ class VideoWriter:
                 "-i",
                 "pipe:0",
             ),
-            *("-vf", colour, "-c:v", "libx264", "-preset", "superfast", "-crf", str(crf)),
+            *("-vf", colour, "-c:v", "libx264", "-preset", "superfast", "-bf", "0", "-crf", str(crf)),
             *(("-metadata", f"copyright={self.credit}") if self.credit else ()),
             *("-movflags", "+faststart", "-f", "mp4", str(target)),
         ]

@@ -58,16 +58,12 @@ def write_poses(
 
 
 def _obj(stem: Path, mesh: MeshAsset, frames: np.ndarray, names: Sequence[str]) -> Path:
-    from contrapposto.mesh.obj import write_obj
+    from contrapposto.mesh.obj import write_obj_poses
 
     if len(frames) == 1:
         return write_mesh(stem.with_name(f"{stem.name}.obj"), mesh.moved(frames[0]))
     folder = stem.with_name(f"{stem.name}_obj")
-    library: str | None = None
-    for frame, name in zip(frames, names, strict=True):
-        path = folder / f"{_plain(name)}.obj"
-        write_obj(path, mesh.moved(frame), library=library)
-        library = library or path.with_suffix(".mtl").name  # one library and one set of textures for all
+    write_obj_poses([folder / f"{_plain(name)}.obj" for name in names], mesh, frames)
     return folder
 
 

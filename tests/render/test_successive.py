@@ -51,6 +51,8 @@ def test_kept_light_is_all_new_after_three_images(meshes: list[Mesh], camera: Ca
 def test_a_kept_background_is_that_of_a_new_renderer(meshes: list[Mesh], camera: Camera) -> None:
     renderer = Raycaster("cpu", threads=2)
     other = camera.moved((0.0, 0.0, 0.3))
-    for mesh, seen_by in ((0, camera), (1, camera), (0, camera), (1, other), (1, camera), (0, other)):
+    beside = camera.moved((50.0, 0.0, 0.0))  # sees no shadow
+    order = (camera, camera, camera, other, camera, other, other, beside, beside, beside)
+    for mesh, seen_by in zip([0, 1] * 5, order):
         image = renderer.render(scene(meshes[mesh]), seen_by).color
         np.testing.assert_array_equal(image, fresh(meshes[mesh], seen_by))
