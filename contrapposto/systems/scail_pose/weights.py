@@ -109,11 +109,11 @@ def fetch_weights(
 
 def _check(path: Path, file: ModelFile) -> None:
     """Refuse a user's file that is another one; it is left as it is."""
-    found = sha256(path)
-    if found != file.sha256:
+    digest = sha256(path)
+    if digest != file.sha256:
         raise InputError(
             f"{path} is another file than that from {file.source}.",
-            found=f"SHA-256 {found}",
+            found=f"SHA-256 {digest}",
             expected=f"SHA-256 {file.sha256}",
             fix="nothing was changed: move the file away and repeat the command to download the official one",
         )
