@@ -117,13 +117,11 @@ class PeopleFromNLF:
         """People of a clip of this size."""
         joints = nlf.get(_NLF_KEY) if isinstance(nlf, Mapping) else nlf
         if not isinstance(joints, (Tensor, np.ndarray, Sequence)) or isinstance(joints, str):
-            found = (
-                f"an object with {', '.join(map(str, nlf))}"
-                if isinstance(nlf, Mapping)
-                else type(nlf).__name__
-            )
+            keys = f" with {', '.join(map(str, nlf))}" if isinstance(nlf, Mapping) else ""
             raise InputError(
-                "This is no NLFPRED.", found=found, expected=f"joints, or an object with {_NLF_KEY}"
+                "This is no NLFPRED.",
+                found=f"{type(nlf).__name__}{keys}",
+                expected=f"joints, or an object with {_NLF_KEY}",
             )
         return (People(clip_of_nlfpred(_plain(joints), height, width, fps)),)
 

@@ -28,6 +28,7 @@ def download(
     attempts: int = ATTEMPTS,
     pause: float = 1.0,
     timeout: float = 30.0,
+    by_hand: str = "use raw=",
 ) -> str:
     """Download `url` to `target`, going on where an earlier attempt or an earlier process stopped.
 
@@ -42,6 +43,7 @@ def download(
         attempts: connections before giving up; each that brought new bytes is free.
         pause: seconds before the second attempt, doubled each time.
         timeout: seconds without a byte after which a connection counts as dead.
+        by_hand: what to do with a file that was downloaded by hand, for messages.
 
     Returns:
         The SHA-256 of the file.
@@ -57,7 +59,7 @@ def download(
     if not target.is_file():
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _fetch(url, target, progress, attempts, pause, timeout)
+            _fetch(url, target, progress, attempts, pause, timeout, by_hand)
         except OSError as error:
             raise disk_error(target, error) from error
     matches = sha256(target)
@@ -68,7 +70,7 @@ def download(
             found=f"SHA-256 {matches}",
             expected=f"SHA-256 {expected}",
             fix="repeat the command; if it fails again, the file has changed at its origin: get it by hand, "
-            f"check it, and use raw={'' if digest else f' (or delete {recorded})'}",
+            f"check it, and {by_hand}{'' if digest else f' (or delete {recorded})'}",
         )
     if not digest and not recorded.is_file():
         recorded.write_text(matches + "\n")
@@ -76,7 +78,13 @@ def download(
 
 
 def _fetch(
-    url: str, target: Path, progress: Progress | None, attempts: int, pause: float, timeout: float
+    url: str,
+    target: Path,
+    progress: Progress | None,
+    attempts: int,
+    pause: float,
+    timeout: float,
+    by_hand: str,
 ) -> None:
     part = target.with_name(f"{target.name}.part")
     failures, reason = 0, ""
@@ -102,7 +110,7 @@ def _fetch(
         f"{url} could not be downloaded.",
         found=reason,
         expected="a connection to this server",
-        fix="repeat the command (it goes on where it stopped), or download the file by hand and use raw=",
+        fix=f"repeat the command (it goes on where it stopped), or download the file by hand and {by_hand}",
     )
 
 

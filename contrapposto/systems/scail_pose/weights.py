@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from contrapposto.errors import ConfigError, MissingError
-from contrapposto.files import need_space
+from contrapposto.errors import ConfigError, InputError, MissingError
+from contrapposto.files import need_space, sha256
 from contrapposto.options import parse_value
 from contrapposto.progress import Lines
 from contrapposto.systems.scail_pose import validate as check
@@ -101,9 +101,25 @@ def fetch_weights(
             flush=True,
         )
         path = Path(folder) / file.place
-        download(file.url, path, digest=file.sha256, progress=progress)
+        if path.is_file():
+            _check(path, file)
+        else:
+            by_hand = f"save it as {path}"
+            download(file.url, path, digest=file.sha256, progress=progress, by_hand=by_hand)
         paths.append(path)
     return paths
+
+
+def _check(path: Path, file: ModelFile) -> None:
+    """Refuse a user's file that is another one; it is left as it is."""
+    digest = sha256(path)
+    if digest != file.sha256:
+        raise InputError(
+            f"{path} is another file than that from {file.source}.",
+            found=f"SHA-256 {digest}",
+            expected=f"SHA-256 {file.sha256}",
+            fix="nothing was changed: move the file away and repeat the command to download the official one",
+        )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -63,6 +63,26 @@ def test_another_file_is_refused_and_removed(served, tmp_path):
     assert not list(tmp_path.glob("DWPose/*.onnx"))
 
 
+def test_a_file_of_the_user_stays(served, tmp_path):
+    _, catalogue = served
+    own = tmp_path / model_files()["yolox"].place
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"another version")
+    with pytest.raises(InputError, match="another file") as error:
+        fetch_weights(tmp_path, ["yolox"], catalogue)
+    assert own.read_bytes() == b"another version" and "move the file away" in error.value.fix
+
+
+def test_a_server_that_lacks_the_file(served, tmp_path):
+    """The message names a way that this command has."""
+    server, catalogue = served
+    (server.root / "dwpose").unlink()
+    with pytest.raises(MissingError, match="could not be downloaded") as error:
+        fetch_weights(tmp_path, ["dwpose"], catalogue)
+    assert f"save it as {tmp_path / model_files()['dwpose'].place}" in error.value.fix
+    assert "raw=" not in error.value.fix
+
+
 def test_the_command(served, tmp_path, monkeypatch, capsys):
     _, catalogue = served
     monkeypatch.setattr(weights.fetch_weights, "__defaults__", (str(tmp_path / "w"), None, catalogue))
