@@ -50,8 +50,8 @@ class BackgroundWatch:
 
     def __init__(self) -> None:
         self._last: np.ndarray | None = None
-        self._pixels = np.zeros((0, 2), np.float32)
-        self._numbers = np.zeros(0, int)
+        self._pixels: np.ndarray = np.zeros((0, 2), np.float32)
+        self._numbers: np.ndarray = np.zeros(0, int)
         self._next = 0
         self._seen: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -80,17 +80,10 @@ class BackgroundWatch:
         return Tracks(*(np.concatenate(part) for part in zip(*parts)))
 
     def _follow(self, last: np.ndarray, grey: np.ndarray) -> None:
-        import cv2
-
-        there, followed, _ = cv2.calcOpticalFlowPyrLK(
-            last, grey, self._pixels, None, winSize=_WINDOW, maxLevel=_LEVELS
-        )
-        back, returned, _ = cv2.calcOpticalFlowPyrLK(
-            grey, last, there, None, winSize=_WINDOW, maxLevel=_LEVELS
-        )
+        there, followed = _flow(last, grey, self._pixels)
+        back, returned = _flow(grey, last, there)
         inside = ((there >= 0) & (there < grey.shape[::-1])).all(axis=1)
-        kept = np.linalg.norm(back - self._pixels, axis=1) < _RETURNS
-        kept &= inside & (followed.ravel() > 0) & (returned.ravel() > 0)
+        kept = followed & returned & inside & (np.linalg.norm(back - self._pixels, axis=1) < _RETURNS)
         self._pixels, self._numbers = there[kept], self._numbers[kept]
 
     def _refill(self, grey: np.ndarray) -> None:
@@ -108,8 +101,19 @@ class BackgroundWatch:
                     np.ascontiguousarray(grey[cell]), _IN_CELL, _QUALITY, _APART, mask=free[cell].copy()
                 )
                 if corners is not None:
-                    cells.append(corners.reshape(-1, 2) + np.float32([columns[0], rows[0]]))
+                    corner = np.array([columns[0], rows[0]], np.float32)
+                    cells.append(np.asarray(corners, np.float32).reshape(-1, 2) + corner)
         new = np.concatenate(cells) if cells else np.zeros((0, 2), np.float32)
         self._numbers = np.concatenate([self._numbers, self._next + np.arange(len(new))])
         self._pixels = np.concatenate([self._pixels, new])
         self._next += len(new)
+
+
+def _flow(first: np.ndarray, second: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where points (n, 2) of one grey image are in another, and whether (n,) they are."""
+    import cv2
+
+    there, known, _ = cv2.calcOpticalFlowPyrLK(
+        first, second, pixels, pixels.copy(), winSize=_WINDOW, maxLevel=_LEVELS
+    )
+    return np.asarray(there, np.float32), np.asarray(known).ravel() > 0

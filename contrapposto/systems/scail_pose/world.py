@@ -59,7 +59,7 @@ def in_world(clip: ClipPoses, path: CameraPath) -> tuple[ClipPoses, dict[str, ob
     return world, {
         "turned_degrees": round(path.turned, 1),
         "way_metres": round(float(way), 2),
-        "scale_from": "floor" if floor is not None else "feet" if scale > 0 else "nothing: it only turns",
+        "scale_from": "floor" if floor is not None else "feet" if scale > 0 else None,
     }
 
 
@@ -131,6 +131,8 @@ def _scale_of_feet(clip: ClipPoses, path: CameraPath) -> float:
         left = step + scale * way[:, None]
         still = left[np.arange(len(left)), np.linalg.norm(left, axis=2).argmin(axis=1)] - scale * way
         weights = 1 / np.maximum(np.linalg.norm(still + scale * way, axis=1), 5.0)
+        if not (weights * (way**2).sum(axis=1)).sum() > 0:
+            return 0.0
         scale = -float((weights * (still * way).sum(axis=1)).sum() / (weights * (way**2).sum(axis=1)).sum())
     return max(scale, 0.0)
 

@@ -132,7 +132,9 @@ class BlazePoseEstimator:
         Where people are close to each other, a look meant for one can show another: who is who is decided anew for
         all of them, by motion and clothes. Who fits nobody is hidden, and is looked for again in the next frame.
         """
-        away = {k: track for k, track in self._away.items() if k in tracker.lost(number, self.patience)}
+        followed = {track.id for track in tracks}
+        lost = set(tracker.lost(number, self.patience)) - followed
+        away = {k: track for k, track in self._away.items() if k in lost}
         seen = [(track, self._body(image, track.body.region)) for track in tracks]
         moved = {k: _moved(track.body.region, tracker.shift(k, number)) for k, track in away.items()}
         seen += [(away[k], self._body(image, region)) for k, region in moved.items()]
@@ -228,7 +230,7 @@ class BlazePoseEstimator:
         if body.presence[0] < _LEAST_SCORE:
             return None
         if last is not None:
-            face = self._face(image, last.region)
+            face = self._face(image, _moved(last.region, nose - last.pixels[NOSE_TIP]))
             if face.score >= _LEAST_SCORE and _is_nose(face, nose):
                 return face
         face = self._face(image, self._face(image, face_region(body.pixels)).region)
