@@ -8,7 +8,7 @@ import pytest
 from contrapposto.errors import ConfigError, ContrappostoError, InputError
 from contrapposto.render import VideoWriter
 from contrapposto.systems.scail_pose.interchange import read_clip_people
-from contrapposto.systems.scail_pose.jobs import find_jobs
+from contrapposto.systems.scail_pose.jobs import VideoJob, find_jobs
 from contrapposto.systems.scail_pose.settings import Settings
 from contrapposto.tasks.predict import compose, predict
 from contrapposto.video_file import VideoFile
@@ -181,3 +181,8 @@ def test_the_message_names_what_can_be_typed(options, expected):
     with pytest.raises(ConfigError) as error:
         Settings.from_options(**options)
     assert error.value.expected == expected
+
+
+def test_a_job_takes_paths_as_text(black):
+    job = VideoJob("black", str(black), reference=str(black))
+    assert job.video == black and job.reference == black

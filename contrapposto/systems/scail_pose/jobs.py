@@ -52,6 +52,9 @@ class VideoJob:
     upright: str = "video"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "video", Path(self.video))  # text is a path too
+        if self.reference is not None:
+            object.__setattr__(self, "reference", Path(self.reference))
         target_size(1, 2, self.resolution)
         if self.fps is not None:
             check.number("fps", self.fps, 1, 120)

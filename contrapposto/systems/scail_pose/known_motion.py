@@ -32,7 +32,7 @@ def read_source(
     Args:
         path: people of a clip, keypoints, `joints` of any skeleton as npz, or motion.
         height, width: of the image in pixels where the file does not say.
-        settings: of the drawing; `people` and `clean` are applied here.
+        settings: of the drawing; `people` is applied here, and `clean` to estimates (motion of skeletons needs no repair).
         figure: json file of a stick figure; npz with `joints` need one.
         turn: see `clip_of_motion`.
         lift: finds joints in space where only keypoints are known.
@@ -58,7 +58,7 @@ def read_source(
     else:
         clip, look = read_clip_people(path, height, width), replace(settings.look, stray=True)
         clip = clip if lift is None else lift(clip)
-    clip = clip if settings.clean is None else settings.clean(clip)
+        clip = clip if settings.clean is None else settings.clean(clip)
     return clip.only(choose_people(clip, settings.people)), replace(settings, look=look)
 
 

@@ -200,7 +200,7 @@ class ClipDrawer:
         for person in people:
             if not self.look.stray and not np.isfinite(person.joints).any():
                 continue
-            if self.look.attach:
+            if self.look.attach and len(person.joints) == NUM_JOINTS:  # other skeletons have no keypoints
                 person = attach(person, self.clip.intrinsics)
             person = chosen_points(person, self.look)
             pose = pack_people([person], height, width)

@@ -9,6 +9,7 @@ from contrapposto.errors import ConfigError, ContrappostoError, InputError
 from contrapposto.io import read_motion, write_motion
 from contrapposto.synthetic import generate
 from contrapposto.systems.scail_pose.camera import project
+from contrapposto.systems.scail_pose.clean import Clean
 from contrapposto.systems.scail_pose.drawn_motion import clip_of_joints, clip_of_motion, read_figure
 from contrapposto.systems.scail_pose.known_motion import read_source
 from contrapposto.systems.scail_pose.pipeline import ClipDrawer, Look
@@ -57,7 +58,9 @@ def test_motion_fills_the_picture_upright(walk, turn):
 def test_bvh_of_any_skeleton(walk, tmp_path):
     write_motion(tmp_path / "walk.bvh", walk)
     motion = read_motion(tmp_path / "walk.bvh", native=True)
-    clip, settings = read_source(tmp_path / "walk.bvh", 96, 160, Settings())
+    clip, settings = read_source(
+        tmp_path / "walk.bvh", 96, 160, Settings(look=Look(attach=True, hide=True), clean=Clean())
+    )
     assert len(clip.frames) == motion.num_frames
     assert next(iter(ClipDrawer(clip, settings.look, device="cpu"))).capsules.mask.sum() > 50
 
@@ -73,7 +76,13 @@ def test_dog(dog, tmp_path):
         strong = [part for part in range(3) if color[part] == 255]
         assert frame.capsules.mask[y, x] and set(strong) >= {int(frame.rgb[y, x].argmax())}
     np.savez(tmp_path / "joints.npz", joints=np.stack([joints] * 3), fps=8.0)
-    clip, settings = read_source(tmp_path / "joints.npz", 96, 160, Settings(), figure=dog)
+    clip, settings = read_source(
+        tmp_path / "joints.npz",
+        96,
+        160,
+        Settings(look=Look(attach=True, hide=True), clean=Clean()),
+        figure=dog,
+    )
     report = draw(clip, tmp_path / "out", settings)
     assert report["frames"] == 3 and report["fps"] == 8 and (tmp_path / "out" / "rendered.mp4").exists()
     with pytest.raises(ConfigError, match="figure"):
