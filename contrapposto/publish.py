@@ -128,7 +128,7 @@ def card(run: Path, result: Result, weights: Path, bits: int = 16) -> str:
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["best"]
     data = result.data
-    # where a run was resumed, its first command says all
+    # where a run was resumed, its first command states all options
     parts = [*provenance.get("earlier", []), provenance]
     words = [str(word) for word in parts[0]["command"] if not str(word).startswith("paths.")]
     command = " ".join(["python", *words]).replace(f"{_place(run)}/", "")

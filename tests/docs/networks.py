@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from contrapposto.skeleton import SMPL24
-from contrapposto.systems.scail_pose.weights import model_files
+from contrapposto.systems.scail_pose.weights import ORIGINAL, model_files
 from tests.data.conftest import Server
 from tests.systems.scail_pose.test_estimator_files import save_constant, save_yolox
 
@@ -62,7 +62,8 @@ def serve_networks(folder: Path) -> tuple[Server, Path]:
     save_constant(folder / "dwpose", (1, 3, CROP[1], CROP[0]), along)
     torch.jit.script(Standing()).save(str(folder / "nlf"))
     server, content = Server(folder), {}
-    for name, file in model_files().items():
+    for name in ORIGINAL:
+        file = model_files()[name]
         data = (folder / name).read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         content[name] = {**vars(file), "url": f"{server.url}/{name}", "sha256": digest, "bytes": len(data)}

@@ -99,7 +99,7 @@ def theirs(title: str) -> list[str]:
 
 def run(line: str) -> None:
     """Run one of our commands with options that make it small, and look at what it left."""
-    words = shlex.split(line)
+    words = shlex.split(line.replace("CHECKPOINT.tar", "X.tar").replace("/SCENE", "/anerf_mixamo_james"))
     program, name, rest = words[0], words[1].removesuffix(".py"), words[2:]
     if name == "fetch":
         assert cli.main(words[1:]) == 0

@@ -8,6 +8,7 @@ from cli.compose import groups
 
 ROOT = Path(__file__).parents[2]
 KERNELS = {
+    "contrapposto.render.backdrop",
     "contrapposto.render.draw_kernels",
     "contrapposto.render.light_kernels",
     "contrapposto.render.raster",
