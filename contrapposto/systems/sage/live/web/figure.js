@@ -42,7 +42,7 @@ function tiles(count) { // squares of half a metre; the fog hides where they end
   const map = new THREE.CanvasTexture(canvas);
   map.wrapS = map.wrapT = THREE.RepeatWrapping;
   map.repeat.set(count / 2, count / 2);
-  map.anisotropy = 8;
+  map.anisotropy = slow ? 1 : 8;
   map.colorSpace = THREE.SRGBColorSpace;
   const floor = new THREE.Mesh(new THREE.PlaneGeometry(count / 2, count / 2), new THREE.MeshBasicMaterial({ map }));
   floor.rotation.x = -Math.PI / 2;
