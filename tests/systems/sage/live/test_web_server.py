@@ -256,12 +256,12 @@ def test_a_certificate_made_on_the_spot_is_for_its_names(tmp_path):
     server = WebServer(("127.0.0.1", 0), session, certificate=path)
     try:
         trusted = ssl.create_default_context(cafile=str(path))
-        with urllib.request.urlopen(f"{server.url}/watch", timeout=10, context=trusted) as answer:
+        with urllib.request.urlopen(f"{server.url}/watch", timeout=60, context=trusted) as answer:
             assert b"Contrapposto live" in answer.read()
         bodies, _ = talk(server, "a", 40, ssl=trusted)
         assert bodies
         with pytest.raises(urllib.error.URLError, match="CERTIFICATE"):
-            urllib.request.urlopen(f"{server.url}/watch", timeout=10)
+            urllib.request.urlopen(f"{server.url}/watch", timeout=60)
     finally:
         server.stop()
 
