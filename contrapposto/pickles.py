@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -116,7 +117,7 @@ def read_pickle(path: str | Path) -> Any:
             broken.
     """
     # latin1 maps Python 2's byte strings one to one, which numpy needs
-    return _read(Path(path), lambda file: _Unpickler(file, encoding="latin1").load())
+    return _read(Path(path), lambda file: _load(file, _Unpickler))
 
 
 def read_object_npy(path: str | Path) -> Any:
@@ -136,10 +137,27 @@ def read_object_npy(path: str | Path) -> Any:
         shape, _, dtype = read(file)
         if not dtype.hasobject:
             raise InputError(f"{path} is an array of numbers.", expected="a .npy file with a dictionary")
-        items = _ObjectUnpickler(file, encoding="latin1").load()
+        items = _load(file, _ObjectUnpickler)
         return items.value[0] if shape == () and isinstance(items, _ObjectArray) else items
 
     return _read(Path(path), content)
+
+
+def _load(file: BinaryIO, kind: type[_Unpickler]) -> Any:
+    _check_numbers(file)
+    return kind(file, encoding="latin1").load()
+
+
+def _check_numbers(file: BinaryIO) -> None:
+    """Refuse numbers of kept objects that a pickle cannot have: Python reserves memory for all below them at once."""
+    start = file.tell()
+    try:
+        for count, (code, argument, _) in enumerate(pickletools.genops(file)):
+            if code.name.endswith("PUT") and isinstance(argument, int) and argument > count + 1:
+                raise pickle.UnpicklingError(f"object {argument} is kept after {count} steps")
+    except UnicodeDecodeError:  # texts of Python 2, which are read as latin1
+        pass
+    file.seek(start)
 
 
 def _read(path: Path, content: Callable[[BinaryIO], Any]) -> Any:

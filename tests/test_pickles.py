@@ -194,3 +194,14 @@ def test_broken_files_give_one_clear_error(tmp_path: Path) -> None:
         read_pickle(path)
     with pytest.raises(MissingError):
         read_pickle(tmp_path / "none.pkl")
+
+
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    """A few bytes that keep an object as number 2^30: Python would reserve memory for all numbers below."""
+    path = tmp_path / "small.pkl"
+    path.write_bytes(b"\x80\x02}r\xff\xff\xff\x3f.")
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="object 1073741823 is kept"):
+        read_pickle(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
