@@ -18,10 +18,8 @@ _METRES = 10.0  # heights of a head above this are no metres
 _ALONG = 0.3  # mean cosine from which on wrists lie along their arms
 _WRISTS = 2.0  # how well wrists fit where they count more than a weak look; joints and controllers of a Quest: 2.3 (median)
 _SPAN = 6  # rows over which hands swing
-_QUEST, _JOINT = (
-    0.4,
-    1.3,
-)  # how much better wrists fit as joints than as controllers; recordings: below 0.2, above 1.6
+# How much better wrists fit as joints than as controllers; recordings: below 0.2, above 1.6.
+_QUEST, _JOINT = 0.4, 1.3
 
 
 def find_axes(block: np.ndarray, habit: str) -> str:

@@ -59,16 +59,16 @@ MODES = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_modes_have_their_pictures(place, mode):
+def test_modes_have_their_images(place, mode):
     options, count = MODES[mode]
     chosen = "[0]" if mode == "bullet" else "[0,1]"
     inputs = [f"mode={mode}", "task.formats=[png]", f"task.frames={chosen}", "task.height=24"]
     output = draw(place, "anerf_render", *inputs, *([f"task.options={options}"] if options else []))
-    pictures = sorted((output / mode / "png").glob("*.png"))
-    assert len(pictures) == count
-    assert Image.open(pictures[0]).size == (24, 24)
+    images = sorted((output / mode / "png").glob("*.png"))
+    assert len(images) == count
+    assert Image.open(images[0]).size == (24, 24)
     if mode == "retarget":  # something is there
-        assert np.array(Image.open(pictures[0])).min() < 200
+        assert np.array(Image.open(images[0])).min() < 200
 
 
 def test_validation_has_scores(place, tmp_path):
@@ -128,10 +128,10 @@ def test_meshes_have_the_size_of_the_figure(place):
 def test_a_mesh_is_shown_from_all_sides(place):
     more = ("task.frames=[0]", "task.resolution=40", "task.threshold=0.2", "task.largest=false")
     output = draw(place, "anerf_mesh", *more, "task.scale=unit_cube", "task.formats=[mp4,png]") / "meshes"
-    pictures = sorted((output / "000").glob("*.png"))
-    assert len(pictures) == 90 and (output / "000.mp4").stat().st_size > 1000
+    images = sorted((output / "000").glob("*.png"))
+    assert len(images) == 90 and (output / "000.mp4").stat().st_size > 1000
     assert not list(output.glob("*.ply"))
-    first, half = (np.array(Image.open(pictures[number]), int)[:380] for number in (0, 45))
+    first, half = (np.array(Image.open(images[number]), int)[:380] for number in (0, 45))
     # What is left of the middle is right of it half a turn later.
     left, right = (np.nonzero(np.abs(x - x[5, 5]).sum(-1) > 60)[1].mean() - 256 for x in (first, half))
     assert left == pytest.approx(-right, abs=6)
@@ -177,9 +177,9 @@ def test_the_shipped_avatars_are_drawn_without_a_scene(tmp_path):
         options = [f"output={tmp_path / name}", f"paths.stores={tmp_path}", f"paths.runs={tmp_path}"]
         small = ["task.height=32", "task.formats=[alpha]", "task.options={count:2}", f"ckpt={name}"]
         predict(compose(["task=anerf_render", "mode=bullet", *options, *small]))
-        pictures = sorted((tmp_path / name / "bullet" / "alpha").glob("*.png"))
-        assert len(pictures) == 2
-        for picture in pictures:
+        images = sorted((tmp_path / name / "bullet" / "alpha").glob("*.png"))
+        assert len(images) == 2
+        for picture in images:
             opacity = np.array(Image.open(picture))[..., 3] / 255
             rows = np.flatnonzero(opacity.max(1) > 0.5)
             assert 0.5 < (rows[-1] - rows[0]) / 32 < 1 and 0.05 < opacity.mean() < 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 _STEPS = 15
 _HUBER = 1.5  # errors above so many times the expected one count less
@@ -105,7 +106,7 @@ def _step(bundle: Bundle, expected: float, damping: float, free_points: bool) ->
     if free_points:
         rest = push - np.einsum("pcij,ci->pj", cross, change)
         points = points + np.einsum("pij,pj->pi", inverse, rest)
-    turns = np.einsum("cij,cjk->cik", turn_matrix(change[:, :3]), bundle.turns)
+    turns = Rotation.from_rotvec(change[:, :3]).as_matrix() @ bundle.turns
     return replace(bundle, turns=turns, shifts=bundle.shifts + change[:, 3:], points=points)
 
 
@@ -127,11 +128,3 @@ def cross_matrix(vectors: np.ndarray) -> np.ndarray:
     x, y, z = vectors.T
     zero = np.zeros_like(x)
     return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(-1, 3, 3)
-
-
-def turn_matrix(vectors: np.ndarray) -> np.ndarray:
-    """(n, 3, 3) rotations about vectors (n, 3) by their length."""
-    angle = np.linalg.norm(vectors, axis=1)[:, None, None]
-    skew = cross_matrix(vectors)
-    near = np.maximum(angle, 1e-9)
-    return np.asarray(np.eye(3) + np.sin(near) / near * skew + (1 - np.cos(near)) / near**2 * (skew @ skew))

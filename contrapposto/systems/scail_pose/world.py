@@ -11,18 +11,12 @@ from contrapposto.systems.scail_pose.camera_path import CameraPath
 from contrapposto.systems.scail_pose.interface import NUM_JOINTS, Person
 from contrapposto.systems.scail_pose.people import ClipPoses
 
-_TRIALS, _NEAR = (
-    400,
-    0.02,
-)  # planes that are tried; distance of a point of the floor from it, of the camera's height
+_TRIALS = 400  # planes that are tried
+_NEAR = 0.02  # distance of a point of the floor from it, of the camera's height
 _STEEPEST = np.cos(np.radians(40))  # of the floor against the first frame
 _LEAST_FLOOR = 0.15  # share of the points
-_FEET = (
-    (10, 0.0),
-    (11, 0.0),
-    (7, 55.0),
-    (8, 55.0),
-)  # joints and their heights above that of the toes, millimetres
+# Joints and their heights above that of the toes, millimetres.
+_FEET = ((10, 0.0), (11, 0.0), (7, 55.0), (8, 55.0))
 _SOLE = 25.0  # from the joint of the toes to the floor
 _LARGEST_CHANGE = 0.25  # of a person's distance
 _CALM = 1.0  # seconds over which distances change
