@@ -33,14 +33,14 @@ class NPRGenerate:
     def __init__(
         self,
         formats: Sequence[str] = ("obj", "glb", "png"),
-        model: str = "npr_feature_diffusion",
-        data: str = "smpl_poses",
-        experiment: str | None = "npr_demo",
+        model: str = "npr_residual_diffusion",
+        data: str = "npr_poses",
+        experiment: str | None = "npr_poses",
         steps: int | None = None,
         target_parts: Sequence[str] | None = None,
         rest_correction: bool = False,
         align: bool = True,
-        rigid: float = 0.7,
+        rigid: float | None = None,
         fid: bool = False,
         network_steps: int = 800,
         size: int = 200,
@@ -48,10 +48,11 @@ class NPRGenerate:
         self.formats, self.run, self.steps = check_formats(formats), (model, data, experiment), steps
         self.target_parts, self.size = target_parts, size
         self.network_steps = network_steps if fid else None
-        self.options: dict[str, Any] = {"rest_correction": rest_correction, "align": align, "rigid": rigid}
+        self.options: dict[str, Any] = {"rest_correction": rest_correction, "align": align}
+        self.rigid = rigid
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
-        """Generate `count` poses by `seed` on `target=`, or on the template that the network was trained on."""
+        """Generate `count` poses by `seed` on `target=`, or on the body that the network was trained on."""
         if type(config.count) is not int or not 1 <= config.count <= 10_000 or type(config.seed) is not int:
             raise ConfigError(
                 "count or seed cannot be used.",
@@ -65,7 +66,8 @@ class NPRGenerate:
         stem = free_stem(output / name, (".glb", "_morph.glb", ".obj", "_obj", ".png", ".json"))
         from contrapposto.mesh import Template
         from contrapposto.systems.npr import PoseTransfer
-        from contrapposto.systems.npr.pose_space import load_generator
+        from contrapposto.systems.npr.body_poses import whole_body
+        from contrapposto.systems.npr.pose_space import ResidualGenerator, load_generator
 
         matches = config.ckpt or best_run(config.paths.runs, *self.run).checkpoint
         generator = load_generator(matches)
@@ -74,8 +76,15 @@ class NPRGenerate:
         print(trained.report)
 
         own = Template(next(iter(trained.templates.values())), normalize=trained.normalize)
-        target = own if file is None else read_template(file, trained.normalize, self.target_parts)
-        transfer = PoseTransfer(trained.network, own, **self.options)
+        if file is None:
+            whole = whole_body(own.mesh)
+            target = own if whole is None else Template(whole, normalize=trained.normalize)
+        else:
+            target = read_template(file, trained.normalize, self.target_parts)
+        rigid = self.rigid
+        if rigid is None:
+            rigid = 0.0 if isinstance(generator, ResidualGenerator) else 0.7
+        transfer = PoseTransfer(trained.network, own, **self.options, rigid=rigid)
         codes = generator.generate(config.count, config.seed, steps=self.steps)
         frames = _applied(transfer, codes, target)
         names = [f"{number:05d}" for number in range(config.count)]

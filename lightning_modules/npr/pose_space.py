@@ -86,7 +86,8 @@ class NPRResidualDiffusionModule(DiffusionModule):
                 fix="data.identities=[average], more poses, or fewer module.network.components",
             ) from error
         print(f"{self.diffusion.channels} components hold {100 * share:.1f} % of the codes' variance")
-        self.diffusion.fit_scaling(self.space.encode(self.latents)[:, None], per_channel=True)
+        # One scale for all: the first components, which decide the pose, then stand out of the noise first.
+        self.diffusion.fit_scaling(self.space.encode(self.latents)[:, None], per_channel=False)
 
     def data(self, code: PoseCode) -> tuple[Tensor, Tensor | None]:
         """The point of the space, without a condition."""

@@ -75,6 +75,17 @@ def figure_poses(
     return FigurePoses(template, vertices, rotations, world.mean(axis=1), world)
 
 
+def whole_body(template: MeshAsset) -> MeshAsset | None:
+    """The shipped body with all of its vertices, in the shape of a template that has some of them; None: it is another mesh."""
+    body = load_body()
+    try:
+        betas, chosen = _recognised(template, body)
+    except InputError:
+        return None
+    vertices = body.rest_vertices(betas[None])[0].double().numpy()
+    return MeshAsset(vertices, body.faces.cpu().numpy(), name=template.name)
+
+
 def _recognised(template: MeshAsset, body: BodyModel) -> tuple[torch.Tensor, np.ndarray]:
     """Shape coefficients, and the body's vertex that each of the template's is."""
     shapes = {"average": np.zeros(1), **named_shapes()}

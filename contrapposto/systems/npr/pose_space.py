@@ -112,14 +112,16 @@ class SpaceDiffusion(PointDiffusion):
         components: of a point.
         width, layers: of the network.
         schedule: see `PointDiffusion`.
+        dropout: in training, of what a block adds.
     """
 
     def __init__(
         self,
-        components: int = 48,
+        components: int = 96,
         width: int = 384,
         layers: int = 4,
         schedule: NoiseSchedule | None = None,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__(components, schedule, "step")
         self.embedding = nn.Linear(components, width)
@@ -131,6 +133,7 @@ class SpaceDiffusion(PointDiffusion):
             for _ in range(layers)
         )
         self.times = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
+        self.dropout = nn.Dropout(dropout)
         self.result = nn.Linear(width, components)
 
     def forward(self, noisy: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -138,7 +141,7 @@ class SpaceDiffusion(PointDiffusion):
         context = self.time_embedding(timestep_features(time, 128))[:, None]
         hidden = self.embedding(noisy)
         for block, shift in zip(self.blocks, self.times):
-            hidden = hidden + block(hidden + shift(context))
+            hidden = hidden + self.dropout(block(hidden + shift(context)))
         result: Tensor = self.result(hidden)
         return result
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from contrapposto.body import load_body, motion_vertices
+from contrapposto.body import load_body, motion_vertices, named_shapes
 from contrapposto.errors import InputError
 from contrapposto.mesh import MeshAsset
 from contrapposto.synthetic import generate
-from contrapposto.systems.npr.body_poses import figure_poses
+from contrapposto.systems.npr.body_poses import figure_poses, whole_body
 from tests.mesh.shapes import sphere
 
 
@@ -35,3 +36,13 @@ def test_a_part_of_the_body_is_recognised_and_a_stranger_is_not():
     assert np.abs(part.vertices - whole.vertices[:, used]).max() < 1e-6
     with pytest.raises(InputError, match="not the shipped body"):
         figure_poses(motion, sphere(2))
+
+
+def test_the_whole_body_comes_back_from_a_part_of_it():
+    body = load_body()
+    heavy = body.rest_vertices(torch.as_tensor(named_shapes()["heavy"][None]).float())[0].double().numpy()
+    some = MeshAsset(heavy[::29], np.array([[0, 1, 2]]))
+    whole = whole_body(some)
+    assert whole is not None and np.array_equal(whole.faces, body.faces.numpy())
+    assert np.abs(whole.vertices - heavy).max() < 1e-6
+    assert whole_body(sphere(2)) is None

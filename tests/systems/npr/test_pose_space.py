@@ -67,7 +67,7 @@ def test_samples_lie_where_the_data_lie() -> None:
     torch.manual_seed(0)
     side = torch.tensor([-1.0, 1.0]).repeat(64)
     clean = torch.stack([side * 3 + 0.1 * torch.randn(128), 5 + 0.5 * torch.randn(128)], dim=1)[:, None]
-    diffusion = SpaceDiffusion(2, 64, 2, NoiseSchedule(100, 1e-3, 0.15))
+    diffusion = SpaceDiffusion(2, 64, 2, NoiseSchedule(100, 1e-3, 0.15), dropout=0.0)
     diffusion.fit_scaling(clean, per_channel=True)
     optimizer = torch.optim.Adam(diffusion.parameters(), 3e-3)
     for _ in range(400):
@@ -88,7 +88,7 @@ def test_a_pose_depends_on_its_seed_and_number_alone(
     _, network, code = codes
     space = PoseSpace.of_network(network, 5)
     space.fit(code)
-    diffusion = SpaceDiffusion(5, 16, 1, NoiseSchedule(10, 1e-3, 0.3))
+    diffusion = SpaceDiffusion(5, 16, 1, NoiseSchedule(10, 1e-3, 0.3)).eval()
     generator = ResidualGenerator(network, space, diffusion)
     many, one = generator.generate(4, seed=7), generator.generate(1, seed=7, first=2)
     torch.testing.assert_close(many.jacobians[2:3], one.jacobians, rtol=1e-4, atol=1e-5)
