@@ -188,7 +188,7 @@ def _training_poses(trained: PretrainedNetwork, own: Template) -> tuple[np.ndarr
     try:
         name, store, numbers = _seen(trained)
     except ContrappostoError as error:
-        print(f"note: nearest training poses are not shown: {error}")
+        print(f"note: nearest training poses are not shown: {str(error).splitlines()[0]}")
         return None
     poses = own.normalized(np.asarray(store.poses(name)[numbers], np.float64))
     return own.restored(poses), tuple(store.record(name).poses[i] for i in numbers)

@@ -27,6 +27,8 @@ train.py model=npr_feature_diffusion experiment=npr_demo NARROW data.steps_per_e
 prepare.py data=amass raw=MOTION data.name=free_motion
 prepare.py data=smpl_poses raw=stores/free_motion data.name=npr_free BODIES
 train.py model=npr_residual experiment=npr_free
+prepare.py data=smpl_poses raw=stores/free_motion data.name=npr_poses data.options.poses=3000 data.options.num_faces=1000
+train.py model=npr_residual_diffusion experiment=npr_poses
 prepare.py data=anerf_scene
 train.py model=anerf_splat
 train.py pipeline=anerf experiment=anerf_demo
@@ -44,7 +46,7 @@ CHOICES = (
     "sage.autoencoder=conv sage.latents=continuous sage.supervise=all_frames sage.frame=heading "
     "sage.prior=regression"
 )
-SMALL = ("posegpt_gpt", "sage_refiner")  # in 8 bits; the others are small enough
+SMALL = ("posegpt_gpt", "sage_refiner", "npr_residual_diffusion")  # in 8 bits; the others are small enough
 MODELS = [
     ("anerf_splat", None),
     ("sage_student", "sage_demo"),
@@ -54,6 +56,7 @@ MODELS = [
     ("posegpt_gpt", "posegpt_free"),
     ("npr_feature_diffusion", "npr_demo"),  # holds `npr` too
     ("npr_residual", "npr_free"),
+    ("npr_residual_diffusion", "npr_poses"),
     ("anerf", "anerf_demo"),
 ]
 
