@@ -76,10 +76,10 @@ def figure_poses(
 
 
 def whole_body(template: MeshAsset) -> MeshAsset | None:
-    """The shipped body with all of its vertices, in the shape of a template that has some of them; None: it is another mesh."""
+    """The shipped body with all of its vertices, in the shape of a template that has some; None: another mesh."""
     body = load_body()
     try:
-        betas, chosen = _recognised(template, body)
+        betas = _recognised(template, body)[0]
     except InputError:
         return None
     vertices = body.rest_vertices(betas[None])[0].double().numpy()
