@@ -22,6 +22,7 @@ from contrapposto.render.drawables import Figure
 from contrapposto.render.staging import Stage, make_stage, scene_of
 from contrapposto.render.text import draw_text
 from contrapposto.render.video import VideoWriter
+from contrapposto.threads import drawing_threads
 
 if TYPE_CHECKING:
     from contrapposto.body import BodyModel
@@ -149,11 +150,11 @@ def _overlay(stage: Stage, renderer: Any, camera: Camera, figures: list[Figure])
 
 def _in_order(stage: Stage, backend: str, device: str | None) -> Iterator[np.ndarray]:
     """Draw frames in several threads, a renderer of one thread each, and yield them in order."""
-    from contrapposto.render.raycast import Raycaster, usable_cores
+    from contrapposto.render.raycast import Raycaster
 
     first = make_renderer(backend, device, threads=1)
     on_cpu = isinstance(first, Raycaster) and first.device.is_cpu
-    workers = min(usable_cores(), 8, stage.num_frames) if on_cpu else 1
+    workers = min(drawing_threads(), stage.num_frames) if on_cpu else 1
     spare = deque([first])  # taken by the first thread that asks
     local = threading.local()
 
