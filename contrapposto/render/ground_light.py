@@ -21,6 +21,7 @@ GROUND_BLUR = (0.022, 0.09, 0.012)
 """Standard deviations in metres by which shadow, near sky and contact on the ground are smoothed; these
 and the texels are meant for people and grow with `Scene.scale`."""
 
+_DARK = 1e-3  # shares of blocked light that no byte of a colour shows
 GROUND_RAYS = 4
 """Directions towards the key light, and as many towards the sky, that are tried at each texel of the ground."""
 
@@ -55,8 +56,9 @@ class GroundLight:
             cv2.GaussianBlur(np.ascontiguousarray(blocked[..., i]), (0, 0), metres * scene.scale / texel)
             for i, metres in enumerate(GROUND_BLUR)
         ]
-        look.texture_origin, look.texel = wp.vec2(*low), texel
-        look.texture = self._on.array(np.stack(smooth, axis=-1), wp.vec3)
+        light, (row, column) = _cut(np.stack(smooth, axis=-1))
+        look.texture_origin = wp.vec2(low[0] + column * texel, low[1] + row * texel)
+        look.texel, look.texture = texel, self._on.array(light, wp.vec3)
 
     def _cast_shadows(
         self,
@@ -95,3 +97,13 @@ class GroundLight:
                 )
 
         self._on.bands(texture.shape[0], work)
+
+
+def _cut(light: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """The part of a texture (H, W, 3) that is not dark, with a texel around it, and its first row and column."""
+    seen = (light > _DARK).any(axis=2)
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    if not len(rows):
+        return light[:2, :2], (0, 0)
+    top, left = max(int(rows[0]) - 1, 0), max(int(columns[0]) - 1, 0)
+    return light[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2], (top, left)

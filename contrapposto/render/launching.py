@@ -60,6 +60,10 @@ class Launcher:
         """A copy of an array on the device."""
         return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)
 
+    def full(self, shape: tuple[int, ...], value: float, dtype: Any) -> Any:
+        """A new array of one value; NumPy's way to fill is several times as fast as Warp's on a CPU."""
+        return wp.array(np.full(shape, value, dtype), device=self.device, copy=False)
+
     def launch(self, kernel: Any, dim: int | tuple[int, ...], arguments: list[Any]) -> None:
         """Run a kernel."""
         wp.launch(kernel, dim=dim, inputs=arguments, device=self.device)

@@ -99,7 +99,7 @@ def _draw(stage: Stage, renderer: Any, group: list[tuple[int, list[Figure]]]) ->
                 image = _overlay(stage, renderer, camera, [*figures, *more])
             else:
                 scene = scene_of([figures[panel], *more], ground)
-                image = renderer.render(scene, camera, keep_light=number > 0).color.copy()
+                image = renderer.render(scene, camera, keep_light=number > 0).color
             images[number].append(image)
     return [_composed(stage, frame, panels) for (frame, _), panels in zip(group, images)]
 
@@ -207,6 +207,8 @@ def _caption(clip: Motion, time: float) -> str:
 
 def _tiled(panels: list[np.ndarray], grid: tuple[int, int]) -> np.ndarray:
     rows, columns = grid
+    if len(panels) == rows * columns == 1:
+        return panels[0]
     blank = np.full_like(panels[0], 247)
     panels = panels + [blank] * (rows * columns - len(panels))
     return np.concatenate(

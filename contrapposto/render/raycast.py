@@ -24,7 +24,7 @@ from contrapposto.render.camera import Camera, check_size
 from contrapposto.render.figures import Figures
 from contrapposto.render.ground_light import GroundLight
 from contrapposto.render.launching import Launcher
-from contrapposto.render.lighting import key_direction, sample_places, srgb_table, to_linear
+from contrapposto.render.lighting import key_direction, linear_color, sample_places, srgb_table
 from contrapposto.render.scene import RenderedImage, Scene
 from contrapposto.render.view import make_view, refuse_inside
 
@@ -88,8 +88,8 @@ class Raycaster:
         view = make_view(scene, camera)
         solids, look = self.prepare(scene, camera, keep_light=keep_light)
         shape, device = (camera.height, camera.width), self.device
-        depth = wp.full(shape, np.inf, dtype=float, device=device)
-        ids = wp.full(shape, -1, dtype=wp.int32, device=device)
+        depth = self._on.full(shape, np.inf, np.float32)
+        ids = self._on.full(shape, -1, np.int32)
         color = wp.empty(shape, dtype=wp.vec3ub, device=device)
         shown = self._rasterize(solids, view)
         if shown.known and solids.closed and len(solids.faces) > max(_MANY, _area(view) / _SMALL):
@@ -123,18 +123,17 @@ class Raycaster:
             lights.sky,
             lights.bounce,
         )
-        top, bottom = to_linear(np.broadcast_to(np.asarray(scene.background, np.float32), (2, 3)))
-        look.background_top, look.background_bottom = wp.vec3(*top), wp.vec3(*bottom)
+        shades = np.broadcast_to(np.asarray(scene.background, np.float64), (2, 3)).tolist()
+        look.background_top, look.background_bottom = (wp.vec3(*linear_color(tuple(c))) for c in shades)
         look.has_ground = int(ground is not None)
         look.texture = self._dark
         look.texel = 1.0
         if ground is not None:
-            points = scene.columns
-            centre = (points.min(1) + points.max(1)) / 2 if points.shape[1] else np.zeros(3)
+            centre = sum(scene.bounds) / 2 if scene.columns.shape[1] else np.zeros(3)
             look.centre = wp.vec2(*(ground.centre or centre[:2]))
             look.ground_height, look.square = ground.height, ground.square
-            look.ground_light = wp.vec3(*to_linear(ground.light))
-            look.ground_dark = wp.vec3(*to_linear(ground.dark))
+            look.ground_light = wp.vec3(*linear_color(tuple(ground.light)))
+            look.ground_dark = wp.vec3(*linear_color(tuple(ground.dark)))
             look.fade_start, look.fade_end = ground.fade
         return look
 
@@ -229,15 +228,20 @@ class Raycaster:
     ) -> Any:
         """Which pixels take more samples, and, where the rasteriser ran, what the samples show."""
         fine: Any = warp_types.Fine()
-        fine.slots = self._on.buffer("slots", depth.shape, wp.int32)
-        fine.slots.fill_(-1)
+        fine.slots = self._on.full(depth.shape, -1, np.int32)
         number = 0
         if not everywhere:
-            count = self._on.buffer("count", (1,), wp.int32)
-            count.zero_()
-            # in one piece: on a CPU, Warp's atomic operations are not atomic between threads
-            self._on.launch(visibility_kernels.mark_edges, view.height, [view, depth, ids, count, fine.slots])
-            number = int(count.numpy()[0]) if shown.known else 0
+            self._on.bands(
+                view.height,
+                lambda first, rows: self._on.launch(
+                    visibility_kernels.mark_edges, rows, [view, depth, ids, first, fine.slots]
+                ),
+            )
+            if shown.known:
+                slots = fine.slots.numpy().reshape(-1)
+                marked = np.flatnonzero(slots == 0)
+                number = len(marked)
+                slots[marked] = np.arange(number)
         if samples not in self._places:
             self._places[samples] = self._on.array(sample_places(samples), wp.vec2)
         fine.places = self._places[samples]

@@ -2,7 +2,7 @@
 
 # Warp gives annotations and literals a meaning of their own, which the checkers of plain Python do not know.
 # mypy: ignore-errors
-# ruff: noqa: ANN201
+# ruff: noqa: ANN201, SIM102
 
 import warp as wp
 
@@ -140,20 +140,13 @@ def draw_fine_capsules(
 
 
 @wp.func
-def is_edge(view: View, depth: wp.array2d[float], ids: wp.array2d[wp.int32], row: int, column: int) -> bool:
-    """Whether a neighbour shows another figure, or the same one a step nearer or farther."""
-    own = ids[row, column]
-    here = depth[row, column]
-    for i in range(4):
-        other_row = wp.clamp(row + (i % 2) * (i - 2), 0, view.height - 1)  # i = 1: above, i = 3: below
-        other_column = wp.clamp(
-            column + ((i + 1) % 2) * (i - 1), 0, view.width - 1
-        )  # i = 0: left, i = 2: right
-        if ids[other_row, other_column] != own:
-            return True
-        if own >= 0 and wp.abs(depth[other_row, other_column] - here) > 0.02 + 4.0 * here / view.fx:
-            return True
-    return False
+def parted(number: int, depth: float, other_number: int, other_depth: float, pixel: float) -> bool:
+    """Whether two neighbouring pixels show different figures, or the same one a step nearer or farther."""
+    if number != other_number:
+        return True
+    if number < 0:
+        return False
+    return wp.abs(depth - other_depth) > 0.02 + pixel * wp.min(depth, other_depth)
 
 
 @wp.kernel
@@ -161,16 +154,30 @@ def mark_edges(
     view: View,
     depth: wp.array2d[float],
     ids: wp.array2d[wp.int32],
-    count: wp.array[wp.int32],
+    first_row: int,
     slots: wp.array2d[wp.int32],
 ):
-    """Number the pixels at edges; -1 elsewhere. A thread does a row."""
-    row = wp.tid()
+    """Set the slots of pixels at edges to 0. A thread does a row, and pixels of the next."""
+    row = wp.tid() + first_row
     if row < view.top - 1 or row > view.bottom:
         return
+    pixel = 4.0 / view.fx
+    last_row = view.height - 1
+    last_column = view.width - 1
     for column in range(wp.max(view.left - 1, 0), wp.min(view.right + 1, view.width)):
-        if is_edge(view, depth, ids, row, column):
-            slots[row, column] = wp.atomic_add(count, 0, 1)
+        own = ids[row, column]
+        here = depth[row, column]
+        edge = 0
+        if column < last_column:
+            if parted(own, here, ids[row, column + 1], depth[row, column + 1], pixel):
+                edge = 1
+                slots[row, column + 1] = 0
+        if row < last_row:
+            if parted(own, here, ids[row + 1, column], depth[row + 1, column], pixel):
+                edge = 1
+                slots[row + 1, column] = 0
+        if edge == 1:
+            slots[row, column] = 0
 
 
 @wp.kernel
