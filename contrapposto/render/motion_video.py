@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +22,7 @@ from contrapposto.render.drawables import Figure
 from contrapposto.render.staging import Stage, make_stage, scene_of
 from contrapposto.render.text import draw_text
 from contrapposto.render.video import VideoWriter
-from contrapposto.threads import drawing_threads
+from contrapposto.threads import drawing_threads, while_drawing
 
 if TYPE_CHECKING:
     from contrapposto.body import BodyModel
@@ -81,7 +81,10 @@ def render_motion_video(
     width, height = stage.image_size
     report, bar = _reporting(progress, stage.num_frames, Path(path).name)
     credit = "; ".join(dict.fromkeys(line for clip in stage.clips for line in clip.credits))
-    with bar as shown, VideoWriter(path, fps, (width, height), quality, shown or report, credit) as writer:
+    with ExitStack() as stack:
+        stack.enter_context(while_drawing())
+        shown = stack.enter_context(bar) or report
+        writer = stack.enter_context(VideoWriter(path, fps, (width, height), quality, shown, credit))
         for image in _in_order(stage, backend, device):
             writer.write(image)
     return Path(path)
