@@ -2,8 +2,8 @@
 
 Three things work in threads here: torch, the drawing of images, and the encoder of videos (a process of its own). While
 images are drawn, torch only skins figures, a millisecond an image; so drawing takes one thread for each core, torch
-one, and the encoder, which is four times as fast as one drawing thread, half of the cores. Without a video torch keeps
-all its threads. `OMP_NUM_THREADS` limits torch, `taskset` and containers limit all three.
+one, and the encoder always two, on which its bytes depend: it is four times as fast as a thread that draws. Without a
+video torch keeps all its threads. `OMP_NUM_THREADS` limits torch, `taskset` and containers limit drawing, too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from contextlib import contextmanager
 
 MOST = 8
 """Threads beyond which an image is not drawn sooner."""
+ENCODER = 2
+"""Threads of a video's encoder, on every machine."""
 
 
 def usable_cores() -> int:
@@ -24,11 +26,6 @@ def usable_cores() -> int:
 def drawing_threads() -> int:
     """Threads that draw."""
     return min(usable_cores(), MOST)
-
-
-def encoder_threads() -> int:
-    """Threads of a video's encoder."""
-    return max(drawing_threads() // 2, 1)
 
 
 @contextmanager

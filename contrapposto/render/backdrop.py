@@ -14,6 +14,7 @@ import warp as wp
 
 from contrapposto.render import warp_types
 from contrapposto.render.camera import Camera
+from contrapposto.render.ground_kernels import BLOCK
 from contrapposto.render.lighting import srgb_table, to_linear
 from contrapposto.render.scene import Scene
 
@@ -108,4 +109,5 @@ def _lit_box(camera: Camera, look: Any) -> Box:
         return 0, camera.width, 0, camera.height
     low = np.clip(np.floor(pixels.min(axis=0)) - 1, 0, [camera.width, camera.height]).astype(int)
     high = np.clip(np.ceil(pixels.max(axis=0)) + 1, 0, [camera.width, camera.height]).astype(int)
-    return int(low[0]), int(high[0]), int(low[1]), int(high[1])
+    left, right = int(low[0]) // BLOCK * BLOCK, min(-(-int(high[0]) // BLOCK) * BLOCK, camera.width)
+    return left, right, int(low[1]), int(high[1])

@@ -41,7 +41,7 @@ class Figures:
         self._around = on.array(sphere_directions(16), wp.vec3)
         self._no_capsules = wp.zeros(1, dtype=warp_types.Capsule, device=on.device)
         self._colors: tuple[list[Any], wp.array] | None = None
-        self._lit = 0  # images in a row with the same faces that have soft light
+        self._lit = 0  # images in a row whose light was kept from one to the next, with the first
 
     def set_capsules(self, scene: Scene, camera: Camera, solids: Any) -> None:
         """Put all capsules into `Solids`."""
@@ -137,7 +137,8 @@ class Figures:
         """Light at some vertices by rays, at the others by smoothing over the mesh."""
         light = self._on.buffer("light", (len(self._chosen),), wp.vec2)
         towards = self._on.array(cone(key, scene.lights.softness, 4), wp.vec3)
-        every, phase = (_RENEWED, self._lit % _RENEWED) if keep_light and self._lit else (1, 0)
+        self._lit = self._lit if keep_light else 0  # so that images do not depend on those before
+        every, phase = (_RENEWED, self._lit % _RENEWED) if self._lit else (1, 0)
         fixed = [solids.mesh, solids.capsules, solids.num_casting, vertices, normals, self._chosen]
         fixed += [wp.vec3(*camera.position), towards, self._around, scene.scale, every, phase]
         self._on.bands(

@@ -10,7 +10,8 @@ from contrapposto.render.warp_types import Look, Shown, View, floor_of, ray_dire
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
-_BLOCK = wp.constant(8)  # pixels of a row whose background is decided about at once
+BLOCK = wp.constant(8)
+"""Pixels of a row whose background is decided about at once; blocks begin at multiples of it."""
 
 
 @wp.func
@@ -191,8 +192,8 @@ def paint_level(
     known = shown.known == 1
     last = wp.min((part + 1) * run, stop)
     line = color[row]
-    for left in range(wp.max(part * run, start), last, _BLOCK):
-        end = wp.min(left + _BLOCK, last)
+    for left in range(wp.max(part * run, start), last, BLOCK):
+        end = wp.min(left + BLOCK, last)
         a = float(left) + 0.5 - view.cx
         b = float(end) - 0.5 - view.cx
         ax = origin_x + step_x * a

@@ -505,3 +505,15 @@ def test_marks_cast_no_shadow():
     bare = render(Scene(), camera).color[:, :, 0].astype(int)
     seen = [(np.abs(image - bare) > 8).sum() for image in images]
     assert seen[0] > 1.5 * seen[1] > 0
+
+
+def test_the_grounds_texture_is_cut_to_what_is_dark():
+    from contrapposto.render.ground_light import _cut
+
+    light = np.zeros((40, 50, 3), np.float32)
+    light[10:15, 20:22, 1], light[30, 7, 0], light[2, 2, 2] = 0.5, 0.01, 1e-5
+    part, (row, column) = _cut(light)
+    np.testing.assert_array_equal(part, light[row : row + part.shape[0], column : column + part.shape[1]])
+    assert part.sum() == pytest.approx(light.sum() - 1e-5) and part.shape[:2] == (23, 17)
+    assert not part[[0, -1]].any() and not part[:, [0, -1]].any()  # light ends within: nothing is cut through
+    assert min(_cut(np.zeros((9, 9, 3), np.float32))[0].shape[:2]) == 2
