@@ -48,6 +48,7 @@ class Backdrop:
             color: (H, W) of three bytes, what `paint` writes to.
             paint: the ground, of a look, of what figures cover, and of a rectangle.
         """
+        assert color.device is not None
         if not look.has_ground or not color.device.is_cpu:
             color.assign(_empty(scene, camera))
             if look.has_ground:

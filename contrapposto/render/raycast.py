@@ -129,7 +129,8 @@ class Raycaster:
         look.texture = self._dark
         look.texel = 1.0
         if ground is not None:
-            centre = sum(scene.bounds) / 2 if scene.columns.shape[1] else np.zeros(3)
+            low, high = scene.bounds if scene.columns.shape[1] else (np.zeros(3), np.zeros(3))
+            centre = (low + high) / 2
             look.centre = wp.vec2(*(ground.centre or centre[:2]))
             look.ground_height, look.square = ground.height, ground.square
             look.ground_light = wp.vec3(*linear_color(tuple(ground.light)))
