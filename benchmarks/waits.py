@@ -6,6 +6,7 @@ memory of one of its processes. Times of the wall hold for an idle machine only.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import tempfile
@@ -87,9 +88,32 @@ def measure(words: list[str], output: Path) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, wall, first, usage.ru_maxrss / 1024)
 
 
+def panel(camera: str, frames: int = 30, repetitions: int = 5) -> float:
+    """Milliseconds of one thread for a panel of 512x512 of a video, without skinning and encoder; the least of some."""
+    from contrapposto.io import read_motion
+    from contrapposto.render import make_renderer
+    from contrapposto.render.motion_video import GROUP, _draw, _figures, batched
+    from contrapposto.render.staging import make_stage
+
+    motion = read_motion(ROOT / CLIP)
+    stage = make_stage({"": motion}, (512, 512), 30, None, camera, "panels")
+    groups = list(batched(itertools.islice(_figures(stage), frames), GROUP))
+    renderer = make_renderer("warp", None, threads=1)
+    taken = []
+    for _ in range(repetitions + 1):
+        start = time.thread_time()
+        for group in groups:
+            _draw(stage, renderer, group)
+        taken.append((time.thread_time() - start) * 1000 / frames)
+    return min(taken[1:])
+
+
 def run(threads: int) -> list[Row]:
-    """Rows of every command; torch has one thread."""
-    rows = []
+    """Rows of a video's panels and of every command; torch has one thread."""
+    rows = [
+        Row("panel of 512x512, the camera moves", panel("follow"), "ms"),
+        Row("panel of 512x512, the camera stays", panel("fixed"), "ms"),
+    ]
     os.chdir(ROOT)
     for name, words in COMMANDS.items():
         with tempfile.TemporaryDirectory() as folder:

@@ -24,9 +24,12 @@ class AnimatedFigure:
         motion: the clip.
         color: (3,) sRGB.
         body: skinned body; None takes the shipped one when the skeleton belongs to the SMPL family, else capsules.
+        small: whether images are so small that a third of the shipped body's vertices shows the same.
     """
 
-    def __init__(self, motion: Motion, color: Sequence[float], body: BodyModel | None = None) -> None:
+    def __init__(
+        self, motion: Motion, color: Sequence[float], body: BodyModel | None = None, *, small: bool = False
+    ) -> None:
         self.motion, self.color = motion, color
         self._base: Mesh | None = None
         self.body = body
@@ -34,6 +37,10 @@ class AnimatedFigure:
             from contrapposto.body import load_body
 
             self.body = load_body()
+        if small and self.body is not None:
+            from contrapposto.body.thinned import thinned
+
+            self.body = thinned(self.body)
 
     def frames(self, start: int, stop: int) -> list[Figure]:
         """What to draw in frames `start` to `stop` (exclusive)."""

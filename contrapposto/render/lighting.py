@@ -154,6 +154,13 @@ def to_linear(color: Any) -> np.ndarray:
     return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
+@lru_cache(maxsize=256)
+def linear_color(color: tuple[float, float, float]) -> tuple[float, float, float]:
+    """One sRGB colour in [0, 1] as linear light."""
+    red, green, blue = to_linear(color).tolist()
+    return red, green, blue
+
+
 @lru_cache
 def srgb_table() -> np.ndarray:
     """(4096,) sRGB bytes of linear light from 0 to 1."""
@@ -164,6 +171,12 @@ def srgb_table() -> np.ndarray:
 
 def cone(axis: np.ndarray, angle: float, count: int) -> np.ndarray:
     """(count, 3) unit directions spread over a disc of angular radius `angle` around an axis."""
+    return _cone(tuple(axis.tolist()), angle, count)
+
+
+@lru_cache(maxsize=64)
+def _cone(direction: tuple[float, ...], angle: float, count: int) -> np.ndarray:
+    axis = np.array(direction)
     side = np.cross(axis, [0.0, 0.0, 1.0] if abs(axis[2]) < 0.9 else [1.0, 0.0, 0.0])
     side /= np.linalg.norm(side)
     other = np.cross(axis, side)

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +22,7 @@ from contrapposto.render.drawables import Figure
 from contrapposto.render.staging import Stage, make_stage, scene_of
 from contrapposto.render.text import draw_text
 from contrapposto.render.video import VideoWriter
+from contrapposto.threads import drawing_threads, while_drawing
 
 if TYPE_CHECKING:
     from contrapposto.body import BodyModel
@@ -80,7 +81,10 @@ def render_motion_video(
     width, height = stage.image_size
     report, bar = _reporting(progress, stage.num_frames, Path(path).name)
     credit = "; ".join(dict.fromkeys(line for clip in stage.clips for line in clip.credits))
-    with bar as shown, VideoWriter(path, fps, (width, height), quality, shown or report, credit) as writer:
+    with ExitStack() as stack:
+        stack.enter_context(while_drawing())
+        shown = stack.enter_context(bar) or report
+        writer = stack.enter_context(VideoWriter(path, fps, (width, height), quality, shown, credit))
         for image in _in_order(stage, backend, device):
             writer.write(image)
     return Path(path)
@@ -98,7 +102,7 @@ def _draw(stage: Stage, renderer: Any, group: list[tuple[int, list[Figure]]]) ->
                 image = _overlay(stage, renderer, camera, [*figures, *more])
             else:
                 scene = scene_of([figures[panel], *more], ground)
-                image = renderer.render(scene, camera, keep_light=number > 0).color.copy()
+                image = renderer.render(scene, camera, keep_light=number > 0).color
             images[number].append(image)
     return [_composed(stage, frame, panels) for (frame, _), panels in zip(group, images)]
 
@@ -149,11 +153,11 @@ def _overlay(stage: Stage, renderer: Any, camera: Camera, figures: list[Figure])
 
 def _in_order(stage: Stage, backend: str, device: str | None) -> Iterator[np.ndarray]:
     """Draw frames in several threads, a renderer of one thread each, and yield them in order."""
-    from contrapposto.render.raycast import Raycaster, usable_cores
+    from contrapposto.render.raycast import Raycaster
 
     first = make_renderer(backend, device, threads=1)
     on_cpu = isinstance(first, Raycaster) and first.device.is_cpu
-    workers = min(usable_cores(), 8, stage.num_frames) if on_cpu else 1
+    workers = min(drawing_threads(), stage.num_frames) if on_cpu else 1
     spare = deque([first])  # taken by the first thread that asks
     local = threading.local()
 
@@ -206,6 +210,8 @@ def _caption(clip: Motion, time: float) -> str:
 
 def _tiled(panels: list[np.ndarray], grid: tuple[int, int]) -> np.ndarray:
     rows, columns = grid
+    if len(panels) == rows * columns == 1:
+        return panels[0]
     blank = np.full_like(panels[0], 247)
     panels = panels + [blank] * (rows * columns - len(panels))
     return np.concatenate(

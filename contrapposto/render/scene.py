@@ -226,6 +226,11 @@ class Scene:
         return np.ascontiguousarray(joined, dtype=np.float32)
 
     @cached_property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """(3,), (3,) the corners of the box that holds every figure."""
+        return self.columns.min(axis=1), self.columns.max(axis=1)
+
+    @cached_property
     def scale(self) -> float:
         """Power of four by which the largest figure differs from a person: reaches of soft light grow with it.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contrapposto.body import BodyModel
 
 PANELS_A_ROW = 4
+_SMALL = 300.0  # pixels for a metre below which a third of the shipped body's vertices looks the same
 _CAMERAS = ("auto", "follow", "each", "fixed")
 _TRUTH = ("truth", "target", "ground", "reference", "recorded", "original", "input")
 
@@ -81,14 +82,23 @@ def make_stage(
         raise InputError(f"A video cannot have {fps} frames/s.", expected="above 0, up to 240")
     shown = [clip.resample(fps) for clip in clips.values()]
     num_frames = max(clip.num_frames for clip in shown)
-    figures = [AnimatedFigure(clip, color, body) for clip, color in zip(shown, figure_colors(list(clips)))]
     positions = [_held(clip.joint_positions(), num_frames) for clip in shown]
     chosen = _choose_camera(positions) if camera == "auto" else camera
     if style == "overlay" and chosen == "each":
         chosen = "follow"
     cameras = _cameras(chosen, shown, positions, fps, size)
+    small = max(_sharpness(*pair) for pair in zip(cameras, positions)) < _SMALL
+    colors = figure_colors(list(clips))
+    figures = [AnimatedFigure(clip, color, body, small=small) for clip, color in zip(shown, colors)]
     ground = ground_for(positions[0], shown[0])
     return Stage(list(clips), shown, figures, cameras, ground, style == "overlay", num_frames, fps)
+
+
+def _sharpness(cameras: list[Camera], positions: np.ndarray) -> float:
+    """Pixels of the image for a metre at the joints (F, J, 3), where they are largest."""
+    few = range(0, len(cameras), max(len(cameras) // 20, 1))
+    nearest = min(float(cameras[frame].to_camera(positions[frame])[..., 2].min()) for frame in few)
+    return max(cameras[0].fx, cameras[0].fy) / max(nearest, 1e-3)
 
 
 def figure_colors(titles: Sequence[str]) -> list[tuple[float, float, float]]:

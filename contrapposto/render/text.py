@@ -37,10 +37,9 @@ def draw_text(
     if not text:
         return
     height, width = image.shape[:2]
-    plate, ink = _sprite(
-        _fitted(text, size, width - 2 * size - (size if dot is not None else 0)), size, dot is not None
-    )
-    rows, columns = plate.shape
+    shown = _fitted(text, size, width - 2 * size - (size if dot is not None else 0))
+    share, added = _label(shown, size, None if dot is None else tuple(dot), tuple(color))
+    rows, columns = share.shape[:2]
     horizontal, vertical = anchor.split()
     left = place[0] - {"left": 0, "centre": columns // 2, "right": columns}[horizontal]
     top = place[1] - (0 if vertical == "top" else rows)
@@ -48,14 +47,25 @@ def draw_text(
     if x0 >= x1 or y0 >= y1:
         return
     window = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-    area = image[y0:y1, x0:x1].astype(np.float32)
-    area += (255.0 - area) * plate[window][..., None]
+    image[y0:y1, x0:x1] = image[y0:y1, x0:x1] * share[window] + added[window]
+
+
+@lru_cache(maxsize=64)
+def _label(
+    text: str, size: int, dot: tuple[float, ...] | None, color: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What stays of the image below (H, W, 1), from 0 to 1, and what comes to it (H, W, 3), rounding included."""
+    plate, ink = _sprite(text, size, dot is not None)
+    share, added = (1 - plate)[..., None], (255 * plate)[..., None] * np.ones(3, np.float32)
+    layers = [(ink, np.asarray(color, np.float32))]
     if dot is not None:
-        spot = _dot(rows, size)
-        spot = np.pad(spot, ((0, 0), (0, max(columns - spot.shape[1], 0))))[window]
-        area += (np.asarray(dot, np.float32) * 255 - area) * spot[..., None]
-    area += (np.asarray(color, np.float32) - area) * ink[window][..., None]
-    image[y0:y1, x0:x1] = np.round(area).astype(np.uint8)
+        spot = _dot(plate.shape[0], size)
+        spot = np.pad(spot, ((0, 0), (0, max(plate.shape[1] - spot.shape[1], 0))))[:, : plate.shape[1]]
+        layers.insert(0, (spot, np.asarray(dot, np.float32) * 255))
+    for cover, shade in layers:
+        share = share * (1 - cover)[..., None]
+        added = added * (1 - cover)[..., None] + shade * cover[..., None]
+    return share, added + np.float32(0.5)
 
 
 @lru_cache(maxsize=256)

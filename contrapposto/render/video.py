@@ -15,6 +15,7 @@ import numpy as np
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import atomic_path, existing_parent
 from contrapposto.render.camera import check_size
+from contrapposto.threads import ENCODER
 
 MAX_SIDE = 4096
 """Longest side of an H.264 image that browsers and hardware decoders still play."""
@@ -183,6 +184,7 @@ class VideoWriter:
                 "pipe:0",
             ),
             *("-vf", colour, "-c:v", "libx264", "-preset", "superfast", "-bf", "0", "-crf", str(crf)),
+            *("-threads", str(ENCODER), "-filter_threads", "1"),
             *(("-metadata", f"copyright={self.credit}") if self.credit else ()),
             *("-movflags", "+faststart", "-f", "mp4", str(target)),
         ]

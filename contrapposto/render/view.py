@@ -55,7 +55,7 @@ def capsule_boxes(group: Capsules, camera: Camera) -> np.ndarray:
 def refuse_inside(scene: Scene, camera: Camera) -> None:
     """Raise InputError when the camera is inside a closed mesh, by the winding number of its faces."""
     eye = camera.position
-    if not scene.meshes or (eye < scene.columns.min(1)).any() or (eye > scene.columns.max(1)).any():
+    if not scene.meshes or (eye < scene.bounds[0]).any() or (eye > scene.bounds[1]).any():
         return
     for number, mesh in enumerate(scene.meshes):
         if (eye < mesh.vertices.min(0)).any() or (eye > mesh.vertices.max(0)).any():

@@ -61,7 +61,7 @@ class Capsule:
 class Solids:
     """All meshes joined into one (0 where there is none) and all capsules; `faces` are three corners and an id.
     The first `num_casting` capsules cast shadows. Faces of `closed` meshes are seen from
-    outside only.
+    outside only. Where `smooth` is 1, `colors` holds what the camera sees of each vertex.
 
     Few fields on purpose: Warp copies structures by value into every function on the CPU.
     """
@@ -69,10 +69,12 @@ class Solids:
     mesh: wp.uint64
     faces: wp.array[wp.vec4i]
     corners: wp.array[Corner]
+    colors: wp.array[wp.vec3]
     capsules: wp.array[Capsule]
     num_capsules: int
     num_casting: int
     closed: int
+    smooth: int
 
 
 @wp.struct

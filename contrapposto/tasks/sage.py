@@ -89,6 +89,7 @@ class SageTrack:
 
         self.vmc = None if vmc is None else vmc_address(vmc)
         self.metadata: dict[str, str] = {}
+        self._places_of: dict[Path, tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:
         """Track the recording `source`, or the packets of an address, into files in `output`."""
@@ -229,14 +230,17 @@ class SageTrack:
         return lift
 
     def _places(self, source: Path) -> tuple[np.ndarray, np.ndarray]:
-        """Times (F,) and places (F, 3, 3) of the beginning of a recording; NaN where not tracked."""
+        """Times (F,) and places (F, 3, 3) of the beginning of a recording, read once; NaN where not tracked."""
         from contrapposto.io.devices import Repairs
 
+        if source in self._places_of:
+            return self._places_of[source]
         times, places = [], []
         for track in part_of(self._stream(source, Repairs(source)), None, _LONGEST):
             times.append(track.times)
             places.append(np.where(track.tracked[..., None], track.positions.numpy(), np.nan))
-        return np.concatenate(times), np.concatenate(places)
+        self._places_of[source] = np.concatenate(times), np.concatenate(places)
+        return self._places_of[source]
 
     def _t_pose(self, source: Path) -> float:
         """The second of a recording at which the wearer stands in the T-pose.

@@ -355,7 +355,7 @@ def test_coarse_faces_cast_the_shadow_of_all_faces():
     scene, camera = Scene([mesh]), Camera.look_at((0, -4, 3), (0, 0, 0), fov_degrees=30, size=(200, 200))
     caster = Raycaster("cpu", threads=1)
     image = caster.render(scene, camera)
-    caster._coarse = caster._faces  # every face casts a shadow
+    caster._figures.coarse = caster._figures.faces  # every face casts a shadow
     exact = caster.render(scene, camera)
     bare = caster.render(replace(scene, lights=Lights(shadows=False)), camera)
     ground = ~image.mask
@@ -416,6 +416,21 @@ def test_rays_see_what_the_rasteriser_sees(two_meshes):
     assert (np.abs(drawn.color[both].astype(int) - cast.color[both]) > 2).mean() < 2e-3
 
 
+def test_colours_of_vertices_are_enough_for_small_faces():
+    # Of many faces the CPU colours vertices; of few ones, and by rays, each pixel.
+    ball = trimesh.creation.icosphere(subdivisions=5, radius=0.6)
+    wave = 1 + 0.1 * np.sin(9 * ball.vertices[:, :1]) * np.sin(7 * ball.vertices[:, 2:])
+    mesh = Mesh(ball.vertices * wave + np.array([0, 0, 0.8]), ball.faces, (0.8, 0.3, 0.2))
+    camera = Camera.look_at((1.2, -4, 2), (0, 0, 0.8), fov_degrees=30, size=(300, 300))
+    behind = camera.position - 2 * camera.rotation[2]
+    speck = Mesh(behind + np.array([[0, 0, 0], [0.01, 0, 0], [0, 0.01, 0]]), [[0, 1, 2]])
+    scene = Scene([mesh], lights=Lights(shadows=False))
+    drawn, cast = render(scene, camera), render(scene.with_meshes([mesh, speck]), camera)
+    both = drawn.mask & cast.mask & interior(drawn.ids)
+    different = np.abs(drawn.color[both].astype(int) - cast.color[both])
+    assert both.sum() > 15_000 and 0 < different.max() <= 8 and different.mean() < 0.5
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_no_pinholes_between_small_faces(seed):
     # A convex body of 49,152 faces, many smaller than a pixel, has no hole in its outline from any side.
@@ -468,7 +483,7 @@ def test_projected_shadows_are_those_of_rays(kind):
     towards = cone(np.array([-0.4, 0.5, 0.8]) / np.linalg.norm([-0.4, 0.5, 0.8]), 0.1, 4)
     upper = hemisphere_directions(4)
     projected = wp.empty(shape, dtype=wp.vec3, device="cpu")
-    caster._cast_shadows(scene, solids, corner, texel, towards, upper, projected)
+    caster._ground_light._cast_shadows(scene, solids, corner, texel, towards, upper, projected)
     cast = wp.empty(shape, dtype=wp.vec3, device="cpu")
     arguments = [solids.mesh, solids.capsules, solids.num_casting, corner, texel]
     arguments += [wp.array(towards, dtype=wp.vec3), wp.array(upper, dtype=wp.vec3), scene.scale, 0, cast]
@@ -490,3 +505,15 @@ def test_marks_cast_no_shadow():
     bare = render(Scene(), camera).color[:, :, 0].astype(int)
     seen = [(np.abs(image - bare) > 8).sum() for image in images]
     assert seen[0] > 1.5 * seen[1] > 0
+
+
+def test_the_grounds_texture_is_cut_to_what_is_dark():
+    from contrapposto.render.ground_light import _cut
+
+    light = np.zeros((40, 50, 3), np.float32)
+    light[10:15, 20:22, 1], light[30, 7, 0], light[2, 2, 2] = 0.5, 0.01, 1e-5
+    part, (row, column) = _cut(light)
+    np.testing.assert_array_equal(part, light[row : row + part.shape[0], column : column + part.shape[1]])
+    assert part.sum() == pytest.approx(light.sum() - 1e-5) and part.shape[:2] == (23, 17)
+    assert not part[[0, -1]].any() and not part[:, [0, -1]].any()  # light ends within: nothing is cut through
+    assert min(_cut(np.zeros((9, 9, 3), np.float32))[0].shape[:2]) == 2

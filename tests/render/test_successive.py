@@ -56,3 +56,16 @@ def test_a_kept_background_is_that_of_a_new_renderer(meshes: list[Mesh], camera:
     for mesh, seen_by in zip([0, 1] * 5, order):
         image = renderer.render(scene(meshes[mesh]), seen_by).color
         np.testing.assert_array_equal(image, fresh(meshes[mesh], seen_by))
+
+
+def test_images_that_begin_anew_do_not_depend_on_those_before(meshes: list[Mesh], camera: Camera) -> None:
+    # Threads draw a few successive images each: which ones a thread had before must not be seen.
+    drawn = []
+    for history in range(3):
+        renderer = Raycaster("cpu", threads=1)
+        for number in range(history):
+            renderer.render(scene(meshes[0]), camera, keep_light=number > 0)
+        renderer.render(scene(meshes[0]), camera)
+        drawn.append(renderer.render(scene(meshes[1]), camera, keep_light=True).color)
+    np.testing.assert_array_equal(drawn[1], drawn[0])
+    np.testing.assert_array_equal(drawn[2], drawn[0])

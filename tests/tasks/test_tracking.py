@@ -166,3 +166,13 @@ def test_sage_that_ships_is_used_where_the_demo_has_not_been_trained(runs, tmp_p
         assert ("the bundled model is used" in capsys.readouterr().out) == shipped
     shipped, demo = (read_motion(tmp_path / name / "clip_tracked.npz") for name in ("True", "False"))
     assert np.abs(shipped.rotations - demo.rotations).max() > 0.1
+
+
+def test_a_recording_is_looked_through_once(tmp_path):
+    # For its T-pose, and again for how high the wearer stands in it: the file may be gone by then.
+    file = write_csv(tmp_path / "track.csv", devices_of(motion(frames=31)))
+    task = SageTrack()
+    first = task._places(file)
+    file.unlink()
+    for a, b in zip(first, task._places(file)):
+        np.testing.assert_array_equal(a, b)

@@ -195,7 +195,7 @@ class CapsuleRenderer:
 def _find_device(device: str | None) -> Any:
     import warp as wp
 
-    from contrapposto.render.raycast import start_warp
+    from contrapposto.render.launching import start_warp
 
     start_warp()
     try:

@@ -11,7 +11,7 @@ from torch import Tensor
 @cache
 def load_warp() -> Any:
     """Warp, started without its greeting."""
-    from contrapposto.render.raycast import start_warp
+    from contrapposto.render.launching import start_warp
 
     start_warp()
     import warp
