@@ -211,13 +211,14 @@ def attend(
         return attention(centres[0], around[0], None if near is None else near[0], query, key, value, lone)
     results = []
     for number in range(max(len(centres), len(around))):
-        own = [None if table is None else _row(table, number)[None] for table in (query, key, value)]
         results.append(
             attention(
                 _row(centres, number),
                 _row(around, number),
                 None if near is None else _row(near, number),
-                *own,
+                _row(query, number)[None],
+                None if key is None else _row(key, number)[None],
+                _row(value, number)[None],
                 None if lone is None else (_row(lone[0], number)[None], _row(lone[1], number)[None]),
             )
         )
