@@ -74,20 +74,38 @@ class Int8Linear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        # Without these instructions sums of two products have 16 bits, which full 8-bit inputs overflow.
-        self.reduce_range = not torch.cpu._is_vnni_supported()
         weight = weight.detach()
         scales = weight.abs().amax(1).clamp_min(1e-12) / 127
         zeros = torch.zeros(len(weight), dtype=torch.int64)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch announces another place for these operators
-            rounded = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
-            before = torch.backends.quantized.engine
-            torch.backends.quantized.engine = next(
-                name for name in _ENGINES if name in torch.backends.quantized.supported_engines
-            )
-            self.packed = torch.ops.quantized.linear_prepack(rounded, None if bias is None else bias.detach())
-            torch.backends.quantized.engine = before
+            self._pack(torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8), bias)
+
+    @classmethod
+    def of_rounded(cls, numbers: Tensor, scales: Tensor, bias: Tensor | None) -> Int8Linear:
+        """The layer whose `rounded` gives these."""
+        layer = cls.__new__(cls)
+        nn.Module.__init__(layer)
+        zeros = torch.zeros(len(numbers), dtype=torch.int64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            layer._pack(torch._make_per_channel_quantized_tensor(numbers, scales, zeros, 0), bias)
+        return layer
+
+    def _pack(self, rounded: Tensor, bias: Tensor | None) -> None:
+        # Without these instructions sums of two products have 16 bits, which full 8-bit inputs overflow.
+        self.reduce_range = not torch.cpu._is_vnni_supported()
+        before = torch.backends.quantized.engine
+        torch.backends.quantized.engine = next(
+            name for name in _ENGINES if name in torch.backends.quantized.supported_engines
+        )
+        self.packed = torch.ops.quantized.linear_prepack(rounded, None if bias is None else bias.detach())
+        torch.backends.quantized.engine = before
+
+    def rounded(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Whole numbers (out, in) int8, their scales (out,), and the bias."""
+        weight, bias = torch.ops.quantized.linear_unpack(self.packed)
+        return weight.int_repr(), weight.q_per_channel_scales().float(), bias
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., in) to (..., out)."""

@@ -59,6 +59,7 @@ class NPRTransfer:
         rest_correction: bool = False,
         align: bool = True,
         rigid: float = 0.0,
+        decoded_faces: int | None = 1000,
         refiner: str | None = None,
         between: int | None = None,
         by: str = "jacobians",
@@ -77,6 +78,12 @@ class NPRTransfer:
                 raise ConfigError(f"task.{name}={value} cannot be used.", expected=nearest(value, known))
         if not 0 <= rigid <= 1:
             raise ConfigError("task.rigid cannot be used.", found=f"{rigid}", expected="0 to 1")
+        if decoded_faces is not None and decoded_faces < 1:
+            raise ConfigError(
+                "task.decoded_faces cannot be used.",
+                found=f"{decoded_faces}",
+                expected="at least 1, or null for all faces",
+            )
         if smooth < 0 or (between is not None and between < 2) or by not in ("jacobians", "codes"):
             raise ConfigError(
                 "An option of the transfer cannot be used.",
@@ -91,7 +98,7 @@ class NPRTransfer:
         self.identity, self.target_parts = identity, target_parts
         self.smooth, self.place, self.refiner = smooth, place, refiner
         self.options: dict[str, Any] = {"canonical_rotation": canonical, "rest_correction": rest_correction}
-        self.options |= {"align": align, "rigid": rigid}
+        self.options |= {"align": align, "rigid": rigid, "decoded_faces": decoded_faces}
         self.between, self.by, self.size = between, by, size
 
     def __call__(self, config: DictConfig, source: Path, output: Path) -> list[Path]:

@@ -369,6 +369,15 @@ def prepared(model: Any, steps: int | None, speed: str) -> Any:
         return model
     if steps is not None and not 1 <= steps <= 1000:
         raise ConfigError(f"steps={steps} cannot be used.", expected="1 to 1000")
+    from contrapposto.systems.sage.fast import PreparedDiffusion
+
+    if isinstance(model.first, PreparedDiffusion):
+        if steps not in (None, model.steps):
+            raise ConfigError(
+                f"steps={steps}: the file was prepared for {model.steps}.",
+                fix="export it again with task.steps",
+            )
+        return model
     if speed == "exact":
         model.steps = steps or model.steps
         return model

@@ -14,6 +14,8 @@ from contrapposto.systems.npr.attention import PairAttention, attend, homogeneou
 from contrapposto.systems.npr.extractor import PoseCode
 from contrapposto.systems.npr.layers import mlp, parameters
 
+_CONTEXTS = 2**16  # of all poses at a time, so that memory does not grow with the faces
+
 
 class CrossAttention(nn.Module):
     """A query point attends to its nearest keypoints and to the pose as a whole.
@@ -35,9 +37,10 @@ class CrossAttention(nn.Module):
         self.neighbours = neighbours
 
     def forward(self, queries: Tensor, pose: PoseCode) -> Tensor:
-        """Query points (B, Q, 3) to (B, Q, C)."""
+        """Query points (B, Q, 3) to (B, Q, C). Points and keypoints may be (1, ...) for all poses: faster."""
         attention = PairAttention(self.fc_delta, self.fc_gamma)
-        near = nearest(queries, pose.keypoints, self.neighbours)
+        queries = queries.expand(max(len(queries), len(pose.keypoints)), -1, -1)
+        near = nearest(queries, pose.keypoints.expand(len(queries), -1, -1), self.neighbours)
         query = self.w_qs(pose.code)  # B, C
         # The global token has no position, hence one logit and one value for all queries.
         lone = F.relu(F.linear(query - self.w_k_global(pose.code), *parameters(self.fc_gamma[0])))
@@ -95,13 +98,19 @@ class PoseApplier(nn.Module):
         self.fc_out = nn.Linear(hidden, outputs)
 
     def forward(self, queries: Tensor, pose: PoseCode) -> Tensor:
-        """Query points (B, Q, 3), or (1, Q, 3) for all poses, to (B, Q, outputs)."""
-        context = self.ct1(queries.expand(len(pose), -1, -1), pose)
+        """Query points (B, Q, 3), or (1, Q, 3) for all poses, to (B, Q, outputs).
+
+        The pose's keypoints may be (1, K, 3) where they are the same in all poses: faster.
+        """
         if torch.is_grad_enabled():
-            return self._decode(context)
+            return self._decode(self.ct1(queries, pose))
         weight, bias = self._conditions()
         decode = partial(self._decode_in_place, weight=weight, bias=bias)
-        return over_points(decode, context.flatten(0, 1), 4).view(*context.shape[:2], -1)
+        parts = []
+        for part in queries.split(max(_CONTEXTS // len(pose.code), 1), dim=1):
+            context = self.ct1(part, pose)
+            parts.append(over_points(decode, context.flatten(0, 1), 4).view(*context.shape[:2], -1))
+        return torch.cat(parts, dim=1)
 
     def _decode(self, context: Tensor) -> Tensor:
         points = self.init_enc(context)

@@ -6,8 +6,8 @@ processor's cache, in buffers that are used again, so memory does not grow with 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +25,13 @@ def homogeneous(points: Tensor, last: float) -> Tensor:
 
 
 def take(table: Tensor, index: Tensor) -> Tensor:
-    """(B, N, C) by (B, ...) int64 to (B, ..., C)."""
+    """(B, N, C) by (B, ...) int64, or (1, ...) for all alike, to (B, ..., C)."""
     flat = index.flatten(1)
-    rows = table.gather(1, flat[..., None].expand(-1, -1, table.shape[-1]))
-    return rows.view(*index.shape, table.shape[-1])
+    if len(index) == 1:
+        rows = table.index_select(1, flat[0])
+    else:
+        rows = table.gather(1, flat[..., None].expand(-1, -1, table.shape[-1]))
+    return rows.view(len(rows), *index.shape[1:], table.shape[-1])
 
 
 def chunk(points: Tensor, pairs: int) -> int:
@@ -39,6 +42,22 @@ def chunk(points: Tensor, pairs: int) -> int:
 def over_points(function: Callable[[Tensor], Tensor], points: Tensor, pairs: int) -> Tensor:
     """`function` of points (P, C), in chunks; each has as much work as that many pairs."""
     return torch.cat([function(part) for part in points.split(chunk(points, pairs))])
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What a sample has beside its places: arguments of `PairAttention` without the leading dimension."""
+
+    query: Tensor | None
+    key: Tensor | None
+    value: Tensor
+    lone: tuple[Tensor, Tensor] | None
+
+    def with_query_in_key(self) -> _Sample:
+        """The same numbers, with a query that all points share added to the keys once."""
+        if self.key is None or self.query is None or len(self.query) > 1:
+            return self
+        return _Sample(None, self.key + self.query, self.value, self.lone)
 
 
 class PairAttention:
@@ -92,81 +111,88 @@ class PairAttention:
         value: Tensor,
         lone: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """Attend.
+        """Attend, for S samples whose points lie at the same places: what depends on places is computed once.
 
         Args:
             centres: (P, 4) places of the points that ask, 1 in the last place.
             around: (N, 4) places of the points that are asked, 0 in the last place.
             near: (P, K) int64 which of them each one asks; None: all.
-            query: (P, C), or (1, C) where all ask the same.
-            key: (N, C); None: the score has only queries and positions.
-            value: (N, C), or (1, C).
-            lone: logit and value (C,) of one more token, without a place, that all points see.
+            query: (S, P, C), or (S, 1, C) where all ask the same. Here and below S may be 1 for all alike.
+            key: (S, N, C); None: the score has only queries and positions.
+            value: (S, N, C), or (S, 1, C).
+            lone: logits and values (S, C) of one more token, without a place, that all points see.
 
         Returns:
-            (P, C).
+            (S, P, C).
         """
+        samples = [
+            _Sample(
+                _row(query, number),
+                None if key is None else _row(key, number),
+                _row(value, number),
+                None if lone is None else (_row(lone[0], number), _row(lone[1], number)),
+            )
+            for number in range(max(map(len, (query, value, *(() if key is None else (key,))))))
+        ]
         if torch.is_grad_enabled():
-            return self._at_once(centres, around, near, query, key, value, lone)
-        if key is not None and len(query) == 1:
-            key, query = key + query, None  # type: ignore[assignment]
-        return self._in_chunks(centres, around, near, query, key, value, lone)
+            return self._at_once(centres, around, near, samples)
+        return self._in_chunks(centres, around, near, samples)
 
     def _at_once(
-        self,
-        centres: Tensor,
-        around: Tensor,
-        near: Tensor | None,
-        query: Tensor,
-        key: Tensor | None,
-        value: Tensor,
-        lone: tuple[Tensor, Tensor] | None,
+        self, centres: Tensor, around: Tensor, near: Tensor | None, samples: Sequence[_Sample]
     ) -> Tensor:
         hidden = F.relu(F.linear(centres[:, None] - _rows(around, near), self.hidden))
-        score = F.linear(hidden, self.score) + query[:, None]
-        if key is not None:
-            score = score + _rows(key, near)
+        place_scores, place_values = F.linear(hidden, self.score), F.linear(hidden, self.position)
+        return torch.stack([self._mixed(place_scores, place_values, near, one) for one in samples])
+
+    def _mixed(
+        self, place_scores: Tensor, place_values: Tensor, near: Tensor | None, sample: _Sample
+    ) -> Tensor:
+        """(P, C) of one sample, from what places alone give: (P, K, C) twice."""
+        value, score = sample.value, place_scores
+        if sample.query is not None:
+            score = score + sample.query[:, None]
+        if sample.key is not None:
+            score = score + _rows(sample.key, near)
         logits = self.logits(F.relu(score))
-        values = F.linear(hidden, self.position) + (value if len(value) == 1 else _rows(value, near))
+        values = place_values + (value if len(value) == 1 else _rows(value, near))
         top = logits.detach().amax(dim=1)
-        if lone is not None:
-            top = torch.maximum(top, lone[0].detach())
+        if sample.lone is not None:
+            top = torch.maximum(top, sample.lone[0].detach())
         weights = torch.exp(logits - top[:, None])
         total, mixed = weights.sum(dim=1), (values * weights).sum(dim=1)
-        if lone is not None:
-            weight = torch.exp(lone[0] - top)
-            total, mixed = total + weight, torch.addcmul(mixed, weight, lone[1])
+        if sample.lone is not None:
+            weight = torch.exp(sample.lone[0] - top)
+            total, mixed = total + weight, torch.addcmul(mixed, weight, sample.lone[1])
         return mixed / total
 
     def _in_chunks(
-        self,
-        centres: Tensor,
-        around: Tensor,
-        near: Tensor | None,
-        query: Tensor | None,
-        key: Tensor | None,
-        value: Tensor,
-        lone: tuple[Tensor, Tensor] | None,
+        self, centres: Tensor, around: Tensor, near: Tensor | None, samples: Sequence[_Sample]
     ) -> Tensor:
         """As `_at_once`; neighbours come first in the buffers, so that a sum over them is one over whole rows."""
         count, pairs, width = len(centres), len(around) if near is None else near.shape[1], len(self.last)
-        step = min(chunk(centres, pairs), count)
-        buffers = centres.new_empty(4, step * pairs, width)
-        result = centres.new_empty(count, width)
+        step, shared = min(chunk(centres, pairs), count), len(samples) > 1
+        samples = [sample.with_query_in_key() for sample in samples]
+        buffers = centres.new_empty(6 if shared else 4, step * pairs, width)
+        result = centres.new_empty(len(samples), count, width)
         for start in range(0, count, step):
             part = slice(start, min(start + step, count))
             size = part.stop - start
-            hidden, score, logits, values = (flat[: size * pairs] for flat in buffers)
+            hidden, score, logits, values, *places = (flat[: size * pairs] for flat in buffers)
             index = None if near is None else near[part].t().reshape(-1)
             _difference(hidden, centres[part], around, index, self.hidden)
-            own = None if query is None else query[part] if len(query) > 1 else query
-            _spread(score, key, own, index, size)
-            score.addmm_(hidden, self.score.t()).relu_()
-            torch.mm(score, self.last.t(), out=logits)
-            _spread(values, value, None, index, size)
-            values.addmm_(hidden, self.position.t())
-            shape = (pairs, size, width)
-            result[part] = _mix_in_place(logits.view(shape), values.view(shape), lone)
+            for weight, out in zip((self.score, self.position), places):
+                torch.mm(hidden, weight.t(), out=out)
+            for number, sample in enumerate(samples):
+                own = sample.query
+                own = own[part] if own is not None and len(own) > 1 else own
+                _spread(score, sample.key, own, index, size)
+                score.add_(places[0]) if shared else score.addmm_(hidden, self.score.t())
+                torch.mm(score.relu_(), self.last.t(), out=logits)
+                _spread(values, sample.value, None, index, size)
+                values.add_(places[1]) if shared else values.addmm_(hidden, self.position.t())
+                shape = (pairs, size, width)
+                result[number, part] = _mix_in_place(logits.view(shape), values.view(shape), sample.lone)
         return result
 
 
@@ -180,16 +206,28 @@ def attend(
     value: Tensor,
     lone: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """`PairAttention` of samples, one after another: every argument with a leading dimension B, or 1 for all alike."""
+    """`PairAttention` of B samples: every argument with a leading dimension B, or 1 for all alike."""
+    if len(centres) == len(around) == 1:
+        return attention(centres[0], around[0], None if near is None else near[0], query, key, value, lone)
     results = []
-    for sample in range(len(centres)):
-        parts: list[Any] = [
-            None if table is None else table[sample if len(table) > 1 else 0]
-            for table in (centres, around, near, query, key, value)
-        ]
-        parts.append(None if lone is None else (lone[0][sample], lone[1][sample]))
-        results.append(attention(*parts))
-    return torch.stack(results)
+    for number in range(max(len(centres), len(around))):
+        results.append(
+            attention(
+                _row(centres, number),
+                _row(around, number),
+                None if near is None else _row(near, number),
+                _row(query, number)[None],
+                None if key is None else _row(key, number)[None],
+                _row(value, number)[None],
+                None if lone is None else (_row(lone[0], number)[None], _row(lone[1], number)[None]),
+            )
+        )
+    return torch.cat(results)
+
+
+def _row(table: Tensor, number: int) -> Tensor:
+    """What a sample has of a table with a leading dimension, which may be 1 for all alike."""
+    return table[number if len(table) > 1 else 0]
 
 
 def _rows(table: Tensor, near: Tensor | None) -> Tensor:

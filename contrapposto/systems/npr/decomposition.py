@@ -50,11 +50,12 @@ def fit_rig(rest: np.ndarray, frames: np.ndarray, *, bones: int = 24, rounds: in
     """
     rest, frames = np.asarray(rest, np.float64), np.asarray(frames, np.float64)
     keys = frames[np.unique(np.linspace(0, len(frames) - 1, min(len(frames), _KEYS)).astype(int))]
-    label = _clusters(rest, keys, bones)
+    tracks = _Tracks(rest, keys)
+    label = _clusters(rest, keys, tracks, bones)
     weights = np.eye(int(label.max()) + 1)[label]
     for _ in range(rounds):
         transforms = _bones(rest, keys, weights)
-        weights = _weights(rest, keys, transforms)
+        weights = _weights(rest, keys, transforms, tracks)
     transforms = _bones(rest, frames, weights)
     mass = weights.sum(axis=0)
     places = weights.T @ rest / np.maximum(mass, 1e-9)[:, None]
@@ -64,17 +65,48 @@ def fit_rig(rest: np.ndarray, frames: np.ndarray, *, bones: int = 24, rounds: in
     return FittedRig(weights, places, transforms, error, float(away.max()) / side)
 
 
-def _clusters(rest: np.ndarray, frames: np.ndarray, count: int) -> np.ndarray:
+def _clusters(rest: np.ndarray, frames: np.ndarray, tracks: _Tracks, count: int) -> np.ndarray:
     """(V,) numbers of groups that move as rigid bodies; the worst explained vertex starts each new group."""
     label = np.zeros(len(rest), int)
     for attempt in range(2 * count, 0, -1):  # a new group may be absorbed by the old ones, again and again
         for _ in range(_CLUSTERINGS if label.max() + 1 >= count else 2):
-            label = _compact(_residuals(rest, frames, _rigid(rest, frames, label)).argmin(axis=0))
-        residual = _residuals(rest, frames, _rigid(rest, frames, label))[label, np.arange(len(rest))]
+            label = _compact(tracks.residuals(tracks.rigid(_members(label))).argmin(axis=0))
+        residual = tracks.residuals(tracks.rigid(_members(label)))[label, np.arange(len(rest))]
         if attempt == 1 or label.max() + 1 >= count or residual.max() < 1e-12 * np.ptp(rest) ** 2:
             break
         label = _split(rest, frames, label, residual)
     return label
+
+
+class _Tracks:
+    """Vertex tracks (T, V, 3) as the products of their coordinates with the rest pose's (V, 3): everything that groups
+    need of them is then one matrix product.
+    """
+
+    def __init__(self, rest: np.ndarray, frames: np.ndarray) -> None:
+        self.points = _homogeneous(rest)
+        self.frames = len(frames)
+        products = frames.swapaxes(0, 1)[..., None] * self.points[:, None, None]  # V, T, 3, 4
+        self.products = products.reshape(len(rest), -1)
+        self.squares = np.square(frames).sum(axis=(0, 2))
+
+    def rigid(self, members: sp.csr_matrix) -> np.ndarray:
+        """(T, B, 3, 4) rigid motion of each group, by weights (B, V)."""
+        size = np.maximum(np.asarray(members.sum(axis=1)), 1e-9)
+        middle = members @ self.points[:, :3] / size
+        sums = (members @ self.products).reshape(len(size), self.frames, 3, 4).swapaxes(0, 1)
+        place = sums[..., 3] / size
+        outer = sums[..., :3] - size[..., None] * place[..., None] * middle[:, None]
+        return _rigid_transforms(outer, middle, place)
+
+    def residuals(self, transforms: np.ndarray) -> np.ndarray:
+        """(B, V) mean squared distances of vertices moved by each bone (T, B, 3, 4) from where they are."""
+        bones = transforms.swapaxes(0, 1)
+        across = bones.reshape(len(bones), -1) @ self.products.T
+        own = np.einsum("btij,btik->bjk", bones, bones)
+        moved = np.einsum("bjk,vj,vk->bv", own, self.points, self.points, optimize=True)
+        result: np.ndarray = np.maximum(moved - 2 * across + self.squares, 0) / self.frames
+        return result
 
 
 def _split(rest: np.ndarray, frames: np.ndarray, label: np.ndarray, residual: np.ndarray) -> np.ndarray:
@@ -94,28 +126,10 @@ def _compact(label: np.ndarray) -> np.ndarray:
     return np.unique(label, return_inverse=True)[1]
 
 
-def _rigid(rest: np.ndarray, frames: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """(T, B, 3, 4) rigid motion of each group."""
-    members = sp.csr_matrix(
-        (np.ones(len(label)), (label, np.arange(len(label)))), shape=(int(label.max()) + 1, len(label))
-    )
-    size = np.maximum(np.asarray(members.sum(axis=1)).ravel(), 1)[:, None]
-    middle = members @ rest / size
-    return np.stack([_fitted(members, rest, frame, middle, members @ frame / size, size) for frame in frames])
-
-
-def _fitted(
-    members: sp.csr_matrix,
-    rest: np.ndarray,
-    frame: np.ndarray,
-    middle: np.ndarray,
-    place: np.ndarray,
-    size: np.ndarray,
-) -> np.ndarray:
-    """(B, 3, 4) rigid motions that bring weighted points to others; `middle` and `place` are their means."""
-    outer = (members @ (frame[:, :, None] * rest[:, None]).reshape(-1, 9)).reshape(-1, 3, 3)
-    outer = outer - size[..., None] * place[:, :, None] * middle[:, None]
-    return _rigid_transforms(outer, middle, place)
+def _members(label: np.ndarray) -> sp.csr_matrix:
+    """(B, V) which vertices each group has."""
+    shape = (int(label.max()) + 1, len(label))
+    return sp.csr_matrix((np.ones(len(label)), (label, np.arange(len(label)))), shape=shape)
 
 
 def _rigid_transforms(outer: np.ndarray, middle: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -127,25 +141,27 @@ def _rigid_transforms(outer: np.ndarray, middle: np.ndarray, place: np.ndarray) 
     return np.concatenate([turn, shift[..., None]], axis=-1)
 
 
-def _residuals(rest: np.ndarray, frames: np.ndarray, transforms: np.ndarray) -> np.ndarray:
-    """(B, V) mean squared distances of vertices moved by each bone from where they are."""
-    return np.stack(
-        [np.square(_moved(rest, bone) - frames).sum(-1).mean(0) for bone in transforms.swapaxes(0, 1)]
-    )
+def _moved(points: np.ndarray, bone: np.ndarray) -> np.ndarray:
+    """(V, T, 3) of points (V, 4), with a fourth coordinate of 1, that follow a bone (T, 3, 4)."""
+    return (points @ bone.reshape(-1, 4).T).reshape(len(points), -1, 3)
 
 
-def _moved(rest: np.ndarray, bone: np.ndarray) -> np.ndarray:
-    """(T, V, 3) of vertices that follow a bone (T, 3, 4)."""
-    return rest @ bone[:, :, :3].swapaxes(1, 2) + bone[:, None, :, 3]
+def _homogeneous(rest: np.ndarray) -> np.ndarray:
+    return np.concatenate([rest, np.ones((len(rest), 1))], axis=1)
 
 
-def _weights(rest: np.ndarray, frames: np.ndarray, transforms: np.ndarray) -> np.ndarray:
+def _weights(rest: np.ndarray, frames: np.ndarray, transforms: np.ndarray, tracks: _Tracks) -> np.ndarray:
     """(V, B) the best weights of the four bones that explain each vertex best: not negative, summing to one."""
     count = min(_INFLUENCES, transforms.shape[1])
-    chosen = np.argsort(_residuals(rest, frames, transforms), axis=0, kind="stable")[:count].T
-    moved = np.stack([_moved(rest, bone) for bone in transforms.swapaxes(0, 1)])  # (B, T, V, 3)
-    away = moved[chosen, :, np.arange(len(rest))[:, None]] - frames.swapaxes(0, 1)[:, None]  # (V, K, T, 3)
-    gram = np.einsum("vktc,vltc->vkl", away, away)
+    chosen = np.argsort(tracks.residuals(transforms), axis=0, kind="stable")[:count].T
+    away = np.empty((*chosen.shape, len(frames), 3))
+    for bone in range(transforms.shape[1]):
+        rows, columns = np.nonzero(chosen == bone)
+        away[rows, columns] = _moved(tracks.points[rows], transforms[:, bone]) - frames[:, rows].swapaxes(
+            0, 1
+        )
+    flat = away.reshape(*chosen.shape, -1)
+    gram = flat @ flat.swapaxes(1, 2)
     gram += 1e-9 * (np.trace(gram, axis1=1, axis2=2)[:, None, None] + 1e-12) * np.eye(count)
     used = np.ones((len(rest), count), bool)
     share = np.zeros((len(rest), count))
@@ -166,27 +182,26 @@ def _weights(rest: np.ndarray, frames: np.ndarray, transforms: np.ndarray) -> np
 def _bones(rest: np.ndarray, frames: np.ndarray, weights: np.ndarray, sweeps: int = 3) -> np.ndarray:
     """(T, B, 3, 4) rigid motions for given weights: one bone after the other on what the others leave."""
     table = sp.csr_matrix(weights.T)
-    transforms = _rigid(rest, frames, weights.argmax(axis=1)) if _full(weights) else None
-    if transforms is None:
-        size = np.maximum(weights.sum(axis=0), 1e-9)[:, None]
-        middle = table @ rest / size
-        transforms = np.stack([_fitted(table, rest, f, middle, table @ f / size, size) for f in frames])
-    posed = _skinned(rest, weights, transforms)
+    groups = _members(weights.argmax(axis=1)) if _full(weights) else table
+    parts = [frames[start : start + _KEYS] for start in range(0, len(frames), _KEYS)]
+    transforms = np.concatenate([_Tracks(rest, part).rigid(groups) for part in parts])
+    missed = np.ascontiguousarray((frames - _skinned(rest, weights, transforms)).swapaxes(0, 1))
+    points = _homogeneous(rest)
     for _ in range(sweeps):
         for bone in range(weights.shape[1]):
             column = table[[bone]]
             members, w = column.indices, column.data
-            if not len(members) or np.square(w).sum() < 1e-9:
+            total = np.square(w).sum()
+            if total < 1e-9:
                 continue
-            own = _moved(rest[members], transforms[:, bone])
-            # What this bone's share should be: the pose less all other bones.
-            left = frames[:, members] - posed[:, members] + w[:, None] * own
-            square = np.square(w)
-            middle = square @ rest[members] / square.sum()
-            place = np.einsum("v,tvc->tc", w, left) / square.sum()
-            outer = np.einsum("v,tva,vb->tab", w, left, rest[members] - middle)
+            own = w[:, None, None] * _moved(points[members], transforms[:, bone])
+            left = missed[members] + own  # what this bone's share should be: the pose less all other bones
+            middle = np.square(w) @ rest[members] / total
+            arms = np.concatenate([w[:, None] * (rest[members] - middle), w[:, None]], axis=1)
+            sums = (arms.T @ left.reshape(len(left), -1)).reshape(4, -1, 3)
+            outer, place = sums[:3].transpose(1, 2, 0), sums[3] / total
             transforms[:, bone] = _rigid_transforms(outer, middle[None].repeat(len(frames), 0), place)
-            posed[:, members] += w[:, None] * (_moved(rest[members], transforms[:, bone]) - own)
+            missed[members] = left - w[:, None, None] * _moved(points[members], transforms[:, bone])
     return transforms
 
 
@@ -197,6 +212,6 @@ def _full(weights: np.ndarray) -> bool:
 
 def _skinned(rest: np.ndarray, weights: np.ndarray, transforms: np.ndarray) -> np.ndarray:
     table = sp.csr_matrix(weights)
-    points = np.concatenate([rest, np.ones((len(rest), 1))], axis=1)
+    points = _homogeneous(rest)
     blended = [table @ frame.reshape(len(frame), 12) for frame in transforms]
     return np.stack([np.einsum("vab,vb->va", frame.reshape(-1, 3, 4), points) for frame in blended])

@@ -90,7 +90,8 @@ class PoseExtractor(nn.Module):
         """Extract.
 
         Args:
-            positions: (B, N, 3) centroids of the posed faces (vertices in the variant without features).
+            positions: (B, N, 3) centroids of the posed faces (vertices in the variant without features); (1, N, 3)
+                where they are the same in all poses, which is faster.
             features: (B, N, 9) Jacobians of the same faces, row by row; None in that variant.
 
         Raises:
@@ -108,7 +109,7 @@ class PoseExtractor(nn.Module):
             hidden = self.elementwise[stage](self.fc1(hidden) if stage == 0 else hidden)
         for block, elementwise in zip(self.final_transformers, self.final_elementwise):
             hidden = elementwise(block(positions, hidden))
-        return PoseCode(positions, hidden, self.code_of(hidden))
+        return PoseCode(positions.expand(len(hidden), -1, -1), hidden, self.code_of(hidden))
 
     def code_of(self, features: Tensor) -> Tensor:
         """(B, K, D) features of any origin (extracted, refined, generated) to the code (B, D) of the pose."""

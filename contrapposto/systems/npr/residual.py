@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from contrapposto.mesh.neighbours import nearest, squared_distances
 from contrapposto.mesh.operators import completed_jacobians, face_centroids, face_normals
@@ -24,6 +25,39 @@ from contrapposto.systems.npr.attention import take
 from contrapposto.systems.npr.extractor import PoseCode
 from contrapposto.systems.npr.layers import NormStatistics, TrainNorm
 from contrapposto.systems.npr.model import NPR
+
+_NEAREST = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Values at some points to values at all: weighted means of the nearest ones.
+
+    Args:
+        chosen: (M,) which points have values.
+        near: (Q, K) of those, the nearest to each point.
+        weights: (Q, K).
+    """
+
+    chosen: Tensor
+    near: Tensor
+    weights: Tensor
+
+    @classmethod
+    def over(cls, points: Tensor, count: int) -> Spread:
+        """`count` of points (Q, 3), spread evenly over them, and for each point the four nearest by inverse squares."""
+        some = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))[: 4 * count]
+        chosen = some[furthest_points(points[some][None], min(count, len(some)))[0]].unique()
+        near = nearest(points[None], points[chosen][None], min(_NEAREST, len(chosen)))[0]
+        weights = 1 / squared_distances(points[:, None], points[chosen][near])[:, 0].clamp_min(1e-10)
+        return cls(chosen, near, weights / weights.sum(-1, keepdim=True))
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """(B, M, C) to (B, Q, C)."""
+        table = values.transpose(0, 1).flatten(1)
+        near, weights = self.near.to(table.device), self.weights.to(table)
+        rows = F.embedding_bag(near, table, per_sample_weights=weights, mode="sum")
+        return rows.unflatten(-1, (len(values), -1)).transpose(0, 1)
 
 
 @dataclass(frozen=True)
@@ -83,7 +117,7 @@ class ResidualNPR(NPR):
         field = surface_jacobians(template, vertices).to(vertices.dtype).flatten(-2)
         rest = template.vertices.to(vertices)
         centroids = face_centroids(rest, template.faces.to(vertices.device))[None]
-        code = self.encoder(centroids.expand(len(vertices), -1, -1), field)
+        code = self.encoder(centroids, field)
         chosen = furthest_points(centroids, min(self.blend_points, centroids.shape[1]))
         places = take(centroids, chosen)
         around = nearest(places, centroids, min(self.gathered_faces, centroids.shape[1]))[0]
@@ -95,21 +129,34 @@ class ResidualNPR(NPR):
             field[:, around].mean(dim=2),
         )
 
-    def decode(self, template: PoissonSolver, pose: PoseCode, points: Tensor | None = None) -> Tensor:
-        """Full-rank Jacobians (B, F, 9) of a template, at `points` (F, 3) in place of the faces' centroids if given."""
+    def decode(
+        self,
+        template: PoissonSolver,
+        pose: PoseCode,
+        points: Tensor | None = None,
+        spread: Spread | None = None,
+    ) -> Tensor:
+        """Full-rank Jacobians (B, F, 9) of a template, at `points` (F, 3) in place of the faces' centroids if given.
+
+        `spread`: the network corrects these points only, and its corrections are interpolated.
+        """
         if not isinstance(pose, ResidualCode):
             raise ValueError("pose: expected a code of this network, with Jacobians")
         if points is None:
             points = face_centroids(template.vertices, template.faces)
         points = points.to(pose.keypoints)
-        return self._blend(points, pose.places[0], pose.jacobians) + self.decoder(points[None], pose)
+        same = PoseCode(pose.keypoints[:1], pose.features, pose.code)  # keypoints lie on the rest pose
+        if spread is None:
+            correction = self.decoder(points[None], same)
+        else:
+            correction = spread(self.decoder(points[spread.chosen.to(points.device)][None], same))
+        return self._blend(points, pose.places[0])(pose.jacobians) + correction
 
-    def _blend(self, points: Tensor, places: Tensor, jacobians: Tensor) -> Tensor:
-        """(Q, 3) asked places, (P, 3) known ones and their (B, P, 9) Jacobians to (B, Q, 9)."""
+    def _blend(self, points: Tensor, places: Tensor) -> Spread:
+        """What blends values at the known places (P, 3) to values at the asked points (Q, 3)."""
         near = nearest(points[None], places[None], min(self.blended, len(places)))[0]
         distances = squared_distances(points[:, None], places[near])[:, 0]
-        weights = torch.softmax(-distances / self.radius**2, dim=-1)
-        return torch.einsum("qk,bqkc->bqc", weights, jacobians[:, near])
+        return Spread(torch.arange(len(places)), near, torch.softmax(-distances / self.radius**2, dim=-1))
 
 
 def surface_jacobians(template: PoissonSolver, vertices: Tensor) -> Tensor:

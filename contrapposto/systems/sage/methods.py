@@ -8,6 +8,7 @@ from contrapposto.devices import Device
 from contrapposto.errors import ConfigError, nearest
 from contrapposto.pretrained import load_pretrained
 from contrapposto.systems.sage.official import is_official
+from contrapposto.systems.sage.prepared_file import is_prepared, load_prepared
 from contrapposto.systems.sage.recurrent_tracker import Tracker
 from contrapposto.systems.sage.sparse_transformer import TransformerTracker
 from contrapposto.systems.sage.student import StudentTracker
@@ -42,13 +43,16 @@ def model_of(method: str) -> str:
 
 
 def load_tracker(name_or_path: str | Path, *, device: Device = None) -> AnyTracker:
-    """A trained tracker of any method: a shipped model, run directory, published folder, checkpoint or official files.
+    """A trained tracker of any method: a shipped model, run directory, published folder, checkpoint, official files, or a
+    prepared tracker (`prepared_file`), which stays on the CPU.
 
     `device`: where it runs, see `contrapposto.devices.find_device`.
 
     Raises:
         ContrappostoError: there is none, or it is no tracker.
     """
+    if is_prepared(name_or_path):
+        return load_prepared(name_or_path)
     if is_official(name_or_path):
         return SageTracker.from_pretrained(name_or_path, device=device)
     pretrained = load_pretrained(name_or_path, models=tuple(_CLASSES))

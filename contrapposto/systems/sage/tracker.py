@@ -162,13 +162,8 @@ class SageTracker(CoarseTracker):
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> SageTracker:
         """Build it, without weights, from the options of the refiner's training."""
-        window, latent = int(options.get("window", 20)), int(options.get("latent", 384))
-        diffusion = options.get("diffusion") or {}
         tracker = cls(
-            MotionDiffusion(False, window, latent, **diffusion),
-            MotionDiffusion(True, window, latent, **diffusion),
-            FullBodyDecoder(window, latent, **(options.get("decoder_network") or {})),
-            Refiner(**(options.get("network") or {})),
+            *sage_networks(options),
             rest_positions(options.get("body")),
             steps=int(options.get("steps", 5)),
             seed=options.get("seed", 0),
@@ -245,6 +240,20 @@ class SageTracker(CoarseTracker):
     def stream(self) -> SageStream:
         """Live tracking by these networks."""
         return SageStream(self)
+
+
+def sage_networks(
+    options: Mapping[str, Any],
+) -> tuple[MotionDiffusion, MotionDiffusion, FullBodyDecoder, Refiner]:
+    """Both diffusions, the decoder and the refiner, without weights, from the options of the refiner's training."""
+    window, latent = int(options.get("window", 20)), int(options.get("latent", 384))
+    diffusion = options.get("diffusion") or {}
+    return (
+        MotionDiffusion(False, window, latent, **diffusion),
+        MotionDiffusion(True, window, latent, **diffusion),
+        FullBodyDecoder(window, latent, **(options.get("decoder_network") or {})),
+        Refiner(**(options.get("network") or {})),
+    )
 
 
 def place(kinematics: BodyKinematics, sixd: Tensor, head: Tensor) -> TrackedBody:

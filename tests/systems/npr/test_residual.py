@@ -8,8 +8,11 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from contrapposto.mesh import Template
+from contrapposto.mesh.operators import face_centroids
+from contrapposto.mesh.remesh import subdivide
 from contrapposto.systems.npr import NPR, PoseTransfer, ResidualNPR, tangent_loss
-from contrapposto.systems.npr.residual import surface_jacobians
+from contrapposto.systems.npr.pretrained import load_network
+from contrapposto.systems.npr.residual import Spread, surface_jacobians
 from tests.mesh.shapes import bent, sphere
 
 SMALL = {
@@ -99,3 +102,30 @@ def test_turns_take_off_the_difference_of_rest_poses(ball: Template) -> None:
 
 def ball_places(ball: Template) -> torch.Tensor:
     return ball.solver.vertices[ball.solver.faces].mean(1)
+
+
+def test_a_spread_keeps_what_it_has_and_puts_the_rest_between(ball: Template) -> None:
+    points = face_centroids(ball.solver.vertices, ball.solver.faces).float()
+    spread = Spread.over(points, 300)
+    assert len(spread.chosen) == 300 and spread.near.shape == (len(points), 4)
+    far = torch.cdist(points, points[spread.chosen]).amin(1).max()
+    assert far < 0.1  # no part of the surface is left out
+    values = torch.stack([points, 2 * points + 1])
+    found = spread(values[:, spread.chosen])
+    torch.testing.assert_close(found[:, spread.chosen], values[:, spread.chosen], atol=1e-4, rtol=0)
+    assert (found[0] - points).norm(dim=-1).max() < far  # between the known ones
+    torch.testing.assert_close(found[1], 2 * found[0] + 1)
+
+
+def test_faces_between_the_decoded_ones_are_interpolated() -> None:
+    """The shipped network on a child's body, against all of its faces by the network."""
+    transfer = PoseTransfer.from_pretrained("npr_residual", decoded_faces=1000)
+    everything = PoseTransfer.from_pretrained("npr_residual", decoded_faces=None)
+    source = transfer.source.mesh
+    frames = np.stack([bent(source.vertices, amount) for amount in (0.3, -0.4)])
+    child = load_network("npr_residual").templates["child"]
+    fine = Template(subdivide(child))
+    assert fine.num_faces > 3000
+    some, all_of_them = transfer.transfer(frames, fine), everything.transfer(frames, fine)
+    away = np.sqrt(np.square(some - all_of_them).sum(-1).mean()) / fine.side
+    assert 1e-7 < away < 2e-4
