@@ -16,6 +16,8 @@ from contrapposto.files import atomic_path, sha256, write_json
 from contrapposto.outputs import free_folder
 from contrapposto.portable import save_portable
 from contrapposto.progress import say
+from contrapposto.systems.anerf.data.frame_folder import open_frames
+from contrapposto.systems.anerf.data.from_views import CAMERAS
 from contrapposto.systems.anerf.data.images import clean_image
 from contrapposto.systems.anerf.data.prepare import prepare_avatar
 from contrapposto.systems.anerf.data.scene import AvatarScene
@@ -25,7 +27,6 @@ from contrapposto.systems.anerf.splats.model import SplatOptions
 from contrapposto.systems.anerf.splats.renderer import SplatRenderer
 from contrapposto.systems.anerf.splats.training import Refinement
 from contrapposto.systems.anerf.view import View
-from contrapposto.video_file import VideoFile
 
 
 class AnerfFit:
@@ -49,8 +50,8 @@ class AnerfFit:
         steps: int = 4000,
         gaussians: int = 10_000,
         refine: bool = True,
-        smooth: float = 0.01,
-        light: float = 0.01,
+        smooth: float = 0.1,
+        light: float = 0.05,
         preview: int = 500,
         estimator: Mapping[str, Any] | None = None,
         licence: str = "unknown: the user's own",
@@ -94,7 +95,7 @@ class AnerfFit:
         inputs = config.video or config.input
         if not inputs:
             raise ConfigError("No video given.", expected="video=FILE, or scene=STORE")
-        if Path(inputs).is_dir():
+        if (Path(inputs) / CAMERAS).is_file():
             return self._scene_of_views(config, Path(inputs), output)
         poses = Path(config.poses) if config.poses else self._poses(Path(inputs), output / "poses.npz")
         report = prepare_avatar(
@@ -118,7 +119,7 @@ class AnerfFit:
             write_person,
         )
 
-        video = VideoFile.open(path)
+        video = open_frames(path)
         every = step_of(video, self.most)
         started = time.monotonic()
         total = max(int(video.seconds * video.fps) // every, 1)

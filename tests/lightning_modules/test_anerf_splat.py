@@ -1,9 +1,11 @@
 """Splat avatars at a tiny size: learn, evaluate, resume, refine poses, load without Lightning."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from contrapposto.checkpoints import load_checkpoint
 from contrapposto.systems.anerf.avatar import Avatar
@@ -57,16 +59,32 @@ def test_a_run_directory_loads_without_lightning(trained):
     assert avatar.scene is not None and avatar.metres_per_unit == pytest.approx(0.6)
 
 
-@pytest.mark.parametrize("splits", [("train", "novel_pose"), ("train",), ()], ids=["video", "train", "none"])
-@pytest.mark.parametrize("model", ["anerf_splat", "anerf"])
-def test_scenes_of_every_recipe_train_and_evaluate(tmp_path, model, splits):
-    """A video has no held-out views, frames of SPIN no held-out images at all, an h5 file may have no splits."""
+SPLITS = {  # what the scene of a recipe has: anerf_views without a held-out camera, an h5 file without splits
+    "anerf_h5": (),
+    "anerf_spin": ("train",),
+    "anerf_video": ("train", "novel_pose"),
+    "anerf_views": ("train", "novel_view"),
+}
+RECIPES = sorted(
+    {yaml.safe_load(f.read_text())["data"]["recipe"] for f in Path("configs/data").glob("anerf_*.yaml")}
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "data"), [("anerf_splat", data) for data in RECIPES] + [("anerf", data) for data in SPLITS]
+)
+def test_scenes_of_every_recipe_train_validate_and_evaluate(tmp_path, model, data):
+    splits = SPLITS.get(data, ("train", "novel_view", "novel_pose"))
     write_sticks(tmp_path / "stores", splits=splits)
     command = tiny_splats if model == "anerf_splat" else lambda *a: tiny("anerf", *a)
-    options = (tmp_path / "stores", tmp_path / "runs", "data.steps_per_epoch=2", "trainer.max_epochs=1")
+    few = ("data.steps_per_epoch=2", "trainer.max_epochs=1")
+    options = (tmp_path / "stores", tmp_path / "runs", f"data={data}", *few)
     entry_point("train", command(*options))
     entry_point("evaluate", command(*options))
     run = only_run(tmp_path / "runs", model)
+    scores = metrics(run)["last"]["metrics"]
+    held = [f"val/psnr_{split}" for split in splits if split != "train"] or ["val/psnr_mean"]
+    assert all(scores[name] > 0 for name in held)
     actual = metrics(run, "evaluation/*/metrics.json")["test"]["metrics"]
     assert actual["test/psnr_mean"] > 0 and json.loads((run / "result.json").read_text())["score"] > 0
 

@@ -40,6 +40,16 @@ def test_a_video_becomes_an_avatar_that_turns_and_walks(take, tmp_path):  # noqa
     assert result["data"]["licence"] == "unknown: the user's own" and result["score"] > 10
 
 
+def test_a_folder_of_frames_becomes_an_avatar(take, tmp_path):  # noqa: F811
+    (tmp_path / "me").mkdir()
+    for number, (_, image) in enumerate(VideoFile.open(take / "video.mp4").frames()):
+        Image.fromarray(image).save(tmp_path / "me" / f"{number:03d}.png")
+    inputs = (f"video={tmp_path / 'me'}", f"poses={take / 'poses.npz'}", f"masks={take / 'masks'}")
+    small = ("task.steps=2", "task.gaussians=200")
+    predict(compose(["task=anerf_fit", f"output={tmp_path / 'out'}", *inputs, *small]))
+    assert (tmp_path / "out" / "model" / "result.json").is_file()
+
+
 def test_a_video_is_needed(tmp_path):
     with pytest.raises(Exception, match="No video given"):
         predict(compose(["task=anerf_fit", f"output={tmp_path}"]))

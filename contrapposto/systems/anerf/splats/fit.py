@@ -98,10 +98,11 @@ class Subject(nn.Module):
         """Weighted terms that keep what images do not show plausible."""
         avatar, terms = self.avatar, {}
         if weights.light:
-            change = avatar.light[1:]
-            hue = change - change.mean(1, keepdim=True)
-            # Light differs in brightness far more than in hue; what one camera does not tell would tint the back.
-            terms["light"] = weights.light * (change.square().sum() + _HUE * hue.square().sum())
+            change = avatar.light[1:].square().sum()
+            hue = (avatar.light - avatar.light.mean(1, keepdim=True)).square().sum()
+            # Light differs in brightness far more than in hue; what one camera does not tell would tint the back, and a
+            # light that takes the colour of the clothes would tint all that is filled.
+            terms["light"] = weights.light * (change + _HUE * hue)
         if weights.smooth:
             self._graph = self._graph or SurfaceGraph(avatar)
             values = torch.cat([avatar.colour, avatar.offset / avatar.spacing, avatar.log_scale], dim=1)

@@ -23,7 +23,7 @@ class LossWeights:
         offset: of the squared offsets, in spacings of the Gaussians.
         smooth: of the squared differences of neighbours: colours, offsets (in spacings) and logarithms of sizes. For
             videos that show a person from few sides.
-        light: of the squared coefficients of the light beyond its mean: one camera tells little about them.
+        light: of the squared coefficients of the light beyond its mean, and of its hue: one camera tells little of them.
     """
 
     l1: float = 1.0

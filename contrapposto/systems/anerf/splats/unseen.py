@@ -13,7 +13,9 @@ from contrapposto.systems.anerf.splats.raster import blend
 from contrapposto.systems.anerf.view import View
 
 _NEIGHBOURS = 12
-_ROUNDS = 300
+_ROUNDS = 100
+_ALONG = 3.0
+_ARMS = (16, 17, 18, 19, 20, 21, 22, 23)  # at rest they point sideways
 _BEHIND = 4.0  # spacings
 _SOLID = 0.5
 _HEAD = 15
@@ -59,8 +61,9 @@ def _facing(avatar: SplatAvatar, bones: Tensor, view: View) -> Tensor:
 def fill_unseen(avatar: SplatAvatar, seen: Tensor) -> int:
     """Give Gaussians that are not seen the mean of their neighbours' colour, offset, size and opacity, again and again.
 
-    Neighbours lie on the same side of the body: their normals differ by less than a right angle. The back of the head
-    takes after the crown: hair, where there is some.
+    Those that are seen but half transparent lie beside the person and show what is behind: they take a colour only.
+    Neighbours lie on the same side of the body, where their normals differ by less than a right angle, and around the
+    trunk or limb rather than along it. The back of the head takes after the crown: hair, where there is some.
 
     Args:
         avatar: changed in place.
@@ -73,24 +76,35 @@ def fill_unseen(avatar: SplatAvatar, seen: Tensor) -> int:
 
     if bool(seen.all()) or not bool(seen.any()):
         return 0
-    places, normals = avatar.position.numpy(), avatar.frame[:, :, 2].numpy()
+    places, normals = _stretched(avatar), avatar.frame[:, :, 2].numpy()
     _, index = cKDTree(places).query(places, k=_NEIGHBOURS + 1)
     index = index[:, 1:]
     share = (np.einsum("nd,nkd->nk", normals, normals[index]) > 0).astype(np.float32) + 1e-3
     weight = torch.from_numpy(share / share.sum(1, keepdims=True))
     neighbours, count = torch.from_numpy(index), int((~seen).sum())
     seen = _with_hair(avatar, seen)
-    hidden = (~seen).nonzero().squeeze(1)
-    tables = [avatar.colour, avatar.offset, avatar.log_scale, avatar.opacity]
-    for table in tables:
-        mean = table[seen].mean(0)
-        table[hidden] = mean
+    solid = avatar.opacity > 0
+    for table in (avatar.colour, avatar.offset, avatar.log_scale, avatar.opacity):
+        known = seen & solid if table is avatar.colour else seen
+        if not bool(known.any()):
+            continue
+        unknown, known = ((~known).nonzero().squeeze(1), known.nonzero().squeeze(1))
+        nearest = cKDTree(places[known]).query(places[unknown])[1]
+        table[unknown] = table[known[nearest]]
         for _ in range(_ROUNDS):
-            around = table[neighbours[hidden]]
-            own = weight[hidden].view(*weight[hidden].shape, *[1] * (table.ndim - 1))
-            table[hidden] = (own * around).sum(1)
-    avatar.rotation[hidden] = avatar.rotation.new_tensor([1.0, 0, 0, 0])
+            around = table[neighbours[unknown]]
+            own = weight[unknown].view(*weight[unknown].shape, *[1] * (table.ndim - 1))
+            table[unknown] = (own * around).sum(1)
+    avatar.rotation[~seen] = avatar.rotation.new_tensor([1.0, 0, 0, 0])
     return count
+
+
+def _stretched(avatar: SplatAvatar) -> np.ndarray:
+    """(N, 3) places at rest, far apart along the limbs and the trunk: clothes end across them."""
+    along = avatar.position.new_tensor([1.0, _ALONG, 1.0]).repeat(len(avatar), 1)
+    along[torch.isin(avatar.joint[:, 0], torch.tensor(_ARMS))] = along.new_tensor([_ALONG, 1.0, 1.0])
+    result: np.ndarray = (avatar.position * along).numpy()
+    return result
 
 
 def _with_hair(avatar: SplatAvatar, seen: Tensor) -> Tensor:
@@ -101,7 +115,7 @@ def _with_hair(avatar: SplatAvatar, seen: Tensor) -> Tensor:
     height, depth = avatar.position[:, 1], avatar.frame[:, 2, 2]  # at rest y is up, z the front
     low, high = height[own].min(), height[own].max()
     level = (height - low) / (high - low)
-    crown = own & seen & (level > 0.8)
+    crown = own & seen & (level > 0.8) & (avatar.opacity > 0)
     back = own & ~seen & (depth < 0) & (level > 0.25)
     if int(crown.sum()) < 5 or not bool(back.any()):
         return seen

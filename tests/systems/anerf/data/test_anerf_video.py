@@ -16,9 +16,11 @@ from contrapposto.data.arrays import NpyWriter
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.render import VideoWriter
 from contrapposto.systems.anerf.cameras import project
+from contrapposto.systems.anerf.data.frame_folder import FrameFolder
 from contrapposto.systems.anerf.data.masks import PersonSegmenter, median_background
 from contrapposto.systems.anerf.data.people import read_person
 from contrapposto.systems.anerf.data.prepare import prepare_avatar
+from contrapposto.video_file import VideoFile
 
 FRAMES, SIDE, FOCAL = 6, 96, 130.0
 COLOUR = np.array([40, 90, 200])
@@ -79,6 +81,24 @@ def test_the_joints_of_the_scene_lie_in_its_masks(take, tmp_path):
     assert np.abs(np.median(person, 0) - COLOUR).max() < 25
     around = scene.image(2)[~scene.mask(2)].astype(int) - scene.background(2)[~scene.mask(2)]
     assert np.abs(around).mean() < 12, "the background is what is seen beside the person"
+
+
+def test_a_folder_of_frames_is_a_video(take, tmp_path):
+    (tmp_path / "frames").mkdir()
+    frames = [image for _, image in VideoFile.open(take / "video.mp4").frames()]
+    for number, image in enumerate(frames, start=8):  # "10" comes after "9"
+        Image.fromarray(image).save(tmp_path / "frames" / f"shot 2 - {number}.png")
+    scene = made(take, tmp_path / "a", raw=tmp_path / "frames", held_out=0)
+    assert np.array_equal(scene.imgs, made(take, tmp_path / "b", held_out=0).imgs)
+    Image.fromarray(frames[0]).save(tmp_path / "frames" / "cover.png")
+    with pytest.raises(InputError, match=r"cover.png has no number"):
+        FrameFolder.open(tmp_path / "frames")
+    (tmp_path / "frames" / "cover.png").unlink()
+    Image.fromarray(frames[0][:20]).save(tmp_path / "frames" / "99.png")
+    with pytest.raises(InputError, match=r"99.png has another size"):
+        list(FrameFolder.open(tmp_path / "frames").frames())
+    with pytest.raises(MissingError, match="no images"):
+        FrameFolder.open(take.parent)
 
 
 def test_smaller_white_and_fewer(take, tmp_path):

@@ -4,8 +4,12 @@ import pytest
 import torch
 
 from contrapposto.metrics.image import ssim
-from contrapposto.systems.anerf.splats.losses import Target, structural_similarity
+from contrapposto.systems.anerf.data.images import ImageOptions, ImageSampler
+from contrapposto.systems.anerf.splats.fit import Subject, TrainingOptions
+from contrapposto.systems.anerf.splats.losses import LossWeights, Target, structural_similarity
+from contrapposto.systems.anerf.splats.model import SplatOptions
 from contrapposto.systems.anerf.view import View
+from tests.lightning_modules.anerf_tiny import write_sticks
 
 
 def test_structural_similarity_is_that_of_the_metric():
@@ -25,3 +29,15 @@ def test_a_smaller_target_shows_the_same_places():
     # the middle of the image is the middle of the smaller one
     torch.testing.assert_close(small.view.centre, torch.tensor([2.5, 1.5]))
     torch.testing.assert_close(small.view.focal, torch.tensor([5.0, 5.0]))
+
+
+def test_a_tinted_light_costs_and_a_grey_one_does_not(tmp_path):
+    scene = write_sticks(tmp_path)
+    subject = Subject.of_scene(scene, SplatOptions(gaussians=100))
+    batch = ImageSampler(scene, ImageOptions(), seed=0, images=scene.split("train")).batch(0)
+    options, costs = TrainingOptions(weights=LossWeights(light=1.0)), []
+    for first in ([1.0, 1.0, 1.0], [0.6, 0.6, 0.6], [1.3, 0.7, 0.7]):
+        with torch.no_grad():
+            subject.avatar.light[0] = torch.tensor(first)
+        costs.append(float(subject.terms(batch, 0.0, options)[0]["light"].detach()))
+    assert costs[0] == costs[1] == 0 and costs[2] > 1

@@ -56,6 +56,33 @@ def test_the_back_of_the_head_takes_the_colour_of_the_crown():
     assert int(back.sum()) > 20 and float(made.colour[back].detach().max()) < -1.9
 
 
+def test_clothes_end_at_the_same_height_behind_as_in_front():
+    made = avatar(4000)
+    height, arm = made.position[:, 1], torch.isin(made.joint[:, 0], torch.arange(16, 24))
+    trunk = ~arm & (made.joint[:, 0] != 15) & (made.joint[:, 0] != 12)
+    seen = made.frame[:, 2, 2] > 0.2
+    with torch.no_grad():
+        made.colour[height > 0] = torch.tensor([2.0, -2.0, -2.0])
+        made.colour[height <= 0] = torch.tensor([-2.0, -2.0, 2.0])
+    fill_unseen(made, seen)
+    red = made.colour[:, 0] > made.colour[:, 2]
+    behind = trunk & (made.frame[:, 2, 2] < -0.5) & (height.abs() > 0.04) & (height.abs() < 0.3)
+    assert int(behind.sum()) > 100 and float((red == (height > 0))[behind].float().mean()) > 0.97
+    deep = behind & (height.abs() > 0.12)
+    assert float((made.colour[:, 0] - made.colour[:, 2]).abs()[deep].detach().min()) > 2
+
+
+def test_what_shines_through_gives_no_colour():
+    made = avatar(2000)
+    seen, pale = made.frame[:, 2, 2] > 0, torch.arange(2000) % 3 == 0
+    with torch.no_grad():
+        made.colour[:] = torch.tensor([-1.0, -1.0, 1.0])
+        made.colour[pale], made.opacity[pale] = torch.tensor([3.0, 3.0, 3.0]), -2.0
+    fill_unseen(made, seen)
+    assert float(made.colour[:, 0].detach().max()) < -0.9
+    assert torch.equal(made.opacity[seen & pale], torch.full((int((seen & pale).sum()),), -2.0))
+
+
 @pytest.mark.parametrize("side", [48, 512])
 def test_what_is_seen_does_not_depend_on_the_size_of_the_image(side):
     """In a small image many Gaussians share each pixel; all of the front is seen nevertheless, and nothing of the back."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.files import sha256
+from contrapposto.systems.anerf.data.frame_folder import files_of, open_frames
 from contrapposto.systems.anerf.data.masks import (
     MaskFolder,
     PersonSegmenter,
@@ -51,7 +52,7 @@ def plan(
     """See the module. The splits: `train`, and `novel_pose`, the end of the video.
 
     Args:
-        raw: the video.
+        raw: the video, or a folder of its frames.
         poses: npz file with the poses before the camera, see `read_person`.
         masks: folder with a mask for every frame; None: the shipped segmentation network.
         focal: pixels of the video as it is; None: what the poses say.
@@ -63,7 +64,7 @@ def plan(
         licence: of the video, for the manifest.
     """
     source = _check(raw, poses, every, size, background, held_out)
-    video = VideoFile.open(source)
+    video = open_frames(source)
     count = sum(1 for _ in video.frames())
     if count < 2:
         raise InputError(f"{source.name} has one frame.", expected="a video of a person that moves or turns")
@@ -83,7 +84,7 @@ def plan(
         metres_per_unit=1 / unit_scale(person.rest - person.rest[0]),
         pose_scale=unit_scale(person.rest - person.rest[0]),
         notes=notes,
-        input_hash=" ".join([sha256(source), sha256(str(poses)), *_hashes(folder)]),
+        input_hash=" ".join([*map(sha256, files_of(video)), sha256(str(poses)), *_hashes(folder)]),
     )
 
     def make(output: Path, origin: SceneMetadata, progress: Progress | None) -> AvatarScene:
