@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from contrapposto.errors import InputError
+from contrapposto.video_end import ends_early
 from contrapposto.video_log import ReadLog
 
 SUFFIXES = (
@@ -105,6 +106,7 @@ class VideoFile:
                 log.damaged += frame.is_corrupt
                 yield last, image
             log.missing = max(log.missing, self._cut_off(last, log.frames))
+            log.cut = ends_early(self.path)
 
     def _cut_off(self, last: float, frames: int) -> int:
         """Frames between the last one that was read and the end that the file states; 0 where it may be held so long."""

@@ -18,6 +18,7 @@ class ReadLog:
         frames: that were read.
         missing: frames that could not be decoded or are cut off, as far as the file states how many it has.
         damaged: frames that were decoded in part.
+        cut: whether the file stops in the middle, where it does not state how many frames it has.
         resized: frames of another size than the first one, brought to that size.
         times: seconds of the frames that were read.
     """
@@ -26,6 +27,7 @@ class ReadLog:
     missing: int = 0
     damaged: int = 0
     resized: int = 0
+    cut: bool = False
     times: list[float] = field(default_factory=list)
 
     @property
@@ -44,6 +46,8 @@ class ReadLog:
                 f"{lost} of {self.frames + lost} frames seem to be missing between others (the longest gap has "
                 f"{longest:.2f} s, at {where:.2f} s): the file is damaged, or its frame rate varies"
             )
+        if self.cut and not self.missing:
+            words.append("the file stops in the middle: it is cut off, and how much is lost is not known")
         if self.damaged:
             words.append(
                 f"{self.damaged} of {self.frames} frames could be decoded only in part: the file is damaged"

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from contrapposto.systems.scail_pose.extract import read_image
+from contrapposto.video_end import ends_early
 from contrapposto.video_file import VideoFile
 from contrapposto.video_log import ReadLog, find_gaps
 
@@ -179,3 +180,30 @@ def test_grey_images_of_any_depth(tmp_path, kind):
     Image.fromarray(values).save(path)
     image = read_image(path)
     assert image.shape == (16, 16, 3) and np.abs(image[..., 0] - 255 * ramp).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("live.webm", "libvpx", {"live": "1"}),
+        ("live.mkv", "libx264", {"live": "1"}),
+        ("live.ogv", "libvpx", {}),
+    ],
+)
+def test_live_files_that_stop_in_the_middle(tmp_path, name, codec, options):
+    path = write(tmp_path / name, codec, **options)
+    frames, log = read(path)
+    assert len(frames) == FRAMES and not log.warnings
+    content = path.read_bytes()
+    path.write_bytes(content[: int(0.6 * len(content))])
+    frames, log = read(path)
+    assert 0 < len(frames) < FRAMES
+    assert any("cut off" in warning for warning in log.warnings)
+
+
+def test_whole_files_of_all_kinds_do_not_stop_in_the_middle(tmp_path):
+    for name, codec in (("a.webm", "libvpx"), ("a.mkv", "mpeg4"), ("a.mp4", "mpeg4"), ("a.avi", "mpeg4")):
+        assert not ends_early(write(tmp_path / name, codec))
+    for content in (b"", b"\x1a\x45\xdf\xa3", b"\x1a\x45\xdf\xa3" + bytes(40), b"OggS", b"no video"):
+        (tmp_path / "odd").write_bytes(content)
+        assert ends_early(tmp_path / "odd") in (True, False)

@@ -20,6 +20,7 @@ from contrapposto.systems.scail_pose.estimators import make_estimator
 from contrapposto.systems.scail_pose.extractor import PoseExtractor
 from contrapposto.systems.scail_pose.jobs import VideoJob, find_jobs
 from contrapposto.systems.scail_pose.settings import Settings, result_names
+from contrapposto.tasks.base import READING
 
 _MAX_PROCESSES = 256
 
@@ -65,9 +66,10 @@ class ScailPose:
         make = partial(PoseExtractor, estimator, settings)
         names = result_names(settings.outputs)
         if holds_motion(Path(video)):
+            _check_reading(Path(video), config)
             folder = free_folder(output, names, Path(video).stem)
             return self._redraw(make(Lines()), Path(video), config, folder)
-        jobs = find_jobs(video, config.reference, **self.data)
+        jobs = find_jobs(video, config.reference, **{**self.data, **_reading(config)})
         if len(jobs) == 1:
             output = free_folder(output, names, jobs[0][0].name)
             reports = [{**make(Lines())(jobs[0][0], output), "name": jobs[0][0].name, "folder": str(output)}]
@@ -99,6 +101,28 @@ def _estimator(options: Mapping[str, Any]) -> Callable[[], Any]:
     node = {"_target_": f"{make_estimator.__module__}.make_estimator", **options}
     check_options(locate(node["_target_"]), options, "task.module.estimator.")
     return partial(build, node, "task.module.estimator.")
+
+
+def _reading(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The one option of motion files that a video has too: `fps`, the pose video's.
+
+    Raises:
+        ConfigError: another one is stated.
+    """
+    stated = {name: config[name] for name in READING if config.get(name) is not None}
+    if others := [name for name in stated if name != "fps"]:
+        raise ConfigError(f"{others[0]}= is about motion files, and this is a video.", fix="leave it out")
+    return stated
+
+
+def _check_reading(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse the options of motion files where the file is none; what it holds is read as it is."""
+    stated = next((name for name in READING if config.get(name) is not None), None)
+    if stated is not None and (path.is_dir() or path.suffix.lower() == ".json"):
+        raise ConfigError(
+            f"{stated}= is about motion files (.bvh .amc .npz), and {path.name} holds people.",
+            fix="leave it out",
+        )
 
 
 def holds_motion(path: Path) -> bool:

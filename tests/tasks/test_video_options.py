@@ -11,6 +11,7 @@ from contrapposto.systems.scail_pose.interchange import read_clip_people
 from contrapposto.systems.scail_pose.jobs import VideoJob, find_jobs
 from contrapposto.systems.scail_pose.settings import Settings
 from contrapposto.tasks.predict import compose, predict
+from contrapposto.tasks.scail_pose import _reading
 from contrapposto.video_file import VideoFile
 
 
@@ -70,6 +71,23 @@ def test_refused_with_the_name_of_the_option(black, tmp_path, option, named):
         run(f"video={black}", f"output={tmp_path / 'out'}", f"task.{option}")
     assert named in str(error.value) and error.value.expected
     assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize("option", ["up=y", "joint_map=map.json", "fps=0", "fps=abc"])
+def test_options_of_motion_files_are_not_ignored(black, tmp_path, option):
+    with pytest.raises(ConfigError, match=option.split("=")[0]):
+        run(f"video={black}", f"output={tmp_path / 'out'}", option)
+    people = tmp_path / "people.json"
+    people.write_text("[]")
+    with pytest.raises(ConfigError, match=option.split("=")[0]):
+        run(f"video={people}", f"output={tmp_path / 'out'}", option)
+
+
+def test_fps_is_the_pose_videos(black, tmp_path):
+    with pytest.raises(ConfigError, match="start=7"):  # the first thing that is checked of the video
+        run(f"video={black}", f"output={tmp_path / 'out'}", "fps=12", "task.data.start=7")
+    assert _reading(compose(["task=scail_pose", "fps=12"])) == {"fps": 12}
+    assert _reading(compose(["task=scail_pose"])) == {}
 
 
 def test_switches_and_single_words():

@@ -51,13 +51,24 @@ def go_on(joints: np.ndarray, spans: Sequence[tuple[int, int]], fps: float) -> n
 
     Spans stay as they are where nothing repeats itself.
     """
-    relative, more = joints - joints[:, :1], round(_DOUBTFUL * fps)
-    spans = [(max(start - more, 0), min(stop + more, len(joints))) for start, stop in spans]
-    for start, stop in spans:
-        relative[start:stop] = np.nan
-    period = repetition(relative, fps) if len(spans) else None
-    if period is None:
+    if not len(spans):
         return joints
+    for more in range(
+        round(_DOUBTFUL * fps), -1, -1
+    ):  # half hidden people are of use where nothing else is seen
+        wider = [(max(start - more, 0), min(stop + more, len(joints))) for start, stop in spans]
+        relative = joints - joints[:, :1]
+        for start, stop in wider:
+            relative[start:stop] = np.nan
+        if (period := repetition(relative, fps)) is not None:
+            return _repeat(joints, relative, wider, period)
+    return joints
+
+
+def _repeat(
+    joints: np.ndarray, relative: np.ndarray, spans: Sequence[tuple[int, int]], period: float
+) -> np.ndarray:
+    """Joints with spans filled by what is known of them, `relative` to the pelvis, whole periods before and after."""
     filled = joints.copy()
     for start, stop in spans:
         times = np.arange(start, stop)

@@ -53,3 +53,17 @@ def test_what_does_not_repeat_itself_stays_a_straight_line():
     straight = hidden(steps + np.array([0, 0, 5000.0]))
     np.testing.assert_array_equal(go_on(straight, [GAP], FPS), straight)
     np.testing.assert_array_equal(go_on(straight, [], FPS), straight)
+
+
+def test_frames_beside_a_gap_are_of_use_where_little_else_is_seen():
+    joints, true = walker()
+    gaps = [(start, start + 4) for start in range(5, 60, 9)]
+    relative = true - true[:, :1]
+    for start, stop in gaps:
+        relative[start - 2 : stop + 2] = np.nan
+    assert repetition(relative, FPS) is None  # without two frames beside each gap
+    for start, stop in gaps:
+        joints[start:stop] = np.nan
+    straight = bridge(joints.copy(), gaps)
+    walking = go_on(straight, gaps, FPS)
+    assert not np.array_equal(walking, straight)

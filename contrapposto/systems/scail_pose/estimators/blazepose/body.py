@@ -27,6 +27,21 @@ _GRIDS = ((28, 2), (14, 2), (7, 6))
 _NUM_LANDMARKS = 33
 _ROI_SCALE = 1.25
 _TILE_SIDES, _TILE_OVERLAP = (1.0, 0.6), 0.5
+_FINE_SIDE = 0.35  # of the tiles on which people who are small in the image are found
+_MIRRORED = [
+    0,
+    4,
+    5,
+    6,
+    1,
+    2,
+    3,
+    8,
+    7,
+    10,
+    9,
+    *(left + other for left in range(11, 33, 2) for other in (1, 0)),
+]
 
 
 @dataclass(frozen=True)
@@ -91,12 +106,15 @@ class BodyDetector:
         """People (H, W, 3) uint8 RGB shows in a region, or in the whole of it; best first."""
         return merge(self._look(image, region or whole(image)))
 
-    def detect_tiles(self, image: np.ndarray, regions: Sequence[Region] | None = None) -> list[Detection]:
+    def detect_tiles(
+        self, image: np.ndarray, regions: Sequence[Region] | None = None, *, fine: bool = False
+    ) -> list[Detection]:
         """Like `detect`, but looking at some regions, or where None at all and at overlapping squares.
 
-        Squares find more people than a look at the whole image, and take longer.
+        Squares find more people than a look at the whole image, and take longer; `fine`: small squares as well.
         """
-        squares = [whole(image), *tiles(*image.shape[:2])] if regions is None else regions
+        sides = (*_TILE_SIDES, _FINE_SIDE) if fine else _TILE_SIDES
+        squares = [whole(image), *tiles(*image.shape[:2], sides)] if regions is None else regions
         return merge([one for region in squares for one in self._look(image, region)])
 
     def _look(self, image: np.ndarray, region: Region) -> list[Detection]:
@@ -125,17 +143,23 @@ class BodyNetwork:
         path = path or FOLDER / "pose_landmark_full.tflite"
         self._network = Network(path.name, threads=threads, folder=path.parent)
 
-    def __call__(self, image: np.ndarray, region: Region) -> BodyLandmarks:
-        """Look at a region of an image."""
+    def __call__(self, image: np.ndarray, region: Region, *, mirrored: bool = False) -> BodyLandmarks:
+        """Look at a region of an image; `mirrored`: in a mirror, with the result mirrored back."""
         size = self._network.size
-        values, flag, _, _, world = self._network(crop(image, region, size, corners=True) / 255)
+        seen = crop(image, region, size, corners=True) / 255
+        values, flag, _, _, world = self._network(seen[:, ::-1] if mirrored else seen)
         # 33 landmarks and two alignment points for the next frame; four more are not documented.
         points = values.reshape(-1, 5).astype(np.float64)
+        world = world.reshape(-1, 3)
+        if mirrored:
+            points[:, 0] = size - 1 - points[:, 0]
+            points[:_NUM_LANDMARKS] = points[_MIRRORED]
+            world = world[_MIRRORED] * [-1, 1, 1]
         pixels = region.to_image(points[:, :2] / size)
         return BodyLandmarks(
             pixels[:_NUM_LANDMARKS],
             points[:_NUM_LANDMARKS, 2] / size * region.side,
-            region.turned(world.reshape(-1, 3)[:_NUM_LANDMARKS].astype(np.float64)),
+            region.turned(world[:_NUM_LANDMARKS].astype(np.float64)),
             sigmoid(points[:_NUM_LANDMARKS, 3]),
             sigmoid(points[:_NUM_LANDMARKS, 4]),
             float(flag[0]),
@@ -149,10 +173,10 @@ def body_region(hips: np.ndarray, top: np.ndarray) -> Region:
     return upright(hips, top, 2 * float(np.linalg.norm(top - hips)) * _ROI_SCALE)
 
 
-def tiles(height: int, width: int) -> list[Region]:
-    """Overlapping squares over an image."""
+def tiles(height: int, width: int, sides: Sequence[float] = _TILE_SIDES) -> list[Region]:
+    """Overlapping squares over an image, of some sides in shares of its shorter one."""
     squares = []
-    for share in _TILE_SIDES:
+    for share in sides:
         side = min(height, width) * share
         steps = [
             max(int(np.ceil((length - side) / (side * _TILE_OVERLAP) - 1e-6)), 0)

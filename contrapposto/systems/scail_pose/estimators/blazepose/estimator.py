@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,8 +14,15 @@ from contrapposto.systems.scail_pose.estimators.blazepose.body import (
     BodyDetector,
     BodyLandmarks,
     BodyNetwork,
-    Detection,
     overlap,
+)
+from contrapposto.systems.scail_pose.estimators.blazepose.compare import (
+    alike,
+    box_of,
+    is_of,
+    mean_of,
+    same_body,
+    share_inside,
 )
 from contrapposto.systems.scail_pose.estimators.blazepose.exposure import brightened
 from contrapposto.systems.scail_pose.estimators.blazepose.layout import to_joints, to_keypoints
@@ -31,10 +39,11 @@ from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.tracking import Tracker, sight
 
 _HANDS = ((15, 19, 17), (16, 20, 18))  # wrist, index, little finger: left, right
-_SAME = 0.35  # of the trunk's length: landmarks nearer than that on average are one person's
 _LEAST_SCORE = 0.5
 _CLOSE = 0.05  # overlap of boxes of people who can be taken for each other
 _MOST_INSIDE, _SURE = 0.7, 0.7
+_UPRIGHT = math.radians(60)
+_FINE = 4  # searches on tiles from one with small ones to the next
 _AROUND = 1.6  # side of the square about somebody to look for, in sizes of theirs
 
 
@@ -116,7 +125,8 @@ class BlazePoseEstimator:
             tracks = [] if cut else self._follow(image, tracks, tracker, number)
             lost_at = number if len(tracks) < before else lost_at
             if cut or number % self.every == 0 or number - lost_at == self.patience // 2:
-                tracks = self._join(image, tracks, tracker, number)
+                fine = cut or number % (_FINE * self.every) == 0
+                tracks = self._join(image, tracks, tracker, number, fine=fine)
             elif number % self.every_lost == 0:
                 boxes = [box_of(track.body, image.shape) for track in tracks]
                 places = [*tracker.expected(number, self.patience), *watch.strangers(number, boxes)]
@@ -135,9 +145,6 @@ class BlazePoseEstimator:
         followed = {track.id for track in tracks}
         lost = set(tracker.lost(number, self.patience)) - followed
         away = {k: track for k, track in self._away.items() if k in lost}
-        seen = [(track, self._body(image, track.body.region)) for track in tracks]
-        moved = {k: _moved(track.body.region, tracker.shift(k, number)) for k, track in away.items()}
-        seen += [(away[k], self._body(image, region)) for k, region in moved.items()]
         boxes = {track.id: box_of(track.body, image.shape) for track in tracks}
         boxes |= {
             k: box_of(track.body, image.shape) + np.tile(tracker.shift(k, number), 2)
@@ -146,8 +153,11 @@ class BlazePoseEstimator:
         crowded = {
             k for k, box in boxes.items() if any(overlap(box, boxes[o]) > _CLOSE for o in boxes if o != k)
         }
+        places = {track.id: track.body.region for track in tracks}
+        places |= {k: _moved(track.body.region, tracker.shift(k, number)) for k, track in away.items()}
+        seen = [self._look(image, region, k in crowded) for k, region in places.items()]
         bodies: list[BodyLandmarks] = []
-        for _, body in sorted(seen, key=lambda pair: -pair[1].score):
+        for body in sorted(seen, key=lambda body: -body.score):
             if body.score >= _LEAST_SCORE and not any(same_body(body, other) for other in bodies):
                 bodies.append(body)
         sightings = [sight(image, *to_keypoints(body)) for body in bodies]
@@ -159,6 +169,14 @@ class BlazePoseEstimator:
                 kept.append(Track(person, body))
         return sorted(kept, key=lambda track: track.id)
 
+    def _look(self, image: np.ndarray, region: Region, crowded: bool) -> BodyLandmarks:
+        """Look at a region; in a crowd, where a look is less sure, also in a mirror: the mean if both agree."""
+        body = self._body(image, region)
+        if not crowded or body.score < _LEAST_SCORE:
+            return body
+        again = self._body(image, region, mirrored=True)
+        return mean_of(body, again) if again.score >= _LEAST_SCORE and same_body(body, again) else body
+
     def _join(
         self,
         image: np.ndarray,
@@ -166,19 +184,26 @@ class BlazePoseEstimator:
         tracker: Tracker,
         number: int,
         regions: Sequence[Region] | None = None,
+        *,
+        fine: bool = False,
     ) -> list[Track]:
         """With people found in regions, or on tiles of the image."""
-        matches = self.search(image, [track.body for track in tracks], regions)
+        matches = self.search(image, [track.body for track in tracks], regions, fine=fine)
         sightings = [sight(image, *to_keypoints(body)) for body in matches]
         ids = tracker.number(number, sightings, taken={track.id for track in tracks})
         return sorted(tracks + [Track(*pair) for pair in zip(ids, matches)], key=lambda track: track.id)
 
     def search(
-        self, image: np.ndarray, known: list[BodyLandmarks], regions: Sequence[Region] | None = None
+        self,
+        image: np.ndarray,
+        known: list[BodyLandmarks],
+        regions: Sequence[Region] | None = None,
+        *,
+        fine: bool = True,
     ) -> list[BodyLandmarks]:
-        """People that are not known yet, the surest first; in regions, or on tiles of the image."""
+        """People that are not known yet, the surest first; in regions, or on tiles of the image (`fine`: small ones)."""
         matches: list[BodyLandmarks] = []
-        for detection in self._detector.detect_tiles(image, regions):
+        for detection in self._detector.detect_tiles(image, regions, fine=fine):
             others = known + matches
             if len(others) >= self.most:
                 break
@@ -190,10 +215,14 @@ class BlazePoseEstimator:
             body = self._body(image, body.region)  # a look from where the person really is
             if body.score < _LEAST_SCORE or any(same_body(body, other) for other in others):
                 continue
-            # Knees and folded arms of a person pass for another one now and then, but not very surely.
+            # Knees and folded arms of a person pass for another one now and then, as clothes on the ground do; not surely.
             inside = max((share_inside(body, other) for other in others), default=0.0)
-            if inside < _MOST_INSIDE or detection.score > _SURE:
-                matches.append(body)
+            likely = inside < _MOST_INSIDE and abs(body.region.angle) < _UPRIGHT
+            if likely or detection.score > _SURE:
+                again = self._body(image, body.region, mirrored=True)
+                # A tree or folded clothes, taken for a person, look different in a mirror.
+                if again.score >= _LEAST_SCORE and alike(body, again):
+                    matches.append(body)
         return matches
 
     def look_at_parts(self, image: np.ndarray, body: BodyLandmarks, last: Parts = _NO_PARTS) -> Parts:
@@ -244,41 +273,6 @@ class BlazePoseEstimator:
 
 def _moved(region: Region, shift: np.ndarray) -> Region:
     return replace(region, center=region.center + shift)
-
-
-def same_body(first: BodyLandmarks, second: BodyLandmarks) -> bool:
-    """Whether two sets of landmarks lie on one person."""
-    weights = first.presence * second.presence
-    apart = np.linalg.norm(first.pixels - second.pixels, axis=-1)
-    trunk = max(
-        np.linalg.norm(one.pixels[[11, 12]].mean(0) - one.pixels[[23, 24]].mean(0)) for one in (first, second)
-    )
-    return bool((weights * apart).sum() / max(weights.sum(), 1e-6) < _SAME * trunk)
-
-
-def is_of(detection: Detection, body: BodyLandmarks) -> bool:
-    """Whether a detection has hips and shoulders where a body has them."""
-    hips, shoulders = body.pixels[[23, 24]].mean(axis=0), body.pixels[[11, 12]].mean(axis=0)
-    apart = np.linalg.norm(detection.points[[0, 2]] - [hips, shoulders], axis=-1)
-    return bool(apart.max() < _SAME * np.linalg.norm(hips - shoulders))
-
-
-def share_inside(body: BodyLandmarks, other: BodyLandmarks) -> float:
-    """How much of the box about a body's landmarks lies in another one's, in [0, 1]."""
-    lows, highs = zip(*((one.pixels.min(axis=0), one.pixels.max(axis=0)) for one in (body, other)))
-    shared = np.maximum(np.minimum(*highs) - np.maximum(*lows), 0).prod()
-    return float(shared / max((highs[0] - lows[0]).prod(), 1e-6))
-
-
-def box_of(body: BodyLandmarks, shape: tuple[int, ...]) -> np.ndarray:
-    """(4,) xyxy pixels about the landmarks in the image, with room for the top of the head."""
-    points = body.pixels[body.presence > _LEAST_SCORE]
-    points = points if len(points) else body.pixels
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.05 * float((high - low).max())
-    low, high = low - [margin, 2 * margin], high + margin
-    limit = np.array([shape[1], shape[0]])
-    return np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)]).astype(np.float32)
 
 
 def _is_nose(face: Part, nose: np.ndarray) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from contrapposto.systems.scail_pose.estimators.blazepose.body import BodyLandmarks, BodyNetwork
-from contrapposto.systems.scail_pose.estimators.blazepose.estimator import BlazePoseEstimator, box_of
+from contrapposto.systems.scail_pose.estimators.blazepose.compare import box_of
+from contrapposto.systems.scail_pose.estimators.blazepose.estimator import BlazePoseEstimator
 from contrapposto.systems.scail_pose.estimators.blazepose.layout import to_joints, to_keypoints
 from contrapposto.systems.scail_pose.estimators.blazepose.networks import Region, upright
 from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
