@@ -101,7 +101,7 @@ class GroundLight:
 
 def _cut(light: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     """The part of a texture (H, W, 3) that is not dark, with a texel around it, and its first row and column."""
-    seen: np.ndarray = (light > _DARK).any(axis=2)
+    seen = np.asarray((light > _DARK).any(axis=2))
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if not len(rows):
         return light[:2, :2], (0, 0)
