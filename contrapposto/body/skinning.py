@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
+_OWN_BLOCK = 4  # bodies at a time that have vertices of their own
 _BLOCK = 8  # bodies at a time: a block's vertices (13,380 x 8 x 3 floats) stay in the cache
 
 
@@ -89,12 +91,18 @@ class _SparseSkinning(torch.autograd.Function):
         ctx.save_for_backward(transforms, vertices)
         ctx.skinning = skinning
         batch, joints = transforms.shape[:2]
-        columns = transforms.transpose(2, 3).reshape(batch, 4 * joints, 3)
         result = transforms.new_empty(batch, vertices.shape[1], 3)
         if len(vertices) > 1:
-            for body, own in enumerate(vertices):
-                torch.mm(skinning.of_shape(own), columns[body], out=result[body])
+            for start in range(0, batch, _OWN_BLOCK):
+                part = slice(start, start + _OWN_BLOCK)
+                turns = _blended(skinning.matrix("forward"), transforms[part])
+                rest = vertices[part].transpose(0, 1)
+                moved = turns[:, :, 3]
+                for axis in range(3):
+                    moved = torch.addcmul(moved, turns[:, :, axis], rest[..., axis, None])
+                result[part] = moved.transpose(0, 1)
             return result
+        columns = transforms.transpose(2, 3).reshape(batch, 4 * joints, 3)
         shared = skinning.of_shape(vertices[0])
         for start in range(0, batch, _BLOCK):
             block = columns[start : start + _BLOCK].transpose(0, 1).reshape(4 * joints, -1)
@@ -111,20 +119,45 @@ class _SparseSkinning(torch.autograd.Function):
         to_vertices = torch.zeros_like(vertices) if needs_vertices else None
         weights, transposed = skinning.matrix("forward"), skinning.matrix("transposed")
         shared = len(vertices) == 1
+        if not shared:
+            return *_own_gradients(ctx, gradient, to_transforms, to_vertices), None
         for start in range(0, len(transforms), _BLOCK):
             part = slice(start, start + _BLOCK)
-            slope, rest = gradient[part], vertices if shared else vertices[part]
+            slope, rest = gradient[part], vertices
             if to_transforms is not None:
                 outer = torch.cat([slope[..., None] * rest[..., None, :], slope[..., None]], dim=-1)
                 to_transforms[part] = _over_batch(transposed, outer)
             if to_vertices is not None:
                 turns = _over_batch(weights, transforms[part, :, :, :3].contiguous())
-                pulled = (turns * slope[..., None]).sum(-2)
-                if shared:
-                    to_vertices += pulled.sum(0, keepdim=True)
-                else:
-                    to_vertices[part] = pulled
+                to_vertices += (turns * slope[..., None]).sum(-2).sum(0, keepdim=True)
         return to_transforms, to_vertices, None
+
+
+def _own_gradients(
+    ctx: Any, gradient: Tensor, to_transforms: Tensor | None, to_vertices: Tensor | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Fill the gradients of bodies that each have vertices of their own; vertices come first, as the products want."""
+    transforms, vertices = ctx.saved_tensors
+    weights, transposed = ctx.skinning.matrix("forward"), ctx.skinning.matrix("transposed")
+    for start in range(0, len(transforms), _OWN_BLOCK):
+        part = slice(start, start + _OWN_BLOCK)
+        slope = gradient[part].transpose(0, 1).contiguous()  # (V, B, 3)
+        if to_transforms is not None:
+            rest = F.pad(vertices[part].transpose(0, 1), (0, 1), value=1.0)
+            outer = rest[..., None] * slope[..., None, :]
+            pulled = transposed @ outer.flatten(1)
+            to_transforms[part] = pulled.view(len(pulled), -1, 4, 3).permute(1, 0, 3, 2)
+        if to_vertices is not None:
+            turns = _blended(weights, transforms[part, :, :, :3])
+            to_vertices[part] = (turns * slope[:, :, None]).sum(-1).transpose(0, 1)
+    return to_transforms, to_vertices
+
+
+def _blended(weights: Tensor, transforms: Tensor) -> Tensor:
+    """Sparse weights (V, J) times transforms (B, J, 3, K): (V, B, K, 3)."""
+    batch, joints, _, columns = transforms.shape
+    rows = transforms.permute(1, 0, 3, 2).reshape(joints, -1)
+    return (weights @ rows).view(-1, batch, columns, 3)
 
 
 def _over_batch(matrix: Tensor, values: Tensor) -> Tensor:

@@ -356,16 +356,20 @@ def with_settings(
 
 
 def prepared(model: Any, steps: int | None, speed: str) -> Any:
-    """A tracker with another number of sampling steps and folded weights; other models come back as they are.
+    """A tracker with another number of sampling steps and folded weights; a student with 8-bit weights, if asked for;
+    other models come back as they are.
 
     Raises:
         ConfigError: steps for a model that has none.
     """
+    from contrapposto.systems.sage.student import StudentTracker, eight_bits
     from contrapposto.systems.sage.tracker import SageTracker
 
     if not isinstance(model, SageTracker):
         if steps is not None:
             raise ConfigError(f"steps={steps}: this model has no sampling steps.", fix="leave task.steps out")
+        if speed == "int8" and isinstance(model, StudentTracker):
+            return eight_bits(model)
         return model
     if steps is not None and not 1 <= steps <= 1000:
         raise ConfigError(f"steps={steps} cannot be used.", expected="1 to 1000")

@@ -70,7 +70,7 @@ class PoseTransfer:
             their arms out; others, and models that are not `NPR` of Jacobians, are asked by their own places.
         rigid: share, 0 to 1, of the stretch of every face that is taken back: networks average what they are unsure of;
             averages of rotations shrink, so limbs come out thin. Jacobians only. For weak networks of the paper's kind.
-        batch_size: poses in one pass of the networks.
+        batch_size: poses in one pass of the networks; None: 16 of a residual network, which shares places among them, else 4.
         decoded_faces: a residual network corrects so many of a target's faces, spread over it, and the others are
             interpolated between the four nearest of them; None: it corrects all. With 1,000 the result moves by less than
             a ten-thousandth of the target's size (root mean square). The paper's network always decodes all.
@@ -90,7 +90,7 @@ class PoseTransfer:
         rest_correction: bool = False,
         align: bool = False,
         rigid: float = 0.0,
-        batch_size: int = 16,
+        batch_size: int | None = None,
         decoded_faces: int | None = 1000,
     ) -> None:
         if place not in PLACES:
@@ -107,11 +107,11 @@ class PoseTransfer:
         self.place: Place = place
         self.canonical_rotation, self.rest_correction = canonical_rotation, rest_correction
         self.align = align and isinstance(model, NPR) and model.output == "jacobians"
-        self.batch_size = batch_size
+        self.batch_size = batch_size or (16 if isinstance(model, ResidualNPR) else 4)
         self.rigid = rigid if model.output == "jacobians" else 0.0
         self.decoded_faces = decoded_faces if isinstance(model, ResidualNPR) else None
         self._aligned: tuple[Template, Tensor | None] | None = None
-        self._spread: tuple[Template, Spread | None] | None = None
+        self._spread: tuple[Template, Spread] | None = None
 
     @classmethod
     def from_pretrained(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from contrapposto.synthetic import generate
 from contrapposto.systems.sage.body_losses import BodyKinematics, DecoderLoss
 from contrapposto.systems.sage.features import sage_features, sparse_features
 from contrapposto.systems.sage.stream import stream_of
@@ -19,6 +20,7 @@ from contrapposto.systems.sage.student import (
     StudentTracker,
     heading,
 )
+from contrapposto.tasks.sage import prepared
 from tests.systems.sage.test_features import motion
 
 
@@ -141,3 +143,16 @@ def test_it_learns_a_clip():
     joints = tracker.eval().track(sparse[0]).joints
     error = torch.linalg.vector_norm(joints - features["joint_positions"], dim=-1)
     assert float(error.mean()) < 0.03
+
+
+def test_eight_bits_are_near_and_stream_as_they_track() -> None:
+    tracker = StudentTracker.from_pretrained()
+    sparse = sage_features(generate("walk", seconds=1.0, seed=0))["sparse"]
+    rounded = prepared(tracker, None, "int8")
+    expected, found = tracker.track(sparse).joints, rounded.track(sparse).joints
+    away = (found - expected).norm(dim=-1)
+    assert 0 < float(away.max()) < 0.06 and float(away.mean()) < 0.01
+    stream = rounded.stream()
+    for frame, joints in zip(sparse, found):  # inputs are rounded by the range of a call
+        assert float((stream.push(frame).joints[0] - joints).norm(dim=-1).max()) < 0.06
+    assert prepared(tracker, None, "packed") is tracker
