@@ -44,8 +44,11 @@ def seen_by(video: Path, options: dict[str, Any]) -> tuple[ClipPoses, tuple[int,
 
 
 def persons(clip: ClipPoses) -> list[Person | None]:
-    """Whoever is longest in view, frame by frame."""
-    number = max(clip.ids, key=lambda k: sum(any(p.id == k for p in frame) for frame in clip.frames))
+    """Whoever is largest and longest in view, frame by frame: somebody watches in the background."""
+    heights = {k: 0.0 for k in clip.ids}
+    for person in (person for frame in clip.frames for person in frame):
+        heights[person.id] += float(person.box[3] - person.box[1])
+    number = max(heights, key=lambda k: heights[k])
     return [next((p for p in frame if p.id == number), None) for frame in clip.frames]
 
 

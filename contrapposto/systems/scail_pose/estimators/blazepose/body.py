@@ -113,9 +113,10 @@ class BodyDetector:
 
         Squares find more people than a look at the whole image, and take longer; `fine`: small squares as well.
         """
-        sides = (*_TILE_SIDES, _FINE_SIDE) if fine else _TILE_SIDES
-        squares = [whole(image), *tiles(*image.shape[:2], sides)] if regions is None else regions
-        return merge([one for region in squares for one in self._look(image, region)])
+        if regions is None:
+            sides = (*_TILE_SIDES, _FINE_SIDE) if fine else _TILE_SIDES
+            regions = [whole(image), *tiles(image.shape[0], image.shape[1], sides)]
+        return merge([one for region in regions for one in self._look(image, region)])
 
     def _look(self, image: np.ndarray, region: Region) -> list[Detection]:
         values, logits = self._network(crop(image, region, self._network.size) / 127.5 - 1)

@@ -43,7 +43,7 @@ _LEAST_SCORE = 0.5
 _CLOSE = 0.05  # overlap of boxes of people who can be taken for each other
 _MOST_INSIDE, _SURE = 0.7, 0.7
 _UPRIGHT = math.radians(60)
-_FINE = 4  # searches on tiles from one with small ones to the next
+_FINE = 8  # searches on tiles from one with small ones to the next
 _AROUND = 1.6  # side of the square about somebody to look for, in sizes of theirs
 
 
