@@ -53,9 +53,8 @@ def go_on(joints: np.ndarray, spans: Sequence[tuple[int, int]], fps: float) -> n
     """
     if not len(spans):
         return joints
-    for more in range(
-        round(_DOUBTFUL * fps), -1, -1
-    ):  # half hidden people are of use where nothing else is seen
+    # Frames in which somebody is half hidden are of use where little else is seen.
+    for more in range(round(_DOUBTFUL * fps), -1, -1):
         wider = [(max(start - more, 0), min(stop + more, len(joints))) for start, stop in spans]
         relative = joints - joints[:, :1]
         for start, stop in wider:
