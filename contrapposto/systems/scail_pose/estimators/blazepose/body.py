@@ -28,6 +28,7 @@ _NUM_LANDMARKS = 33
 _ROI_SCALE = 1.25
 _TILE_SIDES, _TILE_OVERLAP = (1.0, 0.6), 0.5
 _FINE_SIDE = 0.35  # of the tiles on which people who are small in the image are found
+_FINE_PIXELS = 96  # the network sees 224: a smaller tile shows nothing that a larger one does not, and noise looks like people
 _MIRRORED = [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9]  # landmarks of the other side
 _MIRRORED += [left + other for left in range(11, 33, 2) for other in (1, 0)]
 
@@ -102,6 +103,7 @@ class BodyDetector:
         Squares find more people than a look at the whole image, and take longer; `fine`: small squares as well.
         """
         if regions is None:
+            fine = fine and _FINE_SIDE * min(image.shape[:2]) >= _FINE_PIXELS
             sides = (*_TILE_SIDES, _FINE_SIDE) if fine else _TILE_SIDES
             regions = [whole(image), *tiles(image.shape[0], image.shape[1], sides)]
         return merge([one for region in regions for one in self._look(image, region)])
