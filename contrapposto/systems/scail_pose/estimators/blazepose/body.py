@@ -28,7 +28,7 @@ _NUM_LANDMARKS = 33
 _ROI_SCALE = 1.25
 _TILE_SIDES, _TILE_OVERLAP = (1.0, 0.6), 0.5
 _FINE_SIDE = 0.35  # of the tiles on which people who are small in the image are found
-_FINE_PIXELS = 96  # the network sees 224: a smaller tile shows nothing that a larger one does not, and noise looks like people
+_FINE_PIXELS = 96  # the network sees 224: a smaller tile shows nothing more, and noise looks like people
 _MIRRORED = [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9]  # landmarks of the other side
 _MIRRORED += [left + other for left in range(11, 33, 2) for other in (1, 0)]
 
