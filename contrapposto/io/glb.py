@@ -17,6 +17,7 @@ from contrapposto import rotations as rot
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.mesh.asset import MeshAsset
+from contrapposto.mesh.colors import linear_of_srgb
 from contrapposto.mesh.gltf_document import INDEX_DATA, VERTEX_DATA, Document, top_four, vertex_normals
 from contrapposto.mesh.gltf_write import split_seams
 from contrapposto.motion import Motion
@@ -148,19 +149,14 @@ def _add_mesh(
         surface["baseColorTexture"] = {"index": document.image(texture.materials[0].texture)}
         color = (1.0, 1.0, 1.0)
     elif colors is not None:
-        attributes["COLOR_0"] = document.array(_linear(colors[sources]), VERTEX_DATA)
+        shades = linear_of_srgb(colors[sources] / 255).astype(np.float32)
+        attributes["COLOR_0"] = document.array(shades, VERTEX_DATA)
         color = (1.0, 1.0, 1.0)
     surface["baseColorFactor"] = [*color, 1.0]
     document.materials.append({"name": name, "pbrMetallicRoughness": surface, "doubleSided": True})
     indices = document.array(faces.astype(index_type).ravel(), INDEX_DATA)
     primitive = {"attributes": attributes, "indices": indices, "material": len(document.materials) - 1}
     document.meshes.append({"name": body.name, "primitives": [primitive]})
-
-
-def _linear(colors: np.ndarray) -> np.ndarray:
-    """(V, 3) float32 linear RGB of sRGB bytes (IEC 61966-2-1): what glTF wants of vertices."""
-    values = colors.astype(np.float64) / 255
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def _animate(document: Document, clip: Motion, first: int, rest: np.ndarray) -> None:

@@ -42,7 +42,7 @@ class MeshAsset:
         texture_faces: (F, 3) int64 into them, -1 where a face has none.
         face_materials: (F,) int64 into `materials`, -1 where a face has none.
         materials: may be empty.
-        vertex_colors: (V, 4) uint8; None: none.
+        vertex_colors: (V, 4) uint8, sRGB as in images; None: none.
         name: of the object.
 
     Raises:

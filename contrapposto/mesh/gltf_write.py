@@ -10,6 +10,7 @@ import numpy as np
 from contrapposto.errors import InputError
 from contrapposto.files import atomic_path
 from contrapposto.mesh.asset import MeshAsset
+from contrapposto.mesh.colors import linear_of_srgb
 from contrapposto.mesh.gltf_document import Document, vertex_normals
 
 _VERTEX_DATA, _INDEX_DATA = 34962, 34963
@@ -117,8 +118,9 @@ def _attributes(
     if len(sources) > len(vertices):
         attributes["_SOURCE"] = document.array(sources.astype(np.float32), _VERTEX_DATA)
     if mesh.vertex_colors is not None:
-        colors = mesh.vertex_colors[sources].astype(np.float32) / 255
-        attributes["COLOR_0"] = document.array(colors, _VERTEX_DATA)
+        colors = mesh.vertex_colors[sources] / 255
+        colors[:, :3] = linear_of_srgb(colors[:, :3])
+        attributes["COLOR_0"] = document.array(colors.astype(np.float32), _VERTEX_DATA)
     return attributes
 
 

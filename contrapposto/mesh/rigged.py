@@ -14,6 +14,7 @@ import numpy as np
 from contrapposto.errors import InputError, nearest
 from contrapposto.mesh.asset import Material, MeshAsset, joined
 from contrapposto.mesh.clean import MAX_FACES
+from contrapposto.mesh.colors import srgb_of_linear
 from contrapposto.mesh.rig import Rig, Track, sample
 from contrapposto.progress import late
 
@@ -206,6 +207,7 @@ class RiggedMesh(Rig):
             coordinates = transformed(self._rows(attributes[name], 2, count), turn) * [1.0, -1.0] + [0.0, 1.0]
         if "COLOR_0" in attributes:
             shades = self._file.array(attributes["COLOR_0"])
+            shades = np.concatenate([srgb_of_linear(shades[:, :3].clip(0, 1)), shades[:, 3:]], axis=1)
             colors = np.full((count, 4), 255, np.uint8)
             colors[:, : shades.shape[1]] = np.clip(shades * 255, 0, 255).round().astype(np.uint8)
         corners = faces

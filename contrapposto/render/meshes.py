@@ -13,6 +13,7 @@ import numpy as np
 
 from contrapposto.errors import InputError
 from contrapposto.mesh.asset import MeshAsset
+from contrapposto.mesh.colors import srgb_of_linear
 from contrapposto.progress import bar
 from contrapposto.render.backends import make_renderer
 from contrapposto.render.camera import Camera, enclose, follow
@@ -61,7 +62,7 @@ def _painted(mesh: MeshAsset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     materials = mesh.face_materials
     for number, material in enumerate(mesh.materials):
         chosen = np.flatnonzero(materials == number) if materials is not None else np.arange(0)
-        tint = _srgb(np.clip(np.asarray(material.color[:3], np.float64), 0, 1))
+        tint = srgb_of_linear(np.clip(np.asarray(material.color[:3], np.float64), 0, 1))
         corners[chosen] = tint if mesh.vertex_colors is None else corners[chosen] * tint
         texture = None if material.texture is None else _image(material.texture)
         if texture is None or mesh.texture_faces is None or mesh.texture_coordinates is None:
@@ -73,12 +74,6 @@ def _painted(mesh: MeshAsset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = np.concatenate([mesh.faces.reshape(-1, 1), levels.reshape(-1, 3)], axis=1)
     unique, inverse = np.unique(rows, axis=0, return_inverse=True)
     return unique[:, 0], inverse.reshape(-1, 3), unique[:, 1:] / 255.0
-
-
-def _srgb(linear: np.ndarray) -> np.ndarray:
-    return np.where(
-        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
-    )
 
 
 def _image(data: bytes) -> np.ndarray | None:

@@ -80,6 +80,15 @@ def test_vertex_colours(tmp_path):
         assert np.abs(back.vertex_colors[:, :channels].astype(int) - colors[:, :channels]).max() <= 1
 
 
+def test_colours_of_vertices_are_linear_in_glb_files(tmp_path):
+    colors = np.tile(np.array([188, 0, 255, 128], np.uint8), (42, 1))  # 188: half of the light of 255
+    mesh = MeshAsset(sphere(1).vertices, sphere(1).faces, vertex_colors=colors)
+    path = write_mesh(tmp_path / "a.glb", mesh)
+    raw = trimesh.load(path, force="mesh").visual.vertex_colors
+    assert np.abs(raw.astype(int) - [128, 0, 255, 128]).max() <= 1
+    assert np.array_equal(read_mesh(path).vertex_colors, colors)
+
+
 def test_obj_as_people_write_it(tmp_path):
     path = tmp_path / "quad.obj"
     path.write_text(

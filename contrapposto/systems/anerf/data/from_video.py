@@ -164,10 +164,18 @@ def _lengths(joints: np.ndarray, limbs: Sequence[tuple[int, int]]) -> np.ndarray
     )
 
 
+def _known_median(values: np.ndarray) -> np.ndarray:
+    """Of each column (T, N), NaN where none is known."""
+    known = np.isfinite(values).any(0)
+    result = np.full(values.shape[1], np.nan)
+    result[known] = np.nanmedian(values[:, known], axis=0)
+    return result
+
+
 def figure_scale(joints: np.ndarray, rest: np.ndarray) -> float:
     """The figure's size over the person's, by limbs and trunk; joints (T, 24, 3) may be unknown."""
     parts = (*_LIMBS, (1, 16), (2, 17))
-    own = np.nanmedian(_lengths(joints, parts), axis=0)
+    own = _known_median(_lengths(joints, parts))
     known = np.isfinite(own)
     if not known.any():
         raise InputError("No limb of the person is seen whole.", fix="take a video that shows the whole body")
@@ -176,7 +184,7 @@ def figure_scale(joints: np.ndarray, rest: np.ndarray) -> float:
 
 def own_limbs(rest: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """The figure's rest joints (24, 3) with the person's limbs, left as right."""
-    seen = dict(zip(_LIMBS, np.nanmedian(_lengths(joints, _LIMBS), axis=0)))
+    seen = dict(zip(_LIMBS, _known_median(_lengths(joints, _LIMBS))))
     usual = dict(zip(_LIMBS, _lengths(rest, _LIMBS)))
     offsets = rest - rest[[max(parent, 0) for parent in PARENTS]]
     offsets[0] = rest[0]

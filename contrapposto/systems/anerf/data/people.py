@@ -39,6 +39,7 @@ class Person:
         focals: (F,) pixels; None where the file does not say.
         centre: (2,) principal point; None: the middle.
         frames: (F,) int64 frame of the video of every pose.
+        counted: nobody stated `frames`: they are counted from the first on.
     """
 
     rotations: np.ndarray
@@ -47,6 +48,7 @@ class Person:
     focals: np.ndarray | None
     centre: np.ndarray | None
     frames: np.ndarray
+    counted: bool = False
 
 
 def read_person(path: str | Path, size: tuple[int, int], focal: float | None = None) -> Person:
@@ -94,7 +96,7 @@ def read_person(path: str | Path, size: tuple[int, int], focal: float | None = N
                 found=f"pose {bad} at {root[bad].round(2).tolist()}",
                 expected="camera axes x right, y down, z forward; or world_to_camera (4, 4) in the file",
             )
-        return Person(rotations, root, rest, focals, _centre(entries), frames)
+        return Person(rotations, root, rest, focals, _centre(entries), frames, index is None)
 
 
 def read_entries(path: Path) -> dict[str, np.ndarray]:

@@ -225,6 +225,12 @@ def test_frames_without_the_person_are_left_out(take, tmp_path):
     ]
 
 
+def test_a_person_who_leaves_before_the_end(take, tmp_path):
+    poses = {name: value if value.ndim == 0 else value[:4] for name, value in truth().items()}
+    np.savez(tmp_path / "poses.npz", **poses, frame_ids=np.arange(4))
+    assert made(take, tmp_path, poses=str(tmp_path / "poses.npz")).num_images == 4
+
+
 def test_masks_that_cannot_be_used(take, tmp_path):
     with pytest.raises(MissingError, match="no masks"):
         made(take, tmp_path, masks="none")

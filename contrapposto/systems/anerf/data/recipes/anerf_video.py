@@ -174,7 +174,7 @@ def _check(
 
 def _selected(person: Person, every: int, count: int, name: str) -> Person:
     """Every so many-th pose in the order of time."""
-    if person.frames.max(initial=0) >= count or (len(person.frames) != count and _plain(person.frames)):
+    if person.frames.max(initial=0) >= count or (person.counted and len(person.frames) != count):
         raise InputError(
             f"The poses of {name} do not fit the video.",
             found=f"{len(person.frames)} poses, {count} frames",
@@ -269,10 +269,6 @@ def _middle(person: Person, video: VideoFile) -> np.ndarray:
 def _gap(frames: np.ndarray) -> float:
     """Frames that lie further apart than this are of different takes."""
     return float(np.median(np.diff(frames))) if len(frames) > 1 else 1.0
-
-
-def _plain(frames: np.ndarray) -> bool:
-    return np.array_equal(frames, np.arange(len(frames)))
 
 
 def _splits(count: int, held_out: float) -> dict[str, list[int]]:
