@@ -22,6 +22,8 @@ from contrapposto.systems.scail_pose.smoothing import (
 
 _SEEN = 0.3
 _COVERED = 0.3  # of a person's box by another's: the one may hide the other
+_INSIDE = 0.7  # of a box: all of it but for its border
+_UNSURE = 0.9  # mean score of what may be no person
 _CHECKED = 12  # joints that `implausible` judges
 FACE, LEFT_HAND, RIGHT_HAND = slice(24, 92), slice(92, 113), slice(113, 134)
 _NUM_BODY, _NOSE, _EYES_AND_EARS = 24, 0, (14, 15, 16, 17)
@@ -63,6 +65,7 @@ class Clean:
         # Where no face is ever known, faces may not have been looked for: then only the back of a person tells.
         faces = any((person.scores[FACE] >= _SEEN).any() for people in clip.frames for person in people)
         tracks = [Track.of(clip.frames, number) for number in clip.ids]
+        tracks = [track for track in tracks if not is_part(track, tracks)]
         for track in tracks:
             if track.seen.sum() / clip.fps < min(self.least, len(clip.frames) / clip.fps):
                 continue
@@ -173,6 +176,21 @@ class Track:
         return persons
 
 
+def is_part(track: Track, tracks: Sequence[Track]) -> bool:
+    """Whether a person is clothes or limbs of another one of `tracks`: always on them, and never sure."""
+    if np.nanmean(track.sure) >= _UNSURE:
+        return False
+    inside = (_shares(track.boxes, other.boxes) > _INSIDE for other in tracks if other.id != track.id)
+    return any(share.sum() > 0.9 * track.seen.sum() for share in inside)
+
+
+def _shares(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(T,) shares of boxes (T, 4) inside others; NaN where one is not known."""
+    sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
+    area = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-6).prod(axis=1)
+    return np.asarray(np.maximum(sides, 0).prod(axis=1) / area)
+
+
 def hidden_frames(track: Track, tracks: Sequence[Track], longest: int) -> list[tuple[int, int]]:
     """First and one past the last frame of each absence during which somebody else is in front of a person.
 
@@ -183,14 +201,10 @@ def hidden_frames(track: Track, tracks: Sequence[Track], longest: int) -> list[t
     """
     spans = []
     boxes = bridge(track.boxes.copy(), gaps := inner_gaps(track.seen))
-    area = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-6).prod(axis=1)
     covered = np.zeros(len(boxes))
     for other in tracks:
         if other.id != track.id:
-            sides = np.minimum(boxes[:, 2:], other.boxes[:, 2:]) - np.maximum(
-                boxes[:, :2], other.boxes[:, :2]
-            )
-            covered = np.fmax(covered, np.maximum(sides, 0).prod(axis=1) / area)
+            covered = np.fmax(covered, _shares(boxes, other.boxes))
     for start, stop in gaps:
         if stop - start <= longest and (covered[start:stop] > _COVERED).mean() > 0.5:
             spans.append((start, stop))

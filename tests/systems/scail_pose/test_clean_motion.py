@@ -161,6 +161,19 @@ def test_ghosts_go_and_long_absences_stay(truth):
     assert np.allclose(single.frames[0][0].joints, frames[0][0].joints, atol=60)
 
 
+@pytest.mark.parametrize(
+    ("score", "shift", "ids"), [(0.7, 0, [0]), (0.97, 0, [0, 1]), (0.7, 600, [0, 1])], ids=str
+)
+def test_folds_of_clothes_are_nobody(truth, score, shift, ids):
+    """Who is always on somebody else and never sure; a child before its mother is sure, a stranger elsewhere."""
+    middle = truth.mean(axis=1, keepdims=True)
+    small = [
+        [replace(one, score=score)] for (one,) in seen(middle + (truth - middle) * 0.3 + [shift, 0, 0], 1)
+    ]
+    both = [[*one, *other] for one, other in zip(seen(truth), small)]
+    assert Clean()(clip_of(both)).ids == ids
+
+
 def test_who_is_behind_somebody_is_bridged(truth):
     near = truth * 0.8  # in front, and as large or larger in the image
     gap = range(20, 44)  # 1.5 seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +34,12 @@ from contrapposto.systems.scail_pose.estimators.blazepose.parts import (
     Part,
     face_region,
 )
+from contrapposto.systems.scail_pose.estimators.blazepose.past import LEAST_SCORE, Past, Track
 from contrapposto.systems.scail_pose.estimators.blazepose.watch import Watch
 from contrapposto.systems.scail_pose.interface import Person
 from contrapposto.systems.scail_pose.tracking import Tracker, sight
 
 _HANDS = ((15, 19, 17), (16, 20, 18))  # wrist, index, little finger: left, right
-_LEAST_SCORE = 0.5
 _CLOSE = 0.05  # overlap of boxes of people who can be taken for each other
 _MOST_INSIDE, _SURE = 0.7, 0.7
 _UPRIGHT = math.radians(60)
@@ -49,14 +49,6 @@ _AROUND = 1.6  # side of the square about somebody to look for, in sizes of thei
 
 Parts = tuple[Part | None, Part | None, Part | None]
 _NO_PARTS: Parts = (None, None, None)
-
-
-@dataclass(frozen=True)
-class Track:
-    """A person that is being followed."""
-
-    id: int
-    body: BodyLandmarks
 
 
 class BlazePoseEstimator:
@@ -70,6 +62,7 @@ class BlazePoseEstimator:
         every_lost: frames from one look at the places where somebody who is lost is expected, or where something moves
             that belongs to nobody known, to the next.
         patience: frames for which somebody who is lost is looked for.
+        back: frames into the past in which a newcomer is looked for; everybody is given so many frames late.
         network: file of the network of bodies; None: the one that ships.
         threads: of a network.
     """
@@ -83,16 +76,18 @@ class BlazePoseEstimator:
         every: int = 32,
         every_lost: int = 2,
         patience: int = 32,
+        back: int = 16,
         network: Path | None = None,
         threads: int = 1,
     ) -> None:
         self.most, self.every, self.every_lost, self.patience = most, every, every_lost, patience
+        self.back = back
         self._detector, self._body = BodyDetector(threads=threads), BodyNetwork(network, threads=threads)
         self._hand = HandNetwork(threads=threads) if hands else None
         self._face = FaceNetwork(threads=threads) if face else None
 
     def people(self, frames: Iterable[np.ndarray], intrinsics: np.ndarray) -> Iterator[list[Person]]:
-        """The people of one frame after the other (see `PoseEstimator`); reads on by one frame.
+        """The people of one frame after the other (see `PoseEstimator`); reads on by `back` and one more.
 
         Hands and faces of a frame are looked at in a thread while the bodies of the next one are.
         """
@@ -117,10 +112,12 @@ class BlazePoseEstimator:
     def _bodies(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, list[Track]]]:
         """Each frame with the bodies in it."""
         tracker, tracks, watch = Tracker(), list[Track](), Watch()
+        past = Past(self._body, self.back, self.most)
         self._away = dict[int, Track]()
         lost_at = -self.patience
         for number, image in enumerate(map(brightened, frames)):
-            cut = watch.see(image)
+            if cut := watch.see(image):
+                yield from past.empty()
             before = len(tracks)
             tracks = [] if cut else self._follow(image, tracks, tracker, number)
             lost_at = number if len(tracks) < before else lost_at
@@ -134,7 +131,8 @@ class BlazePoseEstimator:
                     regions = [Region(middle, _AROUND * size) for middle, size in places]
                     tracks = self._join(image, tracks, tracker, number, regions)
             self._away |= {track.id: track for track in tracks}
-            yield image, tracks
+            yield from past.add(image, tracks)
+        yield from past.empty()
 
     def _follow(self, image: np.ndarray, tracks: list[Track], tracker: Tracker, number: int) -> list[Track]:
         """Those that are still there, and those that were lost and are where they are expected.
@@ -158,7 +156,7 @@ class BlazePoseEstimator:
         seen = [self._look(image, region, k in crowded) for k, region in places.items()]
         bodies: list[BodyLandmarks] = []
         for body in sorted(seen, key=lambda body: -body.score):
-            if body.score >= _LEAST_SCORE and not any(same_body(body, other) for other in bodies):
+            if body.score >= LEAST_SCORE and not any(same_body(body, other) for other in bodies):
                 bodies.append(body)
         sightings = [sight(image, *to_keypoints(body)) for body in bodies]
         numbers = tracker.fit(number, sightings, list(boxes), crowded)
@@ -172,10 +170,10 @@ class BlazePoseEstimator:
     def _look(self, image: np.ndarray, region: Region, crowded: bool) -> BodyLandmarks:
         """Look at a region; in a crowd, where a look is less sure, also in a mirror: the mean if both agree."""
         body = self._body(image, region)
-        if not crowded or body.score < _LEAST_SCORE:
+        if not crowded or body.score < LEAST_SCORE:
             return body
         again = self._body(image, region, mirrored=True)
-        return mean_of(body, again) if again.score >= _LEAST_SCORE and same_body(body, again) else body
+        return mean_of(body, again) if again.score >= LEAST_SCORE and same_body(body, again) else body
 
     def _join(
         self,
@@ -210,10 +208,10 @@ class BlazePoseEstimator:
             if any(is_of(detection, body) for body in others):
                 continue
             body = self._body(image, detection.region)
-            if body.score < _LEAST_SCORE:
+            if body.score < LEAST_SCORE:
                 continue
             body = self._body(image, body.region)  # a look from where the person really is
-            if body.score < _LEAST_SCORE or any(same_body(body, other) for other in others):
+            if body.score < LEAST_SCORE or any(same_body(body, other) for other in others):
                 continue
             # Knees and folded arms of a person pass for another one now and then, as clothes on the ground do; not surely.
             inside = max((share_inside(body, other) for other in others), default=0.0)
@@ -221,7 +219,7 @@ class BlazePoseEstimator:
             if likely or detection.score > _SURE:
                 again = self._body(image, body.region, mirrored=True)
                 # A tree or folded clothes, taken for a person, look different in a mirror.
-                if again.score >= _LEAST_SCORE and alike(body, again):
+                if again.score >= LEAST_SCORE and alike(body, again):
                     matches.append(body)
         return matches
 
@@ -239,7 +237,7 @@ class BlazePoseEstimator:
     ) -> Part | None:
         assert self._hand is not None
         places = body.pixels[list(_HANDS[side])]
-        if body.presence[_HANDS[side][0]] < _LEAST_SCORE:
+        if body.presence[_HANDS[side][0]] < LEAST_SCORE:
             return None
         length = float(np.linalg.norm(places[1:].mean(axis=0) - places[0]))
         # A hand may be as far from the body network's wrist as the back of a hand is long.
@@ -247,23 +245,23 @@ class BlazePoseEstimator:
             step = places[0] - last.pixels[0]  # an arm may have moved the hand out of where it was
             moved = step if np.linalg.norm(step) > 0.5 * length else 0.0
             hand = self._hand(image, replace(last.region, center=last.region.center + moved))
-            if hand.score >= _LEAST_SCORE and np.linalg.norm(hand.pixels[0] - places[0]) < length:
+            if hand.score >= LEAST_SCORE and np.linalg.norm(hand.pixels[0] - places[0]) < length:
                 return hand
         hand = self._hand(image, self._hand.find(image, *places))
         near = np.linalg.norm(hand.pixels[0] - places[0]) < 1.5 * length
-        return hand if hand.score >= _LEAST_SCORE and near else None
+        return hand if hand.score >= LEAST_SCORE and near else None
 
     def _look_at_face(self, image: np.ndarray, body: BodyLandmarks, last: Part | None) -> Part | None:
         assert self._face is not None
         nose = body.pixels[0]
-        if body.presence[0] < _LEAST_SCORE:
+        if body.presence[0] < LEAST_SCORE:
             return None
         if last is not None:
             face = self._face(image, _moved(last.region, nose - last.pixels[NOSE_TIP]))
-            if face.score >= _LEAST_SCORE and _is_nose(face, nose):
+            if face.score >= LEAST_SCORE and _is_nose(face, nose):
                 return face
         face = self._face(image, self._face(image, face_region(body.pixels)).region)
-        return face if face.score >= _LEAST_SCORE and _is_nose(face, nose) else None
+        return face if face.score >= LEAST_SCORE and _is_nose(face, nose) else None
 
     def _person(self, image: np.ndarray, track: Track, parts: Parts, intrinsics: np.ndarray) -> Person:
         points, scores = to_keypoints(track.body, *parts)
