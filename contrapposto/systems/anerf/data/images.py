@@ -14,6 +14,7 @@ from contrapposto.errors import InputError
 from contrapposto.systems.anerf.cameras import project
 from contrapposto.systems.anerf.data.scene import AvatarScene
 
+_LEAST_COVERED = 0.3  # of the median share of joints
 ALIGN = 4
 """Sides and corners of crops are multiples of it, so that they can be halved twice."""
 
@@ -26,6 +27,34 @@ def clean_image(scene: AvatarScene, image: int) -> np.ndarray:
     """
     person = binary_dilation(scene.mask(image), np.ones((3, 3), bool))
     return np.where(person[..., None], scene.image(image), scene.background(image))
+
+
+def shows_person(scene: AvatarScene, images: np.ndarray) -> np.ndarray:
+    """(N,) bool: whether the masks of images (N,) show the person where the poses are.
+
+    A mask that misses the person teaches that nobody is there. Left out are images without a mask, and those whose mask
+    covers a far smaller share of the joints than others do.
+    """
+    shares = np.array([_covered(scene, int(image)) for image in images])
+    any_mask = np.array([bool(scene.masks[image].any()) for image in images])
+    return any_mask & (shares >= _LEAST_COVERED * (np.median(shares[any_mask]) if any_mask.any() else 0.0))
+
+
+def _covered(scene: AvatarScene, image: int) -> float:
+    """Share of the joints in the image that the mask covers; 1 where there are none."""
+    mask = scene.mask(image)
+    pixels = np.floor(_joints(scene, image)).astype(int)
+    inside = pixels[((pixels >= 0) & (pixels < mask.shape[::-1])).all(1)]
+    return float(mask[inside[:, 1], inside[:, 0]].mean()) if len(inside) else 1.0
+
+
+def _joints(scene: AvatarScene, image: int) -> np.ndarray:
+    """(J, 2) pixels of the joints that are before the camera."""
+    camera, pose = scene.camera_index(image), scene.pose_index(image)
+    arrays = (scene.kp3d[pose], scene.c2ws[camera], scene.focals[camera], scene.centers[camera])
+    points, matrix, focal, centre = (torch.from_numpy(np.array(array)) for array in arrays)
+    pixels = project(points, matrix, focal, centre).numpy()
+    return pixels[np.isfinite(pixels).all(1)]
 
 
 @dataclass(frozen=True)
@@ -48,7 +77,7 @@ class ImageSampler:
         scene: the data.
         options: how images are cut.
         seed: of the order.
-        images: their numbers; those without a person are left out.
+        images: their numbers; those that do not show the person are left out, see `shows_person`.
         rank, world_size: this process and how many there are: each takes other images.
 
     Raises:
@@ -67,7 +96,7 @@ class ImageSampler:
     ) -> None:
         self.scene, self.options, self.seed = scene, options, seed
         self.rank, self.world_size = rank, world_size
-        self.images = images[[bool(scene.masks[image].any()) for image in images]]
+        self.images = images[shows_person(scene, images)]
         if not len(self.images):
             raise InputError("No image of training shows the person.", found=str(scene.path))
         height, width = scene.hw
@@ -100,7 +129,7 @@ class ImageSampler:
     def _crop(self, image: int) -> dict[str, Tensor]:
         scene = self.scene
         mask, camera, pose = scene.mask(image), scene.camera_index(image), scene.pose_index(image)
-        left, top, right, bottom = self._box(mask, camera, pose)
+        left, top, right, bottom = self._box(mask, image)
         part = slice(top, bottom), slice(left, right)
         arrays = {
             "image": clean_image(scene, image)[part],
@@ -115,13 +144,10 @@ class ImageSampler:
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         return {**tensors, "pose": torch.tensor(pose), "camera": torch.tensor(camera)}
 
-    def _box(self, mask: np.ndarray, camera: int, pose: int) -> tuple[int, int, int, int]:
+    def _box(self, mask: np.ndarray, image: int) -> tuple[int, int, int, int]:
         """Left, top, right, bottom around the mask and the joints of the pose."""
-        scene, (height, width) = self.scene, mask.shape
-        arrays = (scene.kp3d[pose], scene.c2ws[camera], scene.focals[camera], scene.centers[camera])
-        points, matrix, focal, centre = (torch.from_numpy(np.array(array)) for array in arrays)
-        pixels = project(points, matrix, focal, centre).numpy()
-        joints = pixels[np.isfinite(pixels).all(1)]
+        height, width = mask.shape
+        joints = _joints(self.scene, image)
         rows, columns = np.nonzero(mask)
         seen = np.stack([columns, rows], axis=1)
         low = np.floor(np.concatenate([joints, seen]).min(0)).astype(int) - self.options.margin

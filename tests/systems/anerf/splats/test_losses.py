@@ -1,5 +1,6 @@
 """Losses of splat avatars against the metrics and a plain mean."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -41,3 +42,18 @@ def test_a_tinted_light_costs_and_a_grey_one_does_not(tmp_path):
             subject.avatar.light[0] = torch.tensor(first)
         costs.append(float(subject.terms(batch, 0.0, options)[0]["light"].detach()))
     assert costs[0] == costs[1] == 0 and costs[2] > 1
+
+
+def test_images_whose_masks_miss_the_person_are_not_learnt_from(tmp_path):
+    """A mask elsewhere, and an empty one; one that lacks a part of the person is learnt from."""
+    scene = write_sticks(tmp_path)
+    images, masks = scene.split("train"), np.array(scene.masks)
+    corner = np.zeros(scene.hw, bool)
+    corner[:3, :3] = True
+    lower = scene.mask(images[2]).copy()
+    lower[: scene.hw[0] // 2] = False
+    for image, mask in zip(images, (corner, np.zeros(scene.hw, bool), lower)):
+        masks[image] = mask.reshape(masks[image].shape)
+    scene.masks = masks
+    sampler = ImageSampler(scene, ImageOptions(), seed=0, images=images)
+    assert sampler.images.tolist() == images[2:].tolist()
