@@ -32,10 +32,10 @@ def test_it_is_closed_and_looks_the_same():
     assert trimesh.Trimesh(meshes[1].vertices, meshes[1].faces, process=False).is_watertight
     for eye in ((1.5, -4.5, 0.5), (-3.0, 3.5, 1.0)):
         camera = Camera.look_at(eye, (0, 0, -0.2), fov_degrees=28, size=(384, 384))
-        pictures = [render(Scene([mesh]), camera) for mesh in meshes]
-        error = ((pictures[0].color.astype(float) - pictures[1].color) ** 2).mean()
+        images = [render(Scene([mesh]), camera) for mesh in meshes]
+        error = ((images[0].color.astype(float) - images[1].color) ** 2).mean()
         assert 10 * np.log10(255**2 / error) > 38
-        assert (pictures[0].mask ^ pictures[1].mask).mean() < 0.002
+        assert (images[0].mask ^ images[1].mask).mean() < 0.002
 
 
 def test_other_bodies_stay_whole():

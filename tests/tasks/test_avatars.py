@@ -179,8 +179,8 @@ def test_the_shipped_avatars_are_drawn_without_a_scene(tmp_path):
         predict(compose(["task=anerf_render", "mode=bullet", *options, *small]))
         images = sorted((tmp_path / name / "bullet" / "alpha").glob("*.png"))
         assert len(images) == 2
-        for picture in images:
-            opacity = np.array(Image.open(picture))[..., 3] / 255
+        for image in images:
+            opacity = np.array(Image.open(image))[..., 3] / 255
             rows = np.flatnonzero(opacity.max(1) > 0.5)
             assert 0.5 < (rows[-1] - rows[0]) / 32 < 1 and 0.05 < opacity.mean() < 0.5
 

@@ -98,7 +98,12 @@ class ImageSampler:
         self.rank, self.world_size = rank, world_size
         self.images = images[shows_person(scene, images)]
         if not len(self.images):
-            raise InputError("No image of training shows the person.", found=str(scene.path))
+            raise InputError(
+                "No image of training shows the person.",
+                found=f"{len(images)} images in {scene.path} with masks that are empty or lie elsewhere",
+                expected="masks that cover the person where the poses are",
+                fix="prepare the scene again with masks=FOLDER",
+            )
         height, width = scene.hw
         small = len(self.images) * height * width * 4 <= options.loaded * 2**20
         self._kept: dict[int, dict[str, Tensor]] | None = {} if small else None
