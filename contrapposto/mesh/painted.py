@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from contrapposto.body.texture_layout import texture_layout
 from contrapposto.checks import check_file
 from contrapposto.errors import InputError
 from contrapposto.mesh.asset import Material, MeshAsset
 from contrapposto.mesh.obj import read_obj
 
+MAKEHUMAN = "makehuman"
 _MARGIN = 0.02  # of a half of the image, so that both sides stay apart where the texture is filtered
 
 
@@ -24,13 +26,18 @@ def painted(mesh: MeshAsset, image: str | Path, layout: str | Path | None = None
         image: PNG or JPEG.
         layout: an OBJ with texture coordinates, whose faces join the same vertices as the mesh's, in any order (for SMPL
             its `smpl_uv.obj`); None: the left half of the image is seen from the front, the right half from behind,
-            and the figure fills the height of both.
+            and the figure fills the height of both. `makehuman`: the layout of MakeHuman's skins, for the shipped body.
 
     Raises:
         InputError: the image or the layout cannot be used.
         MissingError: one of them does not exist.
     """
-    coordinates, faces = _front_and_back(mesh) if layout is None else _of_layout(mesh, Path(layout))
+    if layout is None:
+        coordinates, faces = _front_and_back(mesh)
+    elif str(layout) == MAKEHUMAN:
+        coordinates, faces = _of_makehuman(mesh)
+    else:
+        coordinates, faces = _of_layout(mesh, Path(layout))
     material = Material("painted", texture=_image(Path(image)), settings={"doubleSided": True})
     return replace(
         mesh,
@@ -68,6 +75,18 @@ def _front_and_back(mesh: MeshAsset) -> tuple[np.ndarray, np.ndarray]:
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     behind = normals[:, 2:] < 0
     return coordinates, mesh.faces + np.where(behind, len(mesh.vertices), 0)
+
+
+def _of_makehuman(mesh: MeshAsset) -> tuple[np.ndarray, np.ndarray]:
+    coordinates, faces = texture_layout()
+    if len(faces) != len(mesh.faces):
+        raise InputError(
+            "MakeHuman's layout belongs to the shipped body only.",
+            found=f"a figure of {len(mesh.faces)} faces",
+            expected=f"{len(faces)} faces",
+            fix="give the layout of this figure as an OBJ",
+        )
+    return coordinates, faces
 
 
 def _of_layout(mesh: MeshAsset, path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -152,12 +152,12 @@ class AnerfMesh:
     def _splats(
         self, avatar: Avatar, network: SplatAvatar, motion: Path | None, file: Path, points: Path
     ) -> list[Path]:
-        """The body with the avatar's shape and colours on its skeleton, and the Gaussians themselves."""
+        """The body with the avatar's shape and texture on its skeleton, and the Gaussians themselves."""
         from contrapposto.systems.anerf.splats.mesh import skinned_mesh, write_ply
 
-        body, colours = skinned_mesh(network, avatar.metres_per_unit)
+        body, surface = skinned_mesh(network, avatar.metres_per_unit)
         return [
-            _write_skinned(body, colours, motion, file),
+            _write_skinned(body, motion, file, texture=surface),
             write_ply(points.with_name(f"{points.name}.ply"), network, avatar.metres_per_unit),
         ]
 
@@ -168,7 +168,7 @@ class AnerfMesh:
         vertices, faces, colours = self._surface(avatar, path, 0)
         metres = avatar.metres_per_unit
         body = skinned_body(vertices, faces, path.world_to_bone[0], avatar.figure, metres)
-        return _write_skinned(body, colours, motion, file)
+        return _write_skinned(body, motion, file, colors=colours)
 
 
 def _standing(mesh: MeshAsset, scale: str) -> MeshAsset:
@@ -176,8 +176,14 @@ def _standing(mesh: MeshAsset, scale: str) -> MeshAsset:
     return mesh if scale == "metres" else replace(mesh, vertices=mesh.vertices * [1, -1, -1])
 
 
-def _write_skinned(body: BodyModel, colours: np.ndarray, motion: Path | None, stem: Path) -> Path:
-    """A GLB `stem.glb` of a body that a clip moves, or that stands at rest."""
+def _write_skinned(
+    body: BodyModel,
+    motion: Path | None,
+    stem: Path,
+    colors: np.ndarray | None = None,
+    texture: MeshAsset | None = None,
+) -> Path:
+    """A GLB `stem.glb` of a body that a clip moves, or that stands at rest; colours and texture: see `write_glb`."""
     from contrapposto.io.glb import write_glb
 
     if motion is None:
@@ -189,4 +195,6 @@ def _write_skinned(body: BodyModel, colours: np.ndarray, motion: Path | None, st
         clip = Motion(upright, np.array([[-x, -y, height - z]]), 1.0, SMPL24)
     else:
         clip = read_clip(motion)
-    return write_glb(stem.with_name(f"{stem.name}.glb"), {"avatar": clip}, body, colors=colours)
+    return write_glb(
+        stem.with_name(f"{stem.name}.glb"), {"avatar": clip}, body, colors=colors, texture=texture
+    )

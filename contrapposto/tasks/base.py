@@ -102,7 +102,7 @@ def write_formats(
     return paths
 
 
-def painted_body(body: BodyModel, image: Path, layout: Path | None) -> MeshAsset:
+def painted_body(body: BodyModel, image: Path, layout: Path | str | None) -> MeshAsset:
     """The surface of a body with an image on it; see `contrapposto.mesh.painted`."""
     from contrapposto.mesh import MeshAsset
     from contrapposto.mesh.painted import painted

@@ -34,7 +34,7 @@ class Convert:
         start: seconds of the file to leave out.
         seconds: no more than this; None: to its end.
         texture: image for the figure in the GLB file (`contrapposto.mesh.painted`).
-        uv: OBJ with the layout of the texture; None: front in its left half, back in its right half.
+        uv: OBJ with the layout of the texture, or `makehuman`; None: front in its left half, back in its right half.
         gender: of the figure: male, female or neutral of the official bodies; None: the clip's.
 
     Raises:

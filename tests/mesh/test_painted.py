@@ -79,6 +79,27 @@ def test_a_layout_is_matched_by_vertices_in_any_order(tmp_path, quarters):
         painted(plain, tmp_path / "bare.obj")
 
 
+def test_skins_of_makehuman_fit(tmp_path):
+    """In MakeHuman's layout the head lies to the right of the trunk, feet and hands along the lower edge."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:] = GREEN
+    image[:54, 41:] = RED
+    image[54:] = BLUE
+    Image.fromarray(image).save(tmp_path / "skin.png")
+    body = load_body()
+    mesh = painted_body(body, tmp_path / "skin.png", "makehuman")
+    owner = body.skinning.weights[body.faces].mean(1)
+    joints = body.skeleton.joint_names
+    for joint, color in (("head", RED), ("pelvis", GREEN), ("left_knee", GREEN), ("left_foot", BLUE)):
+        chosen = np.flatnonzero(owner[:, joints.index(joint)].numpy() > 0.8)
+        colors = [color_at(mesh, face) for face in chosen]
+        assert colors and np.mean([found == color for found in colors]) > 0.7, (
+            joint
+        )  # ears and mouth lie elsewhere
+    with pytest.raises(InputError, match="shipped body only"):
+        painted(MeshAsset(mesh.vertices, mesh.faces[:9]), tmp_path / "skin.png", "makehuman")
+
+
 def test_the_command_writes_a_figure_with_it(tmp_path, quarters):
     write_motion(tmp_path / "walk.npz", generate("walk", seconds=0.2))
     words = [f"input={tmp_path / 'walk.npz'}", f"output={tmp_path / 'out'}", f"task.texture={quarters}"]
