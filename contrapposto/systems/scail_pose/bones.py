@@ -96,17 +96,20 @@ def hold_lengths(
         apart = place[:, _SECOND] - place[:, _FIRST]
         long = np.maximum(np.linalg.norm(apart, axis=-1), 1e-9)
         toward = np.where(held[..., None], apart / long[..., None], 0.0)
-        slopes = np.zeros((len(place), len(BONES), 24, 3))
+        slopes = np.zeros((len(place), 24, len(BONES), 3))
         rows = np.arange(len(BONES))
-        slopes[:, rows, _SECOND], slopes[:, rows, _FIRST] = toward, -toward
-        eased = np.einsum("tbjc,tjcd->tbjd", slopes, easy)
-        system = np.einsum("tbjd,tejd->tbe", eased, slopes)
+        slopes[:, _SECOND, rows], slopes[:, _FIRST, rows] = toward, -toward
+        eased = slopes @ easy
+        flat, flat_eased = (
+            x.transpose(0, 2, 1, 3).reshape(len(place), len(BONES), 72) for x in (slopes, eased)
+        )
+        system = flat_eased @ flat.transpose(0, 2, 1)
         free = np.where(held, 1e-6, 1.0) * across**2
         system[:, rows, rows] += free
         # A bone that is much too long or short turns while it changes: not all of that at once.
         missing = np.where(held, np.clip(goal - long, -0.5 * long, 0.5 * goal), 0.0)
         force = np.linalg.solve(system, missing[..., None])
-        place += np.einsum("tbjd,tb->tjd", eased, force[..., 0])
+        place += (force[:, None, :, 0] @ flat_eased)[:, 0].reshape(place.shape)
     return np.where(known[..., None], place, np.nan)
 
 

@@ -57,11 +57,13 @@ def savitzky_golay(values: np.ndarray, window: int, order: int = 2) -> np.ndarra
     """
     smooth = np.array(values, np.float64)
     table = smooth.reshape(len(values), -1)
-    for column in table.T:
-        for start, stop in runs(np.isfinite(column)):
+    patterns, owner = np.unique(np.isfinite(table), axis=1, return_inverse=True)
+    for number, known in enumerate(patterns.T):
+        columns = np.flatnonzero(owner.ravel() == number)  # known in the same frames: filtered together
+        for start, stop in runs(known):
             width = min(window | 1, stop - start if (stop - start) % 2 else stop - start - 1)
             if width > order + 1:
-                column[start:stop] = savgol_filter(column[start:stop], width, order)
+                table[start:stop, columns] = savgol_filter(table[start:stop, columns], width, order, axis=0)
     return smooth
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from contrapposto.systems.scail_pose.estimators.blazepose.networks import Region
 from contrapposto.systems.scail_pose.estimators.blazepose.watch import Watch
 
 HEIGHT, WIDTH = 240, 320
@@ -56,3 +57,46 @@ def test_a_moving_camera_and_a_cut():
     watch.see(texture)
     assert not watch.see(np.roll(texture, 10, axis=1))
     assert watch.strangers(3, []) == []
+
+
+LEFT, RIGHT = Region(np.array([80.0, 120.0]), 160.0), Region(np.array([240.0, 120.0]), 160.0)
+
+
+def test_what_has_not_changed_is_searched_once():
+    watch = Watch()
+    watch.see(picture(30))
+    assert watch.changed([LEFT, RIGHT], []) == [LEFT, RIGHT]
+    watch.see(picture(30))
+    assert watch.changed([LEFT, RIGHT], []) == []
+    watch.see(picture(30, 230))
+    assert watch.changed([LEFT, RIGHT], []) == [RIGHT]
+    assert watch.changed([LEFT, RIGHT], []) == []
+    watch.see(picture(60, 230))
+    assert watch.changed([LEFT, RIGHT], []) == [LEFT]
+
+
+def test_slow_changes_add_up():
+    watch = Watch()
+    watch.see(np.full((HEIGHT, WIDTH, 3), 100, np.uint8))
+    watch.changed([LEFT, RIGHT], [])
+    looks = []
+    for level in range(101, 115):
+        watch.see(np.full((HEIGHT, WIDTH, 3), level, np.uint8))
+        looks.append(bool(watch.changed([LEFT, RIGHT], [])))
+    assert looks == [False] * 6 + [True] + [False] * 6 + [True]
+
+
+def test_known_people_are_not_searched_but_what_they_uncover_is():
+    watch = Watch()
+    watch.see(picture(30))
+    watch.changed([LEFT, RIGHT], [])
+    watch.see(picture(60))
+    assert watch.changed([LEFT, RIGHT], [np.array([20.0, 70.0, 110.0, 210.0])]) == []
+    assert watch.changed([LEFT, RIGHT], [np.array([75.0, 70.0, 110.0, 210.0])]) == [LEFT]
+
+
+def test_after_a_cut_everything_is_searched():
+    watch = Watch()
+    for image in (picture(30), 255 - picture(30)):
+        assert watch.see(image)
+        assert watch.changed([LEFT, RIGHT], []) == [LEFT, RIGHT]

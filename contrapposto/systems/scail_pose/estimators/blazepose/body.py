@@ -102,10 +102,7 @@ class BodyDetector:
 
         Squares find more people than a look at the whole image, and take longer; `fine`: small squares as well.
         """
-        if regions is None:
-            fine = fine and _FINE_SIDE * min(image.shape[:2]) >= _FINE_PIXELS
-            sides = (*_TILE_SIDES, _FINE_SIDE) if fine else _TILE_SIDES
-            regions = [whole(image), *tiles(image.shape[0], image.shape[1], sides)]
+        regions = everywhere(image, fine) if regions is None else regions
         return merge([one for region in regions for one in self._look(image, region)])
 
     def _look(self, image: np.ndarray, region: Region) -> list[Detection]:
@@ -162,6 +159,13 @@ class BodyNetwork:
 def body_region(hips: np.ndarray, top: np.ndarray) -> Region:
     """The square about the circle round the hips that goes through `top`, turned so that `top` is up."""
     return upright(hips, top, 2 * float(np.linalg.norm(top - hips)) * _ROI_SCALE)
+
+
+def everywhere(image: np.ndarray, fine: bool = False) -> list[Region]:
+    """The whole of an image and overlapping squares over it; `fine`: small ones as well."""
+    fine = fine and _FINE_SIDE * min(image.shape[:2]) >= _FINE_PIXELS
+    sides = (*_TILE_SIDES, _FINE_SIDE) if fine else _TILE_SIDES
+    return [whole(image), *tiles(image.shape[0], image.shape[1], sides)]
 
 
 def tiles(height: int, width: int, sides: Sequence[float] = _TILE_SIDES) -> list[Region]:

@@ -14,6 +14,7 @@ from contrapposto.systems.scail_pose.estimators.blazepose.body import (
     BodyDetector,
     BodyLandmarks,
     BodyNetwork,
+    everywhere,
     overlap,
 )
 from contrapposto.systems.scail_pose.estimators.blazepose.compare import (
@@ -57,8 +58,8 @@ class BlazePoseEstimator:
     Args:
         hands, face: also look for these; without them their scores are 0, and it is faster.
         most: people at a time.
-        every: frames from one search on tiles to the next. A frame after a cut is always searched, and one some time
-            after somebody was lost.
+        every: frames from one search on tiles to the next, where something changed since the last. A frame after a cut
+            is always searched, and one some time after somebody was lost.
         every_lost: frames from one look at the places where somebody who is lost is expected, or where something moves
             that belongs to nobody known, to the next.
         patience: frames for which somebody who is lost is looked for.
@@ -122,8 +123,10 @@ class BlazePoseEstimator:
             tracks = [] if cut else self._follow(image, tracks, tracker, number)
             lost_at = number if len(tracks) < before else lost_at
             if cut or number % self.every == 0 or number - lost_at == self.patience // 2:
-                fine = cut or number % (_FINE * self.every) == 0
-                tracks = self._join(image, tracks, tracker, number, fine=fine)
+                regions = everywhere(image, fine=cut or number % (_FINE * self.every) == 0)
+                if number - lost_at != self.patience // 2:
+                    regions = watch.changed(regions, [box_of(track.body, image.shape) for track in tracks])
+                tracks = self._join(image, tracks, tracker, number, regions)
             elif number % self.every_lost == 0:
                 boxes = [box_of(track.body, image.shape) for track in tracks]
                 places = [*tracker.expected(number, self.patience), *watch.strangers(number, boxes)]
@@ -181,12 +184,10 @@ class BlazePoseEstimator:
         tracks: list[Track],
         tracker: Tracker,
         number: int,
-        regions: Sequence[Region] | None = None,
-        *,
-        fine: bool = False,
+        regions: Sequence[Region],
     ) -> list[Track]:
-        """With people found in regions, or on tiles of the image."""
-        matches = self.search(image, [track.body for track in tracks], regions, fine=fine)
+        """With people found in regions."""
+        matches = self.search(image, [track.body for track in tracks], regions)
         sightings = [sight(image, *to_keypoints(body)) for body in matches]
         ids = tracker.number(number, sightings, taken={track.id for track in tracks})
         return sorted(tracks + [Track(*pair) for pair in zip(ids, matches)], key=lambda track: track.id)

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from contrapposto.systems.scail_pose.estimators.blazepose.networks import Region
+
 _ROWS, _COLUMNS = 48, 64  # of a thumbnail
 _CUT = 40.0  # mean difference of grey levels between frames that do not belong together
 _MOVES = 12.0  # difference of grey levels of a cell in which something moves
+_CHANGES = 6.0  # of a cell that differs from what a search has seen
 _LEAST, _MOST = 6, 0.3  # cells that are worth a look, and the share of all that means a moving camera
 _ROOM = 0.12  # of a known person's box, for shadows and hair
 _PATCHES = 3  # that are looked at at a time
@@ -21,6 +24,7 @@ class Watch:
     def __init__(self) -> None:
         self._last: np.ndarray | None = None
         self._moving = np.zeros((_ROWS, _COLUMNS), bool)
+        self._searched = np.full((_ROWS, _COLUMNS), np.nan)
         self._shape = (1, 1)
         self._next, self._wait, self._known = 0, 1, 0
 
@@ -32,7 +36,9 @@ class Watch:
             return True
         change = np.abs(small - last)
         self._moving = change > _MOVES
-        return float(change.mean()) > _CUT
+        if cut := float(change.mean()) > _CUT:
+            self._searched[:] = np.nan
+        return cut
 
     def strangers(self, frame: int, boxes: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float]]:
         """Middles (2,) and sizes, pixels, of what moves outside the boxes (4,) xyxy of the people known.
@@ -45,19 +51,44 @@ class Watch:
         if frame < self._next:
             return []
         cell = np.array(self._shape[::-1]) / [_COLUMNS, _ROWS]
-        moving = self._moving.copy()
-        if moving.mean() > _MOST:
+        if self._moving.mean() > _MOST:
             return []
-        for box in boxes:
-            room = _ROOM * (box[2:] - box[:2])
-            left, top = np.floor((box[:2] - room) / cell).astype(int).clip(0)
-            right, bottom = np.ceil((box[2:] + room) / cell).astype(int)
-            moving[top:bottom, left:right] = False
+        moving = self._moving & ~self._covered(boxes)
         places = self._places(moving, cell)
         if places:
             self._wait = min(2 * self._wait, _LONGEST)
             self._next = frame + self._wait
         return places
+
+    def changed(self, regions: Sequence[Region], boxes: Sequence[np.ndarray]) -> list[Region]:
+        """Those regions in which something has changed, outside the boxes of the people known, since they were given.
+
+        All of them after a cut. A look at what has not changed would find again what the last one found.
+        """
+        if self._last is None:
+            return list(regions)
+        fresh = ~self._covered(boxes) & ~(np.abs(self._last - self._searched) <= _CHANGES)
+        cell = np.array(self._shape[::-1]) / [_COLUMNS, _ROWS]
+        chosen, seen = [], np.zeros_like(fresh)
+        for region in regions:
+            left, top = np.floor((region.center - region.side / 2) / cell + 1e-6).astype(int).clip(0)
+            right, bottom = np.ceil((region.center + region.side / 2) / cell - 1e-6).astype(int)
+            if fresh[top:bottom, left:right].any():
+                chosen.append(region)
+                seen[top:bottom, left:right] = True
+        self._searched[seen] = self._last[seen]
+        return chosen
+
+    def _covered(self, boxes: Sequence[np.ndarray]) -> np.ndarray:
+        """(48, 64) which cells the boxes (4,) xyxy touch, with some room."""
+        cell = np.array(self._shape[::-1]) / [_COLUMNS, _ROWS]
+        covered = np.zeros((_ROWS, _COLUMNS), bool)
+        for box in boxes:
+            room = _ROOM * (box[2:] - box[:2])
+            left, top = np.floor((box[:2] - room) / cell).astype(int).clip(0)
+            right, bottom = np.ceil((box[2:] + room) / cell).astype(int).clip(0)
+            covered[top:bottom, left:right] = True
+        return covered
 
     def _places(self, moving: np.ndarray, cell: np.ndarray) -> list[tuple[np.ndarray, float]]:
         """The largest patches of cells that move."""
