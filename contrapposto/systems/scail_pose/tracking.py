@@ -76,13 +76,17 @@ def _histogram(image: np.ndarray, ends: np.ndarray, beside: float) -> np.ndarray
     lab = cv2.cvtColor(image[pixels[:, 1], pixels[:, 0]][:, None], cv2.COLOR_RGB2LAB)[:, 0].astype(int)
     shade, tone = lab[:, 0] * _SHADES // 256, ((lab[:, 1:] - 64) * _TONES // 128).clip(0, _TONES - 1)
     cells = np.ravel_multi_index((shade, tone[:, 0], tone[:, 1]), (_SHADES, _TONES, _TONES))
-    counts = np.bincount(cells, minlength=_SHADES * _TONES**2).reshape(_SHADES, _TONES, _TONES)
     # Neighbouring colours count as alike: light changes, and a colour may lie at the edge of a cell.
-    spread = np.einsum("abc,xa,yb,zc->xyz", counts, _near(_SHADES), _near(_TONES), _near(_TONES))
-    return np.asarray(spread.ravel() / spread.sum())
+    spread = _alike() @ np.bincount(cells, minlength=_SHADES * _TONES**2)
+    return np.asarray(spread / spread.sum())
 
 
 @cache
+def _alike() -> np.ndarray:
+    """(256, 256) how much each cell of colours counts for each other."""
+    return np.kron(_near(_SHADES), np.kron(_near(_TONES), _near(_TONES)))
+
+
 def _near(count: int) -> np.ndarray:
     """(count, count) weights of neighbouring cells."""
     away = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
