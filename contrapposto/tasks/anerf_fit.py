@@ -42,7 +42,7 @@ class AnerfFit:
         self,
         person: str | int = "longest",
         most: int = 300,
-        size: int = 384,
+        size: int | None = None,
         background: str = "median",
         held_out: float = 0.0,
         focal: float | None = None,

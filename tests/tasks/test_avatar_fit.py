@@ -9,6 +9,7 @@ from PIL import Image
 from contrapposto.io import write_motion
 from contrapposto.synthetic import generate
 from contrapposto.systems.anerf.avatar import Avatar
+from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.tasks.chains import run_chain
 from contrapposto.tasks.predict import compose, predict
 from contrapposto.video_file import VideoFile
@@ -31,7 +32,9 @@ def test_a_video_becomes_an_avatar_that_turns_and_walks(take, tmp_path):  # noqa
     me = tmp_path / "me" / "video"
     avatar = Avatar.from_pretrained(me / "01_avatar" / "model")
     assert len(avatar.network) == 400 and avatar.poses is not None and len(avatar.poses) == 6
-    assert Image.open(me / "01_avatar" / "preview.png").size == (4 * SIDE, 2 * SIDE)
+    height, width = AvatarScene.open(me / "01_avatar" / "scene").hw
+    assert height < SIDE  # cut to the figure
+    assert Image.open(me / "01_avatar" / "preview.png").size == (4 * width, 2 * height)
     assert len(list(VideoFile.open(me / "02_turntable" / "bullet.mp4").frames())) == 3
     assert len(list(VideoFile.open(me / "03_dance" / "a walk.mp4").frames())) in (10, 11)
     assert (me / "04_mesh" / "a walk.glb").stat().st_size > 100_000

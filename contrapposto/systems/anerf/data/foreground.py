@@ -20,6 +20,7 @@ _CORE = {"spine": 0.1, "neck": 0.06, "hip": 0.06, "collar": 0.06, "shoulder": 0.
 """Metres around bones of the trunk that show nothing but the person, even where poses are off."""
 _LEAST = 18.0
 _NOISE = 5.0
+_SAME = 1 / 3
 _SHADOW = (0.5, 1.0, 0.06)
 _SMALL = 0.02
 _SEEN = 3
@@ -115,12 +116,14 @@ class StillCamera:
         colour, plain = image.astype(np.float32), self.background.astype(np.float32)
         change, least = colour - plain, max(_LEAST, _NOISE * self.noise)
         # The mean of 3 x 3 pixels has less noise, and the pixel itself keeps the outline where it is.
-        differs = np.abs(ndimage.uniform_filter(change, (3, 3, 1))).max(-1) > least
+        away = np.abs(ndimage.uniform_filter(change, (3, 3, 1))).max(-1)
+        background = self.seen & (away < _SAME * least)  # the network is wrong there, whatever it sees
+        differs = away > least
         differs &= np.abs(change).max(-1) > least / 2
         differs &= self.seen & ~_shadow(
             ndimage.uniform_filter(colour, (3, 3, 1)), ndimage.uniform_filter(plain, (3, 3, 1))
         )
-        mask = near & (differs | known)
+        mask = near & (differs | (known & ~background))
         mask = mask if inside is None else mask | inside
         mask = ndimage.binary_opening(ndimage.binary_closing(mask, iterations=2), iterations=1)
         mask = ndimage.binary_fill_holes(mask)

@@ -10,6 +10,7 @@ import numpy as np
 from contrapposto.errors import InputError, MissingError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+_TALL = 350  # pixels
 _ROOM = 1.35  # the network looks at a square this much larger than the joints
 
 
@@ -129,6 +130,20 @@ def fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """(height, width) of an image whose longer side is at most `longest`."""
     factor = min(longest / max(size), 1.0)
     return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
+
+
+def longest_side(joints: np.ndarray, size: tuple[int, int], wanted: int | None) -> int:
+    """Longer side of the images in pixels: `wanted`, or what makes a person about 350 pixels high, at most as it is.
+
+    Args:
+        joints: (F, J, 2) pixels.
+        size: (height, width) of the images as they are.
+        wanted: None: by the person's size.
+    """
+    if wanted is not None:
+        return wanted
+    tall = float(np.median((joints.max(1) - joints.min(1)).max(-1)))
+    return max(round(max(size) * min(_TALL / max(tall, 1.0), 1.0)), 16)
 
 
 def median_background(images: np.ndarray, masks: np.ndarray) -> np.ndarray:

@@ -65,7 +65,8 @@ def take(tmp_path_factory):
 
 
 def made(take, tmp_path, raw="video.mp4", poses="poses.npz", masks="masks", **options):
-    options = {"poses": str(take / poses), "masks": None if masks is None else str(take / masks), **options}
+    options = {"size": 512, **options}
+    options |= {"poses": str(take / poses), "masks": None if masks is None else str(take / masks)}
     return prepare_avatar("anerf_video", output=tmp_path / "scene", raw=take / raw, **options).scene
 
 
@@ -81,6 +82,63 @@ def test_the_joints_of_the_scene_lie_in_its_masks(take, tmp_path):
     assert np.abs(np.median(person, 0) - COLOUR).max() < 25
     around = scene.image(2)[~scene.mask(2)].astype(int) - scene.background(2)[~scene.mask(2)]
     assert np.abs(around).mean() < 12, "the background is what is seen beside the person"
+
+
+def test_images_are_cut_to_the_way_of_the_person(take, tmp_path):
+    whole, cut = made(take, tmp_path / "whole"), made(take, tmp_path / "cut", size=None)
+    height, width = cut.hw
+    assert height < SIDE and width <= SIDE
+    parts = [whole.kp3d[3], *(getattr(whole, name)[0] for name in ("c2ws", "focals", "centers"))]
+    expected = project(*(torch.from_numpy(np.array(part)) for part in parts)).numpy()
+    parts = [cut.kp3d[3], *(getattr(cut, name)[0] for name in ("c2ws", "focals", "centers"))]
+    shift = expected - project(*(torch.from_numpy(np.array(part)) for part in parts)).numpy()
+    left, top = shift[0].round().astype(int)
+    np.testing.assert_allclose(shift, np.broadcast_to([left, top], shift.shape), atol=1e-3)
+    part = slice(top, top + height), slice(left, left + width)
+    assert (cut.image(3) == whole.image(3)[part]).all() and (cut.mask(3) == whole.mask(3)[part]).all()
+    for image in range(FRAMES):
+        assert cut.mask(image).sum() == whole.mask(image).sum()  # nothing of the person is lost
+
+
+def test_a_camera_at_rest_corrects_the_masks_of_the_network(tmp_path):
+    """A figure that walks past a wall of tiles, 288 pixels; the network takes tiles for legs."""
+    import cv2
+
+    count, factor = 24, 3
+    poses = {name: value if value.ndim == 0 else value[[0] * count] for name, value in truth().items()}
+    poses["transl"] = poses["transl"] + np.linspace(0, 1, count)[:, None] * [1.0, 0, 0]
+    poses["focal"] = poses["focal"] * factor
+    np.savez(tmp_path / "poses.npz", **poses)
+    faces, side = load_body("smpl").faces.numpy(), SIDE * factor
+    tiles = np.random.default_rng(0).integers(120, 200, (8, 8, 3)).repeat(side // 8, 0).repeat(side // 8, 1)
+    true = np.zeros((count, side, side), np.uint8)
+    with VideoWriter(tmp_path / "video.mp4", 10, (side, side)) as video:
+        for mask, points in zip(true, pixels(poses) * factor):
+            for face in faces:
+                cv2.fillConvexPoly(mask, (points[face] * 16).round().astype(np.int32), 1, shift=4)
+            video.write(np.where(mask[..., None] > 0, COLOUR, tiles).astype(np.uint8))
+    overlaps = {}
+    for background in ("median", "white"):  # white: for any camera, so by the network alone
+        options = {"masks": None, "held_out": 0, "background": background}
+        scene = made(tmp_path, tmp_path / background, **options)
+        masks = np.stack([scene.mask(image) for image in range(count)])
+        overlaps[background] = (masks & (true > 0)).sum((1, 2)) / (masks | (true > 0)).sum((1, 2))
+    assert overlaps["median"].min() > 0.75
+    assert overlaps["white"].min() < 0.7 and overlaps["white"].mean() < overlaps["median"].mean() - 0.04
+
+
+def test_a_camera_that_moves_does_not(take, tmp_path):
+    """Every frame has another background, so that nothing can be told from it."""
+    generator = np.random.default_rng(0)
+    with VideoWriter(take / "moving.mp4", 10, (SIDE, SIDE)) as video:
+        for _, image in VideoFile.open(take / "video.mp4").frames():
+            person = np.abs(image.astype(int) - COLOUR).max(-1) < 60
+            ground = generator.integers(100, 220, (8, 8, 3)).repeat(12, 0).repeat(12, 1)
+            video.write(np.where(person[..., None], image, ground).astype(np.uint8))
+    options = {"raw": "moving.mp4", "masks": None, "held_out": 0}
+    median = made(take, tmp_path / "median", **options)
+    white = made(take, tmp_path / "white", background="white", **options)
+    assert all((median.mask(image) == white.mask(image)).all() for image in range(FRAMES))
 
 
 def test_a_folder_of_frames_is_a_video(take, tmp_path):

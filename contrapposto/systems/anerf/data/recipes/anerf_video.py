@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.files import sha256
+from contrapposto.systems.anerf.data.foreground import FlatFigure, StillCamera
 from contrapposto.systems.anerf.data.frame_folder import files_of, open_frames
 from contrapposto.systems.anerf.data.masks import (
     MaskFolder,
     PersonSegmenter,
     fitting,
+    longest_side,
     median_background,
     scaled,
 )
@@ -33,6 +36,8 @@ from contrapposto.systems.anerf.data.writing import (
 from contrapposto.video_file import VideoFile
 
 _MEDIAN_OF = 40  # frames
+_ROOM = 0.15  # of the person's size around the joints
+_MOVING = 8.0  # usual difference from the background, of 255, before a camera that is not at rest
 _CHECKED = 8  # frames whose masks are compared with the joints
 _FACTORS = (0.001, 0.01, 0.0254, 0.1, 10.0, 100.0, 1000.0)  # of positions in other units than metres
 
@@ -44,7 +49,7 @@ def plan(
     masks: str | None = None,
     focal: float | None = None,
     every: int = 1,
-    size: int = 512,
+    size: int | None = None,
     background: str = "median",
     held_out: float = 0.1,
     licence: str = "unknown: the user's own",
@@ -57,8 +62,10 @@ def plan(
         masks: folder with a mask for every frame; None: the shipped segmentation network.
         focal: pixels of the video as it is; None: what the poses say.
         every: take every so many-th pose.
-        size: longer side of the images in pixels, at most.
-        background: `median` of what is seen beside the person, for a camera at rest; or `white`: everything but the
+        size: longer side of the images in pixels, at most. None: images are cut to where the person is in any frame, and
+            the person is about 350 pixels high, if the video has so many.
+        background: `median` of what is seen beside the person, for a camera at rest, which also corrects the network's
+            masks; or `white`: everything but the
             person is painted white, for any camera.
         held_out: share of the images, at the end, that is not learnt from.
         licence: of the video, for the manifest.
@@ -88,7 +95,7 @@ def plan(
     )
 
     def make(output: Path, origin: SceneMetadata, progress: Progress | None) -> AvatarScene:
-        take = _Take(video, person, folder, size)
+        take = _Take(video, person, folder, size, still=background == "median")
         arrays = take.arrays(origin.pose_scale)
         if background == "median":
             arrays["bkgds"] = take.background().reshape(1, -1, 3)
@@ -99,63 +106,118 @@ def plan(
 
 
 class _Take:
-    """The frames of a video that have poses, in the order of time, scaled."""
+    """The frames of a video that have poses, in the order of time, scaled.
 
-    def __init__(self, video: VideoFile, person: Person, folder: MaskFolder | None, longest: int) -> None:
+    Args:
+        video: the frames.
+        person: poses before the camera.
+        folder: masks; None: by the segmentation network.
+        longest: longer side of the images in pixels, at most; None: cut to the person's way, see `plan`.
+        still: whether the camera is at rest, so that masks may follow from what differs from the background.
+    """
+
+    def __init__(
+        self, video: VideoFile, person: Person, folder: MaskFolder | None, longest: int | None, *, still: bool
+    ) -> None:
         self.video, self.person, self.folder = video, person, folder
-        self.size = fitting((video.height, video.width), longest)
         self.joints = _projected(person, video)
-        self._mask: Callable[[np.ndarray, int], np.ndarray] | None = None
+        whole = 0, 0, video.width, video.height
+        self.box = whole if longest else _rectangle(self.joints, (video.height, video.width))
+        left, top, right, bottom = self.box
+        shape = bottom - top, right - left
+        self.size = fitting(shape, longest_side(self.joints, shape, longest))
+        self.ratio = np.array([self.size[1] / shape[1], self.size[0] / shape[0]])
+        self._segment = PersonSegmenter() if folder is None else None
+        self._camera = self._at_rest() if still and folder is None else None
 
     def arrays(self, scale: float) -> dict[str, np.ndarray]:
         """All but images and background; images with equal focal lengths share a camera."""
-        person, (height, width) = self.person, self.size
+        person = self.person
         assert person.focals is not None
         focals, camera = np.unique(person.focals, return_inverse=True)
-        ratio = np.array([width / self.video.width, height / self.video.height])
         poses = pose_arrays(person.rotations, (person.rest - person.rest[0]) * scale, person.root * scale)
+        centre = (_middle(person, self.video) - self.box[:2]) * self.ratio
         return {
             **poses,
             "rest_pose": (person.rest - person.rest[0]) * scale,
             "camera_idxs": camera.reshape(-1),
             "c2ws": np.tile(np.diag([1.0, -1.0, -1.0, 1.0]), (len(focals), 1, 1)),
-            "focals": focals[:, None] * ratio,
-            "centers": np.tile(_middle(person, self.video) * ratio, (len(focals), 1)),
+            "focals": focals[:, None] * self.ratio,
+            "centers": np.tile(centre, (len(focals), 1)),
             "temp_val": temporal_validity(np.cumsum(np.diff(person.frames, prepend=0) > _gap(person.frames))),
         }
 
     def background(self) -> np.ndarray:
         """(H, W, 3) uint8."""
-        wanted = np.unique(np.linspace(0, len(self.person.frames) - 1, _MEDIAN_OF).round().astype(int))
-        frames = list(self._read(set(wanted.tolist())))
+        frames = [frame for _, frame in self._masked(self._some())]
         # edges of masks are never exact: keep away from them
         masks = np.stack([dilate(frame.mask) for frame in frames])
         return median_background(np.stack([frame.image for frame in frames]), masks)
 
     def frames(self, *, white: bool) -> Iterator[Frame]:
         """All of them; with `white`, everything but the person is painted over."""
-        for frame in self._read(set(range(len(self.person.frames)))):
+        for _, frame in self._masked(set(range(len(self.person.frames)))):
             yield Frame(np.where(frame.mask[..., None], frame.image, 255), frame.mask) if white else frame
 
-    def _read(self, wanted: set[int]) -> Iterator[Frame]:
+    def _at_rest(self) -> StillCamera | None:
+        """The background; None where the camera moves after all."""
+        frames = list(self._read(self._some()))
+        masks = [dilate(frame.mask) | self._figure.near(number, self.size) for number, frame in frames]
+        camera = StillCamera.of_frames(np.stack([frame.image for _, frame in frames]), np.stack(masks))
+        return camera if camera.noise < _MOVING else None
+
+    def _masked(self, wanted: set[int]) -> Iterator[tuple[int, Frame]]:
+        """Numbers of poses; images and masks, which the background corrects where the camera is at rest."""
+        for number, frame in self._read(wanted):
+            mask = frame.mask
+            if self._camera is not None:
+                near, inside = (part(number, self.size) for part in (self._figure.near, self._figure.inside))
+                mask = self._camera.person(frame.image, near, mask, inside)
+            yield number, Frame(frame.image, mask)
+
+    @cached_property
+    def _figure(self) -> FlatFigure:
+        """The person's bones in the scaled images."""
+        assert self.person.focals is not None
+        depth = np.maximum(self.person.root[:, 2], 1e-3)
+        pixels = (self.joints - self.box[:2]) * self.ratio
+        return FlatFigure(pixels, self.person.focals * self.ratio[1] / depth)
+
+    def _some(self) -> set[int]:
+        last = len(self.person.frames) - 1
+        wanted: list[int] = np.unique(np.linspace(0, last, _MEDIAN_OF).round().astype(int)).tolist()
+        return set(wanted)
+
+    def _read(self, wanted: set[int]) -> Iterator[tuple[int, Frame]]:
+        """Numbers of poses; images with masks of the folder or of the network."""
+        left, top, right, bottom = self.box
         place = {int(frame): number for number, frame in enumerate(self.person.frames)}
         for frame, (_, image) in enumerate(self.video.frames()):
             number = place.get(frame)
-            if number in wanted:
-                mask = self._mask_of(image, frame, number)
-                yield Frame(scaled(image, self.size), scaled(mask.astype(np.uint8) * 255, self.size) > 127)
+            if number is not None and number in wanted:
+                mask = self._mask_of(image, frame, number)[top:bottom, left:right].astype(np.uint8) * 255
+                cut = image[top:bottom, left:right]
+                yield number, Frame(scaled(cut, self.size), scaled(mask, self.size) > 127)
 
     def _mask_of(self, image: np.ndarray, frame: int, number: int) -> np.ndarray:
         if self.folder is not None:
             return self.folder(frame, image.shape[:2])
-        if self._mask is None:
-            segmenter = PersonSegmenter()
-            self._mask = lambda image, number: segmenter(image, self.joints[number])
-        return self._mask(image, number)
+        assert self._segment is not None
+        return self._segment(image, self.joints[number])
+
+
+def _rectangle(joints: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom about all joints (F, 24, 2) with room for hair, hands, clothes and wrong poses."""
+    height, width = size
+    shown = np.clip(joints, 0, [width - 1, height - 1])
+    room = _ROOM * float(np.median((joints.max(1) - joints.min(1)).max(-1)))
+    low = np.floor(shown.min((0, 1)) - room).astype(int).clip(0)
+    high = np.minimum(np.ceil(shown.max((0, 1)) + room).astype(int) + 1, [width, height])
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 def _check(
-    raw: Path | None, poses: str | None, every: int, size: int, background: str, held_out: float
+    raw: Path | None, poses: str | None, every: int, size: int | None, background: str, held_out: float
 ) -> Path:
     if raw is None or poses is None:
         raise MissingError(
@@ -163,7 +225,7 @@ def _check(
             found=f"raw={raw} poses={poses}",
             fix="python prepare.py data=anerf_video raw=VIDEO.mp4 poses=POSES.npz [masks=FOLDER]",
         )
-    if background not in ("median", "white") or every < 1 or size < 16 or not 0 <= held_out < 1:
+    if background not in ("median", "white") or every < 1 or (size or 16) < 16 or not 0 <= held_out < 1:
         raise ConfigError(
             "A scene cannot be made with these options.",
             found=f"background {background}, every {every}, size {size}, held_out {held_out}",

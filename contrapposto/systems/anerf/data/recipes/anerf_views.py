@@ -22,6 +22,7 @@ from contrapposto.systems.anerf.data.masks import (
     MaskFolder,
     PersonSegmenter,
     fitting,
+    longest_side,
     median_background,
     scaled,
 )
@@ -48,7 +49,7 @@ def plan(
     masks: str | None = None,
     held_out_camera: str | None = None,
     every: int = 1,
-    size: int = 512,
+    size: int | None = None,
     background: str = "median",
     licence: str = "unknown: the user's own",
 ) -> Plan:
@@ -60,7 +61,8 @@ def plan(
         masks: folder with a folder of masks for each camera; None: the shipped segmentation network.
         held_out_camera: name of a camera that is not learnt from.
         every: take every so many-th pose.
-        size: longer side of the images in pixels, at most.
+        size: longer side of the images in pixels, at most; None: as many as make the person about 350 pixels high, if the
+            videos have them.
         background: `median` of what each camera sees beside the person, or `white`.
         licence: of the videos, for the manifest.
     """
@@ -70,7 +72,7 @@ def plan(
             found=f"raw={raw} poses={poses}",
             fix="python prepare.py data=anerf_views raw=FOLDER poses=POSES.npz",
         )
-    if background not in ("median", "white") or every < 1 or size < 16:
+    if background not in ("median", "white") or every < 1 or (size or 16) < 16:
         raise ConfigError(
             "A scene cannot be made with these options.",
             found=f"background {background}, every {every}, size {size}",
@@ -127,17 +129,18 @@ class _Views:
         cameras: list[ViewCamera],
         person: WorldPerson,
         folders: list[MaskFolder] | None,
-        longest: int,
+        longest: int | None,
         *,
         still: bool,
     ) -> None:
         self.cameras, self.person, self.folders = cameras, person, folders
         self.still = still and folders is None
         self._backgrounds: dict[str, StillCamera] = {}
-        self.size = fitting((cameras[0].video.height, cameras[0].video.width), longest)
         self.bones, self.root = world_arrays(person)
         rest = person.rest - person.rest[0]
         self.joints = pose_arrays(self.bones, rest, self.root)["kp3d"] @ WORLD_AXES  # back to z up
+        shape = cameras[0].video.height, cameras[0].video.width
+        self.size = fitting(shape, longest_side(cameras[0].pixels(self.joints), shape, longest))
 
     def arrays(self, scale: float) -> dict[str, np.ndarray]:
         """All but images and backgrounds."""
