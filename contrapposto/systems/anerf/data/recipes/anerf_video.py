@@ -36,7 +36,7 @@ from contrapposto.systems.anerf.data.writing import (
 from contrapposto.video_file import VideoFile
 
 _MEDIAN_OF = 40  # frames
-_ROOM = 0.15  # of the person's size around the joints
+_ROOM = 0.25  # of the person's size around the joints
 _MOVING = 8.0  # usual difference from the background, of 255, before a camera that is not at rest
 _CHECKED = 8  # frames whose masks are compared with the joints
 _FACTORS = (0.001, 0.01, 0.0254, 0.1, 10.0, 100.0, 1000.0)  # of positions in other units than metres
