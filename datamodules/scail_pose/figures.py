@@ -48,7 +48,12 @@ class FigureDataModule(StoreDataModule):
     ) -> None:
         super().__init__()
         self.store_path, self.batch_size, self.steps_per_epoch = Path(store), batch_size, steps_per_epoch
-        self.held_out, self.eval_batches, self.num_workers, self.seed = held_out, eval_batches, num_workers, seed
+        self.held_out, self.eval_batches, self.num_workers, self.seed = (
+            held_out,
+            eval_batches,
+            num_workers,
+            seed,
+        )
 
     def setup(self, stage: str) -> None:
         """Open the store."""

@@ -28,7 +28,7 @@ class ScailFigureModule(StageModule):
     def __init__(self, loss: Mapping[str, float] | None = None) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.network = FigureNet().to(memory_format=torch.channels_last)
+        self.network = FigureNet()
         self.weights = {"seen_weight": 0.5, "present_weight": 1.0, "depth_weight": 2.0, **(loss or {})}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:

@@ -15,7 +15,8 @@ from contrapposto.data.plans import digest, holds_store
 from contrapposto.files import atomic_path, write_json
 from contrapposto.render import Camera, Lights, Mesh, Scene, make_renderer
 from contrapposto.render.backends import Renderer
-from contrapposto.systems.scail_pose.figure_characters import CharacterMaker, clutter
+from contrapposto.systems.scail_pose.figure_characters import CharacterMaker
+from contrapposto.systems.scail_pose.figure_clutter import clutter
 
 SCHEMA, VERSION = "contrapposto-figures", 1
 _HIPS = [8, 11]
@@ -44,7 +45,13 @@ def prepare_figures(
         ConfigError: the folder holds something else.
     """
     output = Path(output)
-    metadata = {"figures": figures, "objects": objects, "backgrounds": backgrounds, "size": size, "seed": seed}
+    metadata = {
+        "figures": figures,
+        "objects": objects,
+        "backgrounds": backgrounds,
+        "size": size,
+        "seed": seed,
+    }
     key = digest(VERSION, metadata)
     if holds_store(output, SCHEMA) and f'"{key}"' in (output / "manifest.json").read_text(encoding="utf-8"):
         return False
@@ -62,10 +69,14 @@ def prepare_figures(
         points = np.zeros((figures, 15, 3), np.float32)
 
         def figure(index: int) -> np.ndarray:
-            image, points[index] = figure_image(renderer, maker, np.random.default_rng([seed, 0, index]), size)
+            image, points[index] = figure_image(
+                renderer, maker, np.random.default_rng([seed, 0, index]), size
+            )
             return image
 
-        fill("objects", objects, 4, lambda i: object_image(renderer, np.random.default_rng([seed, 1, i]), size))
+        fill(
+            "objects", objects, 4, lambda i: object_image(renderer, np.random.default_rng([seed, 1, i]), size)
+        )
         fill("backgrounds", backgrounds, 3, lambda i: background(np.random.default_rng([seed, 2, i]), size))
         fill("figures", figures, 4, figure)
         np.save(folder / "points.npy", points)
@@ -105,7 +116,7 @@ def _camera(vertices: np.ndarray, rng: np.random.Generator, size: int, degrees: 
     roll = np.radians(rng.normal(0, 4))
     up = np.array([np.sin(roll) * np.cos(way), np.sin(roll) * np.sin(way), np.cos(roll)])
     away = float(np.linalg.norm(high - low)) / 2 / np.tan(np.radians(fov / 2)) * 1.05
-    camera = Camera.look_at(middle + away * toward, middle, up, fov_degrees=fov, size=(size, size))
+    camera = Camera.look_at(middle + away * toward, middle, up.tolist(), fov_degrees=fov, size=(size, size))
     seen = camera.to_camera(vertices)
     spread = seen[:, :2] / seen[:, 2:]
     low2, high2 = spread.min(0), spread.max(0)
@@ -118,7 +129,7 @@ def _drawn(renderer: Renderer, mesh: Mesh, camera: Camera, rng: np.random.Genera
     """(S, S, 4): shaded softly, flatly or like a cartoon, perhaps with outlines."""
     import cv2
 
-    direction = rng.normal(0, 1, 3) + [0, -0.8, 1.0]
+    direction = rng.normal(0, 1, 3) + np.array([0, -0.8, 1.0])
     flat = rng.random() < 0.2
     lights = Lights(
         direction=direction / np.linalg.norm(direction),
@@ -134,8 +145,12 @@ def _drawn(renderer: Renderer, mesh: Mesh, camera: Camera, rng: np.random.Genera
         color = (np.round(color / 255 * levels) / levels * 255).astype(np.uint8)
     cover = shown.mask.astype(np.uint8) * 255
     if rng.random() < 0.3:
-        near = np.where(shown.mask, shown.depth, shown.depth[shown.mask].max() * 1.2 if shown.mask.any() else 1)
-        edges = np.abs(cv2.Laplacian(near.astype(np.float32), cv2.CV_32F)) > rng.uniform(0.02, 0.06) * float(near.min())
+        near = np.where(
+            shown.mask, shown.depth, shown.depth[shown.mask].max() * 1.2 if shown.mask.any() else 1
+        )
+        edges = np.abs(cv2.Laplacian(near.astype(np.float32), cv2.CV_32F)) > rng.uniform(0.02, 0.06) * float(
+            near.min()
+        )
         wide = int(rng.integers(1, 3))
         lines = cv2.dilate(edges.astype(np.uint8), np.ones((wide, wide), np.uint8)) > 0
         color[lines] = rng.integers(0, 60, 3)
@@ -157,7 +172,11 @@ def background(rng: np.random.Generator, size: int) -> np.ndarray:
         for _ in range(rng.integers(1, 4)):
             cells = int(2 ** rng.integers(1, 7))
             noise = rng.normal(0, rng.uniform(5, 60), (cells, cells, rng.choice([1, 3])))
-            grown = cv2.resize(noise.astype(np.float32), (size, size), interpolation=int(rng.choice([cv2.INTER_CUBIC, cv2.INTER_NEAREST])))
+            grown = cv2.resize(
+                noise.astype(np.float32),
+                (size, size),
+                interpolation=int(rng.choice([cv2.INTER_CUBIC, cv2.INTER_NEAREST])),
+            )
             image = image + grown.reshape(size, size, -1)
     image = np.ascontiguousarray(image.clip(0, 255).astype(np.uint8))
     for _ in range(int(rng.choice([0, 0, 3, 10, 40, 100]))):
@@ -172,7 +191,14 @@ def background(rng: np.random.Generator, size: int) -> np.ndarray:
         elif kind == 2:
             cv2.line(image, (x, y), (x + w - size // 4, y + h - size // 4), color, int(rng.integers(1, 8)))
         else:
-            cv2.fillPoly(image, [rng.integers(-10, 10 + 2 * max(w, 8), (rng.integers(3, 6), 2)).astype(np.int32) + [[x, y]]], color)
+            cv2.fillPoly(
+                image,
+                [
+                    rng.integers(-10, 10 + 2 * max(w, 8), (rng.integers(3, 6), 2)).astype(np.int32)
+                    + np.array([[x, y]], np.int32)
+                ],
+                color,
+            )
     if rng.random() < 0.4:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 5))
     return np.asarray(image)

@@ -2,7 +2,8 @@
 
 Residual blocks down to 4 x 4 cells, then up again with sums (as in Lin et al., Feature Pyramid Networks, CVPR 2017). For
 each point a distribution over 32 x 32 cells, with a depth from the hips; for the window whether there is a figure, and
-which points are in it.
+which points are in it. The points are the first 14 of OpenPose's body (nose, neck, right shoulder, ...) and the top of the
+head.
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ from torch import Tensor, nn
 
 from contrapposto.errors import InputError, MissingError
 from contrapposto.files import ASSETS
-from contrapposto.systems.scail_pose.figure_characters import NUM_POINTS
 from contrapposto.weights import load_file_safely
 
+NUM_POINTS = 15
+"""The first 14 of OpenPose's body (nose, neck, right shoulder, ...) and the top of the head."""
+MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14)
+"""The point of the other side for each point."""
+NUM_POINTS = 15
+MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14)
+"""The point of the other side for each point."""
 WINDOW = 128
 """Height and width of what the network sees, pixels."""
 CELLS = 32
@@ -52,17 +59,17 @@ class FigureNet(nn.Module):
 
     def __init__(
         self,
-        widths: tuple[int, ...] = (40, 80, 128, 192),
-        blocks: tuple[int, ...] = (1, 2, 2, 2),
-        decoder: int = 64,
+        widths: tuple[int, ...] = (32, 80, 160, 192),
+        blocks: tuple[int, ...] = (0, 2, 3, 2),
+        decoder: int = 40,
     ) -> None:
         super().__init__()
-        self.stem = _convolution(3, 24, 3, 2)
-        stages, before = [], 24
+        stages: list[nn.Module] = []
+        before = 3
         for width, count in zip(widths, blocks):
-            stages.append(
-                nn.Sequential(_convolution(before, width, 3, 2), *(_Block(width) for _ in range(count)))
-            )
+            # Straight to cells of 4 x 4 pixels: layers for finer ones would cost more than all others.
+            down = _convolution(before, width, 3, 2) if stages else _convolution(before, width, 7, 4)
+            stages.append(nn.Sequential(down, *(_Block(width) for _ in range(count))))
             before = width
         self.stages = nn.ModuleList(stages)
         self.lateral = nn.ModuleList(nn.Conv2d(width, decoder, 1) for width in widths)
@@ -87,7 +94,11 @@ class FigureNet(nn.Module):
         content = load_file_safely(path)
         network = cls()
         try:
-            network.load_state_dict({name: value.float() for name, value in content.items()})
+            state = {name: value.float() for name, value in content.items()}
+            # The shipped file leaves out how many batches were seen, which only training needs.
+            missing, unknown = network.load_state_dict(state, strict=False)
+            if unknown or any(not name.endswith("num_batches_tracked") for name in missing):
+                raise RuntimeError(f"{len(missing)} arrays missing, {len(unknown)} unknown")
         except (RuntimeError, AttributeError) as error:
             raise InputError(
                 f"{path} does not hold the network that finds stylised characters.",
@@ -98,7 +109,7 @@ class FigureNet(nn.Module):
 
     def forward(self, images: Tensor) -> FigureOutput:
         """Look at windows (B, 3, 128, 128), colours in [0, 1]."""
-        features, levels = self.stem(2 * images - 1), []
+        features, levels = 2 * images - 1, []
         for stage in self.stages:
             features = stage(features)
             levels.append(features)

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from contrapposto.systems.scail_pose.camera import SMPL_OF_SLOT
-from contrapposto.systems.scail_pose.figure_characters import MIRRORED
-from contrapposto.systems.scail_pose.figure_net import SHIPPED, WINDOW, FigureNet, read_points
+from contrapposto.systems.scail_pose.figure_net import MIRRORED, SHIPPED, WINDOW, FigureNet, read_points
 from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
 
 _SIZES = (1.25, 0.9, 0.65, 0.45)  # sides of the windows over the longer side of the image
@@ -22,7 +21,8 @@ _STEP = 0.3  # between windows, sides
 _STARTS = 4  # best windows that are looked at again
 _ROUNDS = 2
 _ROOM = (1.35, 1.6)  # sides of close-ups over the longer side of the figure's box
-_PRESENT = 0.9  # least mean probability of a figure in the close-ups
+_PRESENT = 0.97  # least mean probability of a figure in the close-ups
+_CLEAR = 0.65  # least mean score of the points; animals with a head and four legs have less
 _SCORE = 0.35  # of a point: least score of one that counts
 _AGREE = 0.08  # of the figure's box: largest mean distance between looks
 _HEIGHT = 1700.0  # millimetres: figures are taken to be as high as adults
@@ -33,7 +33,7 @@ class Figure:
     """A figure in an image.
 
     Attributes:
-        points: (15, 2) pixels of the image, see `figure_characters`.
+        points: (15, 2) pixels of the image, see `figure_net`.
         depth: (15,) pixels behind the hips.
         scores: (15,) in [0, 1].
         present: mean probability of a figure in the close-ups.
@@ -53,7 +53,8 @@ class Figure:
         """Whether the looks agree on a figure."""
         known = self.scores > _SCORE
         trunk = known[[0, 2, 5]].all()
-        return bool(self.present > _PRESENT and self.apart < _AGREE and known[:14].sum() >= 7 and trunk)
+        clear = self.present > _PRESENT and self.scores[:14].mean() > _CLEAR
+        return bool(clear and self.apart < _AGREE and trunk)
 
 
 class FigureFinder:
@@ -80,12 +81,12 @@ class FigureFinder:
         windows = _windows(*image.shape[:2])
         _, _, scores, present = self._look(pyramid, windows)
         rank = np.argsort(-(present * scores[:, :14].mean(-1)))
-        found: list[Figure] = []
+        figures: list[Figure] = []
         for start in rank[:_STARTS]:
             figure = self._closer(pyramid, windows[start])
             if figure is not None:
-                found.append(figure)
-        return max(found, key=lambda f: f.present * float(f.scores[:14].mean()) - f.apart, default=None)
+                figures.append(figure)
+        return max(figures, key=lambda f: f.present * float(f.scores[:14].mean()) - f.apart, default=None)
 
     def _closer(self, pyramid: list[np.ndarray], window: np.ndarray) -> Figure | None:
         """Follow the figure of a window: from its points to a box, and look at that."""
@@ -200,7 +201,7 @@ def _pyramid(image: np.ndarray) -> list[np.ndarray]:
 
 
 def _cut(pyramid: list[np.ndarray], square: np.ndarray) -> np.ndarray:
-    """A square (3,): corner and side, as an image (128, 128, 3); the border goes on beyond the image."""
+    """A square (3,): corner and side, as an image (128, 128, 3); one colour beyond the image."""
     import cv2
 
     height, width = pyramid[0].shape[:2]
@@ -210,8 +211,16 @@ def _cut(pyramid: list[np.ndarray], square: np.ndarray) -> np.ndarray:
     step = scale * np.array([width / source.shape[1], height / source.shape[0]])
     offset = -square[:2] * scale + 0.5 * step - 0.5
     matrix = np.array([[step[0], 0, offset[0]], [0, step[1], offset[1]]])
+    # One colour beyond the image: borders drawn out would be stripes, which look like limbs.
+    edges = np.concatenate([pyramid[-1][[0, -1]].reshape(-1, 3), pyramid[-1][:, [0, -1]].reshape(-1, 3)])
+    beyond = [float(value) for value in np.median(edges, axis=0)]
     return np.asarray(
         cv2.warpAffine(
-            source, matrix, (WINDOW, WINDOW), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            source,
+            matrix,
+            (WINDOW, WINDOW),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=beyond,
         )
     )

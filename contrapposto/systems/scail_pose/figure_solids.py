@@ -64,14 +64,17 @@ class Solids:
         number = np.arange(sides)
         after = (number + 1) % sides
         quads = [[number, after, sides + after], [number, sides + after, sides + number]]
-        caps = [[np.full(sides, 2 * sides), after, number], [np.full(sides, 2 * sides + 1), sides + number, sides + after]]
+        caps = [
+            [np.full(sides, 2 * sides), after, number],
+            [np.full(sides, 2 * sides + 1), sides + number, sides + after],
+        ]
         faces = np.concatenate([np.stack(triangle, axis=1) for triangle in (*quads, *caps)])
         self.add(np.concatenate([*rings, [start, end]]), faces, color)
 
     def ellipsoid(
         self,
         center: np.ndarray,
-        radii: Sequence[float],
+        radii: np.ndarray | Sequence[float],
         color: np.ndarray | Sequence[float],
         turn: np.ndarray | None = None,
         power: float = 1.0,
@@ -80,7 +83,8 @@ class Solids:
         polar = np.linspace(0, np.pi, 8)[:, None]
         around = np.arange(_ROUND)[None] * 2 * np.pi / _ROUND
         unit = np.stack(
-            [np.sin(polar) * np.cos(around), np.cos(polar) + 0 * around, np.sin(polar) * np.sin(around)], axis=-1
+            [np.sin(polar) * np.cos(around), np.cos(polar) + 0 * around, np.sin(polar) * np.sin(around)],
+            axis=-1,
         )
         unit = np.sign(unit) * np.abs(unit) ** power
         corner = np.arange(7)[:, None] * _ROUND + np.arange(_ROUND)
@@ -96,7 +100,11 @@ class Solids:
 
     def joined(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices (V, 3), faces (F, 3), colours (V, 3)."""
-        return np.concatenate(self.vertices), np.concatenate(self.faces), np.concatenate(self.colors).clip(0, 1)
+        return (
+            np.concatenate(self.vertices),
+            np.concatenate(self.faces),
+            np.concatenate(self.colors).clip(0, 1),
+        )
 
 
 def random_color(rng: np.random.Generator) -> np.ndarray:

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from contrapposto.checks import parsing
-from contrapposto.systems.scail_pose.figure_characters import MIRRORED
-from contrapposto.systems.scail_pose.figure_net import WINDOW
+from contrapposto.systems.scail_pose.figure_net import MIRRORED, WINDOW
 
 
 class FigureViews:
@@ -35,8 +34,6 @@ class FigureViews:
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """A window: `image` (3, 128, 128) float32 in [0, 1]; `points` (15, 3) pixels and depth; `seen` (15,) 0 or 1;
         `present` 1, 0, or -1 where a part of a figure is in it."""
-        import cv2
-
         image = self._backdrop(rng)
         for _ in range(int(rng.choice([0, 0, 1, 3]))):
             self._lay(image, self.objects[rng.integers(len(self.objects))], _placed(rng, 0.15, 0.9), rng)
@@ -53,7 +50,9 @@ class FigureViews:
             inside = ((points[:, :2] > 0) & (points[:, :2] < WINDOW)).all(-1)
             seen = inside.astype(np.float32)
             parts = inside[:14].sum()
-            present = 1.0 if inside[0] and inside[[2, 5]].all() and parts >= 5 else (0.0 if parts <= 1 else -1.0)
+            present = (
+                1.0 if inside[0] and inside[[2, 5]].all() and parts >= 5 else (0.0 if parts <= 1 else -1.0)
+            )
         elif kind < 0.95:
             self._lay(image, self.objects[rng.integers(len(self.objects))], _placed(rng, 0.4, 1.3), rng)
         if rng.random() < 0.12:  # in front
@@ -63,12 +62,11 @@ class FigureViews:
             image = np.ascontiguousarray(image[:, ::-1])
             points[:, 0] = WINDOW - points[:, 0]
             points, seen = points[list(MIRRORED)], seen[list(MIRRORED)]
-        assert cv2 is not None
         return {
             "image": np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / 255,
             "points": points.astype(np.float32),
             "seen": seen.astype(np.float32),
-            "present": np.float32(present),
+            "present": np.asarray(present, np.float32),
         }
 
     def _backdrop(self, rng: np.random.Generator) -> np.ndarray:
@@ -85,21 +83,20 @@ class FigureViews:
             image = (grey + rng.uniform(0, 1) * (image - grey)).astype(np.uint8)
         return image.astype(np.float32)
 
-    def _lay(self, image: np.ndarray, layer: np.ndarray, matrix: np.ndarray, rng: np.random.Generator) -> None:
+    def _lay(
+        self, image: np.ndarray, layer: np.ndarray, matrix: np.ndarray, rng: np.random.Generator
+    ) -> None:
         """Draw a layer over the image, in its own brightness and contrast."""
         import cv2
 
         layer = np.asarray(layer)
         scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-        color = layer[..., :3].astype(np.float32)
-        color = (color - 128) * rng.uniform(0.6, 1.3) + 128 + rng.normal(0, 15) + rng.normal(0, 8, 3)
-        alpha = layer[..., 3:].astype(np.float32) / 255
-        work = np.concatenate([color.clip(0, 255) * alpha, alpha], axis=2).astype(np.float32)
         if scale < 0.6:
-            work = cv2.GaussianBlur(work, (0, 0), 0.35 / scale)
-        moved = cv2.warpAffine(work, matrix, (WINDOW, WINDOW), flags=cv2.INTER_LINEAR)
-        image *= 1 - moved[..., 3:]
-        image += moved[..., :3]
+            layer = cv2.GaussianBlur(layer, (0, 0), 0.35 / scale)
+        moved = cv2.warpAffine(layer, matrix, (WINDOW, WINDOW), flags=cv2.INTER_LINEAR).astype(np.float32)
+        contrast, light = rng.uniform(0.6, 1.3), 128 + rng.normal(0, 15) + rng.normal(0, 8, 3)
+        color = (moved[..., :3] - 128) * np.float32(contrast) + light.astype(np.float32)
+        image += (color.clip(0, 255) - image) * (moved[..., 3:] * np.float32(1 / 255))
 
 
 def _about(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -130,7 +127,11 @@ def _placed(rng: np.random.Generator, least: float, most: float) -> np.ndarray:
 
 def _matrix(scale: float, degrees: float, middle: np.ndarray, aim: np.ndarray, wide: float) -> np.ndarray:
     turn = np.radians(degrees)
-    linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.diag([wide, 1 / wide])
+    linear = (
+        scale
+        * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        @ np.diag([wide, 1 / wide])
+    )
     return np.concatenate([linear, (aim - linear @ middle)[:, None]], axis=1)
 
 
@@ -138,11 +139,11 @@ def _developed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """What cameras, painters and files do to an image."""
     import cv2
 
-    image = (image - 128) * rng.uniform(0.6, 1.3) + 128 + rng.normal(0, 15)
+    image = (image - 128) * np.float32(rng.uniform(0.6, 1.3)) + np.float32(128 + rng.normal(0, 15))
     if rng.random() < 0.1:
         image = np.repeat(image.mean(2, keepdims=True), 3, axis=2)
     if rng.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6))
     if rng.random() < 0.3:
-        image = image + rng.normal(0, rng.uniform(2, 14), image.shape)
+        image = image + rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(2, 14))
     return np.asarray(image.clip(0, 255), np.float32)
