@@ -47,7 +47,11 @@ class PaintedMesh:
         self._base = Mesh(self._placed(mesh.vertices), faces, colors)
 
     def _placed(self, vertices: np.ndarray) -> np.ndarray:
-        return (np.asarray(vertices, np.float64)[self.source] - self.centre) * self.scale @ _UP
+        return self.place(np.asarray(vertices, np.float64)[self.source])
+
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, 3) in the template's axes and units, such as joints, where `posed` has them."""
+        return np.asarray((points - self.centre) * self.scale @ _UP)
 
     def posed(self, vertices: np.ndarray) -> Mesh:
         """Vertices (V, 3) in the template's order and units as something to draw: metres, z up, feet at 0."""

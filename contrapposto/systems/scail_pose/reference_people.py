@@ -2,16 +2,19 @@
 
 One look at one size is easily wrong: a tree passes for a person, one person for two, a stylised character for nobody.
 The original image is looked at in several sizes and with other contrast, and in close-ups. Who is seen again counts.
+Where hardly any look agrees with another, a network for stylised figures looks for one (`figure_search`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from contrapposto.systems.scail_pose.camera import default_intrinsics
+from contrapposto.systems.scail_pose.figure_search import Figure, FigureFinder, as_person
 from contrapposto.systems.scail_pose.framing import frame_image, frame_transform
 from contrapposto.systems.scail_pose.interface import Person, PoseEstimator
 from contrapposto.systems.scail_pose.wholebody import THRESHOLD
@@ -23,6 +26,7 @@ _CLOSE_SIDE = 576  # pixels
 _SAME = 0.15  # of the box's diagonal: keypoints nearer than that on average are one person's
 _OVERLAP, _INSIDE = 0.6, 0.7  # boxes of one person: intersection over union; share of a box inside another's
 _LEAST_SHARE = 0.5  # of the looks that saw the best one
+_SURE = 0.7  # share of the looks: real people are seen by nearly all of them, false ones mostly by fewer
 _BODY = 14
 
 
@@ -103,8 +107,23 @@ def reference_people(
                 candidate.looks += 1
                 # A close-up shows more than the whole image.
                 candidate.sightings = [max(again, key=lambda p: p.score)]
-    chosen = sorted((c.best for c in _agreed(candidates)), key=_middle)
+    agreed = _agreed(candidates)
+    if max((c.share for c in agreed), default=0.0) < _SURE:
+        figure = _stylised(image)
+        if figure is not None:
+            return [as_person(figure, scale, shift, intrinsics)]
+    chosen = sorted((c.best for c in agreed), key=_middle)
     return [replace(person, id=number) for number, person in enumerate(chosen)]
+
+
+def _stylised(image: np.ndarray) -> Figure | None:
+    """A stylised figure in an image, if there is one."""
+    return _finder().find(image)
+
+
+@lru_cache(maxsize=1)
+def _finder() -> FigureFinder:
+    return FigureFinder()
 
 
 def _collect(candidates: list[_Candidate], people: Sequence[Person]) -> None:
