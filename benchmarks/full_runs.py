@@ -12,7 +12,7 @@ SAGE_CLIPS, SAGE_VISITS = 4814, 500  # Setting 1: CMU, BMLrub, HDM05 (docs/specs
 SAGE_WINDOWS = round(SAGE_CLIPS * AMASS_HOURS * 3600 / AMASS_CLIPS * 60)  # one per frame at 60 frames/s
 NPR_POSES, NPR_FACES = 300, 13_776
 # Models of this project's own: nothing is published to compare with, their pages have measured times.
-OWN = ("tracker", "npr_residual", "npr_residual_diffusion", "anerf_splat")
+OWN = ("tracker", "npr_residual", "npr_residual_diffusion", "anerf_splat", "scail_figure")
 UNTRAINED = {
     "sage_ik": "inverse kinematics without weights",
     "scail_pose": "a pipeline of shipped networks",
