@@ -22,9 +22,6 @@ NUM_POINTS = 15
 """The first 14 of OpenPose's body (nose, neck, right shoulder, ...) and the top of the head."""
 MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14)
 """The point of the other side for each point."""
-NUM_POINTS = 15
-MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14)
-"""The point of the other side for each point."""
 WINDOW = 128
 """Height and width of what the network sees, pixels."""
 CELLS = 32
