@@ -71,8 +71,14 @@ def extract(
 
 def _ahead(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """The same items, the next one made in a thread meanwhile."""
+    import torch
+
     end: Any = object()
     with ThreadPoolExecutor(1) as pool:
+        # The estimator keeps the cores busy: with more threads, resizing costs twice as much and is no sooner done.
+        threads = torch.get_num_threads()
+        pool.submit(torch.set_num_threads, 1).result()
+        torch.set_num_threads(threads)  # of this thread and of new ones; the pool's keeps its own
         coming = pool.submit(next, items, end)
         while (item := coming.result()) is not end:
             coming = pool.submit(next, items, end)
