@@ -22,6 +22,7 @@ KERNELS = {
     "contrapposto.render.warp_types",
     "contrapposto.systems.anerf.splats.projection_kernels",
     "contrapposto.systems.anerf.splats.raster_kernels",
+    "contrapposto.systems.anerf.splats.tile_kernels",
     "contrapposto.systems.scail_pose.render_kernels",
 }
 """Modules that draw: nothing but drawing, and training splat avatars, imports them."""

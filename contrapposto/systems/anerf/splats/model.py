@@ -150,15 +150,10 @@ class SplatAvatar(nn.Module):
             bone_to_world: (24, 4, 4) of the pose.
             view: the camera.
         """
-        camera = extrinsic(view.camera_to_world.double()).float()
-        centre = view.centre
-        if centre is None:
-            centre = camera.new_tensor([view.width * 0.5, view.height * 0.5])
-        lens = torch.cat([view.focal.float().expand(2), centre.float()])
-        rotations, shifts = self.blends(bone_to_world)
+        rotations, shifts, *camera = self.posed(bone_to_world, view)
         return project(
             self.position,
-            self.offset if self.wrinkles is None else self.offset + self._folds(rotations),
+            self.offset if self.wrinkles is None else self.offset + self.folds(rotations),
             self.rotation,
             self.log_scale,
             self.opacity,
@@ -169,12 +164,20 @@ class SplatAvatar(nn.Module):
             rotations,
             shifts,
             self.light,
-            camera[None, :3, :3],
-            camera[None, :3, 3],
-            lens[None],
+            *camera,
         )
 
-    def _folds(self, rotations: Tensor) -> Tensor:
+    def posed(self, bone_to_world: Tensor, view: View) -> tuple[Tensor, ...]:
+        """What a pose and a camera are to the kernels: `blends`, camera's rotation, shift and (1, 4) intrinsics."""
+        camera = extrinsic(view.camera_to_world.double()).float()
+        centre = view.centre
+        if centre is None:
+            centre = camera.new_tensor([view.width * 0.5, view.height * 0.5])
+        lens = torch.cat([view.focal.float().expand(2), centre.float()])
+        matrix = camera[None, :3]
+        return *self.blends(bone_to_world), matrix[..., :3], matrix[..., 3], lens[None]
+
+    def folds(self, rotations: Tensor) -> Tensor:
         """(N, 3) offsets by the rotation of the joints against their parents."""
         from contrapposto import rotations as rot
         from contrapposto.systems.anerf.kinematics import PARENTS

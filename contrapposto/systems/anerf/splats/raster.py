@@ -48,16 +48,14 @@ class _Project(torch.autograd.Function):
         warp = load_warp()
         from contrapposto.systems.anerf.splats import projection_kernels
 
-        count = len(inputs[0])
-        new = inputs[0].new_empty
-        outputs = (new(count, 2), new(count, 3), new(count), new(count, 3), new(count))
+        count, outputs = len(inputs[0]), _empty(inputs[0])
         arrays = [wrap(tensor, kind) for tensor, kind in zip(inputs, _PROJECT)]
         results = [wrap(tensor, kind) for tensor, kind in zip(outputs, _PROJECTED)]
         device = device_of(inputs[0])
         warp.launch(projection_kernels.project, dim=count, inputs=arrays, outputs=results, device=device)
         ctx.arrays, ctx.results, ctx.inputs = arrays, results, [tensor.detach() for tensor in inputs]
-        ctx.mark_non_differentiable(outputs[-1])
-        return outputs
+        ctx.mark_non_differentiable(outputs.depth)
+        return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -90,6 +88,33 @@ def project(*inputs: Tensor) -> Projected:
     return Projected(*_Project.apply(*(tensor.contiguous() for tensor in inputs)))
 
 
+_PROJECT_FIXED = (
+    *("vec3", "mat33", "vec3", "float32", "vec3", "int32", "float32"),
+    *("mat33", "vec3", "vec3", "mat33", "vec3", "vec4"),
+)
+
+
+def project_fixed(*inputs: Tensor) -> Projected:
+    """`project` without gradients; the tensors are those of the kernel `project_fixed`, in its order."""
+    warp = load_warp()
+    from contrapposto.systems.anerf.splats import projection_kernels
+
+    outputs = _empty(inputs[0])
+    warp.launch(
+        projection_kernels.project_fixed,
+        dim=len(inputs[0]),
+        inputs=[wrap(tensor, kind) for tensor, kind in zip(inputs, _PROJECT_FIXED)],
+        outputs=[wrap(tensor, kind) for tensor, kind in zip(outputs, _PROJECTED)],
+        device=device_of(inputs[0]),
+    )
+    return outputs
+
+
+def _empty(like: Tensor) -> Projected:
+    count, new = len(like), like.new_empty
+    return Projected(new(count, 2), new(count, 3), new(count), new(count, 3), new(count))
+
+
 class _Blend(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -106,21 +131,20 @@ class _Blend(torch.autograd.Function):
         warp = load_warp()
         from contrapposto.systems.anerf.splats import raster_kernels
 
-        image, transmittance = mean.new_empty(height, width, 3), mean.new_empty(height, width)
-        shared = [
-            wrap(order, "int32"),
-            *(wrap(t, k) for t, k in zip((mean, conic, opacity, colour), _PROJECTED)),
-        ]
-        results = [wrap(image, "vec3"), wrap(transmittance)]
+        planes = mean.new_zeros(height, 4, width + raster_kernels.LANES)
+        planes[:, 3] = 1
+        arrays = [wrap(order, "int32")]
+        arrays += [wrap(t, k) for t, k in zip((mean, conic, opacity, colour), _PROJECTED)]
+        drawn = wrap(planes)
 
         def work(band: tuple[int, int]) -> None:
-            inputs = [*shared, *band, width]
-            warp.launch(raster_kernels.blend, dim=1, inputs=inputs, outputs=results, device="cpu")
+            inputs = [*arrays, *band, width]
+            warp.launch(raster_kernels.blend, dim=1, inputs=inputs, outputs=[drawn], device="cpu")
 
         _each(work, _bands(height, threads))
         ctx.gaussians = [tensor.detach() for tensor in (mean, conic, opacity, colour)]
-        ctx.shared, ctx.results, ctx.threads = shared, results, threads
-        return image, transmittance
+        ctx.arrays, ctx.planes, ctx.threads = arrays, planes, threads
+        return planes[:, :3, :width].transpose(1, 2), planes[:, 3, :width]
 
     @staticmethod
     def backward(ctx: Any, image_gradient: Tensor, final_gradient: Tensor) -> tuple[Any, ...]:
@@ -128,14 +152,19 @@ class _Blend(torch.autograd.Function):
         from contrapposto.systems.anerf.splats import raster_kernels
 
         height, width = final_gradient.shape
-        values = [wrap(image_gradient, "vec3"), wrap(final_gradient)]
-        scratch = [wrap(torch.empty_like(final_gradient)) for _ in range(2)]
+        image, final = ctx.planes[:, :3], ctx.planes[:, 3]
+        planes = image.new_zeros(height, 6, image.shape[2])
+        planes[:, :3, :width] = image_gradient.transpose(1, 2)
+        planes[:, 3, :width] = final_gradient
+        planes[:, 4] = 1
+        planes[:, 5] = (planes[:, :3] * image).sum(1) - planes[:, 3] * (1 - final)
+        state = wrap(planes)
         bands = _bands(height, ctx.threads)
         result = [[torch.zeros_like(tensor) for tensor in ctx.gaussians] for _ in bands]
 
         def work(number: int) -> None:
             outputs = [wrap(t, k) for t, k in zip(result[number], _PROJECTED)]
-            inputs = [*ctx.shared, *bands[number], width, *ctx.results, *values, *scratch]
+            inputs = [*ctx.arrays, *bands[number], width, state]
             warp.launch(raster_kernels.blend_adjoint, dim=1, inputs=inputs, outputs=outputs, device="cpu")
 
         _each(work, range(len(bands)))
@@ -185,7 +214,9 @@ def blend(
     if tiles or (tiles is None and mean.device.type != "cpu"):
         order = torch.argsort(depth.detach(), stable=True).int()
         return _BlendTiles.apply(mean, conic, opacity, colour, order, height, width)
-    order = torch.from_numpy(np.argsort(depth.detach().numpy(), kind="stable").astype(np.int32))
+    # Depth and number as one whole number: its vectorised sort is several times as fast as a stable argsort.
+    bits = depth.detach().numpy().view(np.int32).astype(np.int64) << 32
+    order = torch.from_numpy(np.sort(bits | np.arange(len(bits))).astype(np.int32))
     return _Blend.apply(mean, conic, opacity, colour, order, height, width, threads)
 
 

@@ -50,12 +50,12 @@ def blend_tiles(
 ) -> tuple[Tensor, Tensor, Lists]:
     """Image (H, W, 3), transmittance (H, W), and the lists for the adjoint."""
     warp = load_warp()
-    from contrapposto.systems.anerf.splats import raster_kernels
+    from contrapposto.systems.anerf.splats import tile_kernels
 
     start, members, across = lists = tile_lists(gaussians, order, height, width)
     image, final = gaussians[0].new_empty(height, width, 3), gaussians[0].new_empty(height, width)
     warp.launch(
-        raster_kernels.blend_tiles,
+        tile_kernels.blend_tiles,
         dim=(height, width),
         inputs=[*_arrays(gaussians, start, members), SIDE, across],
         outputs=[wrap(image, "vec3"), wrap(final)],
@@ -74,13 +74,13 @@ def blend_tiles_adjoint(
 ) -> list[Tensor]:
     """Gradients of mean, conic, opacity and colour."""
     warp = load_warp()
-    from contrapposto.systems.anerf.splats import raster_kernels
+    from contrapposto.systems.anerf.splats import tile_kernels
 
     start, members, across = lists
     result = [torch.zeros_like(tensor) for tensor in gaussians]
     inputs = [wrap(image, "vec3"), wrap(final), wrap(image_gradient, "vec3"), wrap(final_gradient)]
     warp.launch(
-        raster_kernels.blend_tiles_adjoint,
+        tile_kernels.blend_tiles_adjoint,
         dim=tuple(final.shape),
         inputs=[*_arrays(gaussians, start, members), SIDE, across, *inputs],
         outputs=[wrap(t, k) for t, k in zip(result, ("vec2", "vec3", "float32", "vec3"))],

@@ -1,5 +1,8 @@
 """Gaussians on an image against a dense float64 reference, values and gradients."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +12,11 @@ from contrapposto import rotations as rot
 from contrapposto.systems.anerf.kinematics import REST_POSE, UNIT_SCALE, pose_bones
 from contrapposto.systems.anerf.splats.model import SplatAvatar, SplatOptions
 from contrapposto.systems.anerf.splats.raster import Projected, blend
+from contrapposto.systems.anerf.splats.renderer import SplatRenderer
+from contrapposto.systems.anerf.splats.warp_arrays import wrap
 from contrapposto.systems.anerf.view import View
 
-HEIGHT, WIDTH, COUNT = 34, 40, 60
+HEIGHT, WIDTH, COUNT = 34, 43, 60  # the width is no multiple of the pixels that are computed at a time
 
 
 def gaussians(seed=0):
@@ -94,17 +99,45 @@ def reference_projection(avatar, bone_to_world, view):
     return (mean, conic, opacity, colour), [*p.values(), pose]
 
 
-def test_projection_and_its_adjoint_are_those_of_torch():
+def posed_avatar(**options):
+    """An avatar whose parameters are none of the start's, a pose and a camera."""
     rest = REST_POSE * UNIT_SCALE
     torch.manual_seed(3)
-    avatar = SplatAvatar.on_body(rest, SplatOptions(gaussians=200))
+    avatar = SplatAvatar.on_body(rest, SplatOptions(gaussians=200, **options))
     with torch.no_grad():
         for parameter in avatar.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
     turns = rot.axis_angle_to_matrix(0.4 * torch.randn(24, 3, dtype=torch.float64))
     pose = pose_bones(turns, torch.from_numpy(rest), torch.tensor([0.1, 0.2, 4.0])).bone_to_world
     camera = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
-    view = View(camera, torch.tensor([200.0, 210.0]), 64, 64, torch.tensor([31.0, 33.0]))
+    return avatar, pose, View(camera, torch.tensor([200.0, 210.0]), 64, 64, torch.tensor([31.0, 33.0]))
+
+
+@pytest.mark.parametrize("wrinkles", [False, True])
+def test_the_renderer_draws_what_is_trained(wrinkles):
+    avatar, pose, view = posed_avatar(wrinkles=wrinkles)
+    frame = SplatRenderer(avatar, depth=True)(torch.linalg.inv(pose.float()), view)
+    image, transmittance = avatar(pose.float(), view)
+    assert float(frame.opacity.max()) > 0.9
+    torch.testing.assert_close(frame.colour, image.detach(), rtol=0, atol=1e-4)
+    torch.testing.assert_close(frame.opacity, 1 - transmittance.detach(), rtol=0, atol=1e-4)
+    depth = frame.depth[frame.opacity > 0.5]
+    assert float((depth - 4).abs().max()) < 2  # the figure stands four units away
+
+
+def test_arrays_of_warp_keep_their_memory():
+    tensor = torch.zeros(4, 6)[:, :3]  # not contiguous: Warp gets a copy
+    array = wrap(tensor, "vec3")
+    copy = weakref.ref(array.held)
+    assert array.data == array.held.data_ptr() != tensor.data_ptr()
+    gc.collect()
+    assert copy() is not None
+    del array
+    assert copy() is None
+
+
+def test_projection_and_its_adjoint_are_those_of_torch():
+    avatar, pose, view = posed_avatar()
     wanted, leaves = reference_projection(avatar, pose, view)
     own = pose.float().requires_grad_()
     found = avatar.project(own, view)
