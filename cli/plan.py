@@ -24,7 +24,7 @@ from contrapposto.progress import duration
 from contrapposto.runs import Result, best_of, best_run, finished_runs, load_config
 
 # Recipes that need neither a download nor files of the user.
-AUTOMATIC = ("demo", "anerf_scene", "smpl_poses", "scail_scenes")
+AUTOMATIC = ("demo", "anerf_scene", "smpl_poses", "scail_scenes", "scail_figures")
 # Options of a command line that concern the model it names alone, not the stages before it.
 _OWN = ("model", "pipeline", "resume", "requires", "init_from", "ckpt", "official", "stage", "report", "runs")
 _OWN_PARTS = ("module", "optimizer", "scheduler", "callbacks")

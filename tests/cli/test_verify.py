@@ -1,3 +1,5 @@
+import pytest
+
 """What `verify` finds."""
 
 import json
@@ -37,6 +39,10 @@ def test_a_card_of_other_data_is_found(tmp_path, stores):
     assert actual.ok is False and f"the store has the hash {store_hash(tmp_path / data)}" in actual.detail
 
 
+@pytest.mark.skipif(
+    "avx512f" not in Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else True,
+    reason="the last bits of the demo store depend on the processor: the cards are from one with AVX-512",
+)
 def test_cards_state_figures_of_the_demo_store_as_it_is(tmp_path):
     """Where the demo data change, the figures of models that learnt from them have to be measured again."""
     content = store_hash(prepare("demo", output=tmp_path / "demo", workers=1).path)
