@@ -1,9 +1,10 @@
-import pytest
-
 """What `verify` finds."""
 
 import json
 import shutil
+from pathlib import Path
+
+import pytest
 
 from cli import verify
 from cli.verify import card, one_step, stated, store_hash
