@@ -18,7 +18,7 @@ from contrapposto.portable import save_portable
 from contrapposto.progress import say
 from contrapposto.systems.anerf.data.frame_folder import open_frames
 from contrapposto.systems.anerf.data.from_views import CAMERAS
-from contrapposto.systems.anerf.data.images import clean_image, shows_person
+from contrapposto.systems.anerf.data.images import ImageOptions, ImageSampler, clean_image
 from contrapposto.systems.anerf.data.prepare import prepare_avatar
 from contrapposto.systems.anerf.data.scene import AvatarScene
 from contrapposto.systems.anerf.splats.fit import Shown, Subject, TrainingOptions, fit_avatar
@@ -178,7 +178,8 @@ class AnerfFit:
         )
         started = time.monotonic()
         images = scene.split("train")
-        if hidden := len(images) - int(shows_person(scene, images).sum()):
+        sampler = ImageSampler(scene, ImageOptions(), seed=self.seed, images=images)
+        if hidden := sampler.left_out:
             print(f"{hidden} of {len(images)} images are not learnt from: their masks do not show the person")
 
         def progress(step: int, subject: Subject, shown: Shown) -> None:
@@ -194,7 +195,7 @@ class AnerfFit:
             steps=self.steps,
             gaussians=self.gaussians,
             options=options,
-            seed=self.seed,
+            sampler=sampler,
             progress=progress,
         )
 

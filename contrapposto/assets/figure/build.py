@@ -1,6 +1,8 @@
 """Makes the network of stylised figures that ships: python contrapposto/assets/figure/build.py
 
-Draws the images (10 minutes of one core), trains, and writes figure.safetensors beside this file in 16 bits.
+Draws the images (10 minutes of one core), trains, and writes figure.safetensors beside this file in 16 bits. The file
+that ships was trained in the same way on 11,000 figures that an earlier version of the drawing made: a new one is alike,
+not equal.
 """
 
 import json

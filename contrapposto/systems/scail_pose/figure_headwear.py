@@ -96,15 +96,14 @@ def _hat(
             color,
             sides=10,
         )
-    if kind in ("cone", "brimmed"):
-        brim = rng.uniform(1.2, 2.2) * head.half[0]
-        solids.frustum(
-            head.at(0, 0.4, 0),
-            head.at(0, 0.5, 0),
-            (brim, brim * 0.9),
-            other if kind == "brimmed" else color,
-            sides=12,
-        )
+    brim = rng.uniform(1.2, 2.2) * head.half[0]
+    solids.frustum(
+        head.at(0, 0.4, 0),
+        head.at(0, 0.5, 0),
+        (brim, brim * 0.9),
+        other if kind == "brimmed" else color,
+        sides=12,
+    )
     if kind == "brimmed":
         solids.frustum(
             head.at(0, 0.45, 0),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -100,6 +101,7 @@ class FigureNet(nn.Module):
             raise InputError(
                 f"{path} does not hold the network that finds stylised characters.",
                 found=str(error).splitlines()[0],
+                expected="weights of model=scail_figure",
                 fix="install the package again, or python contrapposto/assets/figure/build.py",
             ) from error
         return network.eval()
@@ -163,3 +165,9 @@ def read_points(output: FigureOutput) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     points = (torch.stack([x, y], dim=-1) + 0.5) * step
     depth = (local * output.depth).sum((2, 3)) / mass * WINDOW
     return points, depth, mass * output.seen.sigmoid(), output.present.sigmoid()
+
+
+def edge_color(image: np.ndarray) -> list[float]:
+    """What windows show beyond an image (H, W, 3): its edges drawn out would be stripes, which look like limbs."""
+    edges = np.concatenate([image[[0, -1]].reshape(-1, 3), image[:, [0, -1]].reshape(-1, 3)])
+    return [float(value) for value in np.median(edges, axis=0)]

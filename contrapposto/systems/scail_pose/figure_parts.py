@@ -1,4 +1,4 @@
-"""Parts of stylised figures, of simple solids: trunk, limbs, heads, faces, hair, hats and helmets."""
+"""Parts of stylised figures, of simple solids: trunk, limbs, heads, faces."""
 
 from __future__ import annotations
 

@@ -13,7 +13,14 @@ import numpy as np
 import torch
 
 from contrapposto.systems.scail_pose.camera import SMPL_OF_SLOT
-from contrapposto.systems.scail_pose.figure_net import MIRRORED, SHIPPED, WINDOW, FigureNet, read_points
+from contrapposto.systems.scail_pose.figure_net import (
+    MIRRORED,
+    SHIPPED,
+    WINDOW,
+    FigureNet,
+    edge_color,
+    read_points,
+)
 from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
 
 _SIZES = (1.25, 0.9, 0.65, 0.45)  # sides of the windows over the longer side of the image
@@ -23,6 +30,8 @@ _ROUNDS = 2
 _ROOM = (1.35, 1.6)  # sides of close-ups over the longer side of the figure's box
 _PRESENT = 0.97  # least mean probability of a figure in the close-ups
 _CLEAR = 0.65  # least mean score of the points; animals with a head and four legs have less
+_LEAST_CUT = 6  # points
+_CUT = 0.1  # of a figure's box: nearer than that to the image's lower edge, its legs may be below
 _SCORE = 0.35  # of a point: least score of one that counts
 _AGREE = 0.08  # of the figure's box: largest mean distance between looks
 _HEIGHT = 1700.0  # millimetres: figures are taken to be as high as adults
@@ -39,6 +48,7 @@ class Figure:
         present: mean probability of a figure in the close-ups.
         apart: mean distance between the looks, shares of the box.
         box: (4,) xyxy of the points, pixels.
+        clear: mean score of the points that should be seen, see `_clear`.
     """
 
     points: np.ndarray
@@ -47,14 +57,13 @@ class Figure:
     present: float
     apart: float
     box: np.ndarray
+    clear: float
 
     @property
     def sure(self) -> bool:
         """Whether the looks agree on a figure."""
-        known = self.scores > _SCORE
-        trunk = known[[0, 2, 5]].all()
-        clear = self.present > _PRESENT and self.scores[:14].mean() > _CLEAR
-        return bool(clear and self.apart < _AGREE and trunk)
+        trunk = (self.scores[[0, 2, 5]] > _SCORE).all()
+        return bool(trunk and self.present > _PRESENT and self.clear > _CLEAR and self.apart < _AGREE)
 
 
 class FigureFinder:
@@ -80,13 +89,14 @@ class FigureFinder:
         pyramid = _pyramid(image)
         windows = _windows(*image.shape[:2])
         _, _, scores, present = self._look(pyramid, windows)
-        rank = np.argsort(-(present * scores[:, :14].mean(-1)))
+        lowest = windows[:, 1] + windows[:, 2] >= image.shape[0]
+        rank = np.argsort(-present * [_clear(*one) for one in zip(scores, lowest)])
         figures: list[Figure] = []
         for start in rank[:_STARTS]:
             figure = self._closer(pyramid, windows[start])
             if figure is not None:
                 figures.append(figure)
-        return max(figures, key=lambda f: f.present * float(f.scores[:14].mean()) - f.apart, default=None)
+        return max(figures, key=lambda f: f.present * f.clear - f.apart, default=None)
 
     def _closer(self, pyramid: list[np.ndarray], window: np.ndarray) -> Figure | None:
         """Follow the figure of a window: from its points to a box, and look at that."""
@@ -105,7 +115,8 @@ class FigureFinder:
         known = weight > _SCORE
         away = np.linalg.norm(points - middle, axis=-1)[:, known].mean() if known.any() else np.inf
         size = float((box[2:] - box[:2]).max())
-        return Figure(middle, depth.mean(0), weight, float(present.mean()), float(away) / size, box)
+        clear = _clear(weight, bool(box[3] > pyramid[0].shape[0] - _CUT * size))
+        return Figure(middle, depth.mean(0), weight, float(present.mean()), float(away) / size, box, clear)
 
     @torch.inference_mode()
     def _look(
@@ -115,7 +126,8 @@ class FigureFinder:
 
         The last `mirrored` squares are looked at in a mirror.
         """
-        cuts = np.stack([_cut(pyramid, square) for square in squares])
+        beyond = edge_color(pyramid[-1])
+        cuts = np.stack([_cut(pyramid, square, beyond) for square in squares])
         plain = len(cuts) - mirrored
         cuts[plain:] = cuts[plain:, :, ::-1]
         images = torch.from_numpy(np.ascontiguousarray(cuts.transpose(0, 3, 1, 2))).float() / 255
@@ -161,6 +173,14 @@ def as_person(figure: Figure, scale: np.ndarray, shift: np.ndarray, intrinsics: 
     )
 
 
+def _clear(scores: np.ndarray, cut: bool) -> float:
+    """Mean score of the points (15,) that should be seen: all of the body, or where the image ends at the figure (`cut`)
+    those that are in view, if these are enough for a head and arms."""
+    body = scores[:14]
+    known = body[body > _SCORE]
+    return float(known.mean() if cut and len(known) >= _LEAST_CUT else body.mean())
+
+
 def _windows(height: int, width: int) -> np.ndarray:
     """(n, 3) corners and sides of squares over an image."""
     squares = []
@@ -200,20 +220,17 @@ def _pyramid(image: np.ndarray) -> list[np.ndarray]:
     return levels
 
 
-def _cut(pyramid: list[np.ndarray], square: np.ndarray) -> np.ndarray:
-    """A square (3,): corner and side, as an image (128, 128, 3); one colour beyond the image."""
+def _cut(pyramid: list[np.ndarray], square: np.ndarray, beyond: list[float]) -> np.ndarray:
+    """A square (3,): corner and side, as an image (128, 128, 3), with one colour beyond the image."""
     import cv2
 
     height, width = pyramid[0].shape[:2]
     scale = WINDOW / float(square[2])
-    level = int(np.clip(np.floor(-np.log2(max(scale, 1e-9))), 0, len(pyramid) - 1)) if scale < 1 else 0
+    level = int(np.clip(np.floor(-np.log2(scale)), 0, len(pyramid) - 1))
     source = pyramid[level]
     step = scale * np.array([width / source.shape[1], height / source.shape[0]])
     offset = -square[:2] * scale + 0.5 * step - 0.5
     matrix = np.array([[step[0], 0, offset[0]], [0, step[1], offset[1]]])
-    # One colour beyond the image: borders drawn out would be stripes, which look like limbs.
-    edges = np.concatenate([pyramid[-1][[0, -1]].reshape(-1, 3), pyramid[-1][:, [0, -1]].reshape(-1, 3)])
-    beyond = [float(value) for value in np.median(edges, axis=0)]
     return np.asarray(
         cv2.warpAffine(
             source,

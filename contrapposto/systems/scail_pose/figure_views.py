@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from contrapposto.checks import parsing
-from contrapposto.systems.scail_pose.figure_net import MIRRORED, WINDOW
+from contrapposto.systems.scail_pose.figure_net import MIRRORED, WINDOW, edge_color
 
 
 class FigureViews:
@@ -34,9 +34,10 @@ class FigureViews:
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """A window: `image` (3, 128, 128) float32 in [0, 1]; `points` (15, 3) pixels and depth; `seen` (15,) 0 or 1;
         `present` 1, 0, or -1 where a part of a figure is in it."""
+        low, high = _ends(rng)
         image = self._backdrop(rng)
         for _ in range(int(rng.choice([0, 0, 1, 3]))):
-            self._lay(image, self.objects[rng.integers(len(self.objects))], _placed(rng, 0.15, 0.9), rng)
+            self._lay(image, self.objects[rng.integers(len(self.objects))], self._placed(rng, 0.15, 0.9), rng)
         kind = rng.random()
         points, seen, present = np.zeros((15, 3), np.float32), np.zeros(15, np.float32), 0.0
         if kind < 0.7:
@@ -47,17 +48,17 @@ class FigureViews:
             scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
             points[:, :2] = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
             points[:, 2] *= scale
-            inside = ((points[:, :2] > 0) & (points[:, :2] < WINDOW)).all(-1)
+            inside = ((points[:, :2] > low) & (points[:, :2] < high)).all(-1)
             seen = inside.astype(np.float32)
             parts = inside[:14].sum()
             present = (
                 1.0 if inside[0] and inside[[2, 5]].all() and parts >= 5 else (0.0 if parts <= 1 else -1.0)
             )
         elif kind < 0.95:
-            self._lay(image, self.objects[rng.integers(len(self.objects))], _placed(rng, 0.4, 1.3), rng)
+            self._lay(image, self.objects[rng.integers(len(self.objects))], self._placed(rng, 0.4, 1.3), rng)
         if rng.random() < 0.12:  # in front
-            self._lay(image, self.objects[rng.integers(len(self.objects))], _placed(rng, 0.1, 0.5), rng)
-        image = _developed(image, rng)
+            self._lay(image, self.objects[rng.integers(len(self.objects))], self._placed(rng, 0.1, 0.5), rng)
+        image = _ended(_developed(image, rng), low, high)
         if rng.random() < 0.5:
             image = np.ascontiguousarray(image[:, ::-1])
             points[:, 0] = WINDOW - points[:, 0]
@@ -68,6 +69,13 @@ class FigureViews:
             "seen": seen.astype(np.float32),
             "present": np.asarray(present, np.float32),
         }
+
+    def _placed(self, rng: np.random.Generator, least: float, most: float) -> np.ndarray:
+        """Anywhere, with a size in shares of the window."""
+        size = self.objects.shape[1]
+        scale = rng.uniform(least, most) * WINDOW / size
+        middle = np.array([size / 2, size / 2])
+        return _matrix(scale, rng.normal(0, 8), middle, rng.uniform(0.1, 0.9, 2) * WINDOW, 1.0)
 
     def _backdrop(self, rng: np.random.Generator) -> np.ndarray:
         import cv2
@@ -119,12 +127,6 @@ def _about(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _matrix(scale, rng.normal(0, 5), middle, aim, rng.uniform(0.92, 1.08))
 
 
-def _placed(rng: np.random.Generator, least: float, most: float) -> np.ndarray:
-    """Anywhere, with a size in shares of the window."""
-    scale = rng.uniform(least, most) * WINDOW / 160
-    return _matrix(scale, rng.normal(0, 8), np.array([80.0, 80.0]), rng.uniform(0.1, 0.9, 2) * WINDOW, 1.0)
-
-
 def _matrix(scale: float, degrees: float, middle: np.ndarray, aim: np.ndarray, wide: float) -> np.ndarray:
     turn = np.radians(degrees)
     linear = (
@@ -133,6 +135,22 @@ def _matrix(scale: float, degrees: float, middle: np.ndarray, aim: np.ndarray, w
         @ np.diag([wide, 1 / wide])
     )
     return np.concatenate([linear, (aim - linear @ middle)[:, None]], axis=1)
+
+
+def _ends(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (2,) of what the window shows of the image that it is cut from: windows may reach beyond."""
+    beyond = rng.uniform(0, 0.3, (2, 2)) * (rng.random((2, 2)) < 0.2)
+    return np.round(beyond[0] * WINDOW), np.round((1 - beyond[1]) * WINDOW)
+
+
+def _ended(image: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """One colour beyond corners (2,), as `figure_search` cuts windows."""
+    (left, top), (right, bottom) = low.astype(int), high.astype(int)
+    shown = image[top:bottom, left:right]
+    result = np.empty_like(image)
+    result[:] = edge_color(shown)
+    result[top:bottom, left:right] = shown
+    return result
 
 
 def _developed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -5,19 +5,21 @@ The segmentation network sees small images of people that stand; caps, raised ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from contrapposto.skeleton import SMPL24
-from contrapposto.systems.anerf.data.masks import median_background
+from contrapposto.systems.anerf.data.masks import FREE, median_background
+from contrapposto.systems.anerf.data.writing import Frame, dilate
 
 _RADII = {"spine": 0.24, "neck": 0.2, "head": 0.24, "hip": 0.24, "collar": 0.2, "hand": 0.15}
 _LIMB = 0.16
 """Metres around bones that belong to a person: with clothes, and with poses that are off by some centimetres."""
 _CORE = {"spine": 0.1, "neck": 0.06, "hip": 0.06, "collar": 0.06, "shoulder": 0.05}
 """Metres around bones of the trunk that show nothing but the person, even where poses are off."""
+_MEDIAN_OF = 40  # frames
 _LEAST = 18.0
 _NOISE = 5.0
 _SAME = 1 / 3
@@ -96,8 +98,20 @@ class StillCamera:
         background = median_background(images, masks)
         free = ~masks
         usual = np.abs(images.astype(np.int16) - background).max(-1)[free]
-        seen = free.sum(0) >= min(_SEEN, len(images))
+        seen = free.sum(0) >= max(min(_SEEN, len(images)), FREE * len(images))
         return cls(background, seen, float(np.median(usual)) if usual.size else 0.0)
+
+    @classmethod
+    def behind(cls, frames: Sequence[tuple[int, Frame]], figure: FlatFigure) -> StillCamera:
+        """From numbers of poses and the images and masks at them, and where the person's bones are."""
+        masks = [dilate(frame.mask) | figure.near(number, frame.mask.shape) for number, frame in frames]
+        return cls.of_frames(np.stack([frame.image for _, frame in frames]), np.stack(masks))
+
+    def corrected(self, number: int, frame: Frame, figure: FlatFigure) -> Frame:
+        """An image with its mask as `person` has it."""
+        size = frame.mask.shape
+        near, inside = figure.near(number, size), figure.inside(number, size)
+        return Frame(frame.image, self.person(frame.image, near, frame.mask, inside))
 
     def person(
         self, image: np.ndarray, near: np.ndarray, known: np.ndarray, inside: np.ndarray | None = None
@@ -133,6 +147,17 @@ class StillCamera:
             mask = np.isin(labels, 1 + np.flatnonzero(sizes >= _SMALL * sizes.sum()))
         result: np.ndarray = mask
         return result
+
+
+def some_of(count: int) -> set[int]:
+    """At most 40 of `count` numbers, evenly spread: as many frames tell the background."""
+    return set(np.linspace(0, count - 1, min(count, _MEDIAN_OF)).round().astype(int).tolist())
+
+
+def background_of(frames: Iterable[Frame]) -> np.ndarray:
+    """(H, W, 3) uint8: what images show beside their masks."""
+    images, masks = zip(*((frame.image, dilate(frame.mask)) for frame in frames))  # edges are never exact
+    return median_background(np.stack(images), np.stack(masks))
 
 
 def _shadow(colour: np.ndarray, plain: np.ndarray) -> np.ndarray:

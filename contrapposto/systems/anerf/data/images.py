@@ -80,6 +80,10 @@ class ImageSampler:
         images: their numbers; those that do not show the person are left out, see `shows_person`.
         rank, world_size: this process and how many there are: each takes other images.
 
+    Attributes:
+        images: numbers of those that show the person.
+        left_out: how many do not.
+
     Raises:
         InputError: no image shows the person.
     """
@@ -97,6 +101,7 @@ class ImageSampler:
         self.scene, self.options, self.seed = scene, options, seed
         self.rank, self.world_size = rank, world_size
         self.images = images[shows_person(scene, images)]
+        self.left_out = len(images) - len(self.images)
         if not len(self.images):
             raise InputError(
                 "No image of training shows the person.",

@@ -11,6 +11,7 @@ from contrapposto.errors import InputError, MissingError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _TALL = 350  # pixels
+FREE = 0.1  # least share of the images that must show a pixel of the background
 _ROOM = 1.35  # the network looks at a square this much larger than the joints
 
 
@@ -135,21 +136,25 @@ def fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:
 def longest_side(joints: np.ndarray, size: tuple[int, int], wanted: int | None) -> int:
     """Longer side of the images in pixels: `wanted`, or what makes a person about 350 pixels high, at most as it is.
 
+    Only what the images show of the person counts: legs below their edge need no pixels.
+
     Args:
-        joints: (F, J, 2) pixels.
+        joints: (F, J, 2) pixels of these images.
         size: (height, width) of the images as they are.
         wanted: None: by the person's size.
     """
     if wanted is not None:
         return wanted
-    tall = float(np.median((joints.max(1) - joints.min(1)).max(-1)))
+    shown = np.clip(joints, 0, [size[1], size[0]])
+    tall = float(np.median((shown.max(1) - shown.min(1)).max(-1)))
     return max(round(max(size) * min(_TALL / max(tall, 1.0), 1.0)), 16)
 
 
 def median_background(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: the median over images (K, H, W, 3) of each pixel where masks (K, H, W) are false.
 
-    Pixels that are covered in every image take the value of the nearest one that is not; white where all are covered.
+    Pixels that fewer than a tenth of the images leave uncovered take the value of the nearest one that is not so: what the
+    few show is rather a hole in a mask. White where all are covered.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -157,11 +162,12 @@ def median_background(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
         np.where(masks[..., None], 256, images.astype(np.int16)), axis=0
     )  # covered ones at the end
     count = (~masks).sum(0)
-    if not count.any():
+    free = count >= max(FREE * len(images), 1)
+    if not free.any():
         return np.full(images.shape[1:], 255, np.uint8)
     middle = np.maximum(count - 1, 0) // 2
     median = np.take_along_axis(order, middle[None, ..., None], axis=0)[0]
-    rows, columns = distance_transform_edt(count == 0, return_distances=False, return_indices=True)
+    rows, columns = distance_transform_edt(~free, return_distances=False, return_indices=True)
     return median[rows, columns].astype(np.uint8)
 
 

@@ -173,7 +173,7 @@ def fit_avatar(
     steps: int = 5000,
     gaussians: SplatOptions | None = None,
     options: TrainingOptions | None = None,
-    split: str = "train",
+    sampler: ImageSampler | None = None,
     seed: int = 0,
     fill: bool = True,
     progress: Callable[[int, Subject, Shown], None] | None = None,
@@ -185,14 +185,14 @@ def fit_avatar(
         steps: one image each.
         gaussians: how the avatar starts.
         options: of the training.
-        split: images to learn from.
-        seed: of their order.
+        sampler: of the images to learn from; None: of the split `train`, in an order by `seed`.
+        seed: of that order.
         fill: parts that no image shows take after those around them before the last steps, see `fill_unseen`.
         progress: called after every step.
     """
     options = options or TrainingOptions()
     subject = Subject.of_scene(scene, gaussians, refined=options.refinement is not None)
-    sampler = ImageSampler(scene, ImageOptions(), seed=seed, images=scene.split(split))
+    sampler = sampler or ImageSampler(scene, ImageOptions(), seed=seed, images=scene.split("train"))
     optimizer, factors = subject.optimizer(options)
     rates = [group["lr"] for group in optimizer.param_groups]
     filling = Filling(subject, sampler) if fill else None

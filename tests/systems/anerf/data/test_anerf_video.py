@@ -17,7 +17,7 @@ from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.render import VideoWriter
 from contrapposto.systems.anerf.cameras import project
 from contrapposto.systems.anerf.data.frame_folder import FrameFolder
-from contrapposto.systems.anerf.data.masks import PersonSegmenter, median_background
+from contrapposto.systems.anerf.data.masks import PersonSegmenter, longest_side, median_background
 from contrapposto.systems.anerf.data.people import read_person
 from contrapposto.systems.anerf.data.prepare import prepare_avatar
 from contrapposto.video_file import VideoFile
@@ -98,6 +98,13 @@ def test_images_are_cut_to_the_way_of_the_person(take, tmp_path):
     assert (cut.image(3) == whole.image(3)[part]).all() and (cut.mask(3) == whole.mask(3)[part]).all()
     for image in range(FRAMES):
         assert cut.mask(image).sum() == whole.mask(image).sum()  # nothing of the person is lost
+
+
+def test_legs_below_the_image_take_no_pixels_from_the_rest():
+    """A person seen from the hips upward fills the image: 480 pixels are made 350, not 350 for the whole body."""
+    joints = np.array([[[320.0, 0.0], [320.0, 480.0], [320.0, 960.0]]])
+    assert longest_side(joints, (480, 640), None) == round(640 * 350 / 480)
+    assert longest_side(joints[:, :2] * 0.5, (480, 640), None) == 640  # never larger than the video
 
 
 def test_a_camera_at_rest_corrects_the_masks_of_the_network(tmp_path):
@@ -197,6 +204,17 @@ def test_the_median_sees_behind():
     found = median_background(images, masks)
     assert (found == 10).all()
     assert (median_background(images, np.ones_like(masks)) == 255).all()
+
+
+def test_holes_in_few_masks_are_no_background():
+    """Where a person stands in all images, two masks of forty that miss a part tell nothing of what is behind."""
+    images = np.full((40, 3, 3, 3), 10, np.uint8)
+    masks = np.zeros((40, 3, 3), bool)
+    images[:, 1, 1], masks[:, 1, 1] = 99, True
+    masks[:2, 1, 1] = False
+    assert (median_background(images, masks) == 10).all()
+    masks[:8, 1, 1] = False
+    assert (median_background(images, masks)[1, 1] == 99).all()
 
 
 def test_estimators_files_are_understood(tmp_path):

@@ -56,4 +56,4 @@ def test_images_whose_masks_miss_the_person_are_not_learnt_from(tmp_path):
         masks[image] = mask.reshape(masks[image].shape)
     scene.masks = masks
     sampler = ImageSampler(scene, ImageOptions(), seed=0, images=images)
-    assert sampler.images.tolist() == images[2:].tolist()
+    assert sampler.images.tolist() == images[2:].tolist() and sampler.left_out == 2

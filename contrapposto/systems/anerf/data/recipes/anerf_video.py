@@ -11,14 +11,18 @@ import numpy as np
 
 from contrapposto.errors import ConfigError, InputError, MissingError
 from contrapposto.files import sha256
-from contrapposto.systems.anerf.data.foreground import FlatFigure, StillCamera
+from contrapposto.systems.anerf.data.foreground import (
+    FlatFigure,
+    StillCamera,
+    background_of,
+    some_of,
+)
 from contrapposto.systems.anerf.data.frame_folder import files_of, open_frames
 from contrapposto.systems.anerf.data.masks import (
     MaskFolder,
     PersonSegmenter,
     fitting,
     longest_side,
-    median_background,
     scaled,
 )
 from contrapposto.systems.anerf.data.people import Person, read_person
@@ -29,13 +33,11 @@ from contrapposto.systems.anerf.data.writing import (
     Frame,
     SceneMetadata,
     counted,
-    dilate,
     temporal_validity,
     write_scene,
 )
 from contrapposto.video_file import VideoFile
 
-_MEDIAN_OF = 40  # frames
 _ROOM = 0.25  # of the person's size around the joints
 _MOVING = 8.0  # usual difference from the background, of 255, before a camera that is not at rest
 _CHECKED = 8  # frames whose masks are compared with the joints
@@ -65,8 +67,7 @@ def plan(
         size: longer side of the images in pixels, at most. None: images are cut to where the person is in any frame, and
             the person is about 350 pixels high, if the video has so many.
         background: `median` of what is seen beside the person, for a camera at rest, which also corrects the network's
-            masks; or `white`: everything but the
-            person is painted white, for any camera.
+            masks; or `white`: everything but the person is painted white, for any camera.
         held_out: share of the images, at the end, that is not learnt from.
         licence: of the video, for the manifest.
     """
@@ -125,7 +126,7 @@ class _Take:
         self.box = whole if longest else _rectangle(self.joints, (video.height, video.width))
         left, top, right, bottom = self.box
         shape = bottom - top, right - left
-        self.size = fitting(shape, longest_side(self.joints, shape, longest))
+        self.size = fitting(shape, longest_side(self.joints - self.box[:2], shape, longest))
         self.ratio = np.array([self.size[1] / shape[1], self.size[0] / shape[0]])
         self._segment = PersonSegmenter() if folder is None else None
         self._camera = self._at_rest() if still and folder is None else None
@@ -149,10 +150,7 @@ class _Take:
 
     def background(self) -> np.ndarray:
         """(H, W, 3) uint8."""
-        frames = [frame for _, frame in self._masked(self._some())]
-        # edges of masks are never exact: keep away from them
-        masks = np.stack([dilate(frame.mask) for frame in frames])
-        return median_background(np.stack([frame.image for frame in frames]), masks)
+        return background_of(frame for _, frame in self._masked(self._some()))
 
     def frames(self, *, white: bool) -> Iterator[Frame]:
         """All of them; with `white`, everything but the person is painted over."""
@@ -161,19 +159,14 @@ class _Take:
 
     def _at_rest(self) -> StillCamera | None:
         """The background; None where the camera moves after all."""
-        frames = list(self._read(self._some()))
-        masks = [dilate(frame.mask) | self._figure.near(number, self.size) for number, frame in frames]
-        camera = StillCamera.of_frames(np.stack([frame.image for _, frame in frames]), np.stack(masks))
+        camera = StillCamera.behind(list(self._read(self._some())), self._figure)
         return camera if camera.noise < _MOVING else None
 
     def _masked(self, wanted: set[int]) -> Iterator[tuple[int, Frame]]:
         """Numbers of poses; images and masks, which the background corrects where the camera is at rest."""
         for number, frame in self._read(wanted):
-            mask = frame.mask
-            if self._camera is not None:
-                near, inside = (part(number, self.size) for part in (self._figure.near, self._figure.inside))
-                mask = self._camera.person(frame.image, near, mask, inside)
-            yield number, Frame(frame.image, mask)
+            camera = self._camera
+            yield number, frame if camera is None else camera.corrected(number, frame, self._figure)
 
     @cached_property
     def _figure(self) -> FlatFigure:
@@ -184,9 +177,7 @@ class _Take:
         return FlatFigure(pixels, self.person.focals * self.ratio[1] / depth)
 
     def _some(self) -> set[int]:
-        last = len(self.person.frames) - 1
-        wanted: list[int] = np.unique(np.linspace(0, last, _MEDIAN_OF).round().astype(int)).tolist()
-        return set(wanted)
+        return some_of(len(self.person.frames))
 
     def _read(self, wanted: set[int]) -> Iterator[tuple[int, Frame]]:
         """Numbers of poses; images with masks of the folder or of the network."""

@@ -9,7 +9,12 @@ import numpy as np
 
 from contrapposto.errors import ConfigError, MissingError, nearest
 from contrapposto.files import sha256
-from contrapposto.systems.anerf.data.foreground import FlatFigure, StillCamera
+from contrapposto.systems.anerf.data.foreground import (
+    FlatFigure,
+    StillCamera,
+    background_of,
+    some_of,
+)
 from contrapposto.systems.anerf.data.from_views import (
     CAMERAS,
     ViewCamera,
@@ -23,7 +28,6 @@ from contrapposto.systems.anerf.data.masks import (
     PersonSegmenter,
     fitting,
     longest_side,
-    median_background,
     scaled,
 )
 from contrapposto.systems.anerf.data.poses import WORLD_AXES, pose_arrays, unit_scale
@@ -34,12 +38,9 @@ from contrapposto.systems.anerf.data.writing import (
     SceneMetadata,
     camera_splits,
     counted,
-    dilate,
     temporal_validity,
     write_scene,
 )
-
-_MEDIAN_OF = 40  # frames
 
 
 def plan(
@@ -164,9 +165,7 @@ class _Views:
 
     def background(self, camera: ViewCamera) -> np.ndarray:
         """(H, W, 3) uint8."""
-        frames = list(self.frames(camera, self._some()))
-        masks = np.stack([dilate(frame.mask) for frame in frames])
-        return median_background(np.stack([frame.image for frame in frames]), masks)
+        return background_of(self.frames(camera, self._some()))
 
     def frames(self, camera: ViewCamera, wanted: set[int] | None = None) -> Iterator[Frame]:
         """Images and masks of a camera in the order of the poses."""
@@ -176,21 +175,13 @@ class _Views:
         figure = self._figure(camera)
         if camera.name not in self._backgrounds:
             some = list(self._read(camera, self._some()))
-            masks = [dilate(frame.mask) | figure.near(number, self.size) for number, frame in some]
-            images = np.stack([frame.image for _, frame in some])
-            self._backgrounds[camera.name] = StillCamera.of_frames(images, np.stack(masks))
+            self._backgrounds[camera.name] = StillCamera.behind(some, figure)
         still = self._backgrounds[camera.name]
         for number, frame in self._read(camera, wanted):
-            near, inside = figure.near(number, self.size), figure.inside(number, self.size)
-            mask = still.person(frame.image, near, frame.mask, inside)
-            yield Frame(frame.image, mask)
+            yield still.corrected(number, frame, figure)
 
     def _some(self) -> set[int]:
-        last = len(self.person.frames) - 1
-        wanted: list[int] = np.unique(
-            np.linspace(0, last, min(last + 1, _MEDIAN_OF)).round().astype(int)
-        ).tolist()
-        return set(wanted)
+        return some_of(len(self.person.frames))
 
     def _figure(self, camera: ViewCamera) -> FlatFigure:
         """The person's bones in a camera's images."""

@@ -95,14 +95,8 @@ class BodyDetector:
         """People (H, W, 3) uint8 RGB shows in a region, or in the whole of it; best first."""
         return merge(self._look(image, region or whole(image)))
 
-    def detect_tiles(
-        self, image: np.ndarray, regions: Sequence[Region] | None = None, *, fine: bool = False
-    ) -> list[Detection]:
-        """Like `detect`, but looking at some regions, or where None at all and at overlapping squares.
-
-        Squares find more people than a look at the whole image, and take longer; `fine`: small squares as well.
-        """
-        regions = everywhere(image, fine) if regions is None else regions
+    def detect_in(self, image: np.ndarray, regions: Sequence[Region]) -> list[Detection]:
+        """Like `detect`, looking at several regions (see `everywhere`)."""
         return merge([one for region in regions for one in self._look(image, region)])
 
     def _look(self, image: np.ndarray, region: Region) -> list[Detection]:
@@ -161,11 +155,15 @@ def body_region(hips: np.ndarray, top: np.ndarray) -> Region:
     return upright(hips, top, 2 * float(np.linalg.norm(top - hips)) * _ROI_SCALE)
 
 
-def everywhere(image: np.ndarray, fine: bool = False) -> list[Region]:
-    """The whole of an image and overlapping squares over it; `fine`: small ones as well."""
-    fine = fine and _FINE_SIDE * min(image.shape[:2]) >= _FINE_PIXELS
-    sides = (*_TILE_SIDES, _FINE_SIDE) if fine else _TILE_SIDES
-    return [whole(image), *tiles(image.shape[0], image.shape[1], sides)]
+def everywhere(image: np.ndarray) -> list[Region]:
+    """The whole of an image and overlapping squares over it, which show more people."""
+    return [whole(image), *tiles(image.shape[0], image.shape[1])]
+
+
+def small_tiles(image: np.ndarray) -> list[Region]:
+    """Overlapping small squares over an image, for small people; none where they would have too few pixels."""
+    fine = _FINE_SIDE * min(image.shape[:2]) >= _FINE_PIXELS
+    return tiles(image.shape[0], image.shape[1], (_FINE_SIDE,)) if fine else []
 
 
 def tiles(height: int, width: int, sides: Sequence[float] = _TILE_SIDES) -> list[Region]:

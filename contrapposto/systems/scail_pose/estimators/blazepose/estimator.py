@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from contrapposto.systems.scail_pose.estimators.blazepose.body import (
     BodyNetwork,
     everywhere,
     overlap,
+    small_tiles,
 )
 from contrapposto.systems.scail_pose.estimators.blazepose.compare import (
     alike,
@@ -33,7 +35,9 @@ from contrapposto.systems.scail_pose.estimators.blazepose.parts import (
     FaceNetwork,
     HandNetwork,
     Part,
+    at_rest,
     face_region,
+    kept,
 )
 from contrapposto.systems.scail_pose.estimators.blazepose.past import LEAST_SCORE, Past, Track
 from contrapposto.systems.scail_pose.estimators.blazepose.watch import Watch
@@ -122,13 +126,20 @@ class BlazePoseEstimator:
             before = len(tracks)
             tracks = [] if cut else self._follow(image, tracks, tracker, number)
             lost_at = number if len(tracks) < before else lost_at
-            if cut or number % self.every == 0 or number - lost_at == self.patience // 2:
-                regions = everywhere(image, fine=cut or number % (_FINE * self.every) == 0)
-                if number - lost_at != self.patience // 2:
-                    regions = watch.changed(regions, [box_of(track.body, image.shape) for track in tracks])
+            boxes = [box_of(track.body, image.shape) for track in tracks]
+            missing = number - lost_at == self.patience // 2
+            if cut:
+                tracks = self._join(image, tracks, tracker, number, watch.changed(everywhere(image), boxes))
+                boxes = [box_of(track.body, image.shape) for track in tracks]
+                regions = watch.uncovered(small_tiles(image), boxes)
+                tracks = self._join(image, tracks, tracker, number, regions)
+            elif missing or number % self.every == 0:
+                regions = everywhere(image)
+                if number % (_FINE * self.every) == 0:
+                    regions += small_tiles(image)
+                regions = regions if missing else watch.changed(regions, boxes)
                 tracks = self._join(image, tracks, tracker, number, regions)
             elif number % self.every_lost == 0:
-                boxes = [box_of(track.body, image.shape) for track in tracks]
                 places = [*tracker.expected(number, self.patience), *watch.strangers(number, boxes)]
                 if places:
                     regions = [Region(middle, _AROUND * size) for middle, size in places]
@@ -193,16 +204,11 @@ class BlazePoseEstimator:
         return sorted(tracks + [Track(*pair) for pair in zip(ids, matches)], key=lambda track: track.id)
 
     def search(
-        self,
-        image: np.ndarray,
-        known: list[BodyLandmarks],
-        regions: Sequence[Region] | None = None,
-        *,
-        fine: bool = True,
+        self, image: np.ndarray, known: list[BodyLandmarks], regions: Sequence[Region]
     ) -> list[BodyLandmarks]:
-        """People that are not known yet, the surest first; in regions, or on tiles of the image (`fine`: small ones)."""
+        """People in regions that are not known yet, the surest first."""
         matches: list[BodyLandmarks] = []
-        for detection in self._detector.detect_tiles(image, regions, fine=fine):
+        for detection in self._detector.detect_in(image, regions):
             others = known + matches
             if len(others) >= self.most:
                 break
@@ -225,18 +231,25 @@ class BlazePoseEstimator:
         return matches
 
     def look_at_parts(self, image: np.ndarray, body: BodyLandmarks, last: Parts = _NO_PARTS) -> Parts:
-        """Left hand, right hand and face of a body, given those of the frame before."""
-        hands = [
-            self._look_at_hand(image, body, last[side], side) if self._hand is not None else None
-            for side in (0, 1)
-        ]
-        face = self._look_at_face(image, body, last[2]) if self._face is not None else None
-        return hands[0], hands[1], face
+        """Left hand, right hand and face of a body, given those of the frame before; what rests is not looked at again."""
+
+        def seen(number: int) -> Part | None:
+            before = last[number]
+            rests = None if before is None else at_rest(before, image)
+            if rests is not None:
+                return rests
+            hand = number < 2
+            look = partial(self._look_at_hand, side=number) if hand else self._look_at_face
+            part = look(image, body, before)
+            return None if part is None else kept(part, image)
+
+        return seen(0), seen(1), seen(2)
 
     def _look_at_hand(
         self, image: np.ndarray, body: BodyLandmarks, last: Part | None, side: int
     ) -> Part | None:
-        assert self._hand is not None
+        if self._hand is None:
+            return None
         places = body.pixels[list(_HANDS[side])]
         if body.presence[_HANDS[side][0]] < LEAST_SCORE:
             return None
@@ -253,7 +266,8 @@ class BlazePoseEstimator:
         return hand if hand.score >= LEAST_SCORE and near else None
 
     def _look_at_face(self, image: np.ndarray, body: BodyLandmarks, last: Part | None) -> Part | None:
-        assert self._face is not None
+        if self._face is None:
+            return None
         nose = body.pixels[0]
         if body.presence[0] < LEAST_SCORE:
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from contrapposto.systems.scail_pose.estimators.blazepose.networks import (
 _PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)  # points of a hand that stay together when it closes
 NOSE_TIP = 1  # of the 468 points of a face
 _EYE_CORNERS = (33, 263)  # right and left
+_LOOK = 24  # pixels: side of what is compared
+_REST = 0.15  # change of a region at rest, in shares of its contrast: points move by 3 % of a hand
+_NOISE = 4.0  # grey levels
+_OLDEST = 7  # frames
 # The 68 points of dlib (jaw, brows, nose, eyes, mouth) among the 468.
 _DLIB = (
     "162 234 93 58 172 136 149 148 152 377 378 365 397 288 323 454 389 71 63 105 66 107 336 296 334 293 301 "
@@ -35,11 +39,36 @@ class Part:
         pixels: (n, 2): 21 points of a hand, 468 of a face.
         score: probability that it is there.
         region: in which it should be in the next frame.
+        look: what the region showed when the network looked, see `at_rest`; None: not kept.
+        age: frames since then.
     """
 
     pixels: np.ndarray
     score: float
     region: Region
+    look: np.ndarray | None = None
+    age: int = 0
+
+
+def kept(part: Part, image: np.ndarray) -> Part:
+    """The part with what its region shows in the image that it was found in."""
+    return replace(part, look=_look(image, part.region))
+
+
+def at_rest(part: Part, image: np.ndarray) -> Part | None:
+    """The part, one frame older, where its region in the next image shows what it did; None where it changed.
+
+    Now and then None all the same: slow changes add up.
+    """
+    if part.look is None or part.age >= _OLDEST:
+        return None
+    change = np.abs(_look(image, part.region) - part.look).mean()
+    return replace(part, age=part.age + 1) if change < _REST * (part.look.std() + _NOISE) else None
+
+
+def _look(image: np.ndarray, region: Region) -> np.ndarray:
+    """(24, 24) grey levels."""
+    return crop(image, region, _LOOK).mean(-1)
 
 
 class HandNetwork:

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from contrapposto.systems.scail_pose.estimators.blazepose.body import BodyLandmarks, BodyNetwork
+from contrapposto.systems.scail_pose.estimators.blazepose.body import (
+    BodyLandmarks,
+    BodyNetwork,
+    everywhere,
+    small_tiles,
+)
 from contrapposto.systems.scail_pose.estimators.blazepose.compare import box_of
 from contrapposto.systems.scail_pose.estimators.blazepose.estimator import BlazePoseEstimator
 from contrapposto.systems.scail_pose.estimators.blazepose.layout import to_joints, to_keypoints
@@ -26,7 +31,8 @@ class BlazePoseDetector:
 
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Image (H, W, 3) uint8 RGB to boxes (n, 4) xyxy pixels and scores (n,), best first."""
-        bodies = sorted(self._search(image, []), key=lambda body: -body.score)
+        regions = [*everywhere(image), *small_tiles(image)]
+        bodies = sorted(self._search(image, [], regions), key=lambda body: -body.score)
         boxes = np.array([box_of(body, image.shape) for body in bodies], np.float32).reshape(-1, 4)
         return boxes, np.array([body.score for body in bodies], np.float32)
 

@@ -13,6 +13,7 @@ _CUT = 40.0  # mean difference of grey levels between frames that do not belong 
 _MOVES = 12.0  # difference of grey levels of a cell in which something moves
 _CHANGES = 6.0  # of a cell that differs from what a search has seen
 _LEAST, _MOST = 6, 0.3  # cells that are worth a look, and the share of all that means a moving camera
+_FILLED = 0.8  # share of a region: people who cover so much of it are all that it shows
 _ROOM = 0.12  # of a known person's box, for shadows and hair
 _PATCHES = 3  # that are looked at at a time
 _LONGEST = 8  # frames without a look after looks that found nobody
@@ -65,30 +66,40 @@ class Watch:
 
         All of them after a cut. A look at what has not changed would find again what the last one found.
         """
-        if self._last is None:
-            return list(regions)
+        assert self._last is not None
         fresh = ~self._covered(boxes) & ~(np.abs(self._last - self._searched) <= _CHANGES)
-        cell = np.array(self._shape[::-1]) / [_COLUMNS, _ROWS]
         chosen, seen = [], np.zeros_like(fresh)
         for region in regions:
-            left, top = np.floor((region.center - region.side / 2) / cell + 1e-6).astype(int).clip(0)
-            right, bottom = np.ceil((region.center + region.side / 2) / cell - 1e-6).astype(int)
-            if fresh[top:bottom, left:right].any():
+            cells = self._inside(region)
+            if fresh[cells].any():
                 chosen.append(region)
-                seen[top:bottom, left:right] = True
+                seen[cells] = True
         self._searched[seen] = self._last[seen]
         return chosen
 
+    def uncovered(self, regions: Sequence[Region], boxes: Sequence[np.ndarray]) -> list[Region]:
+        """Those regions that show more than the people known, who are in boxes (4,) xyxy."""
+        covered = self._covered(boxes)
+        return [region for region in regions if covered[self._inside(region)].mean() < _FILLED]
+
+    def _inside(self, region: Region) -> tuple[slice, slice]:
+        half = region.side / 2 - 1e-6
+        return self._cells(region.center - half, region.center + half)
+
     def _covered(self, boxes: Sequence[np.ndarray]) -> np.ndarray:
         """(48, 64) which cells the boxes (4,) xyxy touch, with some room."""
-        cell = np.array(self._shape[::-1]) / [_COLUMNS, _ROWS]
         covered = np.zeros((_ROWS, _COLUMNS), bool)
         for box in boxes:
             room = _ROOM * (box[2:] - box[:2])
-            left, top = np.floor((box[:2] - room) / cell).astype(int).clip(0)
-            right, bottom = np.ceil((box[2:] + room) / cell).astype(int).clip(0)
-            covered[top:bottom, left:right] = True
+            covered[self._cells(box[:2] - room, box[2:] + room)] = True
         return covered
+
+    def _cells(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
+        """Rows and columns of the cells between two corners (2,), pixels."""
+        cell = np.array(self._shape[::-1]) / [_COLUMNS, _ROWS]
+        left, top = np.floor(low / cell).astype(int).clip(0)
+        right, bottom = np.ceil(high / cell).astype(int).clip(0)
+        return slice(top, bottom), slice(left, right)
 
     def _places(self, moving: np.ndarray, cell: np.ndarray) -> list[tuple[np.ndarray, float]]:
         """The largest patches of cells that move."""
