@@ -28,12 +28,13 @@ _STEP = 0.3  # between windows, sides
 _STARTS = 4  # best windows that are looked at again
 _ROUNDS = 2
 _ROOM = (1.35, 1.6)  # sides of close-ups over the longer side of the figure's box
-_PRESENT = 0.97  # least mean probability of a figure in the close-ups
-_CLEAR = 0.65  # least mean score of the points; animals with a head and four legs have less
+_PRESENT = 0.95  # least mean probability of a figure in the close-ups; clutter has up to 0.94
+_CLEAR = 0.62  # least mean score of the points; clutter has up to 0.59, animals with a head and four legs a little more
 _LEAST_CUT = 6  # points
 _CUT = 0.1  # of a figure's box: nearer than that to the image's lower edge, its legs may be below
 _SCORE = 0.35  # of a point: least score of one that counts
 _AGREE = 0.08  # of the figure's box: largest mean distance between looks
+_AROUND = 0.06  # of the points' box with its room: how far heads, hands and clothes reach beyond it
 _HEIGHT = 1700.0  # millimetres: figures are taken to be as high as adults
 
 
@@ -47,7 +48,7 @@ class Figure:
         scores: (15,) in [0, 1].
         present: mean probability of a figure in the close-ups.
         apart: mean distance between the looks, shares of the box.
-        box: (4,) xyxy of the points, pixels.
+        box: (4,) xyxy of the figure, pixels: of its points, with room for what surrounds them.
         clear: mean score of the points that should be seen, see `_clear`.
     """
 
@@ -116,6 +117,7 @@ class FigureFinder:
         away = np.linalg.norm(points - middle, axis=-1)[:, known].mean() if known.any() else np.inf
         size = float((box[2:] - box[:2]).max())
         clear = _clear(weight, bool(box[3] > pyramid[0].shape[0] - _CUT * size))
+        box += _AROUND * size * np.array([-1, -1, 1, 1])
         return Figure(middle, depth.mean(0), weight, float(present.mean()), float(away) / size, box, clear)
 
     @torch.inference_mode()

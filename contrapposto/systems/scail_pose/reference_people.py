@@ -2,7 +2,8 @@
 
 One look at one size is easily wrong: a tree passes for a person, one person for two, a stylised character for nobody.
 The original image is looked at in several sizes and with other contrast, and in close-ups. Who is seen again counts.
-Where hardly any look agrees with another, a network for stylised figures looks for one (`figure_search`).
+Where hardly any look agrees with another, a network for stylised figures looks for one (`figure_search`), and where all
+that is seen is small: it may be the shield or the face of one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _SAME = 0.15  # of the box's diagonal: keypoints nearer than that on average are
 _OVERLAP, _INSIDE = 0.6, 0.7  # boxes of one person: intersection over union; share of a box inside another's
 _LEAST_SHARE = 0.5  # of the looks that saw the best one
 _SURE = 0.7  # share of the looks: real people are seen by nearly all of them, false ones mostly by fewer
+_LOW = 0.5  # of the image: people who are lower may be parts of a stylised figure
+_PART = 1 / 3  # of a figure's box: somebody inside it who is smaller
 _BODY = 14
 
 
@@ -108,10 +111,13 @@ def reference_people(
                 # A close-up shows more than the whole image.
                 candidate.sightings = [max(again, key=lambda p: p.score)]
     agreed = _agreed(candidates)
-    if max((c.share for c in agreed), default=0.0) < _SURE:
+    doubtful = max((c.share for c in agreed), default=0.0) < _SURE
+    if doubtful or all(_height(c.best) < _LOW * scale[1] * image.shape[0] for c in agreed):
         figure = _stylised(image)
         if figure is not None:
-            return [as_person(figure, scale, shift, intrinsics)]
+            person = as_person(figure, scale, shift, intrinsics)
+            if doubtful or all(_part_of(c.best, person) for c in agreed):
+                return [person]
     chosen = sorted((c.best for c in agreed), key=_middle)
     return [replace(person, id=number) for number, person in enumerate(chosen)]
 
@@ -230,6 +236,16 @@ def _share_inside(first: Person, second: Person) -> float:
     low, high = np.maximum(first.box[:2], second.box[:2]), np.minimum(first.box[2:], second.box[2:])
     area = float((first.box[2:] - first.box[:2]).prod())
     return float(np.maximum(high - low, 0).prod()) / area if area > 0 else 0.0
+
+
+def _part_of(first: Person, second: Person) -> bool:
+    """Whether the first one is only a part of the second: a shield or a face taken for somebody."""
+    sides = [one.box[2:] - one.box[:2] for one in (first, second)]
+    return _share_inside(first, second) > _INSIDE and float(sides[0].prod()) < _PART * float(sides[1].prod())
+
+
+def _height(person: Person) -> float:
+    return float(person.box[3] - person.box[1])
 
 
 def _middle(person: Person) -> float:

@@ -11,6 +11,7 @@ from contrapposto.systems.scail_pose.figure_clutter import clutter
 from contrapposto.systems.scail_pose.figure_images import background, figure_image
 from contrapposto.systems.scail_pose.figure_net import SHIPPED, FigureNet
 from contrapposto.systems.scail_pose.figure_search import FigureFinder, as_person
+from contrapposto.systems.scail_pose.interface import NUM_JOINTS, NUM_KEYPOINTS, Person
 from contrapposto.systems.scail_pose.reference_people import reference_people
 
 # A figure with a large head, of ellipsoids: middle (x, y up, from the feet), half sizes, colour.
@@ -46,7 +47,27 @@ def sphere() -> tuple[np.ndarray, np.ndarray]:
     return points.reshape(-1, 3), np.concatenate([np.stack(triangle, 1) for triangle in quads])
 
 
-def chibi(width: int = 640, height: int = 448) -> np.ndarray:
+class Shirt:
+    """Takes red clothes for somebody."""
+
+    def people(self, frames, intrinsics):
+        for frame in frames:
+            red = frame.astype(int)
+            rows, columns = np.nonzero(
+                (red[..., 0] > 90) & (red[..., 1] < 0.5 * red[..., 0]) & (red[..., 2] < 90)
+            )
+            if not len(rows):
+                yield []
+                continue
+            low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
+            places = np.random.default_rng(0).uniform(size=(NUM_KEYPOINTS, 2))
+            keypoints = (low + places * (high - low)).astype(np.float32)
+            joints = np.full((NUM_JOINTS, 3), np.nan, np.float32)
+            box = np.concatenate([low, high]).astype(np.float32)
+            yield [Person(0, box, 0.9, keypoints, np.ones(NUM_KEYPOINTS, np.float32), joints)]
+
+
+def chibi(width: int = 640, height: int = 448, *, look_at: float = 0.85, fov: float = 36) -> np.ndarray:
     points, faces = sphere()
     eyes = [((side * 0.13, 1.3), (0.05, 0.08, 0.03), (0.05, 0.05, 0.1)) for side in (-1, 1)]
     meshes = [
@@ -54,7 +75,7 @@ def chibi(width: int = 640, height: int = 448) -> np.ndarray:
         for part in (*PARTS, *eyes)
         for (x, y), (a, b, c), color in (part,)
     ]
-    camera = Camera.look_at((0, -5, 0.9), (0, 0, 0.85), fov_degrees=36, size=(width, height))
+    camera = Camera.look_at((0, -5, look_at + 0.05), (0, 0, look_at), fov_degrees=fov, size=(width, height))
     shown = make_renderer("warp", "cpu", 1).render(Scene(meshes, ground=None), camera)
     return np.where(shown.mask[..., None], shown.color, 190).astype(np.uint8)
 
@@ -68,6 +89,26 @@ def test_a_figure_with_a_large_head_is_found_where_the_estimator_sees_nobody():
     assert abs(middle[0] - 320) < 15
     assert abs(middle[1] - (224 + (0.85 - 0.5) * to_pixels)) < 0.15 * 1.75 * to_pixels
     assert person.keypoints[0, 1] < person.keypoints[1, 1] < middle[1] < person.keypoints[[10, 13], 1].min()
+
+
+def test_a_figure_that_the_image_ends_at_is_found(finder):
+    """Head, arms and chest; the image ends above the hips."""
+    figure = finder.find(chibi(640, 640, look_at=1.3, fov=20))
+    assert figure is not None
+    assert figure.box[3] > 500
+    assert (figure.scores[[9, 10, 12, 13]] < 0.35).all()  # knees and ankles
+    assert abs(figure.points[0, 0] - 320) < 20
+    assert figure.points[0, 1] < figure.points[1, 1]
+
+
+def test_somebody_who_is_only_a_part_of_a_figure_gives_way_to_it():
+    image = chibi()
+    (person,) = reference_people(image, Shirt(), 448, 640)
+    assert person.box[3] - person.box[1] > 250
+    clothes = np.full((448, 640, 3), 190, np.uint8)
+    clothes[200:260, 300:360] = (200, 50, 50)
+    (person,) = reference_people(clothes, Shirt(), 448, 640)  # no figure there
+    assert person.box[3] - person.box[1] < 100
 
 
 def test_its_joints_project_to_its_keypoints(finder):
