@@ -121,11 +121,22 @@ class Tracker:
         self._known: dict[int, _Known] = {}
         self._next = 0
 
-    def number(self, frame: int, sightings: list[Sighting], taken: Collection[int] = ()) -> list[int]:
-        """The numbers of the people of a frame, none of them `taken`; frames come in order."""
+    def number(
+        self,
+        frame: int,
+        sightings: list[Sighting],
+        taken: Collection[int] = (),
+        doubted: Collection[int] = (),
+    ) -> list[int]:
+        """The numbers of the people of a frame, none of them `taken`; frames come in order.
+
+        Sightings that are `doubted`, given by their places in the list, are of nobody new: -1 if they fit nobody known.
+        """
         self._known = {k: one for k, one in self._known.items() if frame - one.frame <= self.patience}
         numbers = self.fit(frame, sightings, [k for k in self._known if k not in taken])
         for row, sighting in enumerate(sightings):
+            if numbers[row] < 0 and row in doubted:
+                continue
             if numbers[row] < 0:
                 numbers[row], self._next = self._next, self._next + 1
             self.meet(numbers[row], frame, sighting)

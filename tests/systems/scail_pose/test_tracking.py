@@ -79,6 +79,14 @@ def test_a_stranger_gets_a_new_number():
     assert len({found[0][RED], found[6][GREEN], found[-1][BLUE]}) == 3
 
 
+def test_who_is_doubted_is_somebody_known_or_nobody():
+    tracker = Tracker()
+    assert tracker.number(0, frame_of([(100, RED)])) == [0]
+    people = frame_of([(102, RED), (300, BLUE)])
+    assert tracker.number(1, people, doubted=[0, 1]) == [0, -1]
+    assert tracker.number(2, people, doubted=[0]) == [0, 1]
+
+
 def test_points_out_of_the_picture_have_no_colour():
     points, scores = np.full((134, 2), -50.0), np.full(134, 0.9)
     seen = sight(np.zeros((10, 10, 3), np.uint8), points, scores)

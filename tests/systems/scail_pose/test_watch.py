@@ -95,13 +95,6 @@ def test_known_people_are_not_searched_but_what_they_uncover_is():
     assert watch.changed([LEFT, RIGHT], [np.array([75.0, 70.0, 110.0, 210.0])]) == [LEFT]
 
 
-def test_a_region_that_somebody_known_fills_shows_nobody_else():
-    watch = Watch()
-    watch.see(picture(30))
-    assert watch.uncovered([LEFT, RIGHT], [np.array([10.0, 30.0, 150.0, 210.0])]) == [RIGHT]
-    assert watch.uncovered([LEFT, RIGHT], [np.array([10.0, 30.0, 80.0, 210.0])]) == [LEFT, RIGHT]
-
-
 def test_after_a_cut_everything_is_searched():
     watch = Watch()
     for image in (picture(30), 255 - picture(30)):

@@ -118,24 +118,20 @@ class BlazePoseEstimator:
         """Each frame with the bodies in it."""
         tracker, tracks, watch = Tracker(), list[Track](), Watch()
         past = Past(self._body, self.back, self.most)
-        self._away = dict[int, Track]()
+        self._away: dict[int, Track] = {}
         lost_at = -self.patience
         for number, image in enumerate(map(brightened, frames)):
             if cut := watch.see(image):
                 yield from past.empty()
+                self._away = {}
             before = len(tracks)
             tracks = [] if cut else self._follow(image, tracks, tracker, number)
             lost_at = number if len(tracks) < before else lost_at
             boxes = [box_of(track.body, image.shape) for track in tracks]
             missing = number - lost_at == self.patience // 2
-            if cut:
-                tracks = self._join(image, tracks, tracker, number, watch.changed(everywhere(image), boxes))
-                boxes = [box_of(track.body, image.shape) for track in tracks]
-                regions = watch.uncovered(small_tiles(image), boxes)
-                tracks = self._join(image, tracks, tracker, number, regions)
-            elif missing or number % self.every == 0:
+            if cut or missing or number % self.every == 0:
                 regions = everywhere(image)
-                if number % (_FINE * self.every) == 0:
+                if cut or number % (_FINE * self.every) == 0:
                     regions += small_tiles(image)
                 regions = regions if missing else watch.changed(regions, boxes)
                 tracks = self._join(image, tracks, tracker, number, regions)
@@ -154,19 +150,17 @@ class BlazePoseEstimator:
         Where people are close to each other, a look meant for one can show another: who is who is decided anew for
         all of them, by motion and clothes. Who fits nobody is hidden, and is looked for again in the next frame.
         """
-        followed = {track.id for track in tracks}
-        lost = set(tracker.lost(number, self.patience)) - followed
-        away = {k: track for k, track in self._away.items() if k in lost}
+        away = self._lost(tracks, tracker, number)
         boxes = {track.id: box_of(track.body, image.shape) for track in tracks}
         boxes |= {
-            k: box_of(track.body, image.shape) + np.tile(tracker.shift(k, number), 2)
-            for k, track in away.items()
+            track.id: box_of(track.body, image.shape) + np.tile(tracker.shift(track.id, number), 2)
+            for track in away
         }
         crowded = {
             k for k, box in boxes.items() if any(overlap(box, boxes[o]) > _CLOSE for o in boxes if o != k)
         }
         places = {track.id: track.body.region for track in tracks}
-        places |= {k: _moved(track.body.region, tracker.shift(k, number)) for k, track in away.items()}
+        places |= {track.id: _moved(track.body.region, tracker.shift(track.id, number)) for track in away}
         seen = [self._look(image, region, k in crowded) for k, region in places.items()]
         bodies: list[BodyLandmarks] = []
         for body in sorted(seen, key=lambda body: -body.score):
@@ -180,6 +174,11 @@ class BlazePoseEstimator:
                 tracker.meet(person, number, sighting, person in crowded)
                 kept.append(Track(person, body))
         return sorted(kept, key=lambda track: track.id)
+
+    def _lost(self, tracks: list[Track], tracker: Tracker, number: int) -> list[Track]:
+        """Those who were lost in the last frames, as they were seen last."""
+        lost = set(tracker.lost(number, self.patience)) - {track.id for track in tracks}
+        return [track for person, track in self._away.items() if person in lost]
 
     def _look(self, image: np.ndarray, region: Region, crowded: bool) -> BodyLandmarks:
         """Look at a region; in a crowd, where a look is less sure, also in a mirror: the mean if both agree."""
@@ -197,11 +196,23 @@ class BlazePoseEstimator:
         number: int,
         regions: Sequence[Region],
     ) -> list[Track]:
-        """With people found in regions."""
+        """With people found in regions.
+
+        While somebody is lost, whoever is close to others and fits nobody known is the one who is lost, or a mixture of
+        two, and is left out. Real newcomers are found once they are apart.
+        """
         matches = self.search(image, [track.body for track in tracks], regions)
         sightings = [sight(image, *to_keypoints(body)) for body in matches]
-        ids = tracker.number(number, sightings, taken={track.id for track in tracks})
-        return sorted(tracks + [Track(*pair) for pair in zip(ids, matches)], key=lambda track: track.id)
+        doubted: list[int] = []
+        if self._lost(tracks, tracker, number):
+            known = [box_of(track.body, image.shape) for track in tracks]
+            boxes = [box_of(body, image.shape) for body in matches]
+            doubted = [
+                row for row, box in enumerate(boxes) if any(overlap(box, one) > _CLOSE for one in known)
+            ]
+        ids = tracker.number(number, sightings, taken={track.id for track in tracks}, doubted=doubted)
+        found = [Track(person, body) for person, body in zip(ids, matches) if person >= 0]
+        return sorted(tracks + found, key=lambda track: track.id)
 
     def search(
         self, image: np.ndarray, known: list[BodyLandmarks], regions: Sequence[Region]

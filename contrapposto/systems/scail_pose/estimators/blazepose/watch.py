@@ -13,7 +13,6 @@ _CUT = 40.0  # mean difference of grey levels between frames that do not belong 
 _MOVES = 12.0  # difference of grey levels of a cell in which something moves
 _CHANGES = 6.0  # of a cell that differs from what a search has seen
 _LEAST, _MOST = 6, 0.3  # cells that are worth a look, and the share of all that means a moving camera
-_FILLED = 0.8  # share of a region: people who cover so much of it are all that it shows
 _ROOM = 0.12  # of a known person's box, for shadows and hair
 _PATCHES = 3  # that are looked at at a time
 _LONGEST = 8  # frames without a look after looks that found nobody
@@ -76,11 +75,6 @@ class Watch:
                 seen[cells] = True
         self._searched[seen] = self._last[seen]
         return chosen
-
-    def uncovered(self, regions: Sequence[Region], boxes: Sequence[np.ndarray]) -> list[Region]:
-        """Those regions that show more than the people known, who are in boxes (4,) xyxy."""
-        covered = self._covered(boxes)
-        return [region for region in regions if covered[self._inside(region)].mean() < _FILLED]
 
     def _inside(self, region: Region) -> tuple[slice, slice]:
         half = region.side / 2 - 1e-6
