@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from contrapposto.threads import MOST, drawing_threads, usable_cores, while_drawing
+from contrapposto.threads import MOST, NETWORK, drawing_threads, network_threads, usable_cores, while_drawing
 
 ONE_CORE = """
 import os
@@ -20,6 +20,16 @@ def test_drawing_takes_the_cores_of_the_process():
     assert drawing_threads() == min(usable_cores(), MOST)
     answer = subprocess.run([sys.executable, "-c", ONE_CORE], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["1"]
+
+
+def test_networks_take_the_threads_of_torch_but_not_many():
+    before = torch.get_num_threads()
+    try:
+        for threads, expected in ((1, 1), (64, min(usable_cores(), NETWORK))):
+            torch.set_num_threads(threads)
+            assert network_threads() == expected
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_torch_has_one_thread_while_images_are_drawn():

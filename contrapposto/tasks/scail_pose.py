@@ -21,6 +21,7 @@ from contrapposto.systems.scail_pose.extractor import PoseExtractor
 from contrapposto.systems.scail_pose.jobs import VideoJob, find_jobs
 from contrapposto.systems.scail_pose.settings import Settings, result_names
 from contrapposto.tasks.base import READING
+from contrapposto.threads import usable_cores
 
 _MAX_PROCESSES = 256
 
@@ -160,7 +161,9 @@ def _process_all(
             yield _printed(extractor.try_job(job, folder))
         return
     context = get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(work)), context, _start_worker, (make,)) as pool:
+    processes = min(processes, len(work))
+    threads = max(usable_cores() // processes, 1)
+    with ProcessPoolExecutor(processes, context, _start_worker, (make, threads)) as pool:
         for report in pool.map(_process_one, *zip(*work)):
             yield _printed(report)
 
@@ -173,8 +176,11 @@ def _printed(report: dict[str, Any]) -> dict[str, Any]:
 _extractor: PoseExtractor | None = None  # of a worker process
 
 
-def _start_worker(make: Callable[..., PoseExtractor]) -> None:
+def _start_worker(make: Callable[..., PoseExtractor], threads: int) -> None:
+    import torch
+
     global _extractor
+    torch.set_num_threads(threads)
     _extractor = make()
 
 

@@ -48,6 +48,12 @@ def test_a_look_in_a_mirror_is_a_look_at_the_mirrored_image(person):
     assert np.linalg.norm(looked.region.center - (other.region.center * [-1, 1] + [width, 0])) < 3
 
 
+def test_networks_give_the_same_bits_with_any_number_of_threads(person):
+    region = Region(np.array([490.0, 440.0]), 600.0, 0.2)
+    one, three = (BodyNetwork(threads=threads)(person, region) for threads in (1, 3))
+    assert np.array_equal(one.pixels, three.pixels) and np.array_equal(one.world, three.world)
+
+
 def test_fronts_and_backs_are_one_person_and_turned_ones_are_not():
     body = standing()
     assert alike(body, replace(body, pixels=body.pixels[SIDES]))

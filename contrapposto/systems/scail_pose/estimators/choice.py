@@ -23,6 +23,7 @@ from contrapposto.systems.scail_pose.interface import (
     WholeBody2D,
 )
 from contrapposto.systems.scail_pose.weights import ORIGINAL, model_path
+from contrapposto.threads import network_threads
 
 ESTIMATORS = ("auto", "blazepose", "files")
 _LOG = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def make_estimator(
     most: int = 8,
     every: int = 32,
     network: str = "full",
-    threads: int = 1,
+    threads: int | None = None,
     masked: bool = False,
     device: Device = None,
 ) -> PoseEstimator:
@@ -55,9 +56,10 @@ def make_estimator(
         body: `blazepose`, `nlf`, or an object that finds joints.
         lifter: file of an exported lifter, or a checkpoint of one, which finds the joints in place of `body`.
         weights: folder of the user's files, laid out as the original's.
-        hands, face, every, threads: see `BlazePoseEstimator`.
+        hands, face, every: see `BlazePoseEstimator`.
         most: people at a time.
         network: of bodies that BlazePose follows: `full`, which ships, or `heavy`, a file in the folder `weights`.
+        threads: of a network; None: see `contrapposto.threads.network_threads`.
         masked: see `NlfBody`.
         device: of NLF and a lifter that is not exported, see `contrapposto.devices.find_device`. The networks that ship
             run on the CPU.
@@ -75,6 +77,7 @@ def make_estimator(
     ):
         if value not in choices:
             raise ConfigError(f"{name}={value} is not known.", expected=nearest(value, choices))
+    threads = network_threads() if threads is None else threads
     if lifter is not None:
         body = LifterBody.from_pretrained(lifter, threads=threads, device=device)
     if estimator == "files" or (estimator == "auto" and _all_there(weights)):
