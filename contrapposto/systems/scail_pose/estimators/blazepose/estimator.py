@@ -211,8 +211,8 @@ class BlazePoseEstimator:
                 row for row, box in enumerate(boxes) if any(overlap(box, one) > _CLOSE for one in known)
             ]
         ids = tracker.number(number, sightings, taken={track.id for track in tracks}, doubted=doubted)
-        found = [Track(person, body) for person, body in zip(ids, matches) if person >= 0]
-        return sorted(tracks + found, key=lambda track: track.id)
+        joined = [Track(person, body) for person, body in zip(ids, matches) if person >= 0]
+        return sorted(tracks + joined, key=lambda track: track.id)
 
     def search(
         self, image: np.ndarray, known: list[BodyLandmarks], regions: Sequence[Region]
