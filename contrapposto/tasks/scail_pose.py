@@ -21,7 +21,6 @@ from contrapposto.systems.scail_pose.extractor import PoseExtractor
 from contrapposto.systems.scail_pose.jobs import VideoJob, find_jobs
 from contrapposto.systems.scail_pose.settings import Settings, result_names
 from contrapposto.tasks.base import READING
-from contrapposto.threads import usable_cores
 
 _MAX_PROCESSES = 256
 
@@ -160,9 +159,11 @@ def _process_all(
         for job, folder in work:
             yield _printed(extractor.try_job(job, folder))
         return
+    import torch
+
     context = get_context("spawn")
     processes = min(processes, len(work))
-    threads = max(usable_cores() // processes, 1)
+    threads = max(torch.get_num_threads() // processes, 1)
     with ProcessPoolExecutor(processes, context, _start_worker, (make, threads)) as pool:
         for report in pool.map(_process_one, *zip(*work)):
             yield _printed(report)
